@@ -1,0 +1,231 @@
+"""Command lines and configurations: what is allowed, what decides a job's identity, and errors in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError, suggestion
+from src.resolvers import ROOT
+from src.store import digest_of
+
+CONF = ROOT / "conf"
+
+#: Recorded with a result, but another value makes no other result.
+PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "logger", "report")
+
+T = TypeVar("T")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The job's part of a composed configuration as plain containers, all interpolations resolved.
+
+    Raises:
+        UserError: a mandatory value is missing or an interpolation leads nowhere.
+    """
+    try:
+        keys = [key for key in config if key != "hydra"]
+        whole = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, keys) if "hydra" in config else config, resolve=True, throw_on_missing=True
+        )
+    except OmegaConfBaseException as error:
+        raise UserError(_first_line(error)) from None
+    assert isinstance(whole, dict)
+    shrink(whole, whole.pop("shrink", None) or {})
+    return {str(key): value for key, value in whole.items()}
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Digest of all that decides what a job finds; provenance is left out."""
+    return digest_of({key: value for key, value in config.items() if key not in PROVENANCE})
+
+
+def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:
+    """Apply ``debug=tiny``: cap every number under a key of ``at_most``, replace every value under a key of ``set``."""
+    for mapping in _mappings(config):
+        for key, cap in rules.get("at_most", {}).items():
+            value = mapping.get(key)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                mapping[key] = min(value, cap)
+        for key, value in rules.get("set", {}).items():
+            if key in mapping and not isinstance(mapping[key], Mapping):
+                mapping[key] = value
+
+
+def settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build the dataclass ``cls`` from a part of the configuration.
+
+    Raises:
+        UserError: ``values`` has a key that ``cls`` does not know, or lacks one that it needs.
+    """
+    known = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}; known settings: {', '.join(known)}") from None
+
+
+def check_command_line(argv: Sequence[str]) -> None:
+    """Find out before anything heavy is imported whether Hydra could compose this command line.
+
+    Raises:
+        UserError: a group option, a group or a key that does not exist; a group overridden by a string; a value of
+            another type than the default's; a broken override.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra._internal.utils import get_args_parser
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override
+    from hydra.errors import HydraException
+
+    arguments = get_args_parser().parse_args(list(argv))
+    if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion or arguments.version_base:
+        return
+    folders = [CONF] + [Path(arguments.config_dir).resolve()] * bool(arguments.config_dir)
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--config-dir={arguments.config_dir} is no folder; give one that holds config groups")
+    try:
+        overrides: list[Override] = OverridesParser.create().parse_overrides(arguments.overrides)
+    except HydraException as error:
+        raise UserError(_first_line(error)) from None
+    _check_options(overrides, folders)
+
+    GlobalHydra.instance().clear()
+    search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]"] if folders[1:] else []
+    chosen = [_one_of(override) for override in overrides]
+    groups = [line for line, override in zip(chosen, overrides, strict=True) if _is_group(override, folders)]
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        try:
+            defaults = compose("config", overrides=[*groups, *search])
+        except HydraException as error:
+            raise UserError(_compose_error(error)) from None
+        for override in overrides:
+            if not _is_group(override, folders):
+                _check_value(override, defaults)
+        try:
+            composed = compose("config", overrides=[*chosen, *search], return_hydra_config=True)
+        except HydraException as error:
+            raise UserError(_compose_error(error)) from None
+    multirun = arguments.multirun or str(OmegaConf.select(composed, "hydra.mode")).endswith("MULTIRUN")
+    sweeps = [override.input_line for override in overrides if override.is_sweep_override()]
+    if sweeps and not multirun:
+        raise UserError(f"{sweeps[0]} names several values: add -m to run them all, or quote a list as 'key=[a,b]'")
+    if not composed.get("task"):
+        raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
+
+
+def options(group: str, folders: Sequence[Path] = (CONF,)) -> list[str]:
+    """The choices of a config group, over all configuration folders."""
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+
+
+def _check_options(overrides: Sequence[Any], folders: Sequence[Path]) -> None:
+    for override in overrides:
+        if not _is_group(override, folders):
+            continue
+        group = override.key_or_group
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+        for value in values:
+            if isinstance(value, str) and value not in options(group, folders) and not group.startswith("hydra"):
+                raise UserError(f"{override.input_line}: no {group} '{value}'; {suggestion(value, options(group, folders))}")
+
+
+def _is_group(override: Any, folders: Sequence[Path]) -> bool:
+    if override.key_or_group.startswith("hydra/"):
+        return True
+    return any((folder / override.key_or_group).is_dir() for folder in folders)
+
+
+def _one_of(override: Any) -> str:
+    """The override with the first of the values it sweeps over."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def _check_value(override: Any, defaults: DictConfig) -> None:
+    """Compare an overriding value with the one it replaces."""
+    key = override.key_or_group
+    if key.startswith("hydra") or override.is_delete() or override.is_force_add():
+        return
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(defaults, parent) if parent else defaults
+    if not isinstance(node, DictConfig) or (leaf not in node and not override.is_add()):
+        known = list(node) if isinstance(node, DictConfig) else [path for path, _ in _leaves(defaults)]
+        near = suggestion(leaf if isinstance(node, DictConfig) else key, [str(name) for name in known])
+        raise UserError(f"{override.input_line}: no key '{key}'; {near}")
+    if override.is_add() or OmegaConf.is_missing(node, leaf):
+        return
+    default = node[leaf] if not OmegaConf.is_interpolation(node, leaf) else OmegaConf.select(defaults, key)
+    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    for value in values:
+        if isinstance(default, DictConfig) and not isinstance(value, Mapping):
+            group = re.sub(r".*\.", "", key)
+            raise UserError(
+                f"{override.input_line} would replace a whole group by a value; "
+                f"write {group}@{key}={value} to choose another file of conf/{group}"
+            )
+        if not _fits(value, default):
+            raise UserError(f"{override.input_line}: {value!r} stands where a value like {default!r} is expected")
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if value is None or default is None or (isinstance(value, str) and "${" in value):
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, int | float):
+        return isinstance(value, int | float)
+    if isinstance(default, str):
+        return not isinstance(value, list | dict)
+    return True
+
+
+def _compose_error(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    missing = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
+    if missing:
+        return f"no {missing[1]} '{missing[2]}'; {suggestion(missing[2], options(missing[1]))}"
+    unknown = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
+    if unknown:
+        return f"{unknown[1]} is no group of this experiment; groups: {', '.join(_groups())}"
+    return _first_line(error)
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key in config:
+        if OmegaConf.is_interpolation(config, key) or OmegaConf.is_missing(config, key):
+            yield f"{prefix}{key}", None
+        elif isinstance(config[key], DictConfig):
+            yield from _leaves(config[key], f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", config[key]
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _mappings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _mappings(inner)

@@ -1,0 +1,78 @@
+"""Surface patterns in [-1, 1] for a batch of pixel grids; the row decides the pattern, no row is looped over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_TURN = 2 * math.pi
+
+
+def _solid(u: Tensor, v: Tensor) -> Tensor:
+    return torch.zeros_like(u)
+
+
+def _stripes(u: Tensor, v: Tensor) -> Tensor:
+    return (2 * torch.sin(_TURN * u)).clamp(-1, 1)
+
+
+def _checks(u: Tensor, v: Tensor) -> Tensor:
+    return (3 * torch.sin(_TURN / 1.4 * u) * torch.sin(_TURN / 1.4 * v)).clamp(-1, 1)
+
+
+def _dots(u: Tensor, v: Tensor) -> Tensor:
+    return (2 * (torch.cos(_TURN * u) + torch.cos(_TURN * v)) - 1).clamp(-1, 1)
+
+
+def _noise(u: Tensor, v: Tensor) -> Tensor:
+    # an integer hash of the cell: the same on every machine, which sines of large numbers are not
+    cell = (2 * u).floor().long() * 374761393 + (2 * v).floor().long() * 668265263
+    cell = ((cell ^ (cell >> 13)) * 1274126177) & 0x7FFFFFFF
+    return ((cell ^ (cell >> 16)) & 0xFF).to(u.dtype) / 127.5 - 1
+
+
+def _grid(u: Tensor, v: Tensor) -> Tensor:
+    return (3 * torch.maximum(torch.cos(_TURN / 1.3 * u), torch.cos(_TURN / 1.3 * v)) - 2).clamp(-1, 1)
+
+
+def _zigzag(u: Tensor, v: Tensor) -> Tensor:
+    return (2 * torch.sin(_TURN * (u + (torch.remainder(v, 2) - 1).abs()))).clamp(-1, 1)
+
+
+def _rings(u: Tensor, v: Tensor) -> Tensor:
+    return (2 * torch.sin(_TURN * torch.hypot(u, v))).clamp(-1, 1)
+
+
+TEXTURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "solid": _solid,
+    "stripes": _stripes,
+    "checks": _checks,
+    "dots": _dots,
+    "noise": _noise,
+    "grid": _grid,
+    "zigzag": _zigzag,
+    "rings": _rings,
+}
+"""Texture name -> pattern of the coordinates u, v in periods."""
+
+
+def pattern(kind: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Pattern of each row.
+
+    Args:
+        kind: int64 (n,), index into `TEXTURES`.
+        u: (n, H, W) texture coordinates in periods.
+        v: the same across.
+
+    Returns:
+        (n, H, W) in [-1, 1].
+    """
+    values = torch.zeros_like(u)
+    for number, texture in enumerate(TEXTURES.values()):
+        rows = (kind == number).nonzero().squeeze(1)
+        if len(rows):
+            values[rows] = texture(u[rows], v[rows])
+    return values

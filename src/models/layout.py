@@ -1,0 +1,227 @@
+"""A convolutional network from a list: ``[64, 64, "P", "keep", 128, 128, "add", ...]``.
+
+A number is a 3x3 convolution of that many kernels followed by ReLU, "P" a max-pool that halves the map, "keep"
+remembers the present map, and "add" adds the remembered map to the present one (no ReLU after it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from src.errors import UserError
+
+Token = int | Literal["P", "keep", "add"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A family member as data: its convolutions, hidden linear layers, and what all of them share."""
+
+    tokens: tuple[Token, ...]
+    hidden: tuple[int, ...] = ()
+    kernel_size: int = 3
+    padding: int = 1
+    dropout: float = 0.0
+    he_init: bool = False
+
+    @property
+    def pools(self) -> list[int]:
+        """Indices of the convolutions that a max-pool follows."""
+        found, index = [], -1
+        for token in self.tokens:
+            index += isinstance(token, int)
+            if token == "P":
+                found.append(index)
+        return found
+
+    def scaled(self, width: float) -> Layout:
+        """All kernel and hidden counts times ``width``, rounded, at least 1."""
+        if not width > 0:
+            raise UserError(f"model.width={width}: give a number above 0")
+        scale = lambda count: max(1, round(width * count))  # noqa: E731
+        tokens = tuple(scale(token) if isinstance(token, int) else token for token in self.tokens)
+        return replace(self, tokens=tokens, hidden=tuple(scale(count) for count in self.hidden))
+
+    def pooled_after(self, pools: Sequence[int]) -> Layout:
+        """The same convolutions with max-pools after those of the given indices (and after their "add") only."""
+        count = sum(isinstance(token, int) for token in self.tokens)
+        for index in pools:
+            if index not in range(count):
+                raise UserError(f"model.pools={list(pools)}: the convolutions are numbered 0 to {count - 1}")
+        tokens: list[Token] = []
+        index = -1
+        bare = [token for token in self.tokens if token != "P"]
+        for position, token in enumerate(bare):
+            tokens.append(token)
+            index += isinstance(token, int)
+            follows = bare[position + 1] if position + 1 < len(bare) else None
+            if token != "keep" and follows != "add" and index in pools:
+                tokens.append("P")
+        return replace(self, tokens=tuple(tokens))
+
+    def map_size(self, size: int) -> int:
+        """Side of the last map for an image side of ``size`` pixels; 0 or less where the image is too small."""
+        for token in self.tokens:
+            if isinstance(token, int):
+                size += 2 * self.padding - self.kernel_size + 1
+            elif token == "P":
+                size //= 2
+        return size
+
+    def smallest_input(self) -> int:
+        """Smallest image side, in pixels, that leaves one position in the last map."""
+        return next(size for size in range(1, 1 << 20) if self.map_size(size) >= 1)
+
+
+class ConvolutionalNetwork(nn.Module):
+    """A network built from a ``Layout``: modules ``conv_i``, ``norm_i``, ``relu_i``, ``add_i``, ``pool_i``, ``fc_j``.
+
+    Maps images float (n, C, H, W) to logits (n, classes). Every step is a module of its own and none works in place,
+    so that each map can be tapped. With ``batch_norm`` the convolutions have no bias.
+    """
+
+    def __init__(
+        self, layout: Layout, classes: int, input_shape: Sequence[int], batch_norm: bool = False, name: str = ""
+    ) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        rows, columns = layout.map_size(height), layout.map_size(width)
+        if rows < 1 or columns < 1:
+            raise UserError(_too_small(name or type(self).__name__, layout, input_shape))
+        if not 0 <= layout.dropout < 1:
+            raise UserError(f"model.dropout={layout.dropout}: give a number from 0 to below 1")
+        self.layout = layout
+        self.positions = rows * columns  # of the last map: columns of the first linear layer per kernel
+        self._steps: list[tuple[str, str]] = []  # (what, module name), in the order of the forward pass
+        index = -1
+        for token in layout.tokens:
+            index += isinstance(token, int)
+            if isinstance(token, int):
+                size, padding = layout.kernel_size, layout.padding
+                self._append(f"conv_{index}", nn.Conv2d(channels, token, size, padding=padding, bias=not batch_norm))
+                if batch_norm:
+                    self._append(f"norm_{index}", nn.BatchNorm2d(token))
+                self._append(f"relu_{index}", nn.ReLU())
+                channels = token
+            elif token == "P":
+                self._append(f"pool_{index}", nn.MaxPool2d(2))
+            elif token == "add":
+                self._append(f"add_{index}", Add(), what="add")
+            else:
+                self._steps.append(("keep", ""))
+        self._append("flatten", nn.Flatten())
+        features = channels * self.positions
+        for number, count in enumerate((*layout.hidden, classes), start=index + 1):
+            last = number == index + 1 + len(layout.hidden)
+            if layout.dropout and (not last or not layout.hidden):
+                self._append(f"dropout_{number}", nn.Dropout(layout.dropout))
+            self._append(f"fc_{number}", nn.Linear(features, count))
+            if not last:
+                self._append(f"relu_{number}", nn.ReLU())
+            features = count
+        if layout.he_init:
+            initialise(self)
+
+    def _append(self, name: str, module: nn.Module, what: str = "call") -> None:
+        self.add_module(name, module)
+        self._steps.append((what, name))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = kept = images
+        for what, name in self._steps:
+            if what == "keep":
+                kept = x
+            elif what == "add":
+                x = getattr(self, name)(x, kept)
+            else:
+                x = getattr(self, name)(x)
+        return x
+
+    def kernel_groups(self) -> list[dict[str, Any]]:
+        """The wiring as plain data, one entry per set of convolutions whose kernels can only be kept together.
+
+        Entry: ``name``, ``size`` (kernels), ``members`` (convolutions), ``norms`` (their batch norms), ``tap`` (module
+        whose output is the group's activation after ReLU, of a residual pair the sum), and ``consumers``: layers that
+        read it, with the number of their input columns per kernel (1, or the map's positions after flatten).
+        """
+        groups: list[dict[str, Any]] = []
+        present: dict[str, Any] | None = None
+        kept: dict[str, Any] | None = None
+        for what, name in self._steps:
+            module = getattr(self, name) if name else None
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                if present is not None:
+                    present["consumers"][name] = self.positions if isinstance(module, nn.Linear) else 1
+                present = None
+            if isinstance(module, nn.Conv2d):
+                present = {"name": name, "size": module.out_channels, "members": [name]}
+                present |= {"norms": [], "tap": "", "consumers": {}}
+                groups.append(present)
+            elif isinstance(module, nn.BatchNorm2d) and present is not None:
+                present["norms"].append(name)
+            elif isinstance(module, nn.ReLU) and present is not None:
+                present["tap"] = name
+            elif what == "keep":
+                kept = present
+            elif what == "add" and present is not None and kept is not None:
+                groups.remove(present)
+                kept["members"] += present["members"]
+                kept["norms"] += present["norms"]
+                kept["name"] = "+".join(kept["members"])
+                kept["tap"] = name
+                present = kept
+        return groups
+
+
+class Add(nn.Module):
+    """The sum of two maps as a module, so that it has a name and can be tapped."""
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        return x + other
+
+
+@torch.no_grad()
+def initialise(model: nn.Module) -> None:
+    """Convolution weights ~ N(0, sqrt(2 / (side^2 * kernels))), biases 0 (He et al. 2015, arXiv:1502.01852)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            side = module.kernel_size[0]
+            module.weight.normal_(0.0, (2.0 / (side * side * module.out_channels)) ** 0.5)
+            if module.bias is not None:
+                module.bias.zero_()
+
+
+def network(
+    name: str,
+    layout: Layout,
+    classes: int,
+    input_shape: Sequence[int],
+    width: float,
+    batch_norm: bool,
+    dropout: float | None,
+    pools: Sequence[int] | None,
+) -> ConvolutionalNetwork:
+    """The named layout with the options that all our convolutional families share."""
+    layout = layout.scaled(width)
+    if dropout is not None:
+        layout = replace(layout, dropout=dropout)
+    if pools is not None:
+        layout = layout.pooled_after(pools)
+    return ConvolutionalNetwork(layout, classes, input_shape, batch_norm, name)
+
+
+def _too_small(name: str, layout: Layout, input_shape: Sequence[int]) -> str:
+    smallest, fewer = layout.smallest_input(), layout.pools
+    side = min(input_shape[1:])
+    while fewer and layout.pooled_after(fewer).map_size(side) < 1:
+        fewer = fewer[:-1]
+    hint = f"; or pool less: pools={fewer}" if layout.pooled_after(fewer).map_size(side) >= 1 else ""
+    return (
+        f"model.input_shape={list(input_shape)}: {name} pools {len(layout.pools)} times and needs images of at least "
+        f"{smallest}x{smallest} pixels{hint}"
+    )

@@ -1,0 +1,24 @@
+"""The interpolations that conf/ may use beside OmegaConf's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def register() -> None:
+    """Make the resolvers known; harmless when repeated (each worker of a launcher needs it)."""
+    OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
+    OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
+
+
+def _job_folder(label: str, *, _root_: DictConfig) -> str:
+    """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher."""
+    from src.configuration import identity, plain
+
+    config: dict[str, Any] = plain(_root_)
+    return f"{label}-{identity(config)[:8]}"

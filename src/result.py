@@ -1,0 +1,179 @@
+"""What a job leaves behind: the one source of truth that tables, pages and dashboards are views of.
+
+A result is a folder: ``result.json`` (written last, atomically), ``tables/*.parquet`` and ``figures/*.png``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1  # of result.json; raised by hand when the layout changes
+FILE = "result.json"
+
+Status = Literal["ok", "failed", "interrupted"]
+Table = dict[str, list[Any]]  # column -> values; `x_low` and `x_high` beside `x` are the bounds of its interval
+
+
+class Estimate(NamedTuple):
+    """A number with its interval: ``n`` independent units (images, seeds ...) of kind ``unit`` stand behind it."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture as data: which columns of which table are drawn how. Views decide with what they draw it.
+
+    lines:   y over x, one line per value of ``group``; with ``{y}_low``/``{y}_high`` columns a band.
+    bars:    y per x, coloured by ``group``; with ``{y}_low``/``{y}_high`` columns whiskers.
+    points:  y over x as a scatter, coloured by ``group``.
+    heatmap: ``value`` over x (columns) and y (rows).
+    image:   the picture ``images[table]``.
+    """
+
+    kind: Literal["lines", "bars", "points", "heatmap", "image"]
+    table: str
+    title: str
+    caption: str = ""
+    x: str = ""
+    y: str = ""
+    value: str = ""
+    group: str = ""
+    percent: bool = False  # the drawn values are fractions to be shown in percent
+
+
+@dataclass
+class Result:
+    """Everything one job found, and what a reader needs to believe it."""
+
+    task: str
+    name: str
+    status: Status = "ok"
+    verdict: str = ""  # one sentence: what was found, or why there is no verdict
+    verdict_kind: Literal["success", "no success", "no verdict", ""] = ""
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
+    images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
+    figures: list[Figure] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)  # every fallback taken, every reduction made
+    uses: list[str] = field(default_factory=list)  # digests of store entries (lineage)
+    config: dict[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # per stage
+    error: str = ""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the whole new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(result: Result, folder: Path) -> Path:
+    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in result.tables.items():
+        path = folder / "tables" / f"{name}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table(dict(table)), path)
+    for name, image in result.images.items():
+        path = folder / "figures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path)
+    plain = {key: value for key, value in vars(result).items() if key not in ("tables", "images", "figures", "metrics")}
+    plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
+    plain["figures"] = [asdict(figure) for figure in result.figures]
+    plain["tables"] = sorted(result.tables)
+    plain["images"] = sorted(result.images)
+    write_atomically(folder / FILE, json.dumps({"format": FORMAT, **plain}, indent=2, allow_nan=False, default=str))
+    return folder / FILE
+
+
+def load(folder: Path) -> Result:
+    """Read a result with its tables and pictures.
+
+    Raises:
+        FileNotFoundError: no result was ever finished here.
+        ValueError: the file is damaged or of another format.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    plain = read_json(folder / FILE)
+    if plain.pop("format", None) != FORMAT:
+        raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
+    plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
+    plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
+    plain["tables"] = {name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]}
+    plain["images"] = {
+        name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
+    }
+    return Result(**plain)
+
+
+def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All finished results below ``root`` as (folder, result.json); damaged files are passed over."""
+    for path in sorted(root.rglob(FILE)):
+        try:
+            yield path.parent, read_json(path)
+        except ValueError:
+            continue
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run the job again") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path} is damaged (no JSON object): delete it and run the job again")
+    return plain
+
+
+def rows(table: Table) -> list[dict[str, Any]]:
+    """The table's rows as dictionaries."""
+    return [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+
+
+def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
+    """The opposite of :func:`rows`; all records have the first one's keys."""
+    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+
+
+def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
+def _nan(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: math.nan if v is None else v for k, v in fields.items()}

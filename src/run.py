@@ -1,0 +1,86 @@
+"""The one entry: ``python -m src.run experiment=patch_weak``. Alone or with ``--help`` it lists what there is.
+
+Everything heavy is imported late: the list of experiments and a misspelt key answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Ray would copy the project into a throw-away folder, with all outputs, when it sees `uv run` (ray#50961).
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src" / "plugins"))  # Hydra looks for its plugins in the package hydra_plugins
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+USAGE = """\
+cnn-anatomy: take convolutional networks apart, reuse the parts, measure what they respond to
+
+  python -m src.run experiment=NAME [key=value ...]        one job
+  python -m src.run -m experiment=NAME key=a,b,c           a sweep; hydra/launcher=cores uses all cores
+  python -m src.run experiment=NAME debug=tiny             the same in seconds, to see that it runs
+  python -m src.run experiment=NAME --cfg job              every key and its value
+"""
+
+
+def overview() -> str:
+    """Experiments and tasks with the first comment line of their files."""
+    lines = [USAGE]
+    for group, title in (("experiment", "experiments (experiment=...)"), ("task", "tasks (task=...)")):
+        lines.append(title)
+        for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
+            lines.append(f"  {path.stem:<18}{_first_comment(path)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _first_comment(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        comments = (line[1:].strip() for line in file if line.startswith("#") and "@package" not in line)
+        return next(comments, "")
+
+
+def job(config: DictConfig) -> Mapping[str, Any]:
+    """One job of Hydra's, in whatever process its launcher chose."""
+    from src.job import run_job
+
+    return run_job(config)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line; 0 when every job ended well, 1 when one failed, 2 when nothing could be started."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+
+    import hydra
+
+    from src.configuration import check_command_line
+    from src.errors import UserError
+    from src.resolvers import register
+    from src.sweep import outcomes
+
+    register()
+    try:
+        check_command_line(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
+    return outcomes.exit_code()
+
+
+if __name__ != "__main__":  # a worker of a launcher imports this module under another name
+    from src.resolvers import register
+
+    register()
+elif __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

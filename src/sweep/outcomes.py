@@ -1,0 +1,29 @@
+"""What the jobs of this process came to: decides the exit code, and is told as a table after a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_outcomes: list[Mapping[str, Any]] = []
+
+
+def record(outcome: Mapping[str, Any]) -> None:
+    """Note a job's outcome: ``status``, ``label``, ``verdict``, ``folder``."""
+    _outcomes.append(outcome)
+
+
+def finish_sweep(outcomes: Sequence[Mapping[str, Any]]) -> None:
+    """Take over the outcomes of all jobs of a sweep, wherever they ran, and print one line for each."""
+    _outcomes[:] = outcomes
+    failed = sum(outcome["status"] != "ok" for outcome in outcomes)
+    print(f"\n{len(outcomes)} jobs: {len(outcomes) - failed} ended, {failed} failed")
+    for outcome in outcomes:
+        print(f"  {outcome['status']:<7} {outcome['label']:<24} {outcome['verdict']}")
+    if outcomes and outcomes[0].get("overview"):
+        print(f"overview: {outcomes[0]['overview']}")
+
+
+def exit_code() -> int:
+    """1 if any job failed."""
+    return int(any(outcome["status"] != "ok" for outcome in _outcomes))

@@ -1,0 +1,130 @@
+"""One training run: a learner meets its data under a Lightning trainer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from src.errors import UserError
+from src.training.checkpoints import HISTORY, RESUME, Checkpoints, EpochSeed, resumable
+from src.training.determinism import seed_everything
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how exactly a network is trained.
+
+    Attributes:
+        epochs: passes over the training images.
+        precision: Lightning's name of the arithmetic, ``32-true`` or ``bf16-mixed``.
+        keep_every: also keep the weights of each k-th epoch.
+        minimum_accuracy: validation accuracy below which the network counts as not trained.
+        label_smoothing: of the training loss.
+        gradient_clip: norm that the gradient is clipped to, or None.
+    """
+
+    epochs: int
+    precision: str = "32-true"
+    keep_every: int | None = None
+    minimum_accuracy: float = 0.0
+    label_smoothing: float = 0.0
+    gradient_clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UserError(f"training.epochs={self.epochs} is not at least 1; use training.epochs=1 or more")
+        if self.keep_every is not None and self.keep_every < 1:
+            raise UserError(f"training.keep_every={self.keep_every} is not at least 1; use null to keep none")
+
+
+def fit(
+    learner: pl.LightningModule,
+    data: pl.LightningDataModule,
+    training: Training,
+    folder: Path,
+    *,
+    seed: int,
+    accelerator: str = "cpu",
+    loggers: Sequence[Any] = (),
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train, keeping checkpoints in ``folder``; go on where a killed run of the same folder stopped.
+
+    Returns:
+        One dictionary per epoch: ``epoch``, ``train/loss``, ``train/accuracy``, ``val/loss``, ``val/accuracy``.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its tips and device lines are not ours to show
+    seed_everything("fit", seed)
+    keeper = Checkpoints(folder, training.keep_every)
+    callbacks: list[Callback] = [EpochSeed(seed), keeper]
+    if on_epoch:
+        callbacks.append(EpochReport(keeper, on_epoch))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning#21326
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # images are in memory
+        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # we resume in place
+        trainer = pl.Trainer(
+            max_epochs=training.epochs,
+            accelerator=accelerator,
+            devices=1,
+            precision=training.precision,  # type: ignore[arg-type]
+            gradient_clip_val=training.gradient_clip,
+            callbacks=callbacks,
+            logger=list(loggers) or False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=True,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            default_root_dir=folder,
+        )
+        trainer.fit(learner, datamodule=data, ckpt_path=resumable(folder), weights_only=True)
+    (folder / RESUME).unlink(missing_ok=True)
+    history: list[dict[str, float]] = json.loads((folder / HISTORY).read_text())
+    return history
+
+
+class EpochReport(Callback):
+    """Tells ``on_epoch`` the metrics of each epoch that ends; the first call also tells the epochs already done."""
+
+    def __init__(self, keeper: Checkpoints, on_epoch: Callable[[dict[str, float]], None]) -> None:
+        self.keeper = keeper
+        self.on_epoch = on_epoch
+        self.told = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._tell()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        for metrics in self.keeper.history[self.told :]:
+            self.on_epoch(metrics)
+        self.told = len(self.keeper.history)
+
+
+def overfitted_epoch(history: Sequence[dict[str, float]]) -> tuple[int, str]:
+    """The epoch at which a network counts as overfitted, and a note where it does not.
+
+    The rule (ours; CNNSplitter lists its epochs without one): the first epoch after the one of lowest validation loss
+    at which the validation loss has risen by a fifth above that minimum. Where none is found, the last epoch. The
+    underfitted epoch is half of it, rounded down, as in CNNSplitter (ASE 2022).
+    """
+    losses = [metrics["val/loss"] for metrics in history]
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    for epoch in range(lowest, len(losses)):
+        if losses[epoch] >= 1.2 * losses[lowest]:
+            return epoch, ""
+    return len(losses) - 1, (
+        f"the validation loss never rose by a fifth above its minimum ({losses[lowest]:.3f} at epoch {lowest}): "
+        "the last epoch is taken as the overfitted one"
+    )

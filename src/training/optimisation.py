@@ -1,0 +1,55 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from src.errors import UserError, suggestion
+
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+SCHEDULES = ("constant", "cosine", "milestones")
+
+
+def build_optimizer(optim: Mapping[str, Any], model: nn.Module) -> Optimizer:
+    """``{name: sgd, lr: .01, momentum: .9, weight_decay: 1e-4, ...}``; further keys go to the optimiser as they are.
+
+    Raises:
+        UserError: an unknown name or option.
+    """
+    options = {key: value for key, value in optim.items() if key not in ("name", "schedule")}
+    name = optim["name"]
+    if name not in OPTIMIZERS:
+        raise UserError(f"optim.name={name} is not an optimiser; {suggestion(name, OPTIMIZERS)}")
+    try:
+        return OPTIMIZERS[name](model.parameters(), **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optim: {name} does not take {options} ({error}); mend that key of conf/optim") from None
+
+
+def build_schedule(optim: Mapping[str, Any], optimizer: Optimizer, steps: int) -> LRScheduler | None:
+    """The factor on the learning rate as a function of the optimiser step, out of ``steps``.
+
+    ``{name: cosine, warmup: .1}`` rises linearly over that fraction and falls to zero along a half cosine;
+    ``{name: milestones, at: [.3, .6], factor: .1}`` multiplies at those fractions of the training.
+    """
+    schedule = optim.get("schedule") or {"name": "constant"}
+    match schedule:
+        case {"name": "constant"}:
+            return None
+        case {"name": "cosine", "warmup": warmup}:
+            rise = max(1, round(float(warmup) * steps))
+            return LambdaLR(
+                optimizer,
+                lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * max(0, step - rise) / (steps - rise))),
+            )
+        case {"name": "milestones", "at": fractions, "factor": factor}:
+            marks = [round(float(fraction) * steps) for fraction in fractions]
+            return LambdaLR(optimizer, lambda step: factor ** sum(step >= mark for mark in marks))
+    raise UserError(f"optim.schedule={dict(schedule)} is not complete; conf/optim shows {', '.join(SCHEDULES)} whole")
