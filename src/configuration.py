@@ -18,7 +18,7 @@ from src.store import digest_of
 CONF = ROOT / "conf"
 
 #: Recorded with a result, but another value makes no other result.
-PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "logger", "report")
+PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "logger", "report", "traceback")
 
 T = TypeVar("T")
 
@@ -30,15 +30,15 @@ def plain(config: DictConfig) -> dict[str, Any]:
         UserError: a mandatory value is missing or an interpolation leads nowhere.
     """
     try:
-        keys = [key for key in config if key != "hydra"]
-        whole = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, keys) if "hydra" in config else config, resolve=True, throw_on_missing=True
-        )
+        # `hydra` resolves only inside a job, and is no part of what a job is made of
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        found = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from None
-    assert isinstance(whole, dict)
+    assert isinstance(found, dict)
+    whole = {str(key): value for key, value in found.items()}
     shrink(whole, whole.pop("shrink", None) or {})
-    return {str(key): value for key, value in whole.items()}
+    return whole
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -138,7 +138,8 @@ def _check_options(overrides: Sequence[Any], folders: Sequence[Path]) -> None:
         values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
             if isinstance(value, str) and value not in options(group, folders) and not group.startswith("hydra"):
-                raise UserError(f"{override.input_line}: no {group} '{value}'; {suggestion(value, options(group, folders))}")
+                known = suggestion(value, options(group, folders))
+                raise UserError(f"{override.input_line}: no {group} '{value}'; {known}")
 
 
 def _is_group(override: Any, folders: Sequence[Path]) -> bool:
@@ -212,7 +213,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key in config:
+    for key in map(str, config):
         if OmegaConf.is_interpolation(config, key) or OmegaConf.is_missing(config, key):
             yield f"{prefix}{key}", None
         elif isinstance(config[key], DictConfig):

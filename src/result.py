@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
+
+from src.statistics import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,18 +22,14 @@ if TYPE_CHECKING:
 FORMAT = 1  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
 
+# How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
+#   "%"       a fraction, shown times 100                                   0.862 -> 86.2
+#   "points"  a difference of two fractions, shown times 100 with its sign  0.114 -> +11.4
+#   any other word ("MFLOPs", "s") is shown beside the name; no unit: the number as it is
+UNITS = ("%", "points")
+
 Status = Literal["ok", "failed", "interrupted"]
 Table = dict[str, list[Any]]  # column -> values; `x_low` and `x_high` beside `x` are the bounds of its interval
-
-
-class Estimate(NamedTuple):
-    """A number with its interval: ``n`` independent units (images, seeds ...) of kind ``unit`` stand behind it."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ class Result:
     metrics: dict[str, Estimate] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
+    screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
+    units: dict[str, str] = field(default_factory=dict)  # of metrics and of columns in any table: see UNITS
     images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
     figures: list[Figure] = field(default_factory=list)
     events: list[str] = field(default_factory=list)  # every fallback taken, every reduction made
@@ -113,8 +113,8 @@ def save(result: Result, folder: Path) -> Path:
     plain = {key: value for key, value in vars(result).items() if key not in ("tables", "images", "figures", "metrics")}
     plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
     plain["figures"] = [asdict(figure) for figure in result.figures]
-    plain["tables"] = sorted(result.tables)
-    plain["images"] = sorted(result.images)
+    plain["tables"] = list(result.tables)
+    plain["images"] = list(result.images)
     write_atomically(folder / FILE, json.dumps({"format": FORMAT, **plain}, indent=2, allow_nan=False, default=str))
     return folder / FILE
 
@@ -135,7 +135,9 @@ def load(folder: Path) -> Result:
         raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
     plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
     plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
-    plain["tables"] = {name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]}
+    plain["tables"] = {
+        name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]
+    }
     plain["images"] = {
         name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
     }

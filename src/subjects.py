@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 
 from src.errors import UserError
 from src.models.registry import build
+from src.modularity.patched import Patch, PatchedNetwork
 from src.result import read_json, write_atomically
 from src.slicing import extract, plan_for
-from src.training.checkpoints import load_weights, save_weights
+from src.weights import load_weights, save_weights
 
 DESCRIPTION = "subject.json"
+PATCHED = "patched"  # name of an architecture that is made of subjects and not in the models' registry
 
 
 @dataclass
@@ -100,16 +103,13 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
             raise UserError(f"{file} is missing; a subject is a .safetensors file with {DESCRIPTION} beside it")
     try:
         plain: Mapping[str, Any] = read_json(description)
-        model = build(plain["architecture"])
-        if plain["kept"] is not None:
-            shape = plain["architecture"]["input_shape"]
-            plan = plan_for(model, tuple(shape))
-            model = extract(model, plan, keep_of(plain["kept"], plan.offsets, plan.kernels))
+        model = rebuild(plain["architecture"], plain["kept"])
         load_weights(model, path)
     except (ValueError, KeyError, RuntimeError, OSError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); train or save it anew") from None
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read ({reason}); train or save it anew") from None
     return Subject(
         model.eval(),
         dict(plain["architecture"]),
@@ -122,15 +122,56 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
     )
 
 
-def keep_of(kept: Sequence[Sequence[int]], offsets: Sequence[int], kernels: int) -> Tensor:
-    """Bool mask (K,) over all kernels from the kept ones of each group."""
-    keep = torch.zeros(kernels, dtype=torch.bool)
-    for offset, group in zip(offsets, kept, strict=False):
-        keep[torch.tensor(group, dtype=torch.long) + offset] = True
+def rebuild(architecture: Mapping[str, Any], kept: Sequence[Sequence[int]] | None = None) -> nn.Module:
+    """A network of this architecture with weights still to be loaded; a patched one is made of its parts."""
+    if architecture["name"] == PATCHED:
+        return _rebuild_patched(architecture)
+    model = build(architecture)
+    if kept is None:
+        return model
+    plan = plan_for(model, architecture["input_shape"])
+    return extract(model, plan, keep_of(kept, plan.offsets))
+
+
+def _rebuild_patched(architecture: Mapping[str, Any]) -> nn.Module:
+    patches = [
+        Patch(part["target"], part["column"], rebuild(part["architecture"], part["kept"]), 1.0, 0.0, part["sigmoid"])
+        for part in architecture["patches"]
+    ]
+    none = [0.0] * architecture["input_shape"][0]  # scale and shift come with the weights
+    return PatchedNetwork(build(architecture["weak"]), patches, none, none)
+
+
+def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch]) -> Subject:
+    """The weak subject with the module subjects' networks as patches; it takes images as the weak one does."""
+    first = modules[0]
+    scale = [own / other for own, other in zip(weak.std, first.std, strict=True)]
+    shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
+    parts = [
+        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "architecture": module.architecture,
+         "kept": module.kept}
+        for patch, module in zip(patches, modules, strict=True)
+    ]  # fmt: skip
+    architecture = {
+        "name": PATCHED,
+        "classes": len(weak.classes),
+        "input_shape": list(weak.input_shape),
+        "weak": weak.architecture,
+        "patches": parts,
+    }
+    lineage = tuple(dict.fromkeys(digest for part in (weak, *modules) for digest in part.lineage))
+    network = PatchedNetwork(weak.model, patches, scale, shift).eval()
+    return Subject(network, architecture, weak.classes, weak.mean, weak.std, None, lineage)
+
+
+def keep_of(kept: Sequence[Sequence[int]], offsets: Sequence[int]) -> Tensor:
+    """Bool mask (K,) over the plan's kernel axis from the kept kernels of each group."""
+    keep = torch.zeros(offsets[-1], dtype=torch.bool)
+    for start, group in zip(offsets, kept, strict=False):
+        keep[torch.tensor(group, dtype=torch.long) + start] = True
     return keep
 
 
-def kept_of(keep: Tensor, offsets: Sequence[int], kernels: int) -> list[list[int]]:
+def kept_of(keep: Tensor, offsets: Sequence[int]) -> list[list[int]]:
     """The opposite of :func:`keep_of`."""
-    edges = [*offsets[: len(offsets)], kernels]
-    return [keep[a:b].nonzero().flatten().tolist() for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [keep[start:stop].nonzero().flatten().tolist() for start, stop in pairwise(offsets)]

@@ -27,17 +27,15 @@ class Monolithic(pl.LightningModule):
         label_smoothing: of the training loss.
     """
 
-    def __init__(
-        self, architecture: Mapping[str, Any], optim: Mapping[str, Any], label_smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, architecture: Mapping[str, Any], optim: Mapping[str, Any], label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.save_hyperparameters({"architecture": dict(architecture), "optim": dict(optim)})
         self.optim = dict(optim)
         self.model = build(architecture).to(memory_format=torch.channels_last)
         self.train_loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         metrics = MetricCollection({"accuracy": MulticlassAccuracy(architecture["classes"], average="micro")})
-        self.metrics = nn.ModuleDict({"fit": metrics.clone("train/"), "val": metrics.clone("val/")})
-        self.losses = nn.ModuleDict({"fit": MeanMetric(), "val": MeanMetric()})
+        self.train_metrics, self.val_metrics = metrics.clone("train/"), metrics.clone("val/")
+        self.train_losses, self.val_losses = MeanMetric(), MeanMetric()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, N) of normalised images (n, C, H, W)."""
@@ -47,19 +45,21 @@ class Monolithic(pl.LightningModule):
         images, labels = batch
         logits = self.model(images)
         loss = self.train_loss(logits, labels)
-        self._gather("fit", logits, labels, loss)
+        self.train_metrics.update(logits.detach(), labels)
+        self.train_losses.update(loss.detach(), len(labels))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         images, labels = batch
         logits = self.model(images)
-        self._gather("val", logits, labels, nn.functional.cross_entropy(logits, labels))
+        self.val_metrics.update(logits, labels)
+        self.val_losses.update(nn.functional.cross_entropy(logits, labels), len(labels))
 
     def on_train_epoch_end(self) -> None:
-        self._log("fit", "train")
+        self._log("train", self.train_metrics, self.train_losses)
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val", "val")
+        self._log("val", self.val_metrics, self.val_losses)
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.optim, self.model)
@@ -68,11 +68,7 @@ class Monolithic(pl.LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _gather(self, stage: str, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        self.metrics[stage].update(logits.detach(), labels)
-        self.losses[stage].update(loss.detach(), len(labels))
-
-    def _log(self, stage: str, prefix: str) -> None:
-        self.log_dict({f"{prefix}/loss": self.losses[stage].compute(), **self.metrics[stage].compute()})
-        self.losses[stage].reset()
-        self.metrics[stage].reset()
+    def _log(self, stage: str, metrics: MetricCollection, losses: MeanMetric) -> None:
+        self.log_dict({f"{stage}/loss": losses.compute(), **metrics.compute()})
+        losses.reset()
+        metrics.reset()

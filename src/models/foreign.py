@@ -35,7 +35,6 @@ def _torchvision(name: str, classes: int, input_shape: tuple[int, int, int], opt
     from torchvision.models import get_model, list_models
 
     small = options.pop("small_images", None)
-    # num_classes in every signature of the classification models, which are the ones without a dotted module
     known = list_models(module=importlib.import_module("torchvision.models"))
     if name not in known:
         raise UserError(f"model.name=torchvision:{name}: {suggestion(name, known)}")
@@ -70,8 +69,8 @@ def _python(target: str, classes: int, input_shape: tuple[int, int, int], option
         raise UserError(f"model.name={name}: {error}; is its folder on PYTHONPATH?") from error
     parameters = inspect.signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    arguments = {key: value for key, value in {"num_classes": classes}.items() if key in parameters}
-    for key, value in {"classes": classes, "input_shape": input_shape}.items():
+    arguments: dict[str, Any] = {"num_classes": classes} if "num_classes" in parameters else {}
+    for key, value in (("classes", classes), ("input_shape", input_shape)):
         if key in parameters or (takes_any and "num_classes" not in parameters):
             arguments[key] = value
     model = _called(name, factory, **{**arguments, **options})

@@ -41,7 +41,7 @@ class Layout:
 
     def scaled(self, width: float) -> Layout:
         """All kernel and hidden counts times ``width``, rounded, at least 1."""
-        if not width > 0:
+        if not isinstance(width, int | float) or not width > 0:
             raise UserError(f"model.width={width}: give a number above 0")
         scale = lambda count: max(1, round(width * count))  # noqa: E731
         tokens = tuple(scale(token) if isinstance(token, int) else token for token in self.tokens)
@@ -54,13 +54,16 @@ class Layout:
             if index not in range(count):
                 raise UserError(f"model.pools={list(pools)}: the convolutions are numbered 0 to {count - 1}")
         tokens: list[Token] = []
-        index = -1
+        index, remembered = -1, False
         bare = [token for token in self.tokens if token != "P"]
         for position, token in enumerate(bare):
             tokens.append(token)
             index += isinstance(token, int)
             follows = bare[position + 1] if position + 1 < len(bare) else None
+            remembered = token == "keep" or (remembered and token != "add")
             if token != "keep" and follows != "add" and index in pools:
+                if remembered:
+                    raise UserError(f"model.pools={list(pools)}: {index} lies within a residual pair; pool after it")
                 tokens.append("P")
         return replace(self, tokens=tuple(tokens))
 
@@ -93,9 +96,8 @@ class ConvolutionalNetwork(nn.Module):
         rows, columns = layout.map_size(height), layout.map_size(width)
         if rows < 1 or columns < 1:
             raise UserError(_too_small(name or type(self).__name__, layout, input_shape))
-        if not 0 <= layout.dropout < 1:
+        if not isinstance(layout.dropout, int | float) or not 0 <= layout.dropout < 1:
             raise UserError(f"model.dropout={layout.dropout}: give a number from 0 to below 1")
-        self.layout = layout
         self.positions = rows * columns  # of the last map: columns of the first linear layer per kernel
         self._steps: list[tuple[str, str]] = []  # (what, module name), in the order of the forward pass
         index = -1
@@ -132,15 +134,26 @@ class ConvolutionalNetwork(nn.Module):
         self._steps.append((what, name))
 
     def forward(self, images: Tensor) -> Tensor:
-        x = kept = images
-        for what, name in self._steps:
+        return self.run((images, images))[0]
+
+    def run(self, state: tuple[Tensor, Tensor], start: int = 0, stop: int | None = None) -> tuple[Tensor, Tensor]:
+        """The steps from ``start`` to before ``stop`` on (present map, remembered map); gives the same pair.
+
+        Lets networks with equal first steps share them: ``run(run(state, 0, k), k)`` is ``run(state)`` to the bit.
+        """
+        x, kept = state
+        for what, name in self._steps[start:stop]:
             if what == "keep":
                 kept = x
             elif what == "add":
                 x = getattr(self, name)(x, kept)
             else:
                 x = getattr(self, name)(x)
-        return x
+        return x, kept
+
+    def step_of(self, name: str) -> int:
+        """The number of the step that is the module ``name``."""
+        return [module for _, module in self._steps].index(name)
 
     def kernel_groups(self) -> list[dict[str, Any]]:
         """The wiring as plain data, one entry per set of convolutions whose kernels can only be kept together.

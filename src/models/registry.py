@@ -1,4 +1,4 @@
-"""Networks by name: our own, and others by a prefix (``torchvision:``, ``timm:``, ``python:package.module:callable``)."""
+"""Networks by name: our own, and others by a prefix (``torchvision:``, ``timm:``, ``python:package.module:name``)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     """Builds a network with fresh weights (torch's global generator) from its architecture as data.
 
     ``architecture``: ``name``, ``classes`` (number of outputs), ``input_shape`` [channels, height, width], and the
-    options of the named network, as in ``{"name": "simcnn", "classes": 10, "input_shape": [3, 32, 32], "width": 0.25}``.
+    named network's options, as in ``{"name": "simcnn", "classes": 10, "input_shape": [3, 32, 32], "width": 0.25}``.
     The network maps images float (n, C, H, W) to logits (n, classes).
     Raises UserError for an unknown name or option, a missing package, and an input that the network cannot take.
     """

@@ -12,8 +12,10 @@ from src.models.layout import ConvolutionalNetwork, Layout, network
 from src.models.registry import register
 
 STRONG = Layout(
-    (64, 128, "P", "keep", 128, 128, "add", 256, "P", 512, "P", "keep", 512, 512, "add")
-    + (512, "P", 512, "P", "keep", 512, 512, "add"),
+    (
+        *(64, 128, "P", "keep", 128, 128, "add", 256, "P", 512, "P", "keep", 512, 512, "add"),
+        *(512, "P", 512, "P", "keep", 512, 512, "add"),
+    ),
     dropout=0.4,
 )
 WEAK = Layout((64, "P", "keep", 64, 64, "add", 64, "P"), dropout=0.4)

@@ -9,11 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from src.result import write_atomically
 from src.training.determinism import seed_everything
+from src.weights import save_weights
 
 RESUME = "resume.ckpt"
 HISTORY = "history.json"
@@ -69,18 +69,6 @@ class EpochSeed(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         seed_everything("epoch", self.seed, trainer.current_epoch)
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """All parameters and buffers as safetensors, written atomically."""
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in model.state_dict().items()}, partial)
-    partial.replace(path)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """The opposite of :func:`save_weights`; the names and shapes must be the model's."""
-    model.load_state_dict(load_file(path))
 
 
 def resumable(folder: Path) -> Path | None:

@@ -45,9 +45,10 @@ def build_schedule(optim: Mapping[str, Any], optimizer: Optimizer, steps: int) -
             return None
         case {"name": "cosine", "warmup": warmup}:
             rise = max(1, round(float(warmup) * steps))
+            fall = max(1, steps - rise)
             return LambdaLR(
                 optimizer,
-                lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * max(0, step - rise) / (steps - rise))),
+                lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * max(0, step - rise) / fall)),
             )
         case {"name": "milestones", "at": fractions, "factor": factor}:
             marks = [round(float(fraction) * steps) for fraction in fractions]

@@ -80,11 +80,11 @@ def _cross(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _tee(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, 0, 0.6, 0.78, 0.23), _box(x, y, 0, -0.1, 0.23, 0.88))
+    return torch.minimum(_box(x, y, 0, 0.5, 0.72, 0.22), _box(x, y, 0, -0.13, 0.22, 0.83))
 
 
 def _ell(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, -0.38, 0.1, 0.23, 0.85), _box(x, y, 0.05, -0.54, 0.66, 0.23))
+    return torch.minimum(_box(x, y, -0.26, 0, 0.2, 0.9), _box(x, y, 0, -0.7, 0.46, 0.2))
 
 
 def _arrow(x: Tensor, y: Tensor) -> Tensor:
@@ -117,11 +117,11 @@ def _three_dots(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _double_bar(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, 0, 0.42, 0.87, 0.2), _box(x, y, 0, -0.42, 0.87, 0.2))
+    return torch.minimum(_box(x, y, 0, 0.4, 0.8, 0.2), _box(x, y, 0, -0.4, 0.8, 0.2))
 
 
 def _chevron(x: Tensor, y: Tensor) -> Tensor:
-    return _segment(x.abs(), y, (0.0, 0.45), (0.72, -0.45), 0.2)
+    return _segment(x.abs(), y, (0.0, 0.32), (0.78, -0.2), 0.2)
 
 
 FAMILIES: dict[str, dict[str, Shape]] = {

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from src.data.image_set import ImageSet, Splits, concatenate
+from src.data.mixing import class_numbers
 from src.data.seeds import stream
 from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES, Shape
 from src.data.sources.glyph_textures import TEXTURES, pattern
@@ -57,23 +58,23 @@ def glyphs(
     channels: int = 3,
     train_per_class: int = 300,
     test_per_class: int = 250,
-    only: Sequence[int] | None = None,
-    scale: Range = (0.27, 0.42),
+    only: Sequence[int | str] | None = None,
+    scale: Range = (0.3, 0.42),
     position: float = 1.0,
     rotation: float = 180.0,
     stretch: float = 0.12,
-    contrast: Range = (0.3, 0.7),
+    contrast: Range = (0.35, 0.7),
     saturation: Range = (0.0, 0.5),
     textures: Sequence[str] | None = None,
-    texture_strength: Range = (0.05, 0.2),
+    texture_strength: Range = (0.05, 0.15),
     texture_bias: float = 0.0,
     test_texture_bias: float | None = None,
     backgrounds: Sequence[str] | None = None,
-    background_strength: Range = (0.0, 0.12),
+    background_strength: Range = (0.0, 0.08),
     gradient: Range = (0.0, 0.2),
-    clutter: int = 3,
-    occlusion: float = 0.25,
-    noise: Range = (0.0, 0.08),
+    clutter: int = 2,
+    occlusion: float = 0.1,
+    noise: Range = (0.0, 0.05),
 ) -> Splits:
     """Render the shapes.
 
@@ -83,7 +84,7 @@ def glyphs(
         channels: 3, or 1 for grey.
         train_per_class: images per class to train on.
         test_per_class: images per class to test on.
-        only: class numbers to render, in this order; they become labels 0, 1, ... (None: all 24).
+        only: numbers or names of the classes to render, in this order; they become labels 0, 1, ... (None: all 24).
         scale: radius of the shape as a fraction of the image's side, (low, high).
         position: 0 puts every shape in the middle, 1 anywhere that keeps it inside.
         rotation: largest rotation either way, in degrees.
@@ -110,14 +111,11 @@ def glyphs(
         UserError: a setting is outside what it may be.
     """
     names = tuple(SHAPES)
-    chosen = list(range(len(names))) if only is None else [int(number) for number in only]
-    wrong = [number for number in chosen if not 0 <= number < len(names)]
-    if wrong or len(set(chosen)) != len(chosen) or not chosen:
-        raise UserError(f"only={list(only or [])}: class numbers are 0..{len(names) - 1}, each at most once")
+    chosen = class_numbers(range(len(names)) if only is None else only, names)
     _within("size", size, 16, 64)
     _within("clutter", clutter, 0, 16)
     if channels not in (1, 3):
-        raise UserError(f"channels={channels}: allowed are 1 and 3")
+        raise UserError(f"data.source.channels={channels}: allowed are 1 and 3")
     fractions = {"position": position, "occlusion": occlusion, "texture_bias": texture_bias}
     fractions["test_texture_bias"] = texture_bias if test_texture_bias is None else test_texture_bias
     for name, value in fractions.items():
@@ -160,13 +158,13 @@ def glyphs(
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UserError(f"{name}={value}: allowed are {low}..{high}")
+        raise UserError(f"data.source.{name}={value}: allowed are {low}..{high}")
 
 
 def _range(name: str, values: Range, low: float, high: float) -> tuple[float, float]:
     pair = tuple(float(value) for value in values)
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise UserError(f"{name}={list(values)}: expected [low, high] within {low}..{high}")
+        raise UserError(f"data.source.{name}={list(values)}: expected [low, high] within {low}..{high}")
     return pair[0], pair[1]
 
 
@@ -176,9 +174,9 @@ def _textures(name: str, chosen: Sequence[str] | None) -> tuple[int, ...]:
         return tuple(range(len(known)))
     for texture in chosen:
         if texture not in TEXTURES:
-            raise UserError(f"{name}: no texture '{texture}'; {suggestion(str(texture), known)}")
+            raise UserError(f"data.source.{name}: no texture '{texture}'; {suggestion(str(texture), known)}")
     if not chosen:
-        raise UserError(f"{name}=[]: name at least one of {', '.join(known)}")
+        raise UserError(f"data.source.{name}=[]: name at least one of {', '.join(known)}")
     return tuple(known.index(texture) for texture in chosen)
 
 

@@ -1,0 +1,85 @@
+"""Scores as probabilities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Platt:
+    """probability = sigmoid(slope * score + intercept)."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """float64 probabilities of the scores' shape."""
+        return torch.sigmoid(self.slope * scores.double() + self.intercept)
+
+
+def fit_platt(scores: Tensor, positive: Tensor, *, balanced: bool = False, iterations: int = 100) -> Platt:
+    """Platt scaling: logistic regression of ``positive`` on one score (Platt 1999; Lin, Lin & Weng 2007).
+
+    The targets are Platt's (k + 1) / (k + 2) and 1 / (m + 2) for k positives and m negatives, which keep the optimum
+    finite where the classes are separable. Newton's method in float64 with step halving: deterministic, no settings.
+
+    Args:
+        scores: (n,). positive: bool (n,).
+        balanced: weigh both classes alike, so that the probability is for equal numbers of both; else it is for the
+            proportions of the data at hand.
+
+    Returns:
+        The fit; slope 0 where the scores are constant.
+
+    Raises:
+        ValueError: not both classes are there, or a score is not finite.
+    """
+    if not torch.isfinite(scores).all():
+        raise ValueError("scores: NaN or infinite values cannot be calibrated")
+    count = len(scores)
+    positives = int(positive.sum())
+    if not 0 < positives < count:
+        raise ValueError(f"positive: {positives} of {count} are; calibration needs both kinds")
+    x = scores.detach().double().cpu()
+    is_positive = positive.cpu()
+    target = torch.where(is_positive, (positives + 1) / (positives + 2), 1 / (count - positives + 2)).double()
+    weight = torch.ones_like(x)
+    if balanced:
+        weight = torch.where(is_positive, count / (2 * positives), count / (2 * (count - positives))).double()
+    mean, deviation = x.mean().item(), x.std(correction=0).item()
+    if deviation <= 1e-12 * max(1.0, abs(mean)):
+        share = ((weight * target).sum() / weight.sum()).item()
+        return Platt(0.0, math.log(share / (1 - share)))
+    design = torch.stack([(x - mean) / deviation, torch.ones_like(x)], dim=1)  # (n, 2), standardised: well conditioned
+    weights = _newton(design, target, weight, iterations)
+    slope = weights[0].item() / deviation
+    return Platt(slope, weights[1].item() - slope * mean)
+
+
+def _newton(design: Tensor, target: Tensor, weight: Tensor, iterations: int) -> Tensor:
+    """Minimise the weighted cross entropy, convex in the two parameters."""
+
+    def loss(parameters: Tensor) -> Tensor:
+        z = design @ parameters
+        return (weight * (torch.nn.functional.softplus(z) - target * z)).sum()
+
+    parameters = torch.zeros(2, dtype=torch.float64)
+    current = loss(parameters)
+    for _ in range(iterations):
+        p = torch.sigmoid(design @ parameters)
+        gradient = design.T @ (weight * (p - target))
+        curvature = weight * p * (1 - p)
+        hessian = design.T @ (curvature[:, None] * design) + 1e-10 * torch.eye(2, dtype=torch.float64)
+        step = torch.linalg.solve(hessian, gradient)
+        length = 1.0
+        while length > 1e-8 and loss(parameters - length * step) > current:
+            length /= 2
+        parameters = parameters - length * step
+        previous, current = current, loss(parameters)
+        if previous - current <= 1e-13 * previous.abs():
+            break
+    return parameters

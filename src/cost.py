@@ -1,0 +1,46 @@
+"""What a network costs: parameters, and multiply-adds per image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from src.models.skeleton import skeleton
+
+_Convolution = nn.modules.conv._ConvNd
+
+
+class Cost(NamedTuple):
+    """``parameters``: their number. ``macs``: multiply-adds for one image, of convolutions and linear layers."""
+
+    parameters: int
+    macs: int
+
+
+def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Parameters and multiply-adds of ``model`` for one image [channels, height, width].
+
+    One multiply-add counts 1 (as the tool fvcore calls "flops"; others count 2); biases, norms, activations, pools
+    and sums count 0. Nothing is computed: the pass runs on tensors without memory. A layer used twice counts twice.
+    """
+    twin = skeleton(model).eval()
+    total = 0
+
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        per_value = layer.weight[0].numel()  # of an output value: the weights of one kernel or unit
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+            total += inputs[0][0].numel() * per_value
+        else:
+            total += output[0].numel() * per_value
+
+    for module in twin.modules():
+        if isinstance(module, _Convolution | nn.Linear):
+            module.register_forward_hook(count)
+    dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+    with torch.no_grad():
+        twin(torch.empty(1, *input_shape, device="meta", dtype=dtype))
+    return Cost(sum(parameter.numel() for parameter in model.parameters()), total)

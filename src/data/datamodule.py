@@ -1,0 +1,285 @@
+"""The one data module: an image set in memory, split, mixed, augmented and normalised as a config says.
+
+A config of the data group, every key of which is an argument of `ImageData`::
+
+    source: {name: glyphs, seed: 0, size: 32, train_per_class: 300, test_per_class: 250}
+    classes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]       # numbers or names; null: all
+    splits: {validation: 0.2, calibration: 0.1, drop_seen: true}
+    caps: {train: 200, test: null}                # per class, or {default: 200, disc: 12}
+    label_noise: {fraction: 0.0, classes: null}   # of the training part alone
+    augment: {crop_padding: 4, flip: true}
+    normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
+    batch_size: 128
+    eval_batch_size: 512
+    seed: 0
+
+The weak model's data, target class last (`mixing.patching_set`)::
+
+    source: {name: glyphs, train_per_class: 300, test_per_class: 250}
+    mix: {others: [10, 11, 12, 13, 14, 15, 16, 17, 18], target: 0, train_others: 60, train_target: 24}
+
+and as published, from two sources::
+
+    source: {name: cifar100, root: data}
+    mix:
+      others: [0, 2, 5, 8, 9, 12, 15, 22, 70]
+      target: 3
+      target_source: {name: cifar10, root: data}
+      train_target: 500
+      test_target: 100
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from src.data.augment import augment, normalise
+from src.data.image_set import ImageSet, Splits
+from src.data.loader import Batch, BatchLoader
+from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
+from src.data.normalisation import statistics
+from src.data.sources import load_cached
+from src.data.splits import apply_indices, drop_seen, split_pool
+from src.errors import UserError, suggestion
+
+Options = Mapping[str, Any]
+
+
+class ImageData(pl.LightningDataModule):
+    """In-memory images in four parts: train, validation, calibration, test.
+
+    Args:
+        source: ``name`` and options of a source (`src.data.sources`).
+        classes: only these, renumbered in this order (None: all).
+        mix: others, target, and optionally target_source, train_others, train_target, test_others, test_target.
+        caps: most images per class of the pool (``train``, drawn by `seed`) and of ``test`` (the first ones).
+        label_noise: fraction, and classes (None: all), of the training part.
+        splits: validation and calibration (fractions, or images per class), drop_seen (leave out pool images that are
+            in the test set too; default true).
+        split_indices: saved splits to apply instead (see attribute of that name).
+        batch_size: of training.
+        eval_batch_size: of everything else.
+        augment: crop_padding in pixels, flip.
+        normalisation: ``train``, a published one by name, or mean and std.
+        channels_last: memory layout of the images that the model sees.
+        seed: the data seed: splits, caps, noise.
+        shuffle_seed: of the order and the augmentation (None: `seed`).
+
+    Attributes (after `setup`):
+        sets: part -> ImageSet.
+        split_indices: part -> int64 positions in the pool (the train side after classes, mix, caps and drop_seen).
+        mislabelled: bool (train images,), where label noise changed the label.
+        mean, std: normalisation per channel, of 0..1.
+        events: one line for everything that was reduced or left out.
+    """
+
+    def __init__(
+        self,
+        source: Options,
+        classes: Sequence[int | str] | None = None,
+        mix: Options | None = None,
+        caps: Options | None = None,
+        label_noise: Options | None = None,
+        splits: Options | None = None,
+        split_indices: Mapping[str, Tensor | Sequence[int]] | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 512,
+        augment: Options | None = None,
+        normalisation: str | Options = "train",
+        channels_last: bool = True,
+        seed: int = 0,
+        shuffle_seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if size < 1:
+                raise UserError(f"data.{key}={size}: allowed are whole numbers from 1")
+        for key, origin in (("source", source), ("mix.target_source", (mix or {}).get("target_source"))):
+            if origin is not None and "name" not in origin:
+                raise UserError(f"data.{key}: has no name; e.g. data.{key}.name=glyphs")
+        if classes is not None and mix:
+            raise UserError("data.classes and data.mix: give one of them; mix names its classes itself")
+        self.source, self.classes_wanted = dict(source), classes
+        allowed = "others target target_source train_others train_target test_others test_target"
+        self.mix = _options("mix", mix, allowed.split()) if mix else None
+        self.caps = _options("caps", caps, ["train", "test"])
+        self.label_noise = _options("label_noise", label_noise, ["fraction", "classes"])
+        self.splits = _options("splits", splits, ["validation", "calibration", "drop_seen"])
+        self.augment = _options("augment", augment, ["crop_padding", "flip"])
+        self.given_indices = split_indices
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.normalisation, self.channels_last = normalisation, channels_last
+        self.seed, self.shuffle_seed = seed, seed if shuffle_seed is None else shuffle_seed
+        self.sets: dict[str, ImageSet] = {}
+        self.split_indices: dict[str, Tensor] = {}
+        self.mislabelled = torch.zeros(0, dtype=torch.bool)
+        self.mean: list[float] = []
+        self.std: list[float] = []
+        self.events: list[str] = []
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, choose, cap, split and measure; a second call does nothing.
+
+        Raises:
+            UserError: a value that is not allowed, a class outside the data, a file missing or damaged.
+        """
+        if self.sets:
+            return
+        events: list[str] = []
+        loaded = self._load()
+        pool, test = cap(loaded.train, self.caps.get("train"), self.seed), cap(loaded.test, self.caps.get("test"))
+        for name, before, after in (("train", loaded.train, pool), ("test", loaded.test, test)):
+            if len(after) < len(before):
+                events.append(f"data.caps.{name}: {len(after)} of {len(before)} images")
+        if self.splits.get("drop_seen", True):
+            pool, seen = drop_seen(pool, test)
+            if seen:
+                events.append(f"data: {seen} training images left out, being in the test set too")
+        if self.given_indices is not None:
+            indices = apply_indices(pool, self.given_indices)
+        else:
+            sizes = {key: value for key, value in self.splits.items() if key != "drop_seen"}
+            indices = split_pool(pool, **sizes, seed=self.seed)
+        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
+        empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
+        if empty:
+            raise UserError(f"data: class '{empty[0]}' has no image to train on")
+        sets["train"], self.mislabelled = self._with_noise(sets["train"], events)
+        self.mean, self.std = statistics(self.normalisation, sets["train"].images)
+        self.split_indices, self.events = indices, events
+        self.sets = sets
+
+    def _load(self) -> Splits:
+        name, options = str(self.source["name"]), {key: v for key, v in self.source.items() if key != "name"}
+        if self.mix is None:
+            wanted = {} if self.classes_wanted is None else {"only": list(self.classes_wanted)}
+            return load_cached(name, options | wanted)
+        target_source = self.mix.get("target_source")
+        others, target = self.mix.get("others"), self.mix.get("target")
+        if others is None or target is None:
+            raise UserError("data.mix: needs others (a list of classes) and target (a class)")
+        targets = [target] if isinstance(target, int | str) else list(target)
+        sizes = {key: value for key, value in self.mix.items() if key.startswith(("train_", "test_"))}
+        if target_source is not None:
+            apart = {key: value for key, value in target_source.items() if key != "name"}
+            first = load_cached(name, options | {"only": list(others)})
+            second = load_cached(str(target_source["name"]), apart | {"only": targets})
+        else:
+            # loaded together, so that only the classes that are needed are rendered or decoded
+            shared = [item for item in targets if item in others]
+            if shared:
+                raise UserError(f"data.mix: class {shared[0]} is both target and other; leave it out of mix.others")
+            first, second = load_cached(name, options | {"only": [*others, *targets]}), None
+        count = len(list(others))
+        start = 0 if second is not None else count
+        return patching_set(
+            first,
+            others=list(range(count)),
+            target=list(range(start, start + len(targets))),
+            target_splits=second,
+            seed=self.seed,
+            **sizes,
+        )
+
+    def _with_noise(self, train: ImageSet, events: list[str]) -> tuple[ImageSet, Tensor]:
+        chosen = self.label_noise.get("classes")
+        labels, changed = add_label_noise(
+            train.labels,
+            float(self.label_noise.get("fraction", 0.0)),
+            len(train.classes),
+            None if chosen is None else class_numbers(chosen, train.classes),
+            self.seed,
+        )
+        if not bool(changed.any()):
+            return train, changed
+        events.append(f"data.label_noise: {int(changed.sum())} of {len(train)} training labels are wrong")
+        return replace(train, labels=labels), changed
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, one per label."""
+        return self._set("train").classes
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self._set("train").shape
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for the record of a run: sizes, classes, shape, normalisation, seed, events."""
+        return {
+            "source": str(self.source["name"]),
+            "classes": list(self.classes),
+            "input_shape": list(self.input_shape),
+            "images": {name: len(part) for name, part in self.sets.items()},
+            "per_class": {name: part.per_class.tolist() for name, part in self.sets.items()},
+            "mean": self.mean,
+            "std": self.std,
+            "seed": self.seed,
+            "events": list(self.events),
+        }
+
+    def tensor(self, part: str, normalised: bool = True) -> tuple[Tensor, Tensor]:
+        """All images of a part and their labels, for studies.
+
+        Args:
+            part: train, validation, calibration or test.
+            normalised: float32 in the layout the model sees, else the raw uint8.
+
+        Returns:
+            (N, C, H, W) and int64 (N,).
+        """
+        images = self._set(part)
+        return (self.normalise(images.images) if normalised else images.images), images.labels
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 (n, C, H, W) -> float32 as the model sees it."""
+        return normalise(images, self.mean, self.std, self.channels_last)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled raw batches, another order every epoch."""
+        return BatchLoader(self._set("train"), self.batch_size, self.shuffle_seed, self._epoch)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Raw batches of the validation part, in order."""
+        return BatchLoader(self._set("validation"), self.eval_batch_size)
+
+    def test_dataloader(self) -> BatchLoader:
+        """Raw batches of the test set, in order."""
+        return BatchLoader(self._set("test"), self.eval_batch_size)
+
+    def predict_dataloader(self) -> BatchLoader:
+        """The test set once more."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """On the device: augment (training batches alone) and normalise -> float32 images and labels."""
+        images = batch.images
+        if batch.moment is not None:
+            epoch, step = batch.moment
+            images = augment(images, **self.augment, seed=self.shuffle_seed, epoch=epoch, step=step)
+        return self.normalise(images), batch.labels
+
+    def _epoch(self) -> int:
+        return int(self.trainer.current_epoch) if self.trainer is not None else 0
+
+    def _set(self, part: str) -> ImageSet:
+        self.setup()
+        if part not in self.sets:
+            raise UserError(f"data: no part '{part}'; {suggestion(part, self.sets)}")
+        return self.sets[part]
+
+
+def _options(group: str, given: Options | None, allowed: Sequence[str]) -> dict[str, Any]:
+    """A copy without None values, every key of which is allowed."""
+    options = dict(given or {})
+    for key in options:
+        if key not in allowed:
+            raise UserError(f"data.{group}.{key}: no such key; {suggestion(str(key), allowed)}")
+    return {key: value for key, value in options.items() if value is not None}

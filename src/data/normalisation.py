@@ -1,0 +1,53 @@
+"""Mean and standard deviation per channel: measured on the training part, or as published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from src.data.augment import channel_statistics
+from src.errors import UserError, suggestion
+
+PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "half": ((0.5,), (0.5,)),
+    "none": ((0.0,), (1.0,)),
+}
+"""Name -> mean and std of 0..1; those of one channel serve any number of channels."""
+
+
+def statistics(wanted: str | Mapping[str, Any], train: Tensor) -> tuple[list[float], list[float]]:
+    """Mean and std, one value per channel.
+
+    Args:
+        wanted: ``train``, a name of `PUBLISHED`, or a mapping with mean and std (numbers, or one per channel).
+        train: uint8 (N, C, H, W).
+
+    Raises:
+        UserError: unknown name, missing key, wrong number of channels, or a std that is not positive.
+    """
+    if wanted == "train":
+        return channel_statistics(train)
+    if isinstance(wanted, str):
+        if wanted not in PUBLISHED:
+            raise UserError(f"data.normalisation={wanted}: no such name; {suggestion(wanted, ['train', *PUBLISHED])}")
+        mean, std = PUBLISHED[wanted]
+    else:
+        if set(wanted) != {"mean", "std"}:
+            raise UserError(f"data.normalisation: has {', '.join(map(str, wanted))}; expected mean and std")
+        mean, std = _values(wanted["mean"]), _values(wanted["std"])
+    channels = train.shape[1]
+    if {len(mean), len(std)} - {1, channels}:
+        raise UserError(f"data.normalisation={wanted}: {len(mean)} channels, but the images have {channels}")
+    if min(std) <= 0:
+        raise UserError(f"data.normalisation.std={list(std)}: has to be positive")
+    return list(mean) * (channels // len(mean)), list(std) * (channels // len(std))
+
+
+def _values(given: float | Sequence[float]) -> tuple[float, ...]:
+    return (float(given),) if isinstance(given, int | float) else tuple(float(value) for value in given)

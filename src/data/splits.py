@@ -1,0 +1,118 @@
+"""Fixed splits of a training pool into train, validation and calibration, between which no image can leak.
+
+Stratified by class and drawn by the data seed alone, so they do not depend on how, how long or on what is trained.
+Identical images (CIFAR-100 has 26 groups of them) always fall into the same part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from src.data.image_set import ImageSet
+from src.data.ranks import rank_within_class
+from src.data.seeds import stream
+from src.errors import UserError, suggestion
+
+PARTS = ("train", "validation", "calibration")
+_CHUNK = 4096  # images hashed together: bounds the copy
+
+
+def fingerprints(images: Tensor) -> Tensor:
+    """Two 64-bit hashes of each image's bytes: uint8 (N, ...) -> int64 (N, 2); equal images have equal rows."""
+    count = len(images)
+    words = -(-images[0].numel() // 8) if count else 0
+    weights = torch.randint(-(2**62), 2**62, (words, 2), generator=stream("fingerprints")) * 2 + 1
+    hashes = []
+    for chunk in images.split(_CHUNK):
+        padded = torch.zeros(len(chunk), words * 8, dtype=torch.uint8)
+        padded[:, : chunk[0].numel()] = chunk.flatten(1).cpu()
+        values = padded.view(torch.int64)
+        values = values ^ (values >> 29)  # high bits take part in the low ones, which overflow keeps
+        hashes.append(torch.stack([(values * weights[:, k]).sum(1) for k in range(2)], 1))
+    return torch.cat(hashes) if hashes else torch.zeros(0, 2, dtype=torch.int64)
+
+
+def groups_of(images: Tensor) -> Tensor:
+    """int64 (N,): the position of the first image that is byte for byte the same as each image."""
+    unique, group = torch.unique(fingerprints(images), dim=0, return_inverse=True)
+    first = torch.full((len(unique),), len(images))
+    first.scatter_reduce_(0, group, torch.arange(len(images)), "amin")
+    return first[group]
+
+
+def drop_seen(pool: ImageSet, test: ImageSet) -> tuple[ImageSet, int]:
+    """The pool without the images that are in the test set too, and how many those were."""
+    known = fingerprints(test.images)
+    both = torch.cat([known, fingerprints(pool.images)])
+    _, group = torch.unique(both, dim=0, return_inverse=True)
+    seen = torch.isin(group[len(known) :], group[: len(known)])
+    return (pool.select((~seen).nonzero().squeeze(1)) if bool(seen.any()) else pool), int(seen.sum())
+
+
+def split_pool(
+    pool: ImageSet, *, validation: float | int = 0.2, calibration: float | int = 0.0, seed: int = 0
+) -> dict[str, Tensor]:
+    """Positions of the images of each part.
+
+    Args:
+        pool: images to train on and to choose by.
+        validation: size of that part: a fraction below 1, or a whole number of images per class.
+        calibration: the same for images that neither train nor choose anything.
+        seed: the data seed.
+
+    Returns:
+        int64 index tensors, ascending: train, validation and calibration, disjoint, together the whole pool.
+
+    Raises:
+        UserError: a size is negative, or a class is left without an image to train on.
+    """
+    firsts = groups_of(pool.images)
+    leaders = (firsts == torch.arange(len(pool))).nonzero().squeeze(1)  # one image stands for its copies
+    labels = pool.labels[leaders]
+    ranks = rank_within_class(labels, stream(seed, "splits"))
+    available = torch.bincount(labels, minlength=len(pool.classes))
+    held = _share("validation", validation, available)
+    more = _share("calibration", calibration, available)
+    short = ((held + more >= available) & (available > 0)).nonzero().squeeze(1)
+    if len(short):
+        name, count = pool.classes[int(short[0])], int(available[short[0]])
+        raise UserError(
+            f"splits: validation={validation}, calibration={calibration} leave none of the {count} different images of "
+            f"class '{name}' to train on; lower them or take more images"
+        )
+    part = torch.zeros(len(pool), dtype=torch.int64)
+    part[leaders] = (ranks < held[labels]).long() + 2 * ((ranks >= held[labels]) & (ranks < (held + more)[labels]))
+    part = part[firsts]
+    return {name: (part == number).nonzero().squeeze(1) for number, name in enumerate(PARTS)}
+
+
+def _share(name: str, size: float | int, available: Tensor) -> Tensor:
+    if size < 0 or (size >= 1 and size != int(size)):
+        raise UserError(f"splits.{name}={size}: a fraction below 1, or a whole number of images per class")
+    if size >= 1:
+        return torch.full_like(available, int(size))
+    # a class that has few images still shows in every part that is asked for
+    return (available * size).round().long().clamp_min(1 if size else 0)
+
+
+def apply_indices(pool: ImageSet, indices: Mapping[str, Tensor | Sequence[int]]) -> dict[str, Tensor]:
+    """Saved index lists (from a JSON or safetensors file) as tensors, checked against the pool they are meant for.
+
+    Raises:
+        UserError: unknown parts, an index outside the pool, or an index in two parts.
+    """
+    parts = {}
+    for name, values in indices.items():
+        if name not in PARTS:
+            raise UserError(f"split_indices: no part '{name}'; {suggestion(name, PARTS)}")
+        parts[name] = torch.as_tensor(values, dtype=torch.int64)
+    together = torch.cat(list(parts.values()))
+    if len(together) and not 0 <= int(together.min()) <= int(together.max()) < len(pool):
+        raise UserError(f"split_indices: positions outside 0..{len(pool) - 1}; they belong to another data set")
+    if len(together.unique()) != len(together):
+        raise UserError("split_indices: an image is in two parts")
+    empty = torch.zeros(0, dtype=torch.int64)
+    return {name: parts.get(name, empty) for name in PARTS}

@@ -1,0 +1,82 @@
+"""A table as it is shown: intervals beside their values, units in the titles, numbers written alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from src.report.words import interval, plain_text, titled, unit_of, writer
+from src.result import Table
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to a file beside the page (used by the overview of many jobs)."""
+
+    text: str
+    target: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Cell(NamedTuple):
+    text: str
+    interval: str = ""
+    sort: float | str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as shown: ``title`` above ``cells``; numbers stand to the right."""
+
+    name: str
+    title: str
+    numeric: bool
+    cells: list[Cell]
+
+
+def columns(table: Table, units: Mapping[str, str], most: int | None = None) -> list[Column]:
+    """The columns of the first ``most`` rows; ``x_low`` and ``x_high`` are merged into ``x``."""
+    bounds = {f"{name}_{end}" for name in table for end in ("low", "high") if _bounded(name, table)}
+    return [_column(name, table, unit_of(name, units), most) for name in table if name not in bounds]
+
+
+def _bounded(name: str, table: Table) -> bool:
+    return f"{name}_low" in table and f"{name}_high" in table
+
+
+def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
+    values = table[name][:most]
+    numeric = all(value is None or is_number(value) for value in values) and any(v is not None for v in values)
+    if not numeric:
+        return Column(name, titled(name, unit), False, [_text_cell(value) for value in values])
+    write = writer(values, unit)
+    if _bounded(name, table):
+        lows, highs = table[f"{name}_low"][:most], table[f"{name}_high"][:most]
+    else:
+        lows = highs = [None] * len(values)
+    cells = [
+        Cell(write(value), interval(low, high, write), _sortable(value))
+        for value, low, high in zip(values, lows, highs, strict=True)
+    ]
+    return Column(name, titled(name, unit), True, cells)
+
+
+def _text_cell(value: Any) -> Cell:
+    if isinstance(value, Link):
+        return Cell(plain_text(value.text), sort=value.text, target=value.target)
+    text = plain_text(value)
+    return Cell(text, sort=float(value) if is_number(value) else text.lower())
+
+
+def is_number(value: Any) -> bool:
+    # numpy's scalars are numbers without being int or float; text would pass float()
+    return not isinstance(value, (bool, str, bytes)) and hasattr(value, "__float__")
+
+
+def _sortable(value: Any) -> float | str:
+    return "" if value is None or not math.isfinite(float(value)) else float(value)

@@ -1,0 +1,213 @@
+"""What a `Figure` says, read from its table into series and grids that any plotting library can draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from src.report.cells import is_number
+from src.report.words import interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
+from src.result import Figure, Result, Table
+
+# Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
+PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
+# for an ordered group of more (layers): from violet to yellow, as viridis, without its darkest and brightest ends
+_RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
+ROWS = 5000  # points of one figure; more make a page slow and show nothing more
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, set of bars or cloud of points; ``low`` and ``high`` are empty without intervals."""
+
+    name: str
+    colour: str
+    order: int
+    x: list[Any]
+    y: list[float]
+    low: list[float]
+    high: list[float]
+    said: list[str]  # the value and its interval in words
+    labels: list[str]  # the row's own name, from the first column of text that is not drawn; empty without one
+    about: list[str]  # all such texts
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines, bars or points."""
+
+    series: list[Series]
+    x_title: str
+    y_title: str
+    y_unit: str
+    categories: list[str]  # of the x axis in order; empty where x is a number
+
+    @property
+    def horizontal(self) -> bool:
+        """Bars lie down where their names are long, so that nobody has to tilt the head."""
+        return sum(map(len, self.categories)) > 40
+
+    @property
+    def values(self) -> list[float]:
+        ends = (value for series in self.series for value in (*series.y, *series.low, *series.high))
+        return [value for value in ends if math.isfinite(value)]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A heatmap: ``values[row][column]``, NaN where the table has no row."""
+
+    columns: list[str]
+    rows: list[str]
+    values: list[list[float]]
+    said: list[list[str]]
+    x_title: str
+    y_title: str
+    value_title: str
+
+    @property
+    def diverging(self) -> bool:
+        return any(value < 0 for row in self.values for value in row)
+
+
+def read(figure: Figure, result: Result) -> Chart | Grid:
+    """The figure's numbers, as shown (fractions times 100).
+
+    Raises:
+        ValueError: its table or a column is missing, or there is nothing to draw.
+    """
+    table = result.tables.get(figure.table)
+    if table is None:
+        raise ValueError(f"there is no table '{figure.table}'")
+    value = figure.value if figure.kind == "heatmap" else figure.y
+    for column in (figure.x, figure.y, value, *([figure.group] if figure.group else [])):
+        if column not in table:
+            raise ValueError(f"table '{figure.table}' has no column '{column}'")
+    if not table[value]:
+        raise ValueError(f"table '{figure.table}' is empty")
+    unit = unit_of(value, result.units) or ("%" if figure.percent else "")
+    if figure.kind == "heatmap":
+        return _grid(figure, table, unit)
+    return _chart(figure, table, unit, unit_of(figure.x, result.units), colours(result).get(figure.group, {}))
+
+
+def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:
+    """Group column -> its values -> (colour, number): one value has one colour in all figures of a result."""
+    found: dict[str, dict[str, None]] = {}
+    for figure in result.figures:
+        values = result.tables.get(figure.table, {}).get(figure.group, []) if figure.group else []
+        found.setdefault(figure.group, {}).update(dict.fromkeys(map(plain_text, values)))
+    return {group: {name: _colour(i, len(names)) for i, name in enumerate(names)} for group, names in found.items()}
+
+
+def _colour(index: int, count: int) -> tuple[str, int]:
+    if count <= len(PALETTE):
+        return PALETTE[index], index
+    place = index / (count - 1) * (len(_RAMP) - 1)
+    below = min(int(place), len(_RAMP) - 2)
+    return _blend(_RAMP[below], _RAMP[below + 1], place - below), index
+
+
+def _blend(first: str, second: str, share: float) -> str:
+    ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (first, second)]
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(*ends, strict=True))
+
+
+def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[str, tuple[str, int]]) -> Chart:
+    count = min(len(table[figure.y]), ROWS)
+    x = table[figure.x][:count]
+    numeric = figure.kind != "bars" and all(is_number(value) for value in x)
+    places = [shown(value, x_unit) for value in x] if numeric else [plain_text(value) for value in x]
+    write = writer(table[figure.y], unit)
+    low, high = (table.get(f"{figure.y}_{end}") for end in ("low", "high"))
+    bounded = low is not None and high is not None
+    groups = [plain_text(value) for value in table[figure.group][:count]] if figure.group else [""] * count
+    used = {figure.x, figure.y, figure.group}
+    about = [name for name, values in table.items() if name not in used and values and isinstance(values[0], str)]
+    series = []
+    for group in dict.fromkeys(groups):
+        rows = [row for row in range(count) if groups[row] == group]
+        if numeric and figure.kind == "lines":
+            rows.sort(key=lambda row: places[row])
+        colour, order = known.get(group, (PALETTE[0], 0))
+        lows = [shown(low[row], unit) for row in rows] if low is not None and bounded else []
+        highs = [shown(high[row], unit) for row in rows] if high is not None and bounded else []
+        said = []
+        for row in rows:
+            bounds = interval(low[row], high[row], write) if low is not None and high is not None else ""
+            said.append(f"{quantity(write(table[figure.y][row]), unit)} {bounds}".strip())
+        series.append(
+            Series(
+                name=group,
+                colour=colour,
+                order=order,
+                x=[places[row] for row in rows],
+                y=[shown(table[figure.y][row], unit) for row in rows],
+                low=lows,
+                high=highs,
+                said=said,
+                labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
+                about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
+            )
+        )
+    return Chart(
+        series,
+        titled(figure.x, x_unit),
+        titled(figure.y, unit),
+        unit,
+        [] if numeric else [str(place) for place in dict.fromkeys(places)],
+    )
+
+
+def _grid(figure: Figure, table: Table, unit: str) -> Grid:
+    columns = list(dict.fromkeys(plain_text(value) for value in table[figure.x]))
+    rows = list(dict.fromkeys(plain_text(value) for value in table[figure.y]))
+    if len(columns) * len(rows) > 250_000:
+        raise ValueError(f"{len(rows)} x {len(columns)} fields are too many to draw")
+    values = [[math.nan] * len(columns) for _ in rows]
+    write = writer(table[figure.value], unit)
+    said = [[""] * len(columns) for _ in rows]
+    row_of, column_of = ({name: i for i, name in enumerate(names)} for names in (rows, columns))
+    for x, y, value in zip(table[figure.x], table[figure.y], table[figure.value], strict=True):
+        row, column = row_of[plain_text(y)], column_of[plain_text(x)]
+        values[row][column], said[row][column] = shown(value, unit), write(value)
+    return Grid(columns, rows, values, said, pretty(figure.x), pretty(figure.y), titled(figure.value, unit))
+
+
+def labelled(chart: Chart) -> bool:
+    """Whether points are few enough to carry their names."""
+    return sum(len(series.labels) for series in chart.series) in range(1, 25)
+
+
+def shorten(text: str, most: int = 18) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def percent_range(chart: Chart) -> tuple[float, float] | None:
+    """0 to 100 for fractions of which one is above a half, so that bars of different jobs compare; else free."""
+    if chart.y_unit != "%" or max(chart.values, default=0) <= 50 or min(chart.values) < 0:
+        return None
+    return (0.0, max(100.0, *chart.values))
+
+
+def slug(title: str) -> str:
+    """A file name for a title: letters, digits and underscores only."""
+    said = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in title.lower())
+    return "_".join(said.split())[:60] or "figure"
+
+
+def names(result: Result) -> list[str]:
+    """One file name per figure, without ending: an image's own name, else from the title; no two are equal."""
+    taken = set(result.images)
+    found = []
+    for figure in result.figures:
+        name = figure.table if figure.kind == "image" else slug(figure.title)
+        number = 2
+        base = name
+        while figure.kind != "image" and name in taken:
+            name, number = f"{base}_{number}", number + 1
+        taken.add(name)
+        found.append(name)
+    return found

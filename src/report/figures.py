@@ -1,0 +1,240 @@
+"""Figures as plotly draws them: plain dictionaries, so that only the page itself carries plotly.
+
+Colours of text and grid are left to the page, which knows whether it is read in the light or in the dark.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from typing import Any
+
+from src.report.drawing import Chart, Grid, Series, labelled, percent_range, read, shorten
+from src.result import Figure, Result
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_SIGNED = {"tickformat": "+~g", "labelalias": {"+0": "0"}}
+_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
+
+
+def plotly(figure: Figure, result: Result) -> dict[str, Any]:
+    """The figure as ``{"data": [...], "layout": {...}}``; labels are escaped, plotly would take them for HTML.
+
+    Raises:
+        ValueError: the figure cannot be drawn from the result's tables, or is an image.
+    """
+    if figure.kind == "image":
+        raise ValueError("an image is shown as it is")
+    drawing = read(figure, result)
+    if isinstance(drawing, Grid):
+        return _heatmap(drawing)
+    return {"bars": _bars, "lines": _lines, "points": _points}[figure.kind](drawing)
+
+
+def _bars(chart: Chart) -> dict[str, Any]:
+    across, along = ("y", "x") if chart.horizontal else ("x", "y")
+    places = {name: _label(name) for name in chart.categories}
+    data = []
+    for series in chart.series:
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h" if chart.horizontal else "v",
+                "name": _escape(series.name),
+                across: [places[name] for name in series.x],
+                along: _numbers(series.y),
+                "marker": {"color": series.colour},
+                f"error_{along}": _whiskers(series),
+                "customdata": [_escape(said) for said in series.said],
+                "hovertemplate": f"%{{{across}}}<br><b>%{{customdata}}</b><extra>{_escape(series.name)}</extra>",
+            }
+        )
+    value_axis: dict[str, Any] = {"title": {"text": _escape(chart.y_title)}, "automargin": True, "zerolinewidth": 1.5}
+    if chart.y_unit == "points":
+        value_axis |= _SIGNED
+    if limits := percent_range(chart):
+        value_axis["range"] = list(limits)
+    names_axis: dict[str, Any] = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": list(places.values()),
+        "automargin": True,
+        "showgrid": False,
+        "title": {"text": "" if chart.horizontal else _escape(chart.x_title)},
+    }
+    layout = _layout(chart)
+    layout |= {"barmode": "group", "bargap": 0.35, "bargroupgap": 0.08}
+    if chart.horizontal:
+        names_axis["autorange"] = "reversed"  # first row on top, as in the table
+        layout["height"] = 110 + 34 * max(2, len(places)) * (1 + 0.35 * (len(data) - 1)) + 26 * (len(data) > 1)
+        if len(data) == 1 and len(places) <= 40:
+            layout["annotations"] = _said_at_the_right(chart.series[0], places)
+            layout["margin"]["r"] = 10 + 7 * max(map(len, chart.series[0].said))
+    return {"data": data, "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis}}
+
+
+def _lines(chart: Chart) -> dict[str, Any]:
+    data: list[dict[str, Any]] = []
+    for series in chart.series:
+        x = _places(series, chart)
+        look = {"color": series.colour, "width": 2.2, "dash": _DASHES[series.order // 8 % len(_DASHES)]}
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers" if len(x) <= 20 and len(chart.series) <= 8 else "lines",
+                "name": _escape(series.name),
+                "legendgroup": str(series.order),
+                "x": x,
+                "y": _numbers(series.y),
+                "line": look,
+                "marker": {"size": 5, "symbol": _SYMBOLS[series.order % len(_SYMBOLS)]},
+                "customdata": [_escape(said) for said in series.said],
+                "hovertemplate": "%{customdata}" + ("" if series.name else "<extra></extra>"),
+            }
+        )
+        if series.low and len(chart.series) <= 4:  # more bands than four hide each other
+            band: dict[str, Any] = {
+                "type": "scatter",
+                "mode": "lines",
+                "line": {"width": 0},
+                "hoverinfo": "skip",
+                "showlegend": False,
+            }
+            band |= {"legendgroup": str(series.order), "x": x}
+            data.append(band | {"y": _numbers(series.low)})
+            data.append(band | {"y": _numbers(series.high), "fill": "tonexty", "fillcolor": _faint(series.colour)})
+    layout = _layout(chart)
+    layout["hovermode"] = "x unified" if len(chart.series) <= 8 else "closest"
+    return {"data": data, "layout": layout | {"xaxis": _x_axis(chart), "yaxis": _y_axis(chart)}}
+
+
+def _points(chart: Chart) -> dict[str, Any]:
+    data = [
+        {
+            "type": "scatter",
+            "mode": "markers+text" if labelled(chart) else "markers",
+            "name": _escape(series.name),
+            "x": _places(series, chart),
+            "y": _numbers(series.y),
+            "error_y": _whiskers(series) | {"thickness": 1},
+            "marker": {"color": series.colour, "size": 9, "symbol": _SYMBOLS[series.order % len(_SYMBOLS)]},
+            "customdata": [
+                [_escape(said), _escape(about)] for said, about in zip(series.said, series.about, strict=True)
+            ],
+            "text": [_escape(shorten(label)) for label in series.labels] if labelled(chart) else [],
+            "textposition": "middle right",
+            "textfont": {"size": 11},
+            "cliponaxis": False,
+            "hovertemplate": f"%{{customdata[1]}}<br>{_escape(chart.x_title)}: %{{x}}<br>"
+            f"{_escape(chart.y_title)}: <b>%{{customdata[0]}}</b><extra>{_escape(series.name)}</extra>",
+        }
+        for series in chart.series
+    ]
+    return {"data": data, "layout": _layout(chart) | {"xaxis": _x_axis(chart), "yaxis": _y_axis(chart)}}
+
+
+def _heatmap(grid: Grid) -> dict[str, Any]:
+    fields = max(len(grid.columns), len(grid.rows))
+    trace: dict[str, Any] = {
+        "type": "heatmap",
+        "x": [_label(name) for name in grid.columns],
+        "y": [_label(name) for name in grid.rows],
+        "z": [_numbers(row) for row in grid.values],
+        "customdata": grid.said,
+        "colorscale": "RdBu" if grid.diverging else "Cividis",
+        "colorbar": {
+            "title": {"text": _escape(grid.value_title), "side": "right", "font": {"size": 12}},
+            "thickness": 12,
+            "outlinewidth": 0,
+        },
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": f"{_escape(grid.y_title)}: %{{y}}<br>{_escape(grid.x_title)}: %{{x}}<br>"
+        f"{_escape(grid.value_title)}: <b>%{{customdata}}</b><extra></extra>",
+    }
+    if grid.diverging:
+        trace |= {"zmid": 0}
+    if fields <= 16:
+        trace |= {"text": grid.said, "texttemplate": "%{text}"}
+    layout = {
+        "height": 150 + max(240, min(640, 38 * len(grid.rows))),
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "xaxis": {"title": {"text": _escape(grid.x_title)}, "type": "category", "automargin": True, "showgrid": False},
+        "yaxis": {"title": {"text": _escape(grid.y_title)}, "type": "category", "automargin": True, "showgrid": False,
+                  "autorange": "reversed"},
+    }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def _layout(chart: Chart) -> dict[str, Any]:
+    return {
+        "height": 420,
+        "margin": {"l": 10, "r": 16, "t": 10, "b": 10},
+        "showlegend": len(chart.series) > 1,
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "title": {"text": ""},
+        },
+    }
+
+
+def _x_axis(chart: Chart) -> dict[str, Any]:
+    axis: dict[str, Any] = {"title": {"text": _escape(chart.x_title)}, "automargin": True, "zeroline": False}
+    if chart.categories:
+        axis |= {"type": "category", "categoryorder": "array", "categoryarray": [_label(c) for c in chart.categories]}
+    return axis
+
+
+def _y_axis(chart: Chart) -> dict[str, Any]:
+    axis: dict[str, Any] = {"title": {"text": _escape(chart.y_title)}, "automargin": True, "zeroline": False}
+    if chart.y_unit == "points":
+        axis |= {"zeroline": True, **_SIGNED}
+    return axis
+
+
+def _places(series: Series, chart: Chart) -> list[Any]:
+    return [_label(place) for place in series.x] if chart.categories else _numbers(series.x)
+
+
+def _whiskers(series: Series) -> dict[str, Any]:
+    if not series.low:
+        return {"visible": False}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": _numbers([high - y for high, y in zip(series.high, series.y, strict=True)]),
+        "arrayminus": _numbers([y - low for low, y in zip(series.low, series.y, strict=True)]),
+        "thickness": 1.4,
+        "width": 4,
+    }
+
+
+def _said_at_the_right(series: Series, places: dict[str, str]) -> list[dict[str, Any]]:
+    """The numbers in a column of their own, where no whisker crosses them."""
+    return [
+        {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "yref": "y", "y": places[name], "text": _escape(said),
+         "showarrow": False, "font": {"size": 12}}
+        for name, said in zip(series.x, series.said, strict=True)
+    ]  # fmt: skip
+
+
+def _numbers(values: list[float]) -> list[float | None]:
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]  # JSON knows no NaN
+
+
+def _faint(colour: str) -> str:
+    return "rgba({}, {}, {}, 0.18)".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
+
+
+def _escape(text: str) -> str:
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "%&#123;")
+
+
+def _label(text: str) -> str:
+    """A category's name on the axis, broken where it is long."""
+    return "<br>".join(_escape(line) for line in textwrap.wrap(str(text), 26, max_lines=2, placeholder=" …")) or " "

@@ -1,0 +1,121 @@
+"""A page over many results, as a sweep leaves them: one row per job, what differs between them, and how each ended."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from src.report.cells import Link
+from src.report.html import flat
+from src.report.page import render
+from src.report.screen import PAGE
+from src.report.words import pretty
+from src.result import FILE, Estimate, Figure, Result, Table, read_json, write_atomically
+
+SETTINGS = 6  # columns for what differs between the jobs
+FIGURES = 6
+BARS = 60  # jobs that a figure can hold
+
+
+def write_overview(folders: Iterable[Path], path: Path) -> Path:
+    """Write a page over the results in ``folders`` to ``path`` and return it.
+
+    Args:
+        folders: of jobs, in the order of the rows; one without a readable result is listed as such. All of a sweep:
+            ``[folder for folder, _ in src.result.scan(root)]``.
+        path: the HTML file; links to the jobs' pages are relative to it, so the whole tree can be moved.
+    """
+    write_atomically(path, render(overview(folders, path)))
+    return path
+
+
+def overview(folders: Iterable[Path], path: Path) -> Result:
+    """The table and figures of :func:`write_overview` as a result of its own."""
+    found = [(folder, _read(folder)) for folder in folders]
+    jobs = [job for _, job in found]
+    names = _names(found)
+    metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
+    units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
+    settings = _settings([job.get("config", {}) for job in jobs])
+
+    table: Table = {"job": [Link(name, _target(folder, path)) for (folder, _), name in zip(found, names, strict=True)]}
+    for key in settings:
+        table[pretty(key)] = [dict(flat(job.get("config", {}))).get(key) for job in jobs]
+    table["outcome"] = [_outcome(job) for job in jobs]
+    for name in metrics:
+        for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
+            table[column] = [job["metrics"].get(name, {}).get(part) for job in jobs]
+    if any(outcome not in ("success", "no success") for outcome in table["outcome"]):
+        table["note"] = [
+            "" if outcome in ("success", "no success") else job.get("error") or job.get("verdict", "")
+            for outcome, job in zip(table["outcome"], jobs, strict=True)
+        ]
+    outcomes = Counter(table["outcome"])
+    result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
+    said = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+    result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({said})" if jobs else "no jobs"
+    result.metrics = {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
+    result.captions = {"jobs": "One row per job; brackets are the intervals of each job. Click a job for its own page."}
+    events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
+    result.events = [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.items()]
+    if len(jobs) <= BARS:
+        bounded = [name for name in metrics if any(value is not None for value in table[f"{name}_low"])]
+        result.figures = [
+            Figure("bars", "jobs", pretty(name), "One bar per job.", x="job", y=name) for name in bounded[:FIGURES]
+        ]
+    return result
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        job = read_json(folder / FILE)
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        said = "no result (not finished, or killed)" if missing else str(error)
+        return {"status": "failed", "error": said, "metrics": {}, "name": folder.name}
+    return {"metrics": {}, "name": folder.name, **job}
+
+
+def _outcome(job: Mapping[str, Any]) -> str:
+    status = str(job.get("status", "ok"))
+    return status if status != "ok" else job.get("verdict_kind") or "finished"
+
+
+def _names(found: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+    """The last parts of the jobs' names, or of their folders, whichever tells all of them apart."""
+    candidates = (
+        [str(job["name"]).rsplit("/", 1)[-1] for _, job in found],
+        [folder.name for folder, _ in found],
+        [str(folder) for folder, _ in found],
+    )
+    return next((names for names in candidates if len(set(names)) == len(found)), candidates[-1])
+
+
+def _title(jobs: list[dict[str, Any]], path: Path) -> str:
+    names = {str(job["name"]).rsplit("/", 1)[0] for job in jobs if "/" in str(job["name"])}
+    return names.pop() if len(names) == 1 else path.parent.name
+
+
+def _target(folder: Path, path: Path) -> str:
+    file = next((file for file in (PAGE, FILE) if (folder / file).exists()), "")
+    relative = os.path.relpath(folder / file, path.parent).replace(os.sep, "/")
+    return "./" + quote(relative)  # the dot keeps a folder called `javascript:` a folder
+
+
+def _settings(configs: list[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
+    flats = [dict(flat(config)) for config in configs if config]
+    keys = sorted(dict.fromkeys(key for config in flats for key in config), key=lambda key: key.count("."))
+    told: list[list[str]] = []
+    chosen = []
+    for key in keys:
+        values = [str(config.get(key)) for config in flats]
+        plain = all(config.get(key) is None or isinstance(config[key], (str, int, float)) for config in flats)
+        if plain and key not in ("label", "name", "outputs") and len(set(values)) > 1 and values not in told:
+            told.append(values)
+            chosen.append(key)
+    return chosen[:SETTINGS]

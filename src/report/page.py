@@ -1,0 +1,123 @@
+"""One job's result as one HTML file that needs nothing else: it opens by a double click, offline, years later."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.report import html
+from src.report.figures import plotly
+from src.report.screen import PAGE
+from src.result import Figure, Result, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def write_page(result: Result, folder: Path) -> Path:
+    """Write ``folder/page.html`` and return its path."""
+    path = folder / PAGE
+    write_atomically(path, render(result))
+    return path
+
+
+def render(result: Result) -> str:
+    """The page as text. A figure that cannot be drawn is named with the reason; it does not cost the page."""
+    drawn: list[Mapping[str, Any]] = []
+    figures = [_figure(figure, result, drawn) for figure in result.figures]
+    first = [name for name in result.screen if name in result.tables]
+    others = [name for name in result.tables if name not in first]
+    body = [
+        f'<header><div class="eyebrow">{html.text(result.task)}</div><h1>{html.text(result.name)}</h1>',
+        html.verdict(result),
+        html.metrics(result.metrics, result.units),
+        _contents(result, bool(figures), bool(others)),
+        "</header>\n<main>",
+    ]
+    if first:
+        body += ['<h2 id="results">Results</h2>', *(_table(name, result) for name in first)]
+    if figures:
+        body += ['<h2 id="figures-of-it">Figures</h2><div class="figures">', *figures, "</div>"]
+    if others:
+        body += ['<h2 id="tables">More tables</h2>', *(_table(name, result) for name in others)]
+    body += ['<h2 id="events">What was reduced or replaced</h2>', html.events(result.events), _provenance(result)]
+    body += ["</main>"]
+    return html.document(result.name, body, drawn)
+
+
+def _contents(result: Result, figures: bool, tables: bool) -> str:
+    count = len(result.events)
+    links = {
+        "results": "Results" if result.screen else "",
+        "figures-of-it": "Figures" if figures else "",
+        "tables": "More tables" if tables else "",
+        "events": f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced",
+        "provenance": "Provenance" if _traced(result) else "",
+    }
+    found = "".join(f'<a href="#{target}">{said}</a>' for target, said in links.items() if said)
+    return f"<nav>{found}</nav>"
+
+
+def _table(name: str, result: Result) -> str:
+    return html.table(name, result.tables[name], result.units, result.captions.get(name, ""), f"tables/{name}.parquet")
+
+
+def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> str:
+    try:
+        if figure.kind == "image":
+            content = image(result.images[figure.table], figure.title)
+        else:
+            spec = plotly(figure, result)
+            content = (
+                f'<div class="plot" data-figure="{len(drawn)}" style="min-height:{spec["layout"]["height"]:.0f}px">'
+            )
+            content += "</div>"
+            drawn.append(spec)
+    except (ValueError, KeyError) as error:
+        content = f'<p class="undrawn">This figure could not be drawn: {html.text(error)}.</p>'
+    caption = f'<p class="caption">{html.text(figure.caption)}</p>' if figure.caption else ""
+    return f'<figure class="card"><h3>{html.text(figure.title)}</h3>{caption}{content}</figure>\n'
+
+
+def image(pixels: np.ndarray, title: str) -> str:
+    """An image inside the page; a small one is enlarged by whole pixels, so that a reader sees what the network saw."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    times = max(1, min(8, 900 // picture.width))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    kind = ' class="pixels"' if times > 1 else ""
+    return f'<img{kind} width="{picture.width * times}" alt="{html.text(title)}" src="data:image/png;base64,{encoded}">'
+
+
+def _traced(result: Result) -> bool:
+    return bool(result.environment or result.seconds or result.config or result.identity)
+
+
+def _provenance(result: Result) -> str:
+    if not _traced(result):
+        return ""
+    environment = dict(result.environment)
+    command = environment.pop("command", "")
+    parts = ['<h2 id="provenance">Provenance</h2>']
+    if command:
+        parts.append(
+            '<div class="card plain" style="margin-bottom:12px"><h3 style="margin-bottom:8px">To do it again</h3>'
+            f'<div class="command"><pre>{html.text(command)}</pre><button type="button">Copy</button></div></div>'
+        )
+    if result.seconds:
+        parts.append(html.details("Time per stage", html.stages(result.seconds), opened=True))
+    lineage = {"identity": result.identity} if result.identity else {}
+    lineage |= {f"uses {number}": digest for number, digest in enumerate(result.uses, 1)}
+    if lineage:
+        parts.append(html.details("Identity and lineage", html.pairs(lineage)))
+    if environment:
+        parts.append(html.details("Environment", html.pairs(environment)))
+    if result.config:
+        parts.append(html.details("Configuration", f"<pre>{html.yaml(result.config)}</pre>"))
+    return "".join(parts)

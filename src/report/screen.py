@@ -1,0 +1,171 @@
+"""A result on the screen: verdict, tables, what was reduced, and where the rest is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.report.cells import Cell, Column, columns
+from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
+from src.result import FILE, Estimate, Result, Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+PAGE = "page.html"
+PLAIN_WIDTH = 120  # without a terminal nobody's window is too narrow
+ROWS = 40  # of one table; the page and the parquet file have them all
+GAP = 3  # characters between two columns
+
+_VERDICTS = {
+    "success": ("✓", "bold green"),
+    "no success": ("✗", "bold yellow"),
+    "no verdict": ("○", "bold magenta"),
+    "failed": ("✗", "bold red"),
+    "interrupted": ("○", "bold magenta"),
+}
+_ASCII = str.maketrans({"✓": "+", "✗": "x", "○": "o", "–": "-", "•": "*", "…": "."})
+
+
+def show(
+    result: Result, folder: Path, console: Console | None = None, *, also: Mapping[str, str] | None = None
+) -> None:
+    """Print what was found: verdict, the tables named in ``result.screen`` (without any: the metrics), events, paths.
+
+    Args:
+        result: what to show.
+        folder: where it was saved; its page is named if it is there.
+        console: standard output by default; without a terminal lines are up to 120 characters long.
+        also: further lines for the end, ``{"W&B": "offline run in ..."}``.
+    """
+    console = console or _console()
+    console.print()
+    say_verdict(result, console)
+    tables = [name for name in result.screen if name in result.tables]
+    for name in tables:
+        _print_table(name, result, console)
+    if not tables and result.metrics:
+        console.print()
+        console.print(_grid(columns(_metrics_table(result.metrics, result.units), {})))
+    if result.events:
+        console.print()
+        _say("What was reduced or replaced", console, "bold")
+        for event in result.events:
+            _say(f"  • {plain_text(event)}", console)
+    console.print()
+    page = folder / PAGE
+    places = {"page": _near(page)} if page.exists() else {}
+    for what, where in {**places, "result": _near(folder / FILE), **(also or {})}.items():
+        _say(f"{what:<7} {where}", console, soft=True)
+
+
+def say_verdict(result: Result, console: Console) -> None:
+    """The verdict in its colour; for a job that failed, its error."""
+    kind = result.verdict_kind if result.status == "ok" else result.status
+    mark, style = _VERDICTS.get(kind, ("", "bold"))
+    said = result.verdict if result.status == "ok" else f"{result.status}: {result.error}"
+    if said:
+        _say(f"{mark} {plain_text(said)}".strip(), console, style)
+
+
+def _print_table(name: str, result: Result, console: Console) -> None:
+    table = result.tables[name]
+    count = len(next(iter(table.values()), []))
+    console.print()
+    _say(pretty(name), console, "bold")
+    found = columns(table, result.units, ROWS)
+    fitting = _fitting(found, console.width)
+    console.print(_grid(found[:fitting], console.width))
+    if fitting < len(found):
+        hidden = ", ".join(plain_text(column.title) for column in found[fitting:])
+        _say(f"not shown in a window of this width: {hidden}", console, "dim")
+    if count > ROWS:
+        _say(f"{ROWS} of {count:,} rows; all of them: tables/{name}.parquet", console, "dim")
+    if name in result.captions:
+        _say(plain_text(result.captions[name]), console, "dim")
+
+
+def _grid(found: list[Column], width: int = PLAIN_WIDTH) -> RichTable:
+    """The columns side by side; where that is too wide, intervals go below their values and titles are broken."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    widest = [max(len(column.title), *(_width(cell) for cell in column.cells), 0) for column in found]
+    beside = " " if sum(widest) + GAP * (len(found) - 1) <= width else "\n"
+    widths = widest if beside == " " else _shared(width, found)
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for column, wide in zip(found, widths, strict=True):
+        grid.add_column(Text(plain_text(column.title)), justify="right" if column.numeric else "left", width=wide)
+    for cells in zip(*(column.cells for column in found), strict=True):
+        grid.add_row(
+            *(Text(cell.text).append(beside + cell.interval if cell.interval else "", "dim") for cell in cells)
+        )
+    return grid
+
+
+def _fitting(found: list[Column], width: int) -> int:
+    """How many of the columns, from the left, fit a window at their narrowest."""
+    used = -GAP
+    for index, column in enumerate(found):
+        used += _narrowest(column) + GAP
+        if used > width and index:
+            return index
+    return len(found)
+
+
+def _shared(width: int, found: list[Column]) -> list[int]:
+    """Each column at its narrowest, and what is left of the window given to the first columns that need more."""
+    widths = [_narrowest(column) for column in found]
+    left = width - sum(widths) - GAP * (len(found) - 1)
+    for index, column in enumerate(found):
+        wish = max((len(cell.text) for cell in column.cells), default=0)
+        more = max(0, min(left, wish - widths[index]))
+        widths[index] += more
+        left -= more
+    return widths
+
+
+def _narrowest(column: Column) -> int:
+    words = [word for text in (column.title, *(cell.text for cell in column.cells)) for word in text.split()]
+    words += [cell.interval for cell in column.cells]
+    return max(map(len, words), default=1)
+
+
+def _width(cell: Cell) -> int:
+    return len(cell.text) + (len(cell.interval) + 1 if cell.interval else 0)
+
+
+def _metrics_table(metrics: Mapping[str, Estimate], units: Mapping[str, str]) -> Table:
+    written = []
+    for name, estimate in metrics.items():
+        unit = unit_of(name, units)
+        write = writer([estimate.value], unit)
+        bounds = interval(estimate.low, estimate.high, write)
+        written.append(f"{quantity(write(estimate.value), unit)} {bounds}".strip())
+    return {"metric": [pretty(name) for name in metrics], "value": written}
+
+
+def _say(text: str, console: Console, style: str = "", soft: bool = False) -> None:
+    # a console that is not UTF-8 would raise on our marks or on a class name
+    encoding = console.encoding or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=soft)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(console.width, PLAIN_WIDTH))
+
+
+def _near(path: Path) -> str:
+    """Relative to where the user stands if below it, else absolute."""
+    path = path.absolute()
+    here = Path(os.getcwd())
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

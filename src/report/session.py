@@ -1,0 +1,115 @@
+"""What a task tells its readers while it runs, and all views of its result when it has ended."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TextIO
+
+from src import result as results
+from src.report.progress import Advance, Progress
+from src.result import Result
+
+
+class Session:
+    """The reporter of one job: progress, events, learning curves; at the end the screen, the page, and W&B.
+
+    Args:
+        config: the job's configuration; its ``logger`` and ``report`` decide which views there are.
+        folder: the job's folder.
+        quiet: nothing is printed (a job of a sweep).
+    """
+
+    def __init__(self, config: Mapping[str, Any], folder: Path, quiet: bool = False) -> None:
+        self.config = config
+        self.folder = folder
+        self.quiet = quiet
+        self.progress = Progress("silent" if quiet else "auto")
+        self.events: list[str] = []
+        self._curves: TextIO | None = None
+        self._run: Any = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each stage."""
+        return {name: round(took, 2) for name, took in self.progress.seconds.items()}
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        """A part of the job, with its own bar; see :meth:`Progress.stage`."""
+        return self.progress.stage(name, total)
+
+    def found(self, name: str, digest: str) -> None:
+        """A stage had nothing to do, because an earlier or another job left its product in the store."""
+        self.progress.seconds.setdefault(name, 0.0)
+        self.progress.note(f"{name:<30}     in store ({digest[:8]})")
+
+    def event(self, text: str) -> None:
+        """A fallback that was taken or a reduction that was made: shown with the result."""
+        if text not in self.events:
+            self.events.append(text)
+
+    def log(self, series: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Points of learning curves: to ``curves.csv`` and, where chosen, to W&B, at once."""
+        if self._curves is None:
+            self._curves = (self.folder / "curves.csv").open("w", newline="", encoding="utf-8")
+            csv.writer(self._curves).writerow(["series", "step", "metric", "value"])
+        csv.writer(self._curves).writerows([series, step, name, value] for name, value in metrics.items())
+        self._curves.flush()
+        if self._wandb():
+            self._run.log({f"{series}/{name}": value for name, value in metrics.items()} | {f"{series}/step": step})
+
+    def finish(self, result: Result) -> None:
+        """Write the result, then its views; a view that fails becomes an event and never costs the result."""
+        if self._curves:
+            self._curves.close()
+        results.save(result, self.folder)
+        before = len(result.events)
+        if result.status == "ok" and self.config["report"]["name"] == "page":
+            self._view(result, "the page", self._write_page)
+        where = ""
+        if self._wandb():
+            result.events += self._run.publish(result, self.folder) or []
+            where = self._run.where
+            result.events += self._run.finish() or []
+        if len(result.events) > before:
+            results.save(result, self.folder)
+        if not self.quiet:
+            from src.report.screen import show
+
+            show(result, self.folder, also={"W&B": where} if where else None)
+
+    def _write_page(self, result: Result) -> None:
+        from src.report.page import write_page
+        from src.report.static import write_figures
+
+        write_figures(result, self.folder)
+        write_page(result, self.folder)
+
+    def _view(self, result: Result, what: str, write: Any) -> None:
+        try:
+            write(result)
+        except Exception as error:
+            result.events.append(f"{what} could not be written ({type(error).__name__}: {error})")
+
+    def _wandb(self) -> bool:
+        """Whether there is a W&B run; the first call starts it."""
+        settings = self.config["logger"]
+        if settings["name"] != "wandb" or settings["mode"] == "disabled":
+            return False
+        if self._run is None:
+            from src.report.wandb_view import start
+
+            self._run = start(
+                self.folder,
+                project=settings["project"],
+                mode=settings["mode"],
+                group=self.config["name"],
+                job_type=self.config["task"],
+                name=self.folder.name,
+                config=dict(self.config),
+                tags=settings["tags"],
+            )
+        return True

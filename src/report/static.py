@@ -1,0 +1,228 @@
+"""Figures as PNG files, for a README, a paper's draft or a dashboard: drawn on white, readable on any page."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.report.drawing import Chart, Grid, Series, labelled, names, percent_range, read, shorten
+from src.result import Figure, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DASHES = ("-", "--", ":", "-.")
+_MARKERS = "osD^vPX*"
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a8f98",
+    "axes.labelcolor": "#333942",
+    "text.color": "#1d2129",
+    "xtick.color": "#4b525c",
+    "ytick.color": "#4b525c",
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7eb",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a class name may hold a dollar sign
+}
+
+
+def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Draw every figure into ``folder/figures/``; one that cannot be drawn does not stop the others.
+
+    Returns:
+        (name -> file in the order of ``result.figures``, one line per figure that could not be drawn).
+    """
+    written: dict[str, Path] = {}
+    problems = []
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for name, figure in zip(names(result), result.figures, strict=True):
+        path = folder / "figures" / f"{name}.png"
+        try:
+            _write(figure, result, path)
+            written[name] = path
+        except (ValueError, KeyError) as error:
+            problems.append(f"the figure '{figure.title}' could not be drawn: {error}")
+    return written, problems
+
+
+def _write(figure: Figure, result: Result, path: Path) -> None:
+    if figure.kind == "image":
+        from PIL import Image
+
+        Image.fromarray(result.images[figure.table]).save(path)
+        return
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    drawing = read(figure, result)
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*missing from font.*")  # a name in a script that DejaVu lacks
+        canvas = Canvas(figsize=_size(drawing, figure.kind), dpi=160, layout="constrained")
+        FigureCanvasAgg(canvas)
+        canvas.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+        axes = canvas.subplots()
+        axes.set_title(figure.title)
+        if isinstance(drawing, Grid):
+            _heatmap(axes, drawing)
+        else:
+            draw: dict[str, Callable[[Axes, Chart], None]] = {"bars": _bars, "lines": _lines, "points": _points}
+            draw[figure.kind](axes, drawing)
+        canvas.savefig(path, metadata={"Software": None})
+
+
+def _size(drawing: Chart | Grid, kind: str) -> tuple[float, float]:
+    if isinstance(drawing, Grid):
+        return 7.2, 1.6 + max(2.4, min(7.0, 0.42 * len(drawing.rows)))
+    if kind == "bars" and drawing.horizontal:
+        return 7.6, 1.3 + 0.34 * len(drawing.categories) * (1 + 0.45 * (len(drawing.series) - 1))
+    return 7.6, 4.2
+
+
+def _bars(axes: Axes, chart: Chart) -> None:
+    count = len(chart.series)
+    height = 0.68 / count
+    row_of = {name: i for i, name in enumerate(chart.categories)}
+    draw = axes.barh if chart.horizontal else axes.bar
+    for index, series in enumerate(chart.series):
+        places = [row_of[name] + (index - (count - 1) / 2) * height for name in series.x]
+        draw(places, series.y, height * 0.92, color=series.colour, label=series.name)
+        if series.low:
+            ends = _whiskers(series)
+            if chart.horizontal:
+                axes.errorbar(series.y, places, xerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
+            else:
+                axes.errorbar(places, series.y, yerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
+    labels = [_wrapped(name) for name in chart.categories]
+    limits = percent_range(chart)
+    if chart.horizontal:
+        axes.set_yticks(range(len(labels)), labels)
+        axes.invert_yaxis()
+        axes.axvline(0, color="#4b525c", linewidth=1)
+        axes.set_xlabel(chart.y_title)
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0)
+        if limits:
+            axes.set_xlim(limits)
+        if count == 1 and len(labels) <= 40:
+            for name, said in zip(chart.series[0].x, chart.series[0].said, strict=True):
+                axes.annotate(said, (1.015, row_of[name]), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    else:
+        axes.set_xticks(range(len(labels)), labels)
+        axes.axhline(0, color="#4b525c", linewidth=1)
+        axes.set_ylabel(chart.y_title)
+        axes.set_xlabel(chart.x_title)
+        axes.grid(axis="y")
+        if limits:
+            axes.set_ylim(limits)
+    _signed(axes.xaxis if chart.horizontal else axes.yaxis, chart)
+    _legend(axes, chart)
+
+
+def _lines(axes: Axes, chart: Chart) -> None:
+    for series in chart.series:
+        x = _places(series, chart)
+        axes.plot(
+            x,
+            series.y,
+            _DASHES[series.order // 8 % len(_DASHES)],
+            color=series.colour,
+            linewidth=1.8,
+            marker=_MARKERS[series.order % len(_MARKERS)] if len(x) <= 20 and len(chart.series) <= 8 else None,
+            markersize=3.5,
+            label=series.name,
+        )
+        if series.low and len(chart.series) <= 4:
+            axes.fill_between(x, series.low, series.high, color=series.colour, alpha=0.18, linewidth=0)
+    _frame(axes, chart)
+
+
+def _points(axes: Axes, chart: Chart) -> None:
+    for series in chart.series:
+        x = _places(series, chart)
+        if series.low:
+            axes.errorbar(
+                x, series.y, yerr=_whiskers(series), fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6
+            )
+        marker = _MARKERS[series.order % len(_MARKERS)]
+        axes.scatter(x, series.y, s=30, color=series.colour, marker=marker, label=series.name, zorder=3)
+        for place in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
+            axes.annotate(
+                shorten(place[2]), place[:2], xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
+            )
+    _frame(axes, chart)
+
+
+def _heatmap(axes: Axes, grid: Grid) -> None:
+    import numpy as np
+
+    values = np.array(grid.values)
+    limit = np.nanmax(np.abs(values))
+    span = {"vmin": -limit, "vmax": limit} if grid.diverging else {}
+    picture = axes.imshow(values, cmap="RdBu" if grid.diverging else "cividis", aspect="auto", **span)
+    axes.set_xticks(range(len(grid.columns)), [_wrapped(name, 14) for name in grid.columns])
+    axes.set_yticks(range(len(grid.rows)), [_wrapped(name) for name in grid.rows])
+    if sum(map(len, grid.columns)) > 60:
+        axes.tick_params(axis="x", rotation=45)
+    axes.set_xlabel(grid.x_title)
+    axes.set_ylabel(grid.y_title)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    if max(values.shape) <= 16:
+        for (row, column), value in np.ndenumerate(values):
+            red, green, blue, _ = picture.cmap(picture.norm(value))
+            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+            axes.text(column, row, grid.said[row][column], ha="center", va="center", fontsize=8,
+                      color="white" if dark else "black")  # fmt: skip
+    bar = axes.figure.colorbar(picture, ax=axes, label=grid.value_title, pad=0.02)
+    bar.outline.set_visible(False)
+
+
+def _frame(axes: Axes, chart: Chart) -> None:
+    if chart.categories:
+        axes.set_xticks(range(len(chart.categories)), [_wrapped(name, 14) for name in chart.categories])
+    if chart.y_unit == "points":
+        axes.axhline(0, color="#4b525c", linewidth=1)
+    axes.set_xlabel(chart.x_title)
+    axes.set_ylabel(chart.y_title)
+    axes.grid(axis="y")
+    _signed(axes.yaxis, chart)
+    _legend(axes, chart)
+
+
+def _legend(axes: Axes, chart: Chart) -> None:
+    if len(chart.series) > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        columns = min(5, len(labels), max(1, 90 // (min(24, max(map(len, labels))) + 8)))
+        wrapped = [_wrapped(label) for label in labels]
+        axes.figure.legend(handles, wrapped, loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def _signed(axis: Any, chart: Chart) -> None:
+    if chart.y_unit == "points":
+        axis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+
+
+def _places(series: Series, chart: Chart) -> list[float]:
+    return [chart.categories.index(place) for place in series.x] if chart.categories else series.x
+
+
+def _whiskers(series: Series) -> list[list[float]]:
+    low = [max(0.0, y - low) if math.isfinite(low) else 0.0 for y, low in zip(series.y, series.low, strict=True)]
+    high = [max(0.0, high - y) if math.isfinite(high) else 0.0 for y, high in zip(series.y, series.high, strict=True)]
+    return [low, high]
+
+
+def _wrapped(text: str, width: int = 24) -> str:
+    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder=" …"))

@@ -1,0 +1,200 @@
+"""``task=train``: train one network from a recipe; also where the other tasks get their trained networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import save_file
+
+from src.activations import predict
+from src.configuration import settings
+from src.data.datamodule import ImageData
+from src.errors import UserError
+from src.learners.monolithic import Monolithic
+from src.result import Estimate, Figure, Result, table_of
+from src.store import Key, Store
+from src.subjects import Subject, load_subject, save_description
+from src.tasks.estimates import accuracies
+from src.training.checkpoints import HISTORY
+from src.training.determinism import device_of, seed_everything
+from src.training.fitting import Training, fit, overfitted_epoch
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+VERSION = 1  # raise when the same recipe would train to other weights
+
+
+@dataclass
+class Trained:
+    """A trained network, the data it was trained on, and how the training went."""
+
+    subject: Subject
+    data: ImageData
+    digest: str
+    history: list[dict[str, float]]
+    training: Training
+    epoch: int
+
+    @property
+    def accuracy(self) -> float:
+        """On the validation images, at the chosen epoch."""
+        return self.history[self.epoch]["val/accuracy"]
+
+    @property
+    def converged(self) -> bool:
+        return self.accuracy >= self.training.minimum_accuracy
+
+
+def train(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+    """Train the recipe's network (or find it in the store) and measure it on the test images."""
+    network = trained(config["recipe"], store, session, role="network", config=config)
+    images, labels = network.data.tensor("test")
+    logits = predict(network.subject.model, images)
+    found, _ = accuracies(
+        {"network": logits.argmax(1)}, labels, "network", resamples=config["resamples"], seed=config["seed"]
+    )
+    accuracy = found["network"]
+    result = Result("train", config["name"], uses=[network.digest])
+    result.metrics = {"test_accuracy": accuracy, "validation_accuracy": Estimate(network.accuracy)}
+    result.units = dict.fromkeys(("test_accuracy", "validation_accuracy", "accuracy"), "%")
+    add_history(result, {"network": network})
+    if network.converged:
+        result.verdict = f"trained: {accuracy.value:.1%} of the test images are classified right"
+    else:
+        result.verdict, result.verdict_kind = did_not_train("the network", network), "no verdict"
+    return result
+
+
+def trained(
+    recipe: Mapping[str, Any],
+    store: Store,
+    session: Session,
+    *,
+    role: str,
+    config: Mapping[str, Any],
+    data: ImageData | None = None,
+    change: str = "",
+) -> Trained:
+    """The network of ``recipe``, from the store or trained now.
+
+    Args:
+        recipe: ``data``, ``model``, ``optim``, ``training``, ``select`` (which epoch's weights), ``seed``.
+        role: what the network is called on the screen and in the tables (``strong``, ``weak``).
+        config: the job's configuration, for device and threads.
+        data: other data than the recipe's, which ``change`` says in a word: it becomes part of the identity.
+
+    Raises:
+        UserError: a part of the recipe is wrong, or the model cannot take the images.
+    """
+    training = settings(Training, recipe["training"], f"{role}.training")
+    if data is None:
+        data = images_of(recipe, session, role)
+    architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
+    key = Key(
+        "checkpoint",
+        {name: recipe[name] for name in ("data", "model", "optim", "seed")}
+        | {"training": {k: v for k, v in recipe["training"].items() if k != "minimum_accuracy"}}
+        | ({"change": change} if change else {}),
+        VERSION,
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        seed_everything("weights", recipe["seed"])
+        learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
+        with session.stage(f"{role}: training", training.epochs) as advance:
+
+            def on_epoch(metrics: dict[str, float]) -> None:
+                advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
+                session.log(role, int(metrics["epoch"]), metrics)
+
+            device = device_of(config["device"])
+            history = fit(
+                learner,
+                data,
+                training,
+                folder,
+                seed=recipe["seed"],
+                accelerator="gpu" if device.type == "cuda" else device.type,
+                on_epoch=on_epoch,
+            )
+        save_file(data.split_indices, folder / "split.safetensors")
+        save_description(Subject(learner.model, architecture, data.classes, tuple(data.mean), tuple(data.std)), folder)
+        best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
+        return {"best_epoch": best}
+
+    entry = store.make(key, build)
+    if not entry.built:
+        session.found(f"{role}: training", entry.digest)
+    history = json.loads((entry.folder / HISTORY).read_text())
+    epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], role)
+    if note:
+        session.event(f"{role}: {note}")
+    path = entry.folder / f"{name}.safetensors"
+    if not path.exists():
+        raise UserError(
+            f"{role}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
+            f"set {role}.training.keep_every=1"
+        )
+    return Trained(load_subject(path, [entry.digest]), data, entry.digest, history, training, epoch)
+
+
+def images_of(recipe: Mapping[str, Any], session: Session, role: str) -> ImageData:
+    """The recipe's images, loaded and split."""
+    data = ImageData(**recipe["data"], shuffle_seed=recipe["seed"])
+    with session.stage(f"{role}: images"):
+        data.setup()
+    for event in data.events:
+        session.event(f"{role}: {event}")
+    return data
+
+
+def select_epoch(select: str | int, history: list[dict[str, float]], best: int, role: str) -> tuple[int, str, str]:
+    """(epoch, name of the weight file, note) of ``best``, ``last``, ``overfit``, ``underfit`` or a number."""
+    match select:
+        case "best":
+            return best, "best", ""
+        case "last":
+            return len(history) - 1, "last", ""
+        case "overfit" | "underfit":
+            epoch, note = overfitted_epoch(history)
+            epoch = epoch if select == "overfit" else epoch // 2
+            return epoch, f"epoch_{epoch:04d}", note
+        case int() if 0 <= select < len(history):
+            return select, f"epoch_{select:04d}", ""
+    raise UserError(
+        f"{role}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
+    )
+
+
+def did_not_train(who: str, network: Trained) -> str:
+    """The sentence that stands in place of a verdict."""
+    return (
+        f"did not train, no verdict: {who} reached {network.accuracy:.1%} on validation images, "
+        f"{network.training.minimum_accuracy:.0%} are required; train longer or with another optim"
+    )
+
+
+def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
+    """The learning curves as a table and a figure."""
+    result.tables["training"] = table_of(
+        [
+            {"network": role, "split": split, "epoch": int(row["epoch"]), "loss": row[f"{key}/loss"],
+             "accuracy": row[f"{key}/accuracy"]}
+            for role, network in networks.items()
+            for row in network.history
+            for split, key in (("train", "train"), ("validation", "val"))
+        ]
+    )  # fmt: skip
+    result.tables["training"]["curve"] = [
+        f"{network}, {split}"
+        for network, split in zip(result.tables["training"]["network"], result.tables["training"]["split"], strict=True)
+    ]
+    result.figures.append(
+        Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
+               group="curve", percent=True)
+    )  # fmt: skip

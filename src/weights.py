@@ -1,0 +1,24 @@
+"""The weights of a network as a safetensors file: no pickle, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write all parameters and buffers atomically."""
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in model.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """The opposite of :func:`save_weights`.
+
+    Raises:
+        RuntimeError: names or shapes are not the model's.
+    """
+    model.load_state_dict(load_file(path))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from src.data.sources.digits import digits
+from src.data.splits import fingerprints
+from src.errors import UserError
+
+
+def test_all_digits_are_there_once() -> None:
+    train, test = digits()
+    assert len(train) + len(test) == 1797 and train.shape == (1, 8, 8)
+    assert int(test.per_class.min()) >= 50 and int(train.images.max()) == 255
+    assert not torch.isin(fingerprints(train.images), fingerprints(test.images)).all(1).any()
+
+
+def test_size_channels_and_seed() -> None:
+    train, test = digits(size=20, channels=3, test_fraction=0.5, seed=3)
+    assert train.shape == (3, 20, 20) and torch.equal(train.images[:, 0], train.images[:, 2])
+    assert abs(len(train) - len(test)) < 12
+    assert not torch.equal(train.labels, digits(test_fraction=0.5, seed=4).train.labels)
+    with pytest.raises(UserError, match="test_fraction"):
+        digits(test_fraction=1.0)
+    with pytest.raises(UserError, match="channels"):
+        digits(channels=2)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from src.data.image_set import Splits
+from src.data.sources import load_source
+from src.errors import UserError
+
+
+def pictures(count: int, size: int = 8) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def encode(pixels: np.ndarray) -> dict[str, object]:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def write(path: Path, pixels: np.ndarray, columns: Mapping[str, Sequence[object]], hub: object = None) -> Path:
+    table = pa.table({"img": [encode(picture) for picture in pixels], **columns})
+    if hub is not None:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": hub}})})
+    pq.write_table(table, path)
+    return path
+
+
+def load(**options: object) -> Splits:
+    return load_source("parquet", {key: str(v) if isinstance(v, Path) else v for key, v in options.items()})
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """Thirty images of three named classes; the last twelve are the test set."""
+    columns: dict[str, list[Any]] = {
+        "label": [k % 3 for k in range(30)],
+        "split": ["train"] * 18 + ["test"] * 12,
+    }
+    return write(tmp_path / "both.parquet", pictures(30), columns, {"label": {"names": ["x", "y", "z"]}})
+
+
+def test_round_trip_by_the_split_column(both: Path) -> None:
+    train, test = load(path=both)
+    assert np.array_equal(train.images.permute(0, 2, 3, 1).numpy(), pictures(30)[:18])
+    assert np.array_equal(test.images.permute(0, 2, 3, 1).numpy(), pictures(30)[18:])
+    assert train.classes == ("x", "y", "z") and test.labels.tolist() == [0, 1, 2] * 4
+
+
+def test_limits_and_classes_are_applied_before_decoding(both: Path) -> None:
+    train, test = load(path=both, train_per_class=2, test_per_class=1, only=["z", 0])
+    assert train.classes == ("z", "x")
+    assert train.labels.tolist() == [1, 0, 1, 0] and len(test) == 2
+    assert np.array_equal(train.images[1].permute(1, 2, 0).numpy(), pictures(30)[2])
+
+
+def test_two_files_with_superclasses(tmp_path: Path) -> None:
+    columns: dict[str, list[Any]] = {"fine_label": [0, 1, 2, 3], "coarse_label": [1, 0, 1, 0]}
+    hub = {"fine_label": {"names": list("abcd")}, "coarse_label": {"names": ["low", "high"]}}
+    first, second = (write(tmp_path / f"{k}.parquet", pictures(4), columns, hub) for k in ("a", "b"))
+    train, _ = load(train=first, test=second)
+    assert train.classes == tuple("abcd") and train.superclasses == ("high", "low", "high", "low")
+    coarse, _ = load(train=first, test=second, label="coarse_label")
+    assert coarse.classes == ("low", "high") and coarse.superclasses is None
+
+
+def test_names_and_a_seeded_split_where_the_file_has_neither(tmp_path: Path) -> None:
+    path = write(tmp_path / "plain.parquet", pictures(20), {"label": [k % 2 for k in range(20)]})
+    assert load(path=path).train.classes == ("0", "1")
+    train, test = load(path=path, names="cifar10", test_fraction=0.4)
+    assert train.classes[1] == "automobile" and test.per_class.tolist()[:2] == [4, 4]
+    train, test = load(path=path, names=["even", "odd"], train_per_class=5, test_per_class=3)
+    assert train.per_class.tolist() == [5, 5] and test.per_class.tolist() == [3, 3]
+    train, test = load(path=path, train_per_class=2)
+    assert train.per_class.tolist() == [2, 2] and test.per_class.tolist() == [2, 2]
+
+
+def test_images_beside_the_file(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "one.png")
+    rows = [{"bytes": None, "path": "one.png"}] * 4
+    pq.write_table(pa.table({"image": rows, "label": [0, 0, 1, 1], "split": ["train", "test"] * 2}), tmp_path / "p")
+    assert load(path=tmp_path / "p").train.images[0, :, 0, 0].tolist() == [9, 8, 7]
+
+
+def test_damage_is_named(both: Path, tmp_path: Path) -> None:
+    content = both.read_bytes()
+    short = tmp_path / "short.parquet"
+    short.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"short\.parquet: not a whole parquet file") as caught:
+        load(path=short)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no such file"):
+        load(path=tmp_path / "absent.parquet")
+    rows = [encode(pictures(1)[0]), {"bytes": b"nonsense", "path": None}]
+    pq.write_table(pa.table({"img": rows, "label": [0, 1]}), short)
+    with pytest.raises(UserError, match=r"short\.parquet, row 1: not a readable image"):
+        load(path=short)
+
+
+def test_mistakes_are_named(both: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="either path=FILE"):
+        load()
+    with pytest.raises(UserError, match="did you mean 'label'"):
+        load(path=both, label="lable")
+    with pytest.raises(UserError, match=r"class 7 .* 0..2"):
+        load(path=both, only=[7])
+    with pytest.raises(UserError, match="2 class names"):
+        load(path=both, names=["a", "b"])
+    with pytest.raises(UserError, match="did you mean 'cifar10'"):
+        load(path=both, names="cifar1")
+    with pytest.raises(UserError, match="no column label or fine_label"):
+        load(path=write(tmp_path / "bare.parquet", pictures(2), {"other": [0, 1]}))
+    with pytest.raises(UserError, match="column label holds string"):
+        load(path=write(tmp_path / "words.parquet", pictures(2), {"label": ["a", "b"]}))

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.data.augment import augment, channel_statistics, crop_and_flip, draw, normalise
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randint(1, 256, (40, 3, 7, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def naive(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, padding: int) -> Tensor:
+    """One image at a time, by slices."""
+    height, width = images.shape[2:]
+    made = []
+    for image, top, left, mirrored in zip(images, down.tolist(), right.tolist(), flipped.tolist(), strict=True):
+        padded = torch.zeros(3, height + 2 * padding, width + 2 * padding, dtype=images.dtype)
+        padded[:, padding : padding + height, padding : padding + width] = image
+        cut = padded[:, top : top + height, left : left + width]
+        made.append(cut.flip(2) if mirrored else cut)
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(3, True), (2, False), (0, True)])
+def test_equals_a_loop_over_the_images(images: Tensor, padding: int, flip: bool) -> None:
+    draws = draw(40, crop_padding=padding, flip=flip, seed=1, epoch=2, step=3)
+    assert torch.equal(crop_and_flip(images, draws, padding), naive(images, *draws, padding))
+
+
+def test_is_a_pure_function_of_seed_epoch_and_step(images: Tensor) -> None:
+    def make(seed: int = 0, epoch: int = 0, step: int = 0) -> Tensor:
+        return augment(images, crop_padding=3, flip=True, seed=seed, epoch=epoch, step=step)
+
+    reference = make()
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    assert torch.equal(make(), reference)
+    assert torch.equal(torch.get_rng_state(), state)  # nor does it touch the global stream
+    assert not torch.equal(make(seed=1), reference)
+    assert not torch.equal(make(epoch=1), reference)
+    assert not torch.equal(make(step=1), reference)
+
+
+def test_draws_are_independent_and_use_the_whole_range() -> None:
+    draws = draw(2000, crop_padding=2, flip=True, seed=0, epoch=0, step=0)
+    assert draws.down.unique().tolist() == draws.right.unique().tolist() == [0, 1, 2, 3, 4]
+    assert 0.45 < float(draws.flipped.float().mean()) < 0.55
+    assert abs(float(torch.corrcoef(torch.stack([draws.down, draws.right]).float())[0, 1])) < 0.1
+
+
+def test_without_augmentation_the_batch_is_untouched(images: Tensor) -> None:
+    assert augment(images) is images
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_normalise(images: Tensor, channels_last: bool) -> None:
+    before = images.clone()
+    made = normalise(images, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], channels_last)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7]))
+    torch.testing.assert_close(made, (images / 255 - mean) / std, rtol=1e-5, atol=1e-6)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    assert made.dtype == torch.float32 and made.is_contiguous(memory_format=layout)
+    assert torch.equal(images, before)
+
+
+def test_channel_statistics(images: Tensor) -> None:
+    mean, std = channel_statistics(images)
+    values = images.double() / 255
+    torch.testing.assert_close(torch.tensor(mean), values.mean((0, 2, 3)).float())
+    torch.testing.assert_close(torch.tensor(std), values.std((0, 2, 3), correction=0).float())
+    assert channel_statistics(torch.zeros(2, 1, 3, 3, dtype=torch.uint8)) == ([0.0], [1 / 255])

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from src.data.datamodule import ImageData
+from src.errors import UserError
+
+GLYPHS = {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6}
+
+
+def make(**changes: Any) -> ImageData:
+    options: dict[str, Any] = {
+        "source": GLYPHS,
+        "classes": [0, 3, 5],
+        "splits": {"validation": 0.2, "calibration": 2},
+        "augment": {"crop_padding": 2, "flip": True},
+        "batch_size": 8,
+    }
+    return ImageData(**(options | changes))
+
+
+def test_parts_shapes_and_summary() -> None:
+    data = make()
+    data.setup()
+    sets = data.sets
+    data.setup()
+    assert data.sets is sets
+    assert {name: len(part) for name, part in sets.items()} == {
+        "train": 42, "validation": 12, "calibration": 6, "test": 18,
+    }  # fmt: skip
+    assert data.classes == ("disc", "bar", "two_dots")
+    assert data.input_shape == (3, 16, 16)
+    assert data.summary()["images"]["train"] == 42
+    assert sets["test"].masks is not None
+
+
+def test_tensors_are_normalised_by_the_training_part() -> None:
+    data = make()
+    images, labels = data.tensor("train")
+    assert images.dtype == torch.float32 and images.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    assert len(labels) == 42
+    assert data.tensor("test", normalised=False)[0].dtype == torch.uint8
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        data.tensor("tests")
+
+
+def test_splits_follow_the_data_seed_and_can_be_applied_again() -> None:
+    data, other = make(), make(seed=1, shuffle_seed=0)
+    data.setup()
+    other.setup()
+    assert not torch.equal(data.split_indices["train"], other.split_indices["train"])
+    saved = {name: index.tolist() for name, index in data.split_indices.items()}
+    again = make(seed=1, split_indices=saved)
+    assert torch.equal(again.tensor("validation")[1], data.tensor("validation")[1])
+    assert torch.equal(again.sets["train"].images, data.sets["train"].images)
+
+
+def test_caps_and_label_noise_touch_only_what_they_should() -> None:
+    plain = make(caps={"train": {"default": 10, "bar": 5}, "test": 4})
+    noisy = make(
+        caps={"train": {"default": 10, "bar": 5}, "test": 4}, label_noise={"fraction": 0.5, "classes": ["disc"]}
+    )
+    plain.setup()
+    noisy.setup()
+    assert plain.sets["test"].per_class.tolist() == [4, 4, 4]
+    assert sum(plain.sets[part].per_class for part in ("train", "validation", "calibration")).tolist() == [10, 5, 10]  # type: ignore[union-attr]
+    for part in ("validation", "calibration", "test"):
+        assert torch.equal(plain.sets[part].labels, noisy.sets[part].labels)
+    wrong = plain.sets["train"].labels != noisy.sets["train"].labels
+    assert torch.equal(wrong, noisy.mislabelled) and int(wrong.sum()) == 3
+    assert plain.sets["train"].labels[wrong].unique().tolist() == [0]
+    assert any("label_noise" in event for event in noisy.events)
+    assert any("caps.train: 25 of 60" in event for event in plain.events)
+
+
+def test_mix_of_one_source() -> None:
+    data = make(classes=None, mix={"others": [10, 11, 12], "target": 2, "train_others": 12, "train_target": 6})
+    data.setup()
+    assert data.classes == ("heart", "three_dots", "ellipse", "star5")
+    pool = sum(data.sets[part].per_class for part in ("train", "validation", "calibration"))
+    assert pool.tolist() == [12, 12, 12, 6]  # type: ignore[union-attr]
+    assert data.sets["test"].per_class.tolist() == [6, 6, 6, 6]
+
+
+def test_the_target_of_the_mix_is_the_class_that_the_strong_model_knows() -> None:
+    weak = make(classes=None, mix={"others": [10, 11], "target": 3})
+    strong = make()
+    strong.setup()
+    assert torch.equal(weak.tensor("test", False)[0][12:], strong.sets["test"].of_class(1).images)
+
+
+def test_mix_of_two_sources() -> None:
+    digits = {"name": "digits", "size": 16, "channels": 3}
+    mix = {"others": [3, 8], "target": [1, 0], "target_source": GLYPHS, "train_target": 5, "test_target": 4}
+    data = make(source=digits, classes=None, mix=mix)
+    data.setup()
+    assert data.classes == ("3", "8", "triangle", "disc")
+    assert data.sets["test"].per_class.tolist()[2:] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": {}}, "has no name"),
+        ({"source": {"name": "glyph"}}, "did you mean 'glyphs'"),
+        ({"source": GLYPHS | {"sise": 32}}, "did you mean 'size'"),
+        ({"classes": [0, 31]}, r"class 31 .* 0..23"),
+        ({"classes": ["disk"]}, "did you mean 'disc'"),
+        ({"mix": {"others": [1], "target": 0}}, "give one of them"),
+        ({"classes": None, "mix": {"others": [1]}}, "target"),
+        ({"classes": None, "mix": {"others": [1], "target": 1}}, "both target and other"),
+        ({"classes": None, "mix": {"others": [1], "target": 99}}, "class 99"),
+        ({"caps": {"trian": 1}}, "did you mean 'train'"),
+        ({"augment": {"flips": True}}, "did you mean 'flip'"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"normalisation": "cifar"}, "cifar10"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        make(**changes).setup()
+    assert "\n" not in str(caught.value)
+
+
+class Recorder(pl.LightningModule):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * 16 * 16, 3)
+        self.seen: list[Tensor] = []
+        self.validated: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        self.seen.append(images.clone())
+        return nn.functional.cross_entropy(self.layer(images.flatten(1)), labels)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.validated.append(batch[0].clone())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fit(folder: Path, data: ImageData, checkpoint: Path | None = None, **options: Any) -> tuple[Recorder, pl.Trainer]:
+    trainer = pl.Trainer(
+        default_root_dir=folder, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, **options,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Recorder()
+    trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
+    return model, trainer
+
+
+def test_training_sees_augmented_and_validation_plain_images(tmp_path: Path) -> None:
+    data = make()
+    model, _ = fit(tmp_path, data, max_epochs=2)
+    assert len(model.seen) == 12  # two epochs of 42 images in batches of 8
+    assert not torch.equal(model.seen[0], model.seen[6])
+    assert torch.equal(model.validated[0], data.tensor("validation")[0])
+
+
+class Killed(pl.Callback):
+    """Leaves a checkpoint after so many steps, and ends the run there as a kill would."""
+
+    def __init__(self, steps: int, path: Path) -> None:
+        self.steps, self.path = steps, path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.steps:
+            trainer.save_checkpoint(self.path)
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("steps", [3, 6, 9])
+def test_a_continued_run_sees_what_an_unbroken_one_sees(tmp_path: Path, steps: int) -> None:
+    """Killed within the first epoch, at its very end, and within the second."""
+    whole, _ = fit(tmp_path, make(), max_epochs=3)
+    path = tmp_path / "killed.ckpt"
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(tmp_path, make(), max_epochs=3, callbacks=[Killed(steps, path)])
+    resumed, _ = fit(tmp_path, make(), path, max_epochs=3)
+    assert len(resumed.seen) == 18 - steps
+    assert all(torch.equal(a, b) for a, b in zip(resumed.seen, whole.seen[steps:], strict=True))
+    assert torch.equal(resumed.layer.weight, whole.layer.weight)
+
+
+def test_a_run_is_extended_from_its_last_epoch(tmp_path: Path) -> None:
+    whole, _ = fit(tmp_path, make(), max_epochs=3)
+    _, trainer = fit(tmp_path, make(), max_epochs=2)
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    extended, _ = fit(tmp_path, make(), tmp_path / "two.ckpt", max_epochs=3)
+    assert len(extended.seen) == 6
+    assert torch.equal(extended.layer.weight, whole.layer.weight)

@@ -1,0 +1,111 @@
+import json
+import math
+
+import pytest
+
+from src.report.drawing import PALETTE, colours, names, read
+from src.report.figures import plotly
+from src.report.static import write_figures
+from src.result import Figure, Result
+from tests.fakes.result import HOSTILE, patch_result
+
+
+def figure_of(result: Result, title: str) -> Figure:
+    return next(figure for figure in result.figures if figure.title == title)
+
+
+def test_every_figure_is_one_that_plotly_accepts_and_json_can_hold():
+    go = pytest.importorskip("plotly.graph_objects")
+    result = patch_result(hostile=True)
+    for figure in result.figures:
+        if figure.kind != "image":
+            spec = plotly(figure, result)
+            go.Figure(spec)  # raises on any unknown property
+            text = json.dumps(spec, allow_nan=False)
+            assert "<img" not in text  # plotly would read it as HTML
+
+
+def test_fractions_are_drawn_in_percent_with_their_intervals():
+    result = patch_result()
+    spec = plotly(figure_of(result, "F1 of the target class"), result)
+    (bars,) = spec["data"]
+    assert bars["orientation"] == "h"  # the methods' names are long
+    assert bars["x"][1] == 86.2
+    assert bars["error_x"]["array"][1] == pytest.approx((0.031 + 0.02 * 0.138) * 93, abs=0.01)
+    assert spec["layout"]["xaxis"]["title"]["text"] == "F1 (%)"
+    assert spec["layout"]["xaxis"]["range"] == [0, 100]
+    assert "86.2% [82.8, 89.3]" in bars["customdata"]
+
+
+def test_losses_are_drawn_like_gains_around_zero():
+    result = patch_result()
+    spec = plotly(figure_of(result, "Gain over a tuned bias"), result)
+    assert "range" not in spec["layout"]["xaxis"]  # plotly's own range of bars holds zero
+    values = [x for trace in spec["data"] for x in trace["x"]]
+    assert min(values) < 0 < max(values)
+    assert len({trace["marker"]["color"] for trace in spec["data"]}) == 2
+
+
+def test_a_group_has_one_colour_in_all_figures():
+    result = patch_result()
+    result.figures.append(Figure("points", "search", "Again", x="generation", y="jaccard", group="module"))
+    result.tables["few"] = {"x": [1], "y": [2], "module": ["cross"]}
+    result.figures.append(Figure("points", "few", "Few", x="x", y="y", group="module"))
+    first = {series.name: series.colour for series in read(figure_of(result, "Search"), result).series}
+    again = {series.name: series.colour for series in read(figure_of(result, "Again"), result).series}
+    (few,) = read(figure_of(result, "Few"), result).series
+    assert first == again
+    assert few.colour == first["cross"]
+    assert set(first.values()) <= set(PALETTE)
+    assert len({colour for colour, _ in colours(result)["layer"].values()}) == 13  # more than the palette holds
+
+
+def test_lines_are_sorted_by_x_and_have_bands():
+    result = Result("t", "n", tables={"c": {"x": [2, 1], "y": [4.0, 3.0], "y_low": [3, 2], "y_high": [5, 4]}})
+    line, low, high = plotly(Figure("lines", "c", "C", x="x", y="y"), result)["data"]
+    assert line["x"] == [1, 2]
+    assert (low["y"], high["y"]) == ([2, 3], [4, 5])
+    assert high["fill"] == "tonexty"
+
+
+def test_holes_are_holes_not_zeros():
+    table = {"a": ["p", "p", "q"], "b": ["u", "v", "u"], "n": [1, 2, 3], "y": [0.5, math.nan, None]}
+    result = Result("t", "n", tables={"c": table})
+    (heatmap,) = plotly(Figure("heatmap", "c", "C", x="b", y="a", value="n"), result)["data"]
+    assert heatmap["z"] == [[1, 2], [3, None]]
+    (bars,) = plotly(Figure("bars", "c", "B", x="n", y="y"), result)["data"]
+    assert bars["y"] == [0.5, None, None]
+
+
+@pytest.mark.parametrize(
+    ("figure", "complaint"),
+    [
+        (Figure("bars", "nowhere", "T", x="x", y="y"), "no table 'nowhere'"),
+        (Figure("bars", "methods", "T", x="method", y="f2"), "no column 'f2'"),
+        (Figure("bars", "empty", "T", x="x", y="y"), "is empty"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_says_why(figure, complaint):
+    result = patch_result()
+    result.tables["empty"] = {"x": [], "y": []}
+    with pytest.raises(ValueError, match=complaint):
+        plotly(figure, result)
+
+
+def test_pictures_are_written_and_one_bad_figure_does_not_stop_the_others(tmp_path):
+    from PIL import Image
+
+    result = patch_result(hostile=True)
+    result.figures.insert(0, Figure("bars", "nowhere", HOSTILE))
+    written, problems = write_figures(result, tmp_path)
+    assert len(written) == len(result.figures) - 1
+    assert len(problems) == 1
+    assert "no table 'nowhere'" in problems[0]
+    for path in written.values():
+        assert path.parent == tmp_path / "figures"
+        assert min(Image.open(path).convert("L").getextrema()) < 200  # something was drawn
+
+
+def test_file_names_are_safe_and_never_equal():
+    result = Result("t", "n", figures=[Figure("lines", "t", title) for title in ("A b", "a/b", "../../x", "龍")])
+    assert names(result) == ["a_b", "a_b_2", "x", "figure"]

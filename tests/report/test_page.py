@@ -1,0 +1,169 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from src.report.html import document
+from src.report.overview import overview, write_overview
+from src.report.page import write_page
+from src.result import Estimate, Figure, Result, load, save
+from tests.fakes.result import HOSTILE, patch_result
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: tags with attributes, and the text between."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.texts, self.scripts, self.inside = [], [], [], ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.inside = tag
+
+    def handle_data(self, data):
+        (self.scripts if self.inside == "script" else self.texts).append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def every(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return Page(write_page(patch_result(hostile=True), tmp_path_factory.mktemp("job")))
+
+
+def test_the_page_tells_everything(page):
+    for said in (
+        "patch_weak/target0_seed0", "The patch raises the F1", "F1 patched", "86.2", "83.1 to 89.0", "240 images",
+        "[82.8, 89.3]", "Other accuracy (%)", "Layer sensitivity", "What was reduced or replaced", "the search stopped",
+        "checkpoint-3f9c2ab81d", "python -m src.run experiment=patch_weak", "1 min 14 s", "population: 24",
+        "b7d41e0c93aa",
+    ):  # fmt: skip
+        assert said in page.text, said
+    assert {"class": "verdict success"} in page.every("div")
+
+
+def test_hostile_names_are_text_everywhere(page):
+    assert HOSTILE in page.text
+    assert [image["src"][:22] for image in page.every("img")] == ["data:image/png;base64,"]
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert len(page.every("script")) == 3  # figures, plotly, ours
+
+
+def test_nothing_is_requested_from_anywhere(page):
+    assert not page.every("link")
+    for _, attributes in page.tags:
+        for name in ("src", "href", "action", "data", "poster"):
+            assert re.match(r"data:|#|\./", attributes.get(name, "#")), attributes
+    policy = next(meta["content"] for meta in page.every("meta") if "http-equiv" in meta)
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"url\(|@import", " ".join(page.texts))
+
+
+def test_figures_reach_the_script_unharmed(page):
+    figures = json.loads(next(script for script in page.scripts if script.startswith("[{")))
+    assert len(figures) == len(page.every("div")) - len([d for d in page.every("div") if "data-figure" not in d]) == 6
+
+
+def test_a_script_cannot_be_closed_by_a_name(tmp_path):
+    result = Result("t", "n", tables={"a": {"x": ["</script><script>alert(1)</script>"], "y": [1.0]}})
+    result.figures = [Figure("bars", "a", "T</script>", x="x", y="y")]
+    assert len(Page(write_page(result, tmp_path)).every("script")) == 3
+
+
+def test_the_figures_data_cannot_end_their_script(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(document("t", [], [{"data": [], "layout": {"x": "</script><script>alert(1)//"}}]), encoding="utf-8")
+    page = Page(path)
+    assert len(page.every("script")) == 3
+    assert json.loads(page.scripts[0])[0]["layout"]["x"] == "</script><script>alert(1)//"
+
+
+def test_a_big_table_is_cut_and_its_file_named(tmp_path):
+    result = Result("t", "n", tables={"many": {"i": list(range(10_000)), "x": [i / 7 for i in range(10_000)]}})
+    page = Page(write_page(result, tmp_path))
+    assert "The first 500 of 10,000 rows; all of them are in tables/many.parquet" in page.text
+    assert len(page.every("tr")) == 501
+
+
+def test_a_page_without_figures_carries_no_plotly(tmp_path):
+    path = write_page(Result("t", "n"), tmp_path)
+    assert path.stat().st_size < 50_000
+    assert "Nothing was reduced or replaced." in Page(path).text
+
+
+def test_a_figure_that_cannot_be_drawn_does_not_cost_the_page(tmp_path):
+    result = patch_result()
+    result.figures.append(Figure("image", "missing", "Gone"))
+    result.figures.append(Figure("lines", "methods", "Wrong", x="method", y="nothing"))
+    assert Page(write_page(result, tmp_path)).text.count("This figure could not be drawn") == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "said"),
+    [
+        (Result("t", "n", verdict="little", verdict_kind="no success"), "no-success", "little"),
+        (Result("t", "n", verdict="did not train", verdict_kind="no verdict"), "no-verdict", "did not train"),
+        (Result("t", "n", status="failed", error="no file", verdict_kind="success"), "failed", "no file"),
+        (Result("t", "n", verdict="trained"), "found", "trained"),
+    ],
+)
+def test_the_banner_shows_how_it_ended(tmp_path, result, kind, said):
+    page = Page(write_page(result, tmp_path))
+    assert {"class": f"verdict {kind}"} in page.every("div")
+    assert said in page.text
+
+
+def test_a_result_read_back_makes_the_same_page(tmp_path):
+    result = patch_result()
+    save(result, tmp_path)
+    before = write_page(result, tmp_path).read_text()
+    assert write_page(load(tmp_path), tmp_path).read_text() == before
+
+
+def sweep(root):
+    """Three jobs of a sweep: one with a page, one without, one that never ended."""
+    folders = []
+    for target in range(2):
+        result = Result("patch", f"patch_weak/target{target}", verdict_kind="success" if target else "no success")
+        result.config = {"target_class": target, "label": f"target{target}", "seed": 0, "again": {"target": target}}
+        result.metrics = {"f1": Estimate(0.5 + target / 4, 0.4, 0.9, 100, "images")}
+        result.units = {"f1": "%"}
+        result.events = ["fewer images"]
+        folders.append(root / f"target {target}")
+        save(result, folders[-1])
+    write_page(result, folders[1])
+    return [*folders, root / "javascript:alert(1)"]
+
+
+def test_the_overview_has_a_row_per_job_with_links_that_move_along(tmp_path):
+    page = Page(write_overview(sweep(tmp_path), tmp_path / "overview.html"))
+    links = [link["href"] for link in page.every("a") if not link["href"].startswith("#")]
+    assert links == ["./target%200/result.json", "./target%201/page.html", "./javascript%3Aalert%281%29"]
+    assert "75.0 [40.0, 90.0]" in page.text
+    assert "no result (not finished, or killed)" in page.text
+    assert "fewer images (2 of 3 jobs)" in page.text
+    assert "3 jobs" in page.text
+
+
+def test_the_overview_shows_only_settings_that_differ_and_each_once(tmp_path):
+    result = overview(sweep(tmp_path), tmp_path / "overview.html")
+    table = result.tables["jobs"]
+    assert list(table)[:3] == ["job", "Target class", "outcome"]
+    assert table["Target class"] == [0, 1, None]
+    assert table["outcome"] == ["no success", "success", "failed"]
+    assert result.name == "patch_weak"
+
+
+def test_an_overview_of_nothing_and_of_a_damaged_result(tmp_path):
+    write_overview([], tmp_path / "none.html")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "result.json").write_text("{")
+    assert "is damaged" in Page(write_overview([tmp_path / "job"], tmp_path / "one.html")).text
