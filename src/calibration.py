@@ -21,7 +21,7 @@ class Platt:
         return torch.sigmoid(self.slope * scores.double() + self.intercept)
 
 
-def fit_platt(scores: Tensor, positive: Tensor, *, balanced: bool = False, iterations: int = 100) -> Platt:
+def fit_platt(scores: Tensor, positive: Tensor, *, weight: Tensor | None = None, iterations: int = 100) -> Platt:
     """Platt scaling: logistic regression of ``positive`` on one score (Platt 1999; Lin, Lin & Weng 2007).
 
     The targets are Platt's (k + 1) / (k + 2) and 1 / (m + 2) for k positives and m negatives, which keep the optimum
@@ -29,8 +29,8 @@ def fit_platt(scores: Tensor, positive: Tensor, *, balanced: bool = False, itera
 
     Args:
         scores: (n,). positive: bool (n,).
-        balanced: weigh both classes alike, so that the probability is for equal numbers of both; else it is for the
-            proportions of the data at hand.
+        weight: (n,) how much each image counts, e.g. :func:`class_weights`; the probability is for the proportions
+            of the weights. None counts all alike.
 
     Returns:
         The fit; slope 0 where the scores are constant.
@@ -47,9 +47,7 @@ def fit_platt(scores: Tensor, positive: Tensor, *, balanced: bool = False, itera
     x = scores.detach().double().cpu()
     is_positive = positive.cpu()
     target = torch.where(is_positive, (positives + 1) / (positives + 2), 1 / (count - positives + 2)).double()
-    weight = torch.ones_like(x)
-    if balanced:
-        weight = torch.where(is_positive, count / (2 * positives), count / (2 * (count - positives))).double()
+    weight = torch.ones_like(x) if weight is None else weight.double().cpu() * (count / weight.sum().item())
     mean, deviation = x.mean().item(), x.std(correction=0).item()
     if deviation <= 1e-12 * max(1.0, abs(mean)):
         share = ((weight * target).sum() / weight.sum()).item()
@@ -58,6 +56,43 @@ def fit_platt(scores: Tensor, positive: Tensor, *, balanced: bool = False, itera
     weights = _newton(design, target, weight, iterations)
     slope = weights[0].item() / deviation
     return Platt(slope, weights[1].item() - slope * mean)
+
+
+def fit_temperature(logits: Tensor, labels: Tensor, *, weight: Tensor | None = None, iterations: int = 100) -> float:
+    """The number that divides logits (n, N) so that their softmax fits the labels best (Guo et al. 2017, 1706.04599).
+
+    The loss is convex in the inverse temperature: Newton's method with step halving, in float64. Between 0.01 and 100;
+    logits that are right on every image would else ask for 0.
+    """
+    x = logits.detach().double().cpu()
+    own = x.gather(1, labels.cpu()[:, None])[:, 0]
+    weight = torch.ones_like(own) if weight is None else weight.double().cpu()
+    weight = weight / weight.sum()
+
+    def loss(inverse: float) -> float:
+        return float((weight * ((inverse * x).logsumexp(1) - inverse * own)).sum())
+
+    inverse, current = 1.0, loss(1.0)
+    for _ in range(iterations):
+        p = (inverse * x).softmax(1)
+        mean = (p * x).sum(1)
+        gradient = float((weight * (mean - own)).sum())
+        curvature = float((weight * ((p * x * x).sum(1) - mean**2)).sum())
+        step = gradient / max(curvature, 1e-12)
+        length = 1.0
+        while length > 1e-8 and loss(min(max(inverse - length * step, 0.01), 100.0)) > current:
+            length /= 2
+        inverse = min(max(inverse - length * step, 0.01), 100.0)
+        previous, current = current, loss(inverse)
+        if previous - current <= 1e-13 * abs(previous):
+            break
+    return 1 / inverse
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """float64 (n,): weights under which every class counts alike, however many images it has; they sum to n."""
+    counts = torch.bincount(labels, minlength=classes).double()
+    return (1 / counts)[labels] * (len(labels) / int((counts > 0).sum()))
 
 
 def _newton(design: Tensor, target: Tensor, weight: Tensor, iterations: int) -> Tensor:

@@ -89,9 +89,9 @@ def check_command_line(argv: Sequence[str]) -> None:
     from hydra.errors import HydraException
 
     arguments = get_args_parser().parse_args(list(argv))
-    if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion or arguments.version_base:
+    if arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
         return
-    folders = [CONF] + [Path(arguments.config_dir).resolve()] * bool(arguments.config_dir)
+    folders = [CONF, *([Path(arguments.config_dir).resolve()] if arguments.config_dir else [])]
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"--config-dir={arguments.config_dir} is no folder; give one that holds config groups")

@@ -142,8 +142,10 @@ def _rebuild_patched(architecture: Mapping[str, Any]) -> nn.Module:
     return PatchedNetwork(build(architecture["weak"]), patches, none, none)
 
 
-def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch]) -> Subject:
-    """The weak subject with the module subjects' networks as patches; it takes images as the weak one does."""
+def patched_subject(
+    weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch], temperature: float
+) -> Subject:
+    """The weak subject, its logits divided by ``temperature``, with the module subjects' networks as patches."""
     first = modules[0]
     scale = [own / other for own, other in zip(weak.std, first.std, strict=True)]
     shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
@@ -160,7 +162,7 @@ def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence
         "patches": parts,
     }
     lineage = tuple(dict.fromkeys(digest for part in (weak, *modules) for digest in part.lineage))
-    network = PatchedNetwork(weak.model, patches, scale, shift).eval()
+    network = PatchedNetwork(weak.model, patches, scale, shift, temperature).eval()
     return Subject(network, architecture, weak.classes, weak.mean, weak.std, None, lineage)
 
 

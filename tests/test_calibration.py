@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from src.calibration import Platt, fit_platt
+from src.calibration import Platt, class_weights, fit_platt
 
 
 def data(n: int = 400, gap: float = 1.5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -25,7 +25,7 @@ def test_it_equals_sklearn(balanced: bool) -> None:
     y = np.repeat([1, 0], k + m)
     model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
     model.fit(x - 30, y, sample_weight=np.concatenate([weight * soft, weight * (1 - soft)]))
-    found = fit_platt(scores, positive, balanced=balanced)
+    found = fit_platt(scores, positive, weight=class_weights(positive.long(), 2) if balanced else None)
     assert found.slope == pytest.approx(model.coef_[0, 0], rel=1e-4)
     expected = model.predict_proba(x[: k + m] - 30)[:, 1]
     assert torch.allclose(found(scores), torch.from_numpy(expected), atol=1e-4)
@@ -34,7 +34,7 @@ def test_it_equals_sklearn(balanced: bool) -> None:
 def test_probabilities_have_the_right_mean() -> None:
     scores, positive = data()
     assert fit_platt(scores, positive)(scores).mean().item() == pytest.approx(positive.double().mean().item(), abs=0.01)
-    balanced = fit_platt(scores, positive, balanced=True)(scores)
+    balanced = fit_platt(scores, positive, weight=class_weights(positive.long(), 2))(scores)
     halves = (balanced[positive].mean() + balanced[~positive].mean()) / 2
     assert halves.item() == pytest.approx(0.5, abs=0.01)
 

@@ -88,6 +88,9 @@ class ConvolutionalNetwork(nn.Module):
     so that each map can be tapped. With ``batch_norm`` the convolutions have no bias.
     """
 
+    relu_may_overwrite = True
+    """Each ReLU is the only reader of its input: a copy in which nothing is tapped may let it work in place."""
+
     def __init__(
         self, layout: Layout, classes: int, input_shape: Sequence[int], batch_norm: bool = False, name: str = ""
     ) -> None:

@@ -65,7 +65,8 @@ class Evaluator:
 
         Only this row of the last layer is computed. Equal rows are computed once.
         """
-        keys = [(column, row.tobytes()) for row in np.packbits(keep.cpu().numpy(), axis=1)]
+        keep = keep.cpu()
+        keys = [(column, row.tobytes()) for row in np.packbits(keep.numpy(), axis=1)]
         answers = {key: self._memo[key] for key in keys if key in self._memo}
         first = {key: index for index, key in reversed(list(enumerate(keys))) if key not in answers}
         todo = sorted(first.values())
@@ -79,7 +80,7 @@ class Evaluator:
 
     def all_logits(self, keep: Tensor) -> Tensor:
         """float32 (n, N): the logits of all classes of the sub-network ``keep`` bool (K,); not remembered."""
-        return self._judged([keep], None)[0]
+        return self._judged([keep.cpu()], None)[0]
 
     def _judged(self, candidates: list[Tensor], columns: Sequence[int] | None) -> list[Tensor]:
         """Logits float32 (n, outputs) of each candidate, those that share a beginning one after the other."""

@@ -19,7 +19,7 @@ class Patch(NamedTuple):
     """A module for one class of the weak network.
 
     ``network`` answers for class ``target`` of the weak network with its output ``column``; the score of a logit is
-    ``slope * logit + intercept``, through a sigmoid where ``sigmoid`` holds (Platt), else as it is (the paper's ranges).
+    ``slope * logit + intercept``, through a sigmoid where ``sigmoid`` holds (Platt), else as it is (paper's ranges).
     """
 
     target: int
@@ -45,10 +45,16 @@ class PatchedNetwork(nn.Module):
         weak: logits (n, N).
         patches: one per patched class.
         scale, shift: per channel; ``images * scale + shift`` is normalised for the modules.
+        temperature: that divides the weak network's logits.
     """
 
     def __init__(
-        self, weak: nn.Module, patches: Sequence[Patch], scale: Sequence[float], shift: Sequence[float]
+        self,
+        weak: nn.Module,
+        patches: Sequence[Patch],
+        scale: Sequence[float],
+        shift: Sequence[float],
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         self.weak = weak
@@ -60,10 +66,13 @@ class PatchedNetwork(nn.Module):
         self.intercepts: Tensor
         self.scale: Tensor
         self.shift: Tensor
+        self.temperature: Tensor
         self.register_buffer("slopes", torch.tensor([patch.slope for patch in patches], dtype=torch.float64))
         self.register_buffer("intercepts", torch.tensor([patch.intercept for patch in patches], dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32).view(1, -1, 1, 1))
+
+        self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float64))
 
     def forward(self, images: Tensor) -> Tensor:
         moved = images * self.scale + self.shift
@@ -72,4 +81,4 @@ class PatchedNetwork(nn.Module):
             logit = network(moved)[:, self.columns[index]].double()
             score = logit * self.slopes[index] + self.intercepts[index]
             scores[self.targets[index]] = torch.sigmoid(score) if self.sigmoid[index] else score
-        return compose(self.weak(images).softmax(1), scores).clamp_min(FLOOR).log()
+        return compose((self.weak(images).double() / self.temperature).softmax(1), scores).clamp_min(FLOOR).log()

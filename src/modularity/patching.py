@@ -27,7 +27,9 @@ class Range:
         return (scores.double() - self.low) / ((self.high - self.low) or 1.0)
 
 
-def fit_calibration(method: Calibration, logits: Tensor, is_target: Tensor, *, balanced: bool = False) -> Platt | Range:
+def fit_calibration(
+    method: Calibration, logits: Tensor, is_target: Tensor, *, weight: Tensor | None = None
+) -> Platt | Range:
     """What makes a module's logits comparable with a softmax probability.
 
     ``platt`` (ours) fits a probability on target and other images. The paper's three look at the module's own class
@@ -37,7 +39,7 @@ def fit_calibration(method: Calibration, logits: Tensor, is_target: Tensor, *, b
     Args:
         logits: (n,) the module's logit of its class on validation images.
         is_target: bool (n,), the images of that class.
-        balanced: of ``platt``, see ``fit_platt``.
+        weight: (n,) of the images, of ``platt``, see ``fit_platt``.
 
     Raises:
         UserError: an unknown method; no image of the target class (``platt``: or of the others).
@@ -52,7 +54,7 @@ def fit_calibration(method: Calibration, logits: Tensor, is_target: Tensor, *, b
         )
     match method:
         case "platt":
-            return fit_platt(logits, is_target, balanced=balanced)
+            return fit_platt(logits, is_target, weight=weight)
         case "min_max":
             return Range(own.min().item(), own.max().item())
         case "percentile":
@@ -80,15 +82,19 @@ def compose(weak_probabilities: Tensor, module_scores: Mapping[int, Tensor]) -> 
     return patched
 
 
-def tuned_bias(logits: Tensor, labels: Tensor, target: int, *, guard: float | None = None) -> float:
+def tuned_bias(
+    logits: Tensor, labels: Tensor, target: int, *, weight: Tensor | None = None, guard: float | None = None
+) -> float:
     """The number that, added to the target's logit, gives the best F1 of the target on these images.
 
     Exact: between two neighbouring values at which an image changes sides F1 is constant, so all such intervals are
-    compared at once. Of equal F1 the smallest absolute bias wins: 0 where it is as good as any, else the middle of an
-    interval (1 beyond the outermost value). This is the control a patch must beat: it costs nothing.
+    compared at once, but for those narrower than a millionth. Of equal F1 the smallest absolute bias wins: 0 where it
+    is as good as any, else the middle of an interval (1 beyond the outermost value). This is the control a patch must
+    beat: it costs nothing.
 
     Args:
         logits: (n, N). labels: (n,).
+        weight: (n,) how much each image counts in F1; None counts all alike.
         guard: accuracy on the other classes may fall by at most this share; None lets it.
     """
     logits = logits.double()
@@ -102,10 +108,12 @@ def tuned_bias(logits: Tensor, labels: Tensor, target: int, *, guard: float | No
     low, high = edges[:-1], edges[1:]  # interval k: the first k images are taken for the target
     bias = torch.where((low < 0) & (high > 0), 0.0, (low + high) / 2)
     zero = torch.zeros(1, dtype=torch.float64, device=logits.device)
-    found = torch.cat([zero, is_target.double().cumsum(0)])
-    predicted = torch.arange(len(found), device=logits.device)
-    f1 = 2 * found / (predicted + is_target.sum()).clamp_min(1)
-    f1 = f1.masked_fill((bias <= low) | (bias >= high), -1.0)  # an empty interval, between equal values
+    counts = torch.ones_like(top) if weight is None else weight.to(top)
+    found = torch.cat([zero, (is_target * counts[order]).cumsum(0)])
+    predicted = torch.cat([zero, counts[order].cumsum(0)])
+    f1 = 2 * found / (predicted + counts[labels == target].sum()).clamp_min(1e-12)
+    # Between values that differ by rounding alone there is no room for a bias.
+    f1 = f1.masked_fill(high - low <= 1e-6 * (1 + bias.abs()), -1.0)
     if guard is not None:
         broken = torch.cat([zero, lost.cumsum(0)])
         at_zero = lost[needed < 0].sum()

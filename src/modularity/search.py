@@ -167,7 +167,8 @@ def _after(
     settings: SearchSettings,
 ) -> SearchState:
     """The state before the next generation."""
-    best = keep[torch.arange(len(keep)), judged.members[0].cpu()]  # (N, K)
+    members = judged.members[0].cpu()
+    best = keep[torch.arange(len(keep)), members]  # (N, K)
     accuracy, difference = judged.accuracy[0].item(), judged.difference[0].item()
     value = settings.alpha * accuracy + (1 - settings.alpha) * difference
     improved = value > state.value
@@ -184,9 +185,12 @@ def _after(
         candidates=state.candidates,
         improved=improved,
     )
+    # The best ensemble's modules come first also where others have the same fitness: number 0 of every class is one
+    # ensemble, and the next tournament must not lose it.
+    selection = fitness.index_put((torch.arange(len(keep)), members), fitness.new_tensor(torch.inf))
     population = next_population(
         state.population,
-        fitness,
+        selection,
         parents=settings.parents,
         keep_parents=settings.keep_parents,
         mutation_percent=settings.mutation_percent,

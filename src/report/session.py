@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from src import result as results
 from src.report.progress import Advance, Progress
+from src.report.screen import PAGE
 from src.result import Result
 
 
@@ -66,6 +67,7 @@ class Session:
         if self._curves:
             self._curves.close()
         results.save(result, self.folder)
+        (self.folder / PAGE).unlink(missing_ok=True)  # of an earlier run of the same job
         before = len(result.events)
         if result.status == "ok" and self.config["report"]["name"] == "page":
             self._view(result, "the page", self._write_page)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from src.activations import predict
+from src.calibration import class_weights, fit_temperature
 from src.cost import cost
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet, concatenate
@@ -93,6 +94,11 @@ class Trial:
             for part, images in self.sets.items()
         }
         self.labels = self.sets["test"].labels
+        validation = self.sets["validation"].labels
+        self.weight = class_weights(validation, len(weak.data.classes))  # every class as frequent, as in use
+        self.temperature = 1.0
+        if config["calibration"] == "platt":
+            self.temperature = fit_temperature(self.weak_logits["validation"], validation, weight=self.weight)
         own = weak.data.sets["train"].per_class[self.targets].sum()
         self.trained_on = int(own)
         self.labelled = int(own + self.sets["validation"].per_class[self.targets].sum())
@@ -126,13 +132,13 @@ class Trial:
         for target, column, kept in zip(self.targets, columns, keep, strict=True):
             calibration = self._calibration(target, column, kept)
             scores[target] = calibration(self.evaluators["test"].logits(kept[None], column)[0])
-        return compose(self.weak_logits["test"].softmax(1), scores).argmax(1)
+        return compose((self.weak_logits["test"] / self.temperature).softmax(1), scores).argmax(1)
 
     def with_bias(self) -> Tensor:
         """Predictions of the weak network with each target's logit raised or lowered for the best validation F1."""
         logits = {part: found.double().clone() for part, found in self.weak_logits.items()}
         for target in self.targets:
-            bias = tuned_bias(logits["validation"], self.sets["validation"].labels, target)
+            bias = tuned_bias(logits["validation"], self.sets["validation"].labels, target, weight=self.weight)
             for found in logits.values():
                 found[:, target] += bias
         return logits["test"].argmax(1)
@@ -141,7 +147,7 @@ class Trial:
         method = self.config["calibration"]
         if method == "platt":
             logits = self.evaluators["validation"].logits(kept[None], column)[0]
-            return fit_calibration(method, logits, self.sets["validation"].labels == target)
+            return fit_calibration(method, logits, self.sets["validation"].labels == target, weight=self.weight)
         # the paper's ranges look at images of the class from the strong network's data
         images = self.modules.strong.data.sets["calibration"]
         logits = self.modules.evaluator(images).logits(kept[None], column)[0]
@@ -154,7 +160,7 @@ class Trial:
             Patch.of(target, column, subject.model, self._calibration(target, column, self.modules.keep[column]))
             for target, column, subject in zip(self.targets, self.columns, subjects, strict=True)
         ]
-        return patched_subject(self.weak.subject, subjects, patches)
+        return patched_subject(self.weak.subject, subjects, patches, self.temperature)
 
 
 def all_labelled(data: ImageData, targets: int) -> ImageData:

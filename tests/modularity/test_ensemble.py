@@ -73,11 +73,17 @@ def naive_tournament(logits, labels, keep, weight, order, alpha, share, threshol
 
 
 @pytest.mark.parametrize(
-    ("classes", "population", "minimum", "maximum", "incumbent", "chunk"),
-    [(2, 5, 1, 500, False, 1 << 20), (3, 4, 3, 6, True, 1), (5, 3, 4, 10, True, 64), (6, 3, 2, 5, False, 1 << 20)],
+    ("classes", "population", "images", "minimum", "maximum", "incumbent", "chunk"),
+    [
+        (2, 5, 24, 1, 500, False, 1 << 20),
+        (3, 4, 36, 3, 6, True, 1),
+        (5, 3, 60, 4, 10, True, 64),
+        (6, 3, 72, 2, 5, False, 1 << 20),
+        (4, 5, 8, 3, 3, False, 1 << 20),  # so few images that many ensembles are equally accurate
+    ],
 )
-def test_tournament_equals_loops(classes, population, minimum, maximum, incumbent, chunk) -> None:
-    logits, labels, keep, weight = problem(classes, population, 12 * classes, seed=classes)
+def test_tournament_equals_loops(classes, population, images, minimum, maximum, incumbent, chunk) -> None:
+    logits, labels, keep, weight = problem(classes, population, images, seed=classes)
     order = torch.randperm(classes, generator=torch.Generator().manual_seed(1)).tolist()
     thresholds = {2: 0.85, 4: 0.7, 5: 0.6}
     found = tournament(

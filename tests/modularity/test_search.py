@@ -63,6 +63,14 @@ def test_best_fitness_never_falls_and_alpha_follows_the_accuracy(whole: SearchOu
     assert all(0 < row.candidates <= children for row in whole.history[1:])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_ensemble_so_far_is_never_lost(seed: int) -> None:
+    # One survivor per level, chosen by accuracy alone: without its protection the best ensemble falls out.
+    settings = replace(SETTINGS, seed=seed, gamma=0.0, alpha=0.5, min_ensembles=1, max_ensembles=1, keep_parents=1)
+    fitness = [row.fitness for row in Toy().search(settings=settings).history]
+    assert fitness == sorted(fitness)
+
+
 def test_same_seed_same_bits_and_another_seed_differs(whole: SearchOutcome) -> None:
     assert_same(Toy().search(), whole)
     assert not torch.equal(Toy().search(settings=replace(SETTINGS, seed=4)).keep, whole.keep)

@@ -57,7 +57,7 @@ def group(name: str, **change: Any) -> dict[str, object]:
         ([group("a", consumers={}), group("b")], "test S.*group 'a': no layer reads"),
         ([group("a", tap="relu_c"), group("b")], "test S.*no tap 'relu_c'"),
         ([group("a", members=["a", "b"]), group("b")], "test S.*cut twice"),
-        ([group("a", members=["a", "b"], consumers={"fc": 64})], "test T2"),  # b's inputs are forgotten
+        ([group("a", members=["a", "b"], consumers={"fc": 64})], "test T1: conv 'a'"),  # b's inputs are forgotten
         ([group("a", consumers={"fc": 64}), group("b", consumers={"b": 1})], "test T1.*conv"),  # readers exchanged
     ],
 )
