@@ -135,22 +135,28 @@ def rebuild(architecture: Mapping[str, Any], kept: Sequence[Sequence[int]] | Non
 
 def _rebuild_patched(architecture: Mapping[str, Any]) -> nn.Module:
     patches = [
-        Patch(part["target"], part["column"], rebuild(part["architecture"], part["kept"]), 1.0, 0.0, part["sigmoid"])
+        Patch(
+            part["target"],
+            part["column"],
+            rebuild(part["architecture"], part["kept"]),
+            1.0,
+            0.0,
+            part["sigmoid"],
+            part["score"],
+        )
         for part in architecture["patches"]
     ]
     none = [0.0] * architecture["input_shape"][0]  # scale and shift come with the weights
     return PatchedNetwork(build(architecture["weak"]), patches, none, none)
 
 
-def patched_subject(
-    weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch], temperature: float
-) -> Subject:
+def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch], temperature: float) -> Subject:
     """The weak subject, its logits divided by ``temperature``, with the module subjects' networks as patches."""
     first = modules[0]
     scale = [own / other for own, other in zip(weak.std, first.std, strict=True)]
     shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
     parts = [
-        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "architecture": module.architecture,
+        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "score": patch.score, "architecture": module.architecture,
          "kept": module.kept}
         for patch, module in zip(patches, modules, strict=True)
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from src.calibration import Platt
-from src.modularity.patching import Range, compose
+from src.modularity.patching import Range, Score, compose, module_score
 
 Calibrated = Platt | Range
 FLOOR = 1e-12  # below it a composed score is as good as none; keeps the logarithm finite
@@ -18,8 +18,8 @@ FLOOR = 1e-12  # below it a composed score is as good as none; keeps the logarit
 class Patch(NamedTuple):
     """A module for one class of the weak network.
 
-    ``network`` answers for class ``target`` of the weak network with its output ``column``; the score of a logit is
-    ``slope * logit + intercept``, through a sigmoid where ``sigmoid`` holds (Platt), else as it is (paper's ranges).
+    ``network`` answers for class ``target`` of the weak network with the ``score`` of its output ``column``, as
+    ``slope * score + intercept``, through a sigmoid where ``sigmoid`` holds (Platt), else as it is (paper's ranges).
     """
 
     target: int
@@ -28,14 +28,15 @@ class Patch(NamedTuple):
     slope: float
     intercept: float
     sigmoid: bool
+    score: Score
 
     @classmethod
-    def of(cls, target: int, column: int, network: nn.Module, calibration: Calibrated) -> Patch:
+    def of(cls, target: int, column: int, network: nn.Module, calibration: Calibrated, score: Score) -> Patch:
         """The patch of a module whose logits were calibrated by ``fit_calibration``."""
         if isinstance(calibration, Platt):
-            return cls(target, column, network, calibration.slope, calibration.intercept, True)
+            return cls(target, column, network, calibration.slope, calibration.intercept, True, score)
         width = (calibration.high - calibration.low) or 1.0
-        return cls(target, column, network, 1 / width, -calibration.low / width, False)
+        return cls(target, column, network, 1 / width, -calibration.low / width, False, score)
 
 
 class PatchedNetwork(nn.Module):
@@ -60,6 +61,7 @@ class PatchedNetwork(nn.Module):
         self.weak = weak
         self.targets = [patch.target for patch in patches]
         self.columns = [patch.column for patch in patches]
+        self.score = [patch.score for patch in patches]
         self.sigmoid = [patch.sigmoid for patch in patches]
         self.modules_by_target = nn.ModuleList(patch.network for patch in patches)
         self.slopes: Tensor
@@ -78,7 +80,7 @@ class PatchedNetwork(nn.Module):
         moved = images * self.scale + self.shift
         scores: dict[int, Tensor] = {}
         for index, network in enumerate(self.modules_by_target):
-            logit = network(moved)[:, self.columns[index]].double()
-            score = logit * self.slopes[index] + self.intercepts[index]
+            answer = module_score(network(moved), self.columns[index], self.score[index]).double()
+            score = answer * self.slopes[index] + self.intercepts[index]
             scores[self.targets[index]] = torch.sigmoid(score) if self.sigmoid[index] else score
         return compose((self.weak(images).double() / self.temperature).softmax(1), scores).clamp_min(FLOOR).log()

@@ -13,6 +13,25 @@ from src.calibration import Platt, fit_platt
 from src.errors import UserError, suggestion
 
 Calibration = Literal["platt", "min_max", "percentile", "outlier"]
+Score = Literal["margin", "logit"]
+
+
+def module_score(logits: Tensor, column: int, score: Score) -> Tensor:
+    """How sure a module is of its class: (n,) from all its outputs (n, N).
+
+    ``logit`` is the raw output of its class (the paper's). ``margin`` (ours) is that output minus the logsumexp of the
+    module's other outputs, its log odds: an image of a class it has never seen may raise all outputs alike.
+
+    Raises:
+        UserError: an unknown score.
+    """
+    if score not in get_args(Score):
+        raise UserError(f"module_score={score}: {suggestion(str(score), get_args(Score))}")
+    own = logits[:, column]
+    if score == "logit":
+        return own
+    others = torch.cat([logits[:, :column], logits[:, column + 1 :]], dim=1)
+    return own - others.logsumexp(1)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from src.modularity.ensemble import composed_accuracy, jaccard_difference
 from src.modularity.evaluation import Evaluator
 from src.modularity.genome import GenomeLayout
 from src.modularity.importance import importance_order, kernel_importance
+from src.modularity.patching import module_score
 from src.modularity.search import search
 from src.modularity.search_settings import SearchSettings
 from src.modularity.search_state import Generation
@@ -70,9 +71,10 @@ class Modules:
             calibration_images=self.strong.data.tensor("calibration")[0],
         )
 
-    def logits(self, images: ImageSet, keep: Tensor | None = None) -> Tensor:
-        """(N, n): of each image the logit that each module gives to its own class."""
-        return _own_logits(self.evaluator(images), self.keep if keep is None else keep)
+    def outputs(self, images: ImageSet) -> Tensor:
+        """(N, n, N): all outputs of every module."""
+        evaluator = self.evaluator(images)
+        return torch.stack([evaluator.all_logits(keep) for keep in self.keep])
 
     def network(self, target: int, keep: Tensor | None = None) -> nn.Module:
         """The module of a class as a slim network of its own, in eval mode."""
@@ -111,7 +113,7 @@ def modularize(config: Mapping[str, Any], store: Store, session: Session) -> Res
     modules = modules_of(config, strong, store, session)
     result.uses.append(modules.digest)
     with session.stage("modules: evaluation"):
-        add_modules(result, modules, resamples=config["resamples"], seed=config["seed"])
+        add_modules(result, modules, config)
     save_modules(modules, session.folder)
     result.screen = ["composition", "modules"]
     composed, whole = result.metrics["composed_accuracy"], result.metrics["strong_accuracy"]
@@ -210,19 +212,25 @@ def _numbers(generation: Generation) -> dict[str, float]:
     return {name: float(value) for name, value in generation._asdict().items() if name != "generation"}
 
 
-def add_modules(result: Result, modules: Modules, *, resamples: int, seed: int) -> None:
+def add_modules(result: Result, modules: Modules, config: Mapping[str, Any]) -> None:
     """Measure the modules on the test images, which neither trained nor chose anything."""
     strong = modules.strong
     test, held_out = strong.data.sets["test"], strong.data.sets["calibration"]
-    raw, own = modules.logits(test), modules.logits(held_out)
-    platts = [fit_platt(row, held_out.labels == c) for c, row in enumerate(own)]
-    calibrated = torch.stack([platt(row) for platt, row in zip(platts, raw, strict=True)])
+    outputs, known = modules.outputs(test), modules.outputs(held_out)
+    raw = torch.stack([answers[:, c] for c, answers in enumerate(outputs)])
+    scores = torch.stack([module_score(answers, c, config["module_score"]) for c, answers in enumerate(outputs)])
+    calibrated = torch.empty_like(scores, dtype=torch.float64)
+    for c, answers in enumerate(known):
+        platt = fit_platt(module_score(answers, c, config["module_score"]), held_out.labels == c)
+        calibrated[c] = platt(scores[c])
     predictions = {
         "strong network": predict(strong.subject.model, strong.subject.normalise(test.images)).argmax(1),
         "modules, calibrated": calibrated.argmax(0),
         "modules, raw logits": raw.argmax(0),
     }
-    found, differences = accuracies(predictions, test.labels, "strong network", resamples=resamples, seed=seed)
+    found, differences = accuracies(
+        predictions, test.labels, "strong network", resamples=config["resamples"], seed=config["seed"]
+    )
     result.tables["composition"] = table_of(
         [
             {"network": name, "accuracy": found[name].value, "accuracy_low": found[name].low,
@@ -241,16 +249,18 @@ def add_modules(result: Result, modules: Modules, *, resamples: int, seed: int) 
         "composed_accuracy_raw": found["modules, raw logits"],
         "composed_against_strong": differences["modules, calibrated"],
     }
-    _add_module_table(result, modules, raw, predictions)
+    _add_module_table(result, modules, {"auc": scores, "auc_logit": raw}, predictions)
     _add_search_figures(result, modules)
     _add_kernel_figures(result, modules)
     result.units |= dict.fromkeys(
         ("accuracy", "strong_accuracy", "composed_accuracy", "composed_accuracy_raw", "kernels_retained",
-         "macs_retained", "auc", "recall_strong", "recall_composed", "kept", "difference", "share"), "%"
+         "macs_retained", "auc", "auc_logit", "recall_strong", "recall_composed", "kept", "difference", "share"), "%"
     ) | dict.fromkeys(("against_strong", "composed_against_strong"), "points")  # fmt: skip
 
 
-def _add_module_table(result: Result, modules: Modules, raw: Tensor, predictions: Mapping[str, Tensor]) -> None:
+def _add_module_table(
+    result: Result, modules: Modules, judged: Mapping[str, Tensor], predictions: Mapping[str, Tensor]
+) -> None:
     strong, labels = modules.strong, modules.strong.data.sets["test"].labels
     classes, weight = strong.data.classes, modules.plan.multiplicity
     kernels = modules.keep.long() @ weight
@@ -262,13 +272,13 @@ def _add_module_table(result: Result, modules: Modules, raw: Tensor, predictions
         "kernels_retained": (kernels / weight.sum()).tolist(),
         "macs_retained": [own.macs / whole.macs for own in costs],
         "parameters": [own.parameters for own in costs],
-        "auc": [float(auc(row, labels == c)) for c, row in enumerate(raw)],
+        **{name: [float(auc(row, labels == c)) for c, row in enumerate(rows)] for name, rows in judged.items()},
         "recall_strong": _recalls(predictions["strong network"], labels, len(classes)),
         "recall_composed": _recalls(predictions["modules, calibrated"], labels, len(classes)),
     }
     result.captions["modules"] = (
         f"One module per class, cut from {int(weight.sum())} kernels, {whole.macs / 1e6:.1f} M multiply-adds and "
-        f"{whole.parameters:,} parameters. AUC: the class against all others on test images, by the raw logit."
+        f"{whole.parameters:,} parameters. AUC: the class against all others on test images, by the score in use and by the raw logit."
     )
     for name in ("kernels_retained", "macs_retained", "auc"):
         values = result.tables["modules"][name]

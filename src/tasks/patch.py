@@ -18,9 +18,10 @@ from src.data.image_set import ImageSet, concatenate
 from src.data.splits import drop_seen
 from src.errors import UserError
 from src.modularity.controls import random_kernels
+from src.modularity.evaluation import Evaluator
 from src.modularity.patch_metrics import METRICS, Comparison, compare
 from src.modularity.patched import Patch
-from src.modularity.patching import compose, fit_calibration, tuned_bias
+from src.modularity.patching import compose, fit_calibration, module_score, tuned_bias
 from src.result import Estimate, Figure, Result
 from src.store import Store
 from src.subjects import patched_subject, save_subject
@@ -67,7 +68,7 @@ def patch(config: Mapping[str, Any], store: Store, session: Session) -> Result:
         predictions = trial.predictions(again, advance)
     add_patch(result, trial, predictions)
     with session.stage("modules: test"):
-        add_modules(result, modules, resamples=config["resamples"], seed=config["seed"])
+        add_modules(result, modules, config)
     add_history(result, {"strong": strong, "weak": weak})
     result.screen = ["patch", "composition", "modules"]
     save_modules(modules, session.folder)
@@ -131,7 +132,7 @@ class Trial:
         scores = {}
         for target, column, kept in zip(self.targets, columns, keep, strict=True):
             calibration = self._calibration(target, column, kept)
-            scores[target] = calibration(self.evaluators["test"].logits(kept[None], column)[0])
+            scores[target] = calibration(self._score(self.evaluators["test"], kept, column))
         return compose((self.weak_logits["test"] / self.temperature).softmax(1), scores).argmax(1)
 
     def with_bias(self) -> Tensor:
@@ -146,18 +147,27 @@ class Trial:
     def _calibration(self, target: int, column: int, kept: Tensor) -> Any:
         method = self.config["calibration"]
         if method == "platt":
-            logits = self.evaluators["validation"].logits(kept[None], column)[0]
-            return fit_calibration(method, logits, self.sets["validation"].labels == target, weight=self.weight)
+            scores = self._score(self.evaluators["validation"], kept, column)
+            return fit_calibration(method, scores, self.sets["validation"].labels == target, weight=self.weight)
         # the paper's ranges look at images of the class from the strong network's data
         images = self.modules.strong.data.sets["calibration"]
-        logits = self.modules.evaluator(images).logits(kept[None], column)[0]
-        return fit_calibration(method, logits, images.labels == column)
+        scores = self._score(self.modules.evaluator(images), kept, column)
+        return fit_calibration(method, scores, images.labels == column)
+
+    def _score(self, evaluator: Evaluator, kept: Tensor, column: int) -> Tensor:
+        return module_score(evaluator.all_logits(kept), column, self.config["module_score"])
 
     def patched_network(self) -> Any:
         """The patched network as a subject of its own."""
         subjects = [self.modules.subject(column) for column in self.columns]
         patches = [
-            Patch.of(target, column, subject.model, self._calibration(target, column, self.modules.keep[column]))
+            Patch.of(
+                target,
+                column,
+                subject.model,
+                self._calibration(target, column, self.modules.keep[column]),
+                self.config["module_score"],
+            )
             for target, column, subject in zip(self.targets, self.columns, subjects, strict=True)
         ]
         return patched_subject(self.weak.subject, subjects, patches, self.temperature)
