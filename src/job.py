@@ -68,16 +68,11 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     except KeyboardInterrupt:
         result.status, result.error = "interrupted", "interrupted from the keyboard; the same command goes on from here"
         raise
-    except UserError as error:
-        result.status, result.error = "failed", str(error)
     except Exception as error:
-        result.status = "failed"
-        trace = folder / "traceback.txt"
-        results.write_atomically(trace, traceback.format_exc())
-        result.error = f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (whole traceback: {trace})"
-    finally:
-        if result.status != "ok" and config["traceback"]:
+        result.status, result.error = "failed", _one_line(error, folder)
+        if config["traceback"]:
             traceback.print_exc()
+    finally:
         result.name = f"{config['name']}/{config['label']}"
         result.config = dict(config)
         result.identity = identity(config)
@@ -91,6 +86,15 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         "verdict": result.error or result.verdict,
         "folder": str(folder),
     }
+
+
+def _one_line(error: Exception, folder: Path) -> str:
+    """What the user has to know; the traceback of an error that is ours is kept in a file."""
+    if isinstance(error, UserError):
+        return str(error)
+    trace = folder / "traceback.txt"
+    results.write_atomically(trace, traceback.format_exc())
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (the whole traceback is in {trace})"
 
 
 def _run_task(config: Mapping[str, Any], session: Any) -> Result:
