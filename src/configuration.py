@@ -18,7 +18,7 @@ from src.store import digest_of
 CONF = ROOT / "conf"
 
 #: Recorded with a result, but another value makes no other result.
-PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "logger", "report", "traceback")
+PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback")
 
 T = TypeVar("T")
 
@@ -43,7 +43,16 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def identity(config: Mapping[str, Any]) -> str:
     """Digest of all that decides what a job finds; provenance is left out."""
-    return digest_of({key: value for key, value in config.items() if key not in PROVENANCE})
+    return digest_of({key: _without_folders(value) for key, value in config.items() if key not in PROVENANCE})
+
+
+def _without_folders(value: Any) -> Any:
+    """The same data in another folder is the same data: of a path only the last part is identity."""
+    if isinstance(value, Mapping):
+        return {key: _without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and "/" in value else value
 
 
 def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:

@@ -53,6 +53,8 @@ def run_job(composed: DictConfig) -> dict[str, Any]:
     else:
         outcome = execute(config, folder, command=_command(overrides), quiet=sweep)
     outcomes.record(outcome)
+    if sweep:
+        outcomes.tell(outcome)
     return outcome
 
 

@@ -156,7 +156,8 @@ def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence
     scale = [own / other for own, other in zip(weak.std, first.std, strict=True)]
     shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
     parts = [
-        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "score": patch.score, "architecture": module.architecture,
+        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "score": patch.score,
+         "architecture": module.architecture,
          "kept": module.kept}
         for patch, module in zip(patches, modules, strict=True)
     ]  # fmt: skip

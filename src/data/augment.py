@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.data.seeds import stream
+from src.seeds import stream
 
 
 class Draws(NamedTuple):

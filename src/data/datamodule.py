@@ -31,6 +31,7 @@ and as published, from two sources::
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -210,6 +211,17 @@ class ImageData(pl.LightningDataModule):
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         return self._set("train").shape
+
+    def digest(self) -> str:
+        """SHA-256 of all that a network learns from: images and labels, normalisation, augmentation, batches."""
+        found = hashlib.sha256()
+        for part in ("train", "validation", "calibration"):
+            images = self._set(part)
+            found.update(images.images.contiguous().numpy().tobytes())
+            found.update(images.labels.numpy().tobytes())
+        how = [self.mean, self.std, self.augment, self.batch_size, self.shuffle_seed, self.input_shape, self.classes]
+        found.update(repr(how).encode())
+        return found.hexdigest()
 
     def summary(self) -> dict[str, Any]:
         """Plain values for the record of a run: sizes, classes, shape, normalisation, seed, events."""

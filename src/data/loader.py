@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.data.image_set import ImageSet
-from src.data.seeds import stream
+from src.seeds import stream
 
 
 class Batch(NamedTuple):

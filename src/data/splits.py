@@ -13,8 +13,8 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet
 from src.data.ranks import rank_within_class
-from src.data.seeds import stream
 from src.errors import UserError, suggestion
+from src.seeds import stream
 
 PARTS = ("train", "validation", "calibration")
 _CHUNK = 4096  # images hashed together: bounds the copy

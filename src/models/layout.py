@@ -6,14 +6,16 @@ remembers the present map, and "add" adds the remembered map to the present one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from src.errors import UserError
+from src.models.registry import register
 
 Token = int | Literal["P", "keep", "add"]
 
@@ -212,15 +214,21 @@ def initialise(model: nn.Module) -> None:
                 module.bias.zero_()
 
 
+def register_family(members: Mapping[str, Layout]) -> None:
+    """Make the named layouts known to the registry, with the options of :func:`network`."""
+    for name, layout in members.items():
+        register(name)(partial(network, name, layout))
+
+
 def network(
     name: str,
     layout: Layout,
     classes: int,
     input_shape: Sequence[int],
-    width: float,
-    batch_norm: bool,
-    dropout: float | None,
-    pools: Sequence[int] | None,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    dropout: float | None = None,
+    pools: Sequence[int] | None = None,
 ) -> ConvolutionalNetwork:
     """The named layout with the options that all our convolutional families share."""
     layout = layout.scaled(width)

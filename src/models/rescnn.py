@@ -5,11 +5,9 @@ The sum comes after the ReLU and no ReLU follows it; torch's own initialisation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from src.models.layout import ConvolutionalNetwork, Layout, network
-from src.models.registry import register
+from src.models.layout import Layout, register_family
 
 STRONG = Layout(
     (
@@ -23,53 +21,11 @@ SVHN_WEAK = Layout((8, "P", "keep", 8, 8, "add", "P"), kernel_size=5, padding=2)
 POOR_FIT = replace(STRONG, dropout=0.0)
 
 
-@register("rescnn")
-def rescnn(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """12 convolutions (4,288 kernels) with sums into the outputs of convolutions 3, 7 and 11, one linear layer."""
-    return network("rescnn", STRONG, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("rescnn_weak")
-def rescnn_weak(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """Four convolutions of 64 kernels, one sum, one linear layer: the simple CIFAR network that is patched."""
-    return network("rescnn_weak", WEAK, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("rescnn_svhn_weak")
-def rescnn_svhn_weak(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """Three 5x5 convolutions of 8 kernels, one sum, one linear layer (the original's fourth is never used)."""
-    return network("rescnn_svhn_weak", SVHN_WEAK, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("rescnn_poor_fit")
-def rescnn_poor_fit(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """ResCNN without dropout: trained too long it overfits, stopped early it underfits."""
-    return network("rescnn_poor_fit", POOR_FIT, classes, input_shape, width, batch_norm, dropout, pools)
+register_family(
+    {
+        "rescnn": STRONG,  # 12 convolutions, 4,288 kernels; sums into the outputs of convolutions 3, 7 and 11
+        "rescnn_weak": WEAK,  # the simple CIFAR network that is patched
+        "rescnn_svhn_weak": SVHN_WEAK,  # three convolutions: the original's fourth is never used
+        "rescnn_poor_fit": POOR_FIT,  # trained too long it overfits, stopped early it underfits
+    }
+)

@@ -7,11 +7,9 @@ family's rate; ``pools`` lists the convolutions followed by a max-pool, for imag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from src.models.layout import ConvolutionalNetwork, Layout, network
-from src.models.registry import register
+from src.models.layout import Layout, register_family
 
 STRONG = Layout(
     (64, 64, "P", 128, 128, "P", 256, 256, 256, "P", 512, 512, 512, "P", 512, 512, 512, "P"),
@@ -24,53 +22,11 @@ SVHN_WEAK = Layout((8, "P", 8, "P"), kernel_size=5, padding=0)
 POOR_FIT = replace(STRONG, dropout=0.0)
 
 
-@register("simcnn")
-def simcnn(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """13 convolutions (4,224 kernels), three linear layers, dropout 0.5 before the first two."""
-    return network("simcnn", STRONG, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("simcnn_weak")
-def simcnn_weak(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """Four convolutions of 64 kernels and one linear layer: the simple CIFAR network that is patched."""
-    return network("simcnn_weak", WEAK, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("simcnn_svhn_weak")
-def simcnn_svhn_weak(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """Two 5x5 convolutions of 8 kernels without padding and one linear layer; torch's own initialisation."""
-    return network("simcnn_svhn_weak", SVHN_WEAK, classes, input_shape, width, batch_norm, dropout, pools)
-
-
-@register("simcnn_poor_fit")
-def simcnn_poor_fit(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """SimCNN without dropout: trained too long it overfits, stopped early it underfits."""
-    return network("simcnn_poor_fit", POOR_FIT, classes, input_shape, width, batch_norm, dropout, pools)
+register_family(
+    {
+        "simcnn": STRONG,  # 13 convolutions, 4,224 kernels; dropout before the first two of three linear layers
+        "simcnn_weak": WEAK,  # the simple CIFAR network that is patched
+        "simcnn_svhn_weak": SVHN_WEAK,  # its initialisation is not stated: torch's own
+        "simcnn_poor_fit": POOR_FIT,  # trained too long it overfits, stopped early it underfits
+    }
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.modularity.streams import stream
+from src.seeds import stream
 
 
 def ranking(fitness: Tensor) -> Tensor:

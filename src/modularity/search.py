@@ -19,7 +19,7 @@ from src.modularity.evolution import next_population
 from src.modularity.genome import GenomeLayout, check_order, heuristic_population, random_population
 from src.modularity.search_settings import SearchSettings
 from src.modularity.search_state import Generation, SearchState, fingerprint, read_state, write_state
-from src.modularity.streams import stream
+from src.seeds import stream
 from src.statistics import auc
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 _outcomes: list[Mapping[str, Any]] = []
@@ -13,15 +14,18 @@ def record(outcome: Mapping[str, Any]) -> None:
     _outcomes.append(outcome)
 
 
-def finish_sweep(outcomes: Sequence[Mapping[str, Any]]) -> None:
-    """Take over the outcomes of all jobs of a sweep, wherever they ran, and print one line for each."""
+def tell(outcome: Mapping[str, Any]) -> None:
+    """One line for a job of a sweep that has ended, at once: its own output is silent."""
+    print(f"{outcome['status']:<7} {outcome['label']:<24} {outcome['verdict']}", flush=True)
+
+
+def finish_sweep(outcomes: Sequence[Mapping[str, Any]], overview: Path | None) -> None:
+    """Take over the outcomes of all jobs of a sweep, wherever they ran, and count them."""
     _outcomes[:] = outcomes
     failed = sum(outcome["status"] != "ok" for outcome in outcomes)
     print(f"\n{len(outcomes)} jobs: {len(outcomes) - failed} ended, {failed} failed")
-    for outcome in outcomes:
-        print(f"  {outcome['status']:<7} {outcome['label']:<24} {outcome['verdict']}")
-    if outcomes and outcomes[0].get("overview"):
-        print(f"overview: {outcomes[0]['overview']}")
+    if overview:
+        print(f"overview  {overview}")
 
 
 def exit_code() -> int:

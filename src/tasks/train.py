@@ -78,7 +78,6 @@ def trained(
     role: str,
     config: Mapping[str, Any],
     data: ImageData | None = None,
-    change: str = "",
 ) -> Trained:
     """The network of ``recipe``, from the store or trained now.
 
@@ -86,7 +85,7 @@ def trained(
         recipe: ``data``, ``model``, ``optim``, ``training``, ``select`` (which epoch's weights), ``seed``.
         role: what the network is called on the screen and in the tables (``strong``, ``weak``).
         config: the job's configuration, for device and threads.
-        data: other data than the recipe's, which ``change`` says in a word: it becomes part of the identity.
+        data: the images where they are loaded already, or others than the recipe's.
 
     Raises:
         UserError: a part of the recipe is wrong, or the model cannot take the images.
@@ -97,9 +96,11 @@ def trained(
     architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
     key = Key(
         "checkpoint",
-        {name: recipe[name] for name in ("data", "model", "optim", "seed")}
-        | {"training": {k: v for k, v in recipe["training"].items() if k != "minimum_accuracy"}}
-        | ({"change": change} if change else {}),
+        {
+            **{name: recipe[name] for name in ("model", "optim", "seed")},
+            "training": {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"},
+            "images": data.digest(),
+        },
         VERSION,
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from src.data.ranks import rank_within_class
-from src.data.seeds import stream
+from src.seeds import stream
 
 
 def test_ranks_count_within_each_class() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from src.errors import UserError
 from src.modularity.genome import GenomeLayout, check_order, heuristic_population, random_population
-from src.modularity.streams import stream
+from src.seeds import stream
 
 
 def random_order(layout: GenomeLayout, generator: torch.Generator) -> torch.Tensor:

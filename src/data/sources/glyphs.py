@@ -18,10 +18,10 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.mixing import class_numbers
-from src.data.seeds import stream
 from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES, Shape
 from src.data.sources.glyph_textures import TEXTURES, pattern
 from src.errors import UserError, suggestion
+from src.seeds import stream
 
 Range = Sequence[float]
 

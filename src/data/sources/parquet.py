@@ -36,6 +36,7 @@ def parquet(
     names: str | Sequence[str] | None = None,
     size: int | None = None,
     channels: int = 3,
+    train_skip: int = 0,
     train_per_class: int | None = None,
     test_per_class: int | None = None,
     only: Sequence[int | str] | None = None,
@@ -53,7 +54,8 @@ def parquet(
         names: class names, or the name of a known list (cifar10, cifar100 ...); None takes the file's, else numbers.
         size: side in pixels: shorter side resized, middle cut out (None: all images have one size already).
         channels: 3, or 1 for grey.
-        train_per_class: only the first so many images of each class are decoded.
+        train_skip: leaves out the first so many training images of each class, e.g. those that another network had.
+        train_per_class: only the first so many images of each class (after those) are decoded.
         test_per_class: the same of the test set.
         only: numbers or names of the classes to decode; they become labels 0, 1, ...
         test_fraction: of each class, where there is no test set.
@@ -74,13 +76,14 @@ def parquet(
     superclasses = first.superclasses(len(classes))
     chosen = None if only is None else torch.tensor(class_numbers(only, classes))
 
-    def part(table: _Table, rows: Tensor, limit: int | None) -> ImageSet:
+    def part(table: _Table, rows: Tensor, limit: int | None, skip: int = 0) -> ImageSet:
         labels = table.labels[rows]
         if chosen is not None:
             wanted = torch.isin(labels, chosen)
             rows, labels = rows[wanted], labels[wanted]
-        if limit is not None:
-            kept = rank_within_class(labels) < limit
+        if limit is not None or skip:
+            ranks = rank_within_class(labels) - skip
+            kept = (ranks >= 0) & (ranks < (len(ranks) if limit is None else limit))
             rows, labels = rows[kept], labels[kept]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
@@ -88,16 +91,19 @@ def parquet(
         return ImageSet(images, labels, classes, superclasses)
 
     if second is not None:
-        splits = Splits(part(first, first.rows(), train_per_class), part(second, second.rows(), test_per_class))
+        splits = Splits(
+            part(first, first.rows(), train_per_class, train_skip), part(second, second.rows(), test_per_class)
+        )
     elif first.splits is not None:
         splits = Splits(
-            part(first, first.rows(("train",)), train_per_class), part(first, first.rows(_TEST), test_per_class)
+            part(first, first.rows(("train",)), train_per_class, train_skip),
+            part(first, first.rows(_TEST), test_per_class),
         )
     elif train_per_class is not None and test_per_class is not None:
         both = train_per_class + test_per_class
-        splits = hold_out(part(first, first.rows(), both), test_per_class / both, seed)
+        splits = hold_out(part(first, first.rows(), both, train_skip), test_per_class / both, seed)
     else:
-        pool = hold_out(part(first, first.rows(), None), test_fraction, seed)
+        pool = hold_out(part(first, first.rows(), None, train_skip), test_fraction, seed)
         splits = Splits(cap(pool.train, train_per_class), cap(pool.test, test_per_class))
     return splits if only is None else subset(splits, only)
 
