@@ -101,11 +101,12 @@ def _one_line(error: Exception, folder: Path) -> str:
 
 def _run_task(config: Mapping[str, Any], session: Any) -> Result:
     from src.store import Store
-    from src.training.determinism import prepare
+    from src.training.determinism import device_of, prepare
 
     name = config["task"]
     if name not in options("task"):
         raise UserError(f"task={name}: no such task; {suggestion(str(name), options('task'))}")
+    device_of(config["device"])  # said here, for a job that finds everything in the store would not notice
     prepare(threads=config["threads"], seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
     found: Result = task(config, Store(Path(config["outputs"]) / "store", session.event), session)

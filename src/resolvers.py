@@ -19,6 +19,10 @@ def register() -> None:
 def _job_folder(label: str, *, _root_: DictConfig) -> str:
     """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher."""
     from src.configuration import identity, plain
+    from src.errors import UserError
 
-    config: dict[str, Any] = plain(_root_)
+    try:
+        config: dict[str, Any] = plain(_root_)
+    except UserError:  # the job will say what is wrong; the other jobs of its sweep must not die of it
+        return f"{label}-refused"
     return f"{label}-{identity(config)[:8]}"

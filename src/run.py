@@ -69,6 +69,7 @@ def main(argv: list[str]) -> int:
     from src.sweep import outcomes
 
     register()
+    outcomes.forget()
     try:
         check_command_line(argv)
     except UserError as error:

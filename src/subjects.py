@@ -105,21 +105,21 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
         plain: Mapping[str, Any] = read_json(description)
         model = rebuild(plain["architecture"], plain["kept"])
         load_weights(model, path)
-    except (ValueError, KeyError, RuntimeError, OSError) as error:
+        return Subject(
+            model.eval(),
+            dict(plain["architecture"]),
+            tuple(plain["classes"]),
+            tuple(plain["mean"]),
+            tuple(plain["std"]),
+            plain["kept"],
+            tuple(lineage or plain["lineage"]),
+            dict(plain["notes"]),
+        )
+    except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, UserError):
             raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read ({reason}); train or save it anew") from None
-    return Subject(
-        model.eval(),
-        dict(plain["architecture"]),
-        tuple(plain["classes"]),
-        tuple(plain["mean"]),
-        tuple(plain["std"]),
-        plain["kept"],
-        tuple(lineage or plain["lineage"]),
-        dict(plain["notes"]),
-    )
 
 
 def rebuild(architecture: Mapping[str, Any], kept: Sequence[Sequence[int]] | None = None) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -19,6 +20,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """The opposite of :func:`save_weights`.
 
     Raises:
-        RuntimeError: names or shapes are not the model's.
+        RuntimeError: the file is damaged, or names or shapes are not the model's.
     """
-    model.load_state_dict(load_file(path))
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise RuntimeError(f"damaged file: {error}") from None
+    model.load_state_dict(tensors)

@@ -9,6 +9,11 @@ from typing import Any
 _outcomes: list[Mapping[str, Any]] = []
 
 
+def forget() -> None:
+    """Begin anew, where one process runs several command lines."""
+    _outcomes.clear()
+
+
 def record(outcome: Mapping[str, Any]) -> None:
     """Note a job's outcome: ``status``, ``label``, ``verdict``, ``folder``."""
     _outcomes.append(outcome)

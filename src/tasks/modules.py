@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from src.configuration import settings
+from src.configuration import keywords, settings
 from src.cost import Cost, cost
 from src.data.image_set import ImageSet
 from src.modularity.ensemble import composed_accuracy
@@ -117,7 +117,8 @@ def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session
 
     def build(folder: Path) -> dict[str, Any]:
         with session.stage("modules: importance"):
-            importance = kernel_importance(model, plan, held_out, held_out_labels, classes, **config["importance"])
+            chosen = keywords(kernel_importance, config["importance"], "importance")
+            importance = kernel_importance(model, plan, held_out, held_out_labels, classes, **chosen)
             order = importance_order(importance.values, plan.sizes)
         evaluator = Evaluator(model, plan, images, workers=config["workers"], calibration_images=held_out)
 

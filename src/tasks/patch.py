@@ -31,8 +31,9 @@ MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may co
 
 def patch(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train a strong and a weak network, cut the strong one into modules, patch the weak one, and judge the patch."""
-    weak_data = images_of(config["weak"], session, "weak")
     strong_data = images_of(config["strong"], session, "strong")
+    _check_target(config, strong_data)
+    weak_data = images_of(config["weak"], session, "weak")
     names = _target_names(config, weak_data, strong_data)
     strong = trained(config["strong"], store, session, role="strong", config=config, data=strong_data)
     result = Result("patch", config["name"], uses=[strong.digest])
@@ -155,6 +156,17 @@ def _add_pictures(result: Result, trial: Trial, predictions: Mapping[str, Tensor
                     "image", name, title, f"{int(chosen.sum())} of {len(images)} test images, the first of them shown."
                 )
             )
+
+
+def _check_target(config: Mapping[str, Any], strong: ImageData) -> None:
+    """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
+    given, chosen = config["target_class"], config["strong"]["data"].get("classes")
+    numbers = list(chosen or range(len(strong.classes)))
+    for item in given if isinstance(given, list) else [given]:
+        known = numbers if isinstance(item, int) else strong.classes
+        if item not in known and any(isinstance(other, type(item)) for other in known):
+            listed = ", ".join(f"{number} {name}" for number, name in zip(numbers, strong.classes, strict=True))
+            raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
 
 
 def _target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:

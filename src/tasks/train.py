@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save_file
 
 from src.activations import predict
-from src.configuration import settings
+from src.configuration import keywords, settings
 from src.data.datamodule import ImageData
 from src.errors import UserError
 from src.learners.monolithic import Monolithic
@@ -146,9 +146,11 @@ def trained(
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str) -> ImageData:
     """The recipe's images, loaded and split."""
-    data = ImageData(**recipe["data"], shuffle_seed=recipe["seed"])
+    data = ImageData(**keywords(ImageData, recipe["data"], f"{role}.data"), shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
+    if not len(data.sets["validation"]):
+        raise UserError(f"{role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20")
     for event in data.events:
         session.event(f"{role}: {event}")
     return data

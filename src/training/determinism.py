@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from src.errors import UserError
+
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 
 
@@ -42,7 +44,17 @@ def prepare(*, threads: int, seed: int) -> None:
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is the first GPU, else the CPU."""
+    """``auto`` is the first GPU, else the CPU.
+
+    Raises:
+        UserError: there is no such GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    device = torch.device(name)
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UserError(
+            f"device={name}: this machine has {count} GPUs that torch can use; take device=auto or device=cpu"
+        )
+    return device

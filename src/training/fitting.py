@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from src.errors import UserError
+from src.errors import UserError, suggestion
 from src.training.checkpoints import HISTORY, RESUME, Checkpoints, EpochSeed, resumable
-from src.training.determinism import seed_everything
+from src.training.determinism import Precision, seed_everything
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,14 @@ class Training:
             raise UserError(f"training.epochs={self.epochs} is not at least 1; use training.epochs=1 or more")
         if self.keep_every is not None and self.keep_every < 1:
             raise UserError(f"training.keep_every={self.keep_every} is not at least 1; use null to keep none")
+        if self.precision not in get_args(Precision):
+            known = suggestion(str(self.precision), get_args(Precision))
+            raise UserError(f"training.precision={self.precision} is not offered; {known}")
+        for key, value in {"minimum_accuracy": self.minimum_accuracy, "label_smoothing": self.label_smoothing}.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"training.{key}={value} is no share; take a number from 0 to 1")
+        if self.gradient_clip is not None and self.gradient_clip <= 0:
+            raise UserError(f"training.gradient_clip={self.gradient_clip} is not above 0; use null not to clip")
 
 
 def fit(

@@ -1,0 +1,74 @@
+"""Command lines as a user gives them, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ("debug=tiny", "traceback=false", "logger=csv", "report=none")
+
+
+@dataclass
+class Ran:
+    """What a command line left: its exit code, all it printed, and the results below its outputs folder."""
+
+    code: int
+    text: str
+    outputs: Path
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Every result.json, oldest first; a sweep leaves several."""
+        files = sorted(self.outputs.rglob("result.json"), key=lambda path: path.stat().st_mtime_ns)
+        return [{**json.loads(path.read_text()), "folder": path.parent} for path in files]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        (only,) = self.results
+        return only
+
+    @property
+    def store(self) -> list[dict[str, Any]]:
+        """The manifests of all entries that were built, each with its ``folder``."""
+        paths = sorted(self.outputs.glob("store/[!q]*/*/manifest.json"))
+        return [{**json.loads(path.read_text()), "folder": path.parent} for path in paths]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    """``run(outputs, *argv, strike=(signal, pattern of a file that must exist first), **environment)``."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "COLUMNS": "1000"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.end_to_end.warm"],
+        cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def run_one(outputs: Path, *argv: str, strike: tuple[int, str] | None = None, **more: str) -> Ran:
+        assert server.stdin and server.stdout
+        request = {"argv": argv, "environment": {"CNN_ANATOMY_OUTPUTS": str(outputs), **more}, "strike": strike}
+        print(json.dumps(request), file=server.stdin, flush=True)
+        answer = json.loads(server.stdout.readline())
+        return Ran(answer["code"], answer["text"], outputs)
+
+    yield run_one
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def tiny(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The main job, tiny, in a folder and store of its own; look at it, do not touch it."""
+    ran = run(tmp_path_factory.mktemp("tiny"), "experiment=patch_weak", *TINY)
+    assert ran.code == 0, ran.text
+    return ran

@@ -1,0 +1,63 @@
+"""Every file of conf/experiment composes, and runs tiny through the command line. New ones are covered by themselves."""
+
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+from src.configuration import check_command_line, identity
+from tests.end_to_end.conftest import ROOT, TINY
+from tests.end_to_end.fake_cifar import write_fake_cifar
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+#: experiments that read files: what writes them into the folder that becomes data_root
+FILES = {"patch_weak_cifar": write_fake_cifar}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_composes(name):
+    check_command_line([f"experiment={name}"])
+    check_command_line([f"experiment={name}", "debug=tiny"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_first_line_says_what_it_is(name, capsys):
+    from src.run import overview
+
+    (line,) = [line for line in overview().splitlines() if line.split()[:1] == [name]]
+    assert len(line.split()) > 4
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_runs_tiny(name, run, tmp_path_factory, tiny):
+    if name == "patch_weak":
+        ran = tiny
+    else:
+        more = []
+        if name in FILES:
+            folder = tmp_path_factory.mktemp("files")
+            FILES[name](folder)
+            more = [f"data_root={folder}"]
+        ran = run(tmp_path_factory.mktemp(name), f"experiment={name}", *TINY, *more)
+    assert ran.code == 0, ran.text
+    assert "Traceback" not in ran.text
+    for result in ran.results:
+        assert result["status"] == "ok" and not result["error"]
+        assert result["verdict"]
+        assert result["identity"] == identity(result["config"])
+        assert result["folder"].name.endswith(f"-{result['identity'][:8]}")
+        assert result["uses"] and set(result["uses"]) <= {entry["digest"] for entry in ran.store}
+        assert result["metrics"] and result["tables"]
+        for name in result["tables"]:
+            assert pq.read_table(result["folder"] / "tables" / f"{name}.parquet").num_rows
+        for figure in result["figures"]:
+            assert figure["table"] in [*result["tables"], *result["images"]]
+        for metric, estimate in result["metrics"].items():
+            assert estimate["value"] is not None and math.isfinite(estimate["value"]), metric
+    assert ran.results
+
+
+def test_controls_are_rows_of_the_main_table(tiny):
+    methods = pq.read_table(tiny.result["folder"] / "tables" / "patch.parquet").to_pydict()["method"]
+    assert len(methods) == len(set(methods)) == 7
+    assert {"weak", "patched", "tuned bias", "retrained", "strong network as patch"} <= set(methods)

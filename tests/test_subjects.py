@@ -1,0 +1,186 @@
+"""A subject, whatever it was made from, answers after a reload as before, and says in one line what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.calibration import Platt
+from src.errors import UserError
+from src.modularity.patched import Patch, PatchedNetwork
+from src.modularity.patching import Range
+from src.slicing import extract, plan_for
+from src.subjects import Subject, keep_of, kept_of, load_subject, patched_subject, save_description, save_subject
+from tests.fakes.networks import SHAPE, images, subject
+
+
+def module_of(whole: Subject, seed: int) -> Subject:
+    """About half of the kernels of ``whole`` as a subject of its own."""
+    plan = plan_for(whole.model, SHAPE)
+    keep = torch.rand(plan.kernels, generator=torch.Generator().manual_seed(seed)) < 0.5
+    for part in plan.slices():
+        keep[part.start] = True
+    assert not keep.all()
+    slim = extract(whole.model, plan, keep).eval()
+    return Subject(slim, whole.architecture, whole.classes, whole.mean, whole.std, kept_of(keep, plan.offsets),
+                   ("module", *whole.lineage), {"class": 1})  # fmt: skip
+
+
+def patched() -> Subject:
+    """A weak network of 3 classes, two of them answered by modules of another network of 4 with another input."""
+    weak, strong = subject(0, batch_norm=True), subject(1, classes=4, std=0.1)
+    modules = [module_of(strong, 2), module_of(strong, 3)]
+    patches = [
+        Patch.of(2, 0, modules[0].model, Platt(1.5, -0.25), "margin"),
+        Patch.of(0, 3, modules[1].model, Range(-1.0, 2.0), "logit"),
+    ]
+    return patched_subject(weak, modules, patches, temperature=1.75)
+
+
+MAKERS = {
+    "trained": lambda: subject(0),
+    "trained with batch norm": lambda: subject(0, batch_norm=True),
+    "module": lambda: module_of(subject(0), 1),
+    "module with batch norm": lambda: module_of(subject(0, batch_norm=True), 1),
+    "patched": patched,
+}
+
+
+def answers(of: Subject) -> torch.Tensor:
+    with torch.no_grad():
+        return of.model(of.normalise(images()))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_it_answers_as_before_to_the_bit(kind: str, tmp_path: Path):
+    before = MAKERS[kind]()
+    expected = answers(before)
+    torch.manual_seed(123)
+    after = load_subject(save_subject(before, tmp_path / "new" / "folder"))
+    assert torch.equal(answers(after), expected) and expected.std() > 0
+    assert not after.model.training
+    for name in ("architecture", "classes", "mean", "std", "kept", "lineage", "notes", "input_shape"):
+        assert getattr(after, name) == getattr(before, name), name
+    again = load_subject(save_subject(after, tmp_path / "again"), lineage=["other"])
+    assert torch.equal(answers(again), expected) and again.lineage == ("other",)
+
+
+def test_several_weight_files_share_a_description(tmp_path: Path):
+    first, second = subject(0), subject(1)
+    save_subject(first, tmp_path, "best")
+    save_subject(second, tmp_path, "last")
+    assert torch.equal(answers(load_subject(tmp_path / "best.safetensors")), answers(first))
+    assert torch.equal(answers(load_subject(tmp_path / "last.safetensors")), answers(second))
+
+
+def test_images_are_normalised_as_the_model_wants_them():
+    one = subject(0)
+    found = one.normalise(images())
+    expected = (images().double() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1).double()) / torch.tensor(
+        [0.25, 0.3, 0.25]
+    ).view(3, 1, 1).double()
+    assert torch.allclose(found.double(), expected, atol=1e-6)
+    assert found.dtype == torch.float32 and found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 12, 12), (2, 3, 16, 16), (2, 3, 12)])
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(UserError) as error:
+        subject(0).normalise(torch.zeros(shape, dtype=torch.uint8))
+    assert str(error.value) == (
+        f"images of shape {shape[1:]} do not fit a model for (3, 12, 12); "
+        "choose a data set of that size or train the model on this one"
+    )
+
+
+def test_a_patched_subject_is_one_network_with_one_lineage():
+    whole = patched()
+    assert isinstance(whole.model, PatchedNetwork)
+    assert whole.classes == ("class 0", "class 1", "class 2") and whole.input_shape == SHAPE
+    assert whole.lineage == ("digest0", "module", "digest1")
+    assert json.loads(json.dumps(whole.architecture)) == whole.architecture, "plain values"
+
+
+def test_a_patched_subject_hands_each_network_its_own_normalisation():
+    weak, strong = subject(0), subject(1, std=0.1)
+    parts = patched_subject(weak, [strong], [Patch(0, 0, strong.model, 1.0, 0.0, True, "logit")], 1.0)
+    model = parts.model
+    assert isinstance(model, PatchedNetwork)
+    moved = weak.normalise(images()) * model.scale + model.shift
+    assert torch.allclose(moved, strong.normalise(images()), atol=1e-4)
+
+
+def test_kept_kernels_and_masks_are_the_same():
+    keep = torch.tensor([True, False, True, False, False, True])
+    assert kept_of(keep, [0, 3, 5, 6]) == [[0, 2], [], [0]]
+    assert torch.equal(keep_of([[0, 2], [], [0]], [0, 3, 5, 6]), keep)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as error:
+        load_subject(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_missing_files(tmp_path: Path):
+    path = tmp_path / "weights.safetensors"
+    ending = "is missing; a subject is a .safetensors file with subject.json beside it"
+    assert refusal(path) == f"{path} {ending}"
+    save_subject(subject(0), tmp_path).with_name("subject.json").unlink()
+    assert refusal(path) == f"{tmp_path / 'subject.json'} {ending}"
+
+
+def test_damaged_weights(tmp_path: Path):
+    path = save_subject(subject(0), tmp_path)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:100], whole[:-1]):
+        path.write_bytes(damaged)
+        assert refusal(path).startswith(f"{path} cannot be read (") and refusal(path).endswith(
+            "; train or save it anew"
+        )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"architecture": {}}', '{"architecture": null, "kept": null}'])
+def test_damaged_description(text: str, tmp_path: Path):
+    path = save_subject(subject(0), tmp_path)
+    (tmp_path / "subject.json").write_text(text)
+    assert "read" in refusal(path) or "missing" in refusal(path)
+
+
+def test_a_description_that_lacks_a_part(tmp_path: Path):
+    path = save_subject(subject(0), tmp_path)
+    whole = json.loads((tmp_path / "subject.json").read_text())
+    for key in whole:
+        (tmp_path / "subject.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
+        assert key in refusal(path)
+
+
+def test_weights_of_another_architecture(tmp_path: Path):
+    path = save_subject(subject(0), tmp_path)
+    save_description(subject(0, classes=5), tmp_path)
+    assert "size mismatch" in refusal(path)
+    save_description(subject(0, batch_norm=True), tmp_path)
+    assert refusal(path).startswith(f"{path} cannot be read (")
+
+
+def test_kernels_that_the_architecture_does_not_have(tmp_path: Path):
+    one = module_of(subject(0), 1)
+    path = save_subject(one, tmp_path)
+    one.kept = [[0, 99], [0]]
+    save_description(one, tmp_path)
+    assert refusal(path).startswith(f"{path} cannot be read (")
+    one.kept = [[0], [0]]
+    save_description(one, tmp_path)
+    assert "size mismatch" in refusal(path)
+
+
+def test_an_unknown_network_is_named(tmp_path: Path):
+    one = subject(0)
+    path = save_subject(one, tmp_path)
+    one.architecture = {**one.architecture, "name": "simcn"}
+    save_description(one, tmp_path)
+    assert refusal(path).startswith("model.name=simcn: did you mean 'simcnn'?")

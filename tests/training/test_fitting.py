@@ -1,0 +1,132 @@
+"""A training ends with the same bits however often it was killed, and its checkpoints are safe to load."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.errors import UserError
+from src.training.checkpoints import RESUME
+from src.training.fitting import Training, overfitted_epoch
+from src.weights import load_weights
+from tests.fakes.networks import ARCHITECTURE
+from tests.fakes.training import EPOCHS, LAST, PLACES, train
+
+WEIGHTS = {"best.safetensors", "last.safetensors", *(f"epoch_{epoch:04d}.safetensors" for epoch in range(EPOCHS))}
+
+
+def left_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    train(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder per place at which a training was killed."""
+    root = tmp_path_factory.mktemp("killed")
+    subprocess.run([sys.executable, "-m", "tests.fakes.training", str(root)], check=True)
+    return root
+
+
+def test_files_of_a_finished_training(unbroken: Path):
+    files = left_in(unbroken)
+    assert set(files) == {*WEIGHTS, "history.json"}
+    history = json.loads(files["history.json"])
+    assert [row["epoch"] for row in history] == list(range(EPOCHS))
+    assert all(set(row) == {"epoch", "train/loss", "train/accuracy", "val/loss", "val/accuracy"} for row in history)
+    best = max(history, key=lambda row: (row["val/accuracy"], -row["val/loss"]))["epoch"]
+    assert files["best.safetensors"] == files[f"epoch_{best:04d}.safetensors"]
+    assert files["last.safetensors"] == files[f"epoch_{EPOCHS - 1:04d}.safetensors"]
+    assert len({files[name] for name in WEIGHTS if name.startswith("epoch")}) == EPOCHS, "each epoch learns"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_killed_training_goes_on_to_the_same_bits(place: str, killed: Path, unbroken: Path, tmp_path: Path):
+    folder = tmp_path / place
+    shutil.copytree(killed / place, folder)
+    saved = torch.load(folder / RESUME, weights_only=True)  # no code in it
+    assert saved["epoch"] == LAST - 1
+    assert "last.safetensors" not in left_in(folder)
+    told: list[dict[str, float]] = []
+    history = train(folder, on_epoch=told.append)
+    assert told == history and len(history) == EPOCHS, "epochs done before are told too, each once"
+    assert left_in(folder) == left_in(unbroken)
+
+
+def test_a_training_whose_checkpoint_is_damaged_starts_anew(killed: Path, unbroken: Path, tmp_path: Path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(killed / "step", folder)
+    whole = (folder / RESUME).read_bytes()
+    (folder / RESUME).write_bytes(whole[: len(whole) // 2])
+    told: list[dict[str, float]] = []
+    train(folder, on_epoch=told.append)
+    assert [row["epoch"] for row in told] == list(range(EPOCHS))
+    assert left_in(folder) == left_in(unbroken)
+
+
+def test_same_seed_same_bits_other_seed_other_bits(unbroken: Path, tmp_path: Path):
+    torch.manual_seed(99)  # what ran before does not matter
+    train(tmp_path / "same")
+    assert left_in(tmp_path / "same") == left_in(unbroken)
+    other = train(tmp_path / "other", seed=1, epochs=1)
+    assert other[0]["train/loss"] != json.loads((unbroken / "history.json").read_text())[0]["train/loss"]
+    assert left_in(tmp_path / "other")["epoch_0000.safetensors"] != left_in(unbroken)["epoch_0000.safetensors"]
+
+
+def test_the_weights_load_into_a_plain_network(unbroken: Path):
+    from src.models import build
+
+    first, second = (build({**ARCHITECTURE, "batch_norm": True}).eval() for _ in range(2))
+    images = torch.rand(2, *ARCHITECTURE["input_shape"])
+    assert not torch.equal(first(images), second(images))
+    for network in (first, second):
+        load_weights(network, unbroken / "last.safetensors")
+    assert torch.equal(first(images), second(images))
+
+
+def curve(*losses: float) -> list[dict[str, float]]:
+    return [{"epoch": epoch, "val/loss": loss} for epoch, loss in enumerate(losses)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "epoch"),
+    [
+        ((1.0, 0.5, 0.55, 0.6, 0.9), 3),  # a fifth above 0.5 is 0.6
+        ((5.0, 1.0, 1.19, 1.21, 1.0), 3),
+        ((2.0, 1.0, 1.5, 0.5, 0.55, 0.7), 5),  # a rise before the lowest loss does not count
+    ],
+)
+def test_overfitted_is_a_fifth_above_the_lowest_loss(losses, epoch):
+    assert overfitted_epoch(curve(*losses)) == (epoch, "")
+
+
+def test_where_nothing_overfits_the_last_epoch_is_taken_and_said():
+    epoch, note = overfitted_epoch(curve(1.0, 0.5, 0.59))
+    assert epoch == 2
+    assert "0.500 at epoch 1" in note and "the last epoch is taken" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, "training.epochs=0 is not at least 1; use training.epochs=1 or more"),
+        ({"keep_every": 0}, "training.keep_every=0 is not at least 1; use null to keep none"),
+        ({"precision": "64-tru"}, "training.precision=64-tru is not offered; did you mean '64-true'?"),
+        ({"label_smoothing": 1.5}, "training.label_smoothing=1.5 is no share; take a number from 0 to 1"),
+        ({"gradient_clip": 0.0}, "training.gradient_clip=0.0 is not above 0; use null not to clip"),
+    ],
+)
+def test_settings_that_are_not_allowed(values, message):
+    with pytest.raises(UserError) as error:
+        Training(**{"epochs": 1, **values})
+    assert str(error.value) == message

@@ -1,0 +1,80 @@
+"""Learning rates at exact steps, and names that do not exist."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from src.errors import UserError
+from src.training.optimisation import build_optimizer, build_schedule
+
+
+def rates(schedule: dict | None, steps: int, count: int | None = None) -> list[float]:
+    """The learning rate that each of the steps is made with, from 1."""
+    optim = {"name": "sgd", "lr": 1.0, "schedule": schedule}
+    optimizer = build_optimizer(optim, nn.Linear(1, 1))
+    scheduler = build_schedule(optim, optimizer, steps)
+    found = []
+    for _ in range(steps if count is None else count):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if scheduler:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize("schedule", [None, {"name": "constant"}])
+def test_constant(schedule):
+    assert rates(schedule, 5) == [1.0] * 5
+
+
+def test_cosine_rises_in_a_line_and_falls_to_zero():
+    found = rates({"name": "cosine", "warmup": 0.2}, steps=20, count=21)
+    assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert found[4:] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * k / 16) for k in range(17)])
+    assert found[12] == pytest.approx(0.5) and found[20] == pytest.approx(0.0)
+
+
+def test_cosine_without_warmup_and_of_one_step():
+    assert rates({"name": "cosine", "warmup": 0}, steps=5)[:3] == pytest.approx(
+        [1.0, 1.0, 0.5 + 0.5 * math.cos(math.pi / 4)]
+    )
+    assert rates({"name": "cosine", "warmup": 0.1}, steps=1) == [1.0]
+    assert rates({"name": "cosine", "warmup": 1.0}, steps=4) == pytest.approx([0.25, 0.5, 0.75, 1.0])
+
+
+def test_milestones_are_fractions_of_the_training():
+    found = rates({"name": "milestones", "at": [0.3, 0.6], "factor": 0.1}, steps=10)
+    assert found == pytest.approx([1.0] * 3 + [0.1] * 3 + [0.01] * 4)
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"name": "cosin", "warmup": 0.1}, {"name": "cosine"}, {"name": "milestones", "at": [0.5]}, {"at": []}]
+)
+def test_a_schedule_that_is_not_whole_is_refused(schedule):
+    with pytest.raises(UserError, match=r"^optim\.schedule=.* shows constant, cosine, milestones whole$"):
+        rates(schedule, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_optimisers_take_their_options(name, kind):
+    model = nn.Linear(2, 3)
+    optim = {"name": name, "lr": 0.25, "weight_decay": 0.125, "schedule": {"name": "constant"}}
+    optimizer = build_optimizer(optim, model)
+    assert type(optimizer) is kind
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
+    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
+
+
+def test_names_and_options_that_do_not_exist():
+    with pytest.raises(UserError) as error:
+        build_optimizer({"name": "adamww", "lr": 0.1}, nn.Linear(1, 1))
+    assert str(error.value) == "optim.name=adamww is not an optimiser; did you mean 'adamw'?"
+    with pytest.raises(UserError, match=r"^optim: adamw does not take .*'momentum'.*; mend that key of conf/optim$"):
+        build_optimizer({"name": "adamw", "lr": 0.1, "momentum": 0.9}, nn.Linear(1, 1))
+    with pytest.raises(UserError, match=r"^optim: sgd does not take .*Invalid learning rate"):
+        build_optimizer({"name": "sgd", "lr": -1.0}, nn.Linear(1, 1))
