@@ -339,10 +339,12 @@ def _compose_error(error: Exception) -> str:
     if missing:
         return f"no {missing[1]} '{missing[2]}'; {suggestion(missing[2], options(missing[1]))}"
     unknown = re.search(
-        r"Could not override '([^']+)'\.(?: No match in the defaults list| Did you mean to override (\S+)\?)?", text
+        r"Could not override '([^']+)'\.(?: No match in the defaults list| Did you mean to override ([^?]+)\?)?", text
     )
     if unknown and unknown[2]:
-        return f"{unknown[1]}: no such place; did you mean '{unknown[2].rstrip('?')}'?"
+        places = unknown[2].removeprefix("one of ").split(", ")
+        near = suggestion(unknown[1], places) if places[1:] else f"did you mean '{places[0]}'?"
+        return f"{unknown[1]}: no such place; {near}"
     if unknown and "@" in unknown[1]:
         return f"{unknown[1]} is no group of this experiment; groups: {', '.join(_groups())}"
     if unknown:
@@ -362,13 +364,15 @@ def _first_line(error: BaseException) -> str:
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key in map(str, config):
+    keys: list[Any] = list(config)  # not all are strings: search.thresholds has numbers
+    for key in keys:
+        name = f"{prefix}{key!s}"
         if OmegaConf.is_interpolation(config, key) or OmegaConf.is_missing(config, key):
-            yield f"{prefix}{key}", None
+            yield name, None
         elif isinstance(config[key], DictConfig):
-            yield from _leaves(config[key], f"{prefix}{key}.")
+            yield from _leaves(config[key], f"{name}.")
         else:
-            yield f"{prefix}{key}", config[key]
+            yield name, config[key]
 
 
 def _mappings(value: Any) -> Iterator[dict[str, Any]]:

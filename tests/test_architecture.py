@@ -36,7 +36,7 @@ ALLOWED = {
     "data": {"errors", "seeds", "imageops"},
     "result": {"errors", "statistics"},
     "store": {"errors", "result"},
-    "resolvers": {"configuration"},
+    "resolvers": {"configuration", "errors"},
     "configuration": {"errors", "resolvers", "store"},
     "training": {"errors", "weights", "result"},
     "learners": {"errors", "training", "models", "data"},

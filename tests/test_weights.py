@@ -63,5 +63,5 @@ def test_another_networks_weights_and_damaged_files_are_refused(tmp_path: Path):
     with pytest.raises(RuntimeError, match="Missing key"):
         load_weights(built(), path)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(RuntimeError, match="^damaged file: "):
+    with pytest.raises(RuntimeError, match=r"^damaged file: "):
         load_weights(nn.Linear(1, 1), path)

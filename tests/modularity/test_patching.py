@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from src.calibration import class_weights
 from src.errors import UserError
-from src.modularity.patching import Range, compose, fit_calibration, tuned_bias
+from src.modularity.patching import Range, compose, fit_calibration, module_score, tuned_bias
 
 
 def test_columns_are_replaced_and_the_rest_is_left_alone() -> None:
@@ -52,7 +52,9 @@ def test_calibration_needs_the_right_images() -> None:
         fit_calibration("platt", logits, torch.ones(4).bool())
 
 
-def brute_force(logits: torch.Tensor, labels: torch.Tensor, target: int, guard: float | None) -> float:
+def brute_force(
+    logits: torch.Tensor, labels: torch.Tensor, target: int, guard: float | None, weight: torch.Tensor | None = None
+) -> float:
     """The best F1 over a bias between every two breakpoints."""
     others = logits.clone()
     others[:, target] = -torch.inf
@@ -65,7 +67,7 @@ def brute_force(logits: torch.Tensor, labels: torch.Tensor, target: int, guard: 
         moved[:, target] += bias
         predicted = moved.argmax(dim=1)
         return (
-            f1_score(labels == target, predicted == target, zero_division=0.0),
+            f1_score(labels == target, predicted == target, sample_weight=weight, zero_division=0.0),
             (predicted == labels)[other].double().mean().item(),
         )
 
@@ -98,3 +100,40 @@ def test_of_equal_biases_the_smallest_wins() -> None:
     )  # from .5 to 4.5
     # Only targets: every image is to be taken, one beyond the last.
     assert tuned_bias(logits, torch.tensor([1, 1]), 1) == pytest.approx(3.0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(5, 40), st.sampled_from([None, 0.05]), st.booleans())
+def test_the_bias_is_the_best_for_weighted_images(seed: int, images: int, guard: float | None, some_zero: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (images,), generator=generator)
+    labels[:2] = torch.tensor([2, 1])
+    logits = (torch.randn(images, 3, generator=generator) + torch.nn.functional.one_hot(labels, 3)).double()
+    weight = 0.1 + 5 * torch.rand(images, generator=generator).double()
+    if some_zero:
+        weight[2:] *= torch.rand(images - 2, generator=generator) < 0.5
+    moved = logits.clone()
+    moved[:, 2] += tuned_bias(logits, labels, 2, weight=weight, guard=guard)
+    found = f1_score(labels == 2, moved.argmax(dim=1) == 2, sample_weight=weight, zero_division=0.0)
+    assert found == pytest.approx(brute_force(logits, labels, 2, guard, weight))
+
+
+def test_weights_change_the_bias_and_equal_ones_do_not() -> None:
+    # Biases above 1 find the second target at the price of two other images.
+    logits = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.5, 0.0], [0.25, 0.0]])
+    labels = torch.tensor([1, 1, 0, 0])
+    assert tuned_bias(logits, labels, 1) == tuned_bias(logits, labels, 1, weight=torch.full((4,), 3.0))
+    heavy_targets = tuned_bias(logits, labels, 1, weight=torch.tensor([1.0, 9.0, 1.0, 1.0]))
+    heavy_others = tuned_bias(logits, labels, 1, weight=torch.tensor([9.0, 1.0, 9.0, 9.0]))
+    assert heavy_targets > 1 and heavy_others == 0.0
+
+
+def test_a_score_is_the_logit_or_its_log_odds() -> None:
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(module_score(logits, 2, "logit"), logits[:, 2])
+    probability = logits.softmax(1)[:, 2]
+    assert torch.allclose(module_score(logits, 2, "margin"), (probability / (1 - probability)).log())
+    for column in (0, 4):
+        assert torch.allclose(module_score(logits + 7, column, "margin"), module_score(logits, column, "margin"))
+    with pytest.raises(UserError, match=r"^module_score=margn: did you mean 'margin'\?$"):
+        module_score(logits, 2, "margn")  # type: ignore[arg-type]
