@@ -238,7 +238,8 @@ def check_command_line(argv: Sequence[str]) -> None:
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
     if not multirun:
         plain(composed)  # each job of a sweep tells its own faults
-    _check_folder(Path(composed.outputs))
+    for folder in (Path(composed.outputs), Path(composed.outputs, "store"), Path(composed.outputs, composed.name)):
+        _check_folder(folder)
 
 
 def _refuse_flag(message: str) -> NoReturn:
@@ -252,7 +253,7 @@ def _check_folder(folder: Path) -> None:
             raise PermissionError(f"no permission to write to {folder}")
     except OSError as error:
         raise UserError(
-            f"outputs={folder} cannot be written to ({error}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS"
+            f"outputs: {folder} cannot be written to ({error}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS"
         ) from None
 
 

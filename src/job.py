@@ -67,13 +67,13 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     result = Result(task=config["task"], name=f"{config['name']}/{config['label']}")
     try:
         result = _run_task(config, session)
-    except KeyboardInterrupt:
-        result.status, result.error = "interrupted", "interrupted from the keyboard; the same command goes on from here"
-        raise
     except Exception as error:
         result.status, result.error = "failed", _one_line(error, folder)
         if config["traceback"]:
             traceback.print_exc()
+    except BaseException:  # Ctrl-C, or whoever ends the process: never to be taken for a result
+        result.status, result.error = "interrupted", "interrupted from the keyboard; the same command goes on from here"
+        raise
     finally:
         result.name = f"{config['name']}/{config['label']}"
         result.config = dict(config)

@@ -56,7 +56,7 @@ def job(config: DictConfig) -> Mapping[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; 0 when every job ended well, 1 when one failed, 2 when nothing could be started."""
+    """Run the command line; 0: every job ended well, 1: one failed, 2: nothing could be started, 130: Ctrl-C."""
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0
@@ -75,7 +75,11 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     return outcomes.exit_code()
 
 

@@ -156,7 +156,8 @@ def digest_of(plain: Any) -> str:
     Raises:
         TypeError: a value is not plain (JSON).
     """
-    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    plain = json.loads(json.dumps(plain, allow_nan=False))  # keys become strings before they are sorted
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -48,6 +48,11 @@ def test_digest_ignores_order(mapping):
     assert digest_of(mapping) == digest_of(dict(reversed(mapping.items())))
 
 
+def test_digest_survives_a_round_trip():
+    plain = {2: 0.95, 10: 0.8, "tuple": (1, 2)}
+    assert digest_of(plain) == digest_of(json.loads(json.dumps(plain)))
+
+
 @pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
 def test_damage_is_quarantined_and_mended(tmp_path, damage):
     events = []

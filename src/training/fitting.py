@@ -94,7 +94,10 @@ def fit(
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        trainer.fit(learner, datamodule=data, ckpt_path=resumable(folder), weights_only=True)
+        try:
+            trainer.fit(learner, datamodule=data, ckpt_path=resumable(folder), weights_only=True)
+        except SystemExit as end:  # Lightning ends the process at Ctrl-C; the job has to say first that it is no result
+            raise KeyboardInterrupt from end
     (folder / RESUME).unlink(missing_ok=True)
     history: list[dict[str, float]] = json.loads((folder / HISTORY).read_text())
     return history

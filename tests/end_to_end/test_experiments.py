@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.configuration import check_command_line, identity
+from src.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY
 from tests.end_to_end.fake_cifar import write_fake_cifar
 
@@ -16,15 +17,16 @@ FILES = {"patch_weak_cifar": write_fake_cifar}
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_composes(name):
+    register()
     check_command_line([f"experiment={name}"])
     check_command_line([f"experiment={name}", "debug=tiny"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_first_line_says_what_it_is(name, capsys):
+def test_first_line_says_what_it_is(name):
     from src.run import overview
 
-    (line,) = [line for line in overview().splitlines() if line.split()[:1] == [name]]
+    (line,) = [line for line in overview().partition("\ntasks")[0].splitlines() if line.split()[:1] == [name]]
     assert len(line.split()) > 4
 
 

@@ -1,0 +1,55 @@
+"""Several jobs at once: one strong network, one set of modules, the same bits on any launcher, honest exit codes."""
+
+import math
+
+import pytest
+
+from tests.end_to_end.conftest import TINY
+
+TARGETS = "target_class=0,1,2"
+
+
+@pytest.fixture(scope="module")
+def sweep(run, tmp_path_factory):
+    ran = run(tmp_path_factory.mktemp("cores"), "-m", "experiment=patch_weak", TARGETS, "hydra/launcher=cores", *TINY)
+    assert ran.code == 0, ran.text
+    return ran
+
+
+def kinds(ran):
+    return sorted(f"{entry['kind']} {entry['recipe'].get('model', {}).get('name', '')}".strip() for entry in ran.store)
+
+
+def test_jobs_at_once_share_one_strong_network_and_one_set_of_modules(sweep):
+    assert len(sweep.results) == 3
+    # three weak networks and the same three retrained; whoever came second waited and found the rest
+    assert kinds(sweep) == ["checkpoint simcnn", *["checkpoint simcnn_weak"] * 6, "modules"]
+    shared = set.intersection(*(set(result["uses"]) for result in sweep.results))
+    assert shared == {entry["digest"] for entry in sweep.store if entry["recipe"].get("model", {}).get("name") in (None, "simcnn")}
+
+
+def test_every_job_is_told_and_counted(sweep):
+    lines = sweep.text.splitlines()
+    assert sum(line.startswith("ok ") for line in lines) == 3
+    assert any(line.startswith("3 jobs: 3 ended, 0 failed") for line in lines)
+
+
+def test_a_single_run_gives_the_same_bits_in_the_same_folder(sweep, tiny):
+    (twin,) = [result for result in sweep.results if result["config"]["target_class"] == 0]
+    assert twin["folder"].name == tiny.result["folder"].name
+    assert same(twin["metrics"], tiny.result["metrics"])
+
+
+def test_one_failing_job_fails_the_sweep_and_leaves_the_others(run, tmp_path_factory):
+    ran = run(tmp_path_factory.mktemp("failing"), "-m", "experiment=modularize", "seed=0", "search.population=6,3", *TINY)
+    assert ran.code == 1
+    assert sorted(result["status"] for result in ran.results) == ["failed", "ok"]
+    assert "2 jobs: 1 ended, 1 failed" in ran.text and "Traceback" not in ran.text
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(
+        a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
+        for name in first
+        for a, b in zip(first[name].values(), second[name].values(), strict=True)
+    )
