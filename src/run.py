@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
     import hydra
 
-    from src.configuration import check_command_line
+    from src.command_line import check_command_line
     from src.errors import UserError
     from src.resolvers import register
     from src.sweep import outcomes

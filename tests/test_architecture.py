@@ -37,7 +37,9 @@ ALLOWED = {
     "result": {"errors", "statistics"},
     "store": {"errors", "result"},
     "resolvers": {"configuration", "errors"},
-    "configuration": {"errors", "resolvers", "store"},
+    "allowed_values": {"errors"},
+    "configuration": {"errors", "allowed_values", "resolvers", "store"},
+    "command_line": {"errors", "allowed_values", "configuration"},
     "training": {"errors", "weights", "result"},
     "learners": {"errors", "training", "models", "data"},
     "subjects": {"errors", "models", "store", "result", "weights", "slicing", "modularity"},
@@ -46,7 +48,7 @@ ALLOWED = {
     "plugins": {"sweep", "report"},
     "tasks": {"report", "subjects", "learners", "data", "training"} | FRAME | STUDIES | SHARED,
     "job": {"tasks", "report", "training"} | FRAME,
-    "run": {"job", "configuration", "errors", "resolvers", "sweep"},
+    "run": {"job", "command_line", "errors", "resolvers", "sweep"},
     **{study: SHARED | {"models"} for study in STUDIES},
 }
 #: room -> packages it must not import

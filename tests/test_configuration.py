@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from src.configuration import PROVENANCE, check_command_line, identity, options, plain, settings, shrink
+from src.command_line import check_command_line
+from src.configuration import PROVENANCE, identity, options, plain, settings, shrink
 from src.errors import UserError
 from src.resolvers import ROOT, register
 

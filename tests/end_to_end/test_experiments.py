@@ -1,11 +1,12 @@
-"""Every file of conf/experiment composes, and runs tiny through the command line. New ones are covered by themselves."""
+"""Every file of conf/experiment composes and runs tiny through the command line; new ones are covered by themselves."""
 
 import math
 
 import pyarrow.parquet as pq
 import pytest
 
-from src.configuration import check_command_line, identity
+from src.command_line import check_command_line
+from src.configuration import identity
 from src.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY
 from tests.end_to_end.fake_cifar import write_fake_cifar

@@ -25,7 +25,9 @@ def test_jobs_at_once_share_one_strong_network_and_one_set_of_modules(sweep):
     # three weak networks and the same three retrained; whoever came second waited and found the rest
     assert kinds(sweep) == ["checkpoint simcnn", *["checkpoint simcnn_weak"] * 6, "modules"]
     shared = set.intersection(*(set(result["uses"]) for result in sweep.results))
-    assert shared == {entry["digest"] for entry in sweep.store if entry["recipe"].get("model", {}).get("name") in (None, "simcnn")}
+    assert shared == {
+        entry["digest"] for entry in sweep.store if entry["recipe"].get("model", {}).get("name") in (None, "simcnn")
+    }
 
 
 def test_every_job_is_told_and_counted(sweep):
@@ -41,7 +43,9 @@ def test_a_single_run_gives_the_same_bits_in_the_same_folder(sweep, tiny):
 
 
 def test_one_failing_job_fails_the_sweep_and_leaves_the_others(run, tmp_path_factory):
-    ran = run(tmp_path_factory.mktemp("failing"), "-m", "experiment=modularize", "seed=0", "search.population=6,3", *TINY)
+    ran = run(
+        tmp_path_factory.mktemp("failing"), "-m", "experiment=modularize", "seed=0", "search.population=6,3", *TINY
+    )
     assert ran.code == 1
     assert sorted(result["status"] for result in ran.results) == ["failed", "ok"]
     assert "2 jobs: 1 ended, 1 failed" in ran.text and "Traceback" not in ran.text

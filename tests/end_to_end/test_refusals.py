@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from src.configuration import check_command_line
+from src.command_line import check_command_line
 from src.errors import UserError
 from src.resolvers import register
 from tests.end_to_end.conftest import TINY
