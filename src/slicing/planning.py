@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -22,6 +23,10 @@ def plan_for(model: nn.Module, input_shape: Sequence[int], exclude: Sequence[str
     Torch-Pruning (extra `plans`). ``exclude``: patterns like "*.se.*"; groups with a convolution of such a name are
     never cut. Equal networks are verified once per process. UserError names what fails and the remedy.
     """
+    if not next(model.parameters()).is_cpu:
+        model = copy.deepcopy(
+            model
+        ).cpu()  # verification makes its images on the CPU
     channels, height, width = input_shape
     shape = (int(channels), int(height), int(width))
     key = (type(model), str(model), shape, tuple(exclude))

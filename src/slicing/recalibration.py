@@ -56,5 +56,6 @@ def recalibrate(model: nn.Module, images: Tensor, batch: int = 128) -> None:
         for name in norms:
             model.get_submodule(name).reset_running_stats()  # type: ignore[operator]
         if norms:
+            device = next(model.parameters()).device
             for part in even_batches(images, batch):
-                model(part)
+                model(part.to(device))

@@ -90,6 +90,7 @@ def trained(
     Raises:
         UserError: a part of the recipe is wrong, or the model cannot take the images.
     """
+    device = device_of(config["device"])
     training = settings(Training, recipe["training"], f"{role}.training")
     if data is None:
         data = images_of(recipe, session, role)
@@ -113,7 +114,6 @@ def trained(
                 advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
                 session.log(role, int(metrics["epoch"]), metrics)
 
-            device = device_of(config["device"])
             history = fit(
                 learner,
                 data,
@@ -141,7 +141,9 @@ def trained(
             f"{role}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
             f"set {role}.training.keep_every=1"
         )
-    return Trained(load_subject(path, [entry.digest]), data, entry.digest, history, training, epoch)
+    subject = load_subject(path, [entry.digest])
+    subject.model.to(device)
+    return Trained(subject, data, entry.digest, history, training, epoch)
 
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str) -> ImageData:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,22 @@ Run = Callable[..., Ran]
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Run]:
-    """``run(outputs, *argv, strike=(signal, pattern of a file that must exist first), **environment)``."""
+    """``run(outputs, *argv, strike=(signal, pattern of a file that must exist first), watch=[...], **environment)``.
+
+    ``watch`` names packages; the last line of the text then says which of them were imported.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "COLUMNS": "1000"}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.end_to_end.warm"],
         cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
-    def run_one(outputs: Path, *argv: str, strike: tuple[int, str] | None = None, **more: str) -> Ran:
+    def run_one(
+        outputs: Path, *argv: str, strike: tuple[int, str] | None = None, watch: Sequence[str] = (), **more: str
+    ) -> Ran:
         assert server.stdin and server.stdout
-        request = {"argv": argv, "environment": {"CNN_ANATOMY_OUTPUTS": str(outputs), **more}, "strike": strike}
+        settings = {"CNN_ANATOMY_OUTPUTS": str(outputs), **more}
+        request = {"argv": argv, "environment": settings, "strike": strike, "watch": list(watch)}
         print(json.dumps(request), file=server.stdin, flush=True)
         answer = json.loads(server.stdout.readline())
         return Ran(answer["code"], answer["text"], outputs)
@@ -69,6 +75,6 @@ def run() -> Iterator[Run]:
 @pytest.fixture(scope="session")
 def tiny(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The main job, tiny, in a folder and store of its own; look at it, do not touch it."""
-    ran = run(tmp_path_factory.mktemp("tiny"), "experiment=patch_weak", *TINY)
+    ran = run(tmp_path_factory.mktemp("tiny"), "experiment=patch_weak", *TINY, watch=["wandb", "plotly", "torch"])
     assert ran.code == 0, ran.text
     return ran

@@ -1,5 +1,6 @@
 """Mistakes and accidents: one clear line and a code that is not 0; what was interrupted goes on to the same numbers."""
 
+import shutil
 import signal
 
 import pytest
@@ -53,17 +54,17 @@ def test_a_network_that_did_not_train_gives_no_verdict(run, tmp_path):
     assert "patch" not in ran.result["tables"] and not ran.result["metrics"]
 
 
-@pytest.mark.parametrize("where", ["**/search.safetensors", "**/resume.ckpt"])
-def test_a_killed_job_goes_on_to_the_same_numbers(where, run, tmp_path, tiny):
-    ran = run(tmp_path, *JOB, strike=(signal.SIGKILL, f"{tmp_path}/{where}"))
-    assert ran.code == -signal.SIGKILL and not ran.results
+def test_a_killed_job_goes_on_to_the_same_numbers(run, tmp_path, tiny):
+    for where in ("resume.ckpt", "search.safetensors"):
+        ran = run(tmp_path, *JOB, strike=(signal.SIGKILL, f"{tmp_path}/store/**/{where}"))
+        assert ran.code == -signal.SIGKILL and not ran.results
     again = run(tmp_path, *JOB)
     assert again.code == 0, again.text
     assert again.result["metrics"] == tiny.result["metrics"]
 
 
 def test_a_damaged_entry_is_made_again(run, tmp_path, tiny):
-    assert run(tmp_path, *JOB).code == 0
+    shutil.copytree(tiny.outputs, tmp_path, dirs_exist_ok=True)
     (weights,) = tmp_path.glob("store/modules/*/modules.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -71,4 +72,5 @@ def test_a_damaged_entry_is_made_again(run, tmp_path, tiny):
     again = run(tmp_path, *JOB)
     assert again.code == 0
     assert any("damaged" in event for event in again.result["events"])
+    assert list(tmp_path.glob("store/quarantine/modules-*"))
     assert again.result["metrics"] == tiny.result["metrics"]

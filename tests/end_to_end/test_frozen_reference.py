@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 REFERENCE = Path(__file__).with_name("reference_patch_weak_tiny.json")
-#: what other versions of torch may move: a few of 120 test images; which kernels are kept is settled by the search
-TOLERANCE = 0.05
+#: what other versions of torch may move: a few of 120 test images; shares of kernels hardly
+TOLERANCE = {"kernels_retained": 0.02, "macs_retained": 0.02}
 
 
 def values(result):
@@ -21,13 +21,16 @@ def values(result):
 
 
 def test_the_numbers_are_those_of_the_reference(tiny):
-    assert values(tiny.result) == pytest.approx(json.loads(REFERENCE.read_text()), abs=TOLERANCE)
+    found, reference = values(tiny.result), json.loads(REFERENCE.read_text())
+    assert found.keys() == reference.keys()
+    for name, value in reference.items():
+        assert found[name] == pytest.approx(value, abs=TOLERANCE.get(name, 0.05)), name
 
 
 def test_workers_do_not_change_a_bit(run, tmp_path, tiny):
     from tests.end_to_end.conftest import TINY
 
-    ran = run(tmp_path, "experiment=patch_weak", *TINY, "workers=1")
+    ran = run(tmp_path, "experiment=patch_weak", *TINY, "workers=3")
     assert ran.result["metrics"] == tiny.result["metrics"]
     assert ran.result["identity"] == tiny.result["identity"]
 

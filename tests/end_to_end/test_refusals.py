@@ -109,7 +109,11 @@ def test_a_gpu_that_is_not_there(run, tmp_path):
 
 
 def test_a_job_of_a_sweep_that_is_refused_leaves_the_others(run, tmp_path):
-    ran = run(tmp_path, "-m", "experiment=modularize", "data@strong.data=image_folder,glyphs_strong", *TINY)
+    ran = run(
+        tmp_path, "-m", "experiment=modularize", "data@strong.data=image_folder,glyphs_strong", *TINY, "report=page"
+    )
     assert ran.code == 1
     assert "2 jobs: 1 ended, 1 failed" in ran.text and "strong.data.source.root" in ran.text
     assert "Traceback" not in ran.text and ran.result["status"] == "ok"
+    overview = (tmp_path / "modularize" / "overview.html").read_text()
+    assert "no result" in overview and ran.result["folder"].name in overview
