@@ -24,9 +24,7 @@ def plan_for(model: nn.Module, input_shape: Sequence[int], exclude: Sequence[str
     never cut. Equal networks are verified once per process. UserError names what fails and the remedy.
     """
     if not next(model.parameters()).is_cpu:
-        model = copy.deepcopy(
-            model
-        ).cpu()  # verification makes its images on the CPU
+        model = copy.deepcopy(model).cpu()  # verification makes its images on the CPU
     channels, height, width = input_shape
     shape = (int(channels), int(height), int(width))
     key = (type(model), str(model), shape, tuple(exclude))

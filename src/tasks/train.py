@@ -120,7 +120,7 @@ def trained(
                 training,
                 folder,
                 seed=recipe["seed"],
-                accelerator="gpu" if device.type == "cuda" else device.type,
+                device=device,
                 on_epoch=on_epoch,
             )
         save_file(data.split_indices, folder / "split.safetensors")

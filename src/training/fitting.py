@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 from src.errors import UserError, suggestion
@@ -60,7 +61,7 @@ def fit(
     folder: Path,
     *,
     seed: int,
-    accelerator: str = "cpu",
+    device: torch.device | None = None,
     loggers: Sequence[Any] = (),
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
@@ -71,6 +72,7 @@ def fit(
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its tips and device lines are not ours to show
     seed_everything("fit", seed)
+    on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every)
     callbacks: list[Callback] = [EpochSeed(seed), keeper]
     if on_epoch:
@@ -81,8 +83,8 @@ def fit(
         warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # we resume in place
         trainer = pl.Trainer(
             max_epochs=training.epochs,
-            accelerator=accelerator,
-            devices=1,
+            accelerator="gpu" if on_gpu else "cpu",
+            devices=[device.index or 0] if device and on_gpu else 1,
             precision=training.precision,  # type: ignore[arg-type]
             gradient_clip_val=training.gradient_clip,
             callbacks=callbacks,
