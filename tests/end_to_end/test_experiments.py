@@ -64,3 +64,11 @@ def test_controls_are_rows_of_the_main_table(tiny):
     methods = pq.read_table(tiny.result["folder"] / "tables" / "patch.parquet").to_pydict()["method"]
     assert len(methods) == len(set(methods)) == 7
     assert {"weak", "patched", "tuned bias", "retrained", "strong network as patch"} <= set(methods)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")))
+def test_tasks_run_without_an_experiment(name, run, tmp_path):
+    ran = run(tmp_path, f"task={name}", *TINY)
+    assert ran.code == 0, ran.text
+    assert ran.result["task"] == name and ran.result["folder"].parent.name == name
+    assert ran.result["status"] == "ok" and ran.result["metrics"]
