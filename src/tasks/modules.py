@@ -162,6 +162,12 @@ def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session
     entry = store.make(key, build)
     if not entry.built:
         session.found("modules: search", entry.digest)
+    full = SearchSettings()
+    if search_settings.generations < full.generations or search_settings.population < full.population:
+        session.event(
+            f"modules: {search_settings.generations} generations of {search_settings.population} candidates per class; "
+            f"the paper's search has {full.generations} of {full.population}"
+        )
     for event in entry.notes["events"]:
         session.event(f"modules: {event}")
     tensors = load_file(entry.folder / "modules.safetensors")

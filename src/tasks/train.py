@@ -94,6 +94,8 @@ def trained(
     training = settings(Training, recipe["training"], f"{role}.training")
     if data is None:
         data = images_of(recipe, session, role)
+    if recipe["model"].get("width", 1) < 1:
+        session.event(f"{role}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
     architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
     key = Key(
         "checkpoint",
