@@ -87,7 +87,8 @@ class Session:
         from src.report.page import write_page
         from src.report.static import write_figures
 
-        write_figures(result, self.folder)
+        _, problems = write_figures(result, self.folder)
+        result.events += problems
         write_page(result, self.folder)
 
     def _view(self, result: Result, what: str, write: Any) -> None:
