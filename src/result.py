@@ -19,7 +19,7 @@ from src.statistics import Estimate
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 1  # of result.json; raised by hand when the layout changes
+FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
@@ -54,6 +54,31 @@ class Figure:
     percent: bool = False  # the drawn values are fractions to be shown in percent
 
 
+@dataclass(frozen=True)
+class Explorer:
+    """An interactive view over a table with one row per job: the page draws it, filters it, and links its parts.
+
+    Attributes:
+        table: the table; all other names are columns of it unless said otherwise.
+        name: names a row.
+        measures: what the rows are judged by, the first one at the start.
+        space: three columns that span a rotatable scatter, coloured by the measure; rows without them are left out.
+        costs: the measure is drawn against each, on a logarithmic axis, with the Pareto front.
+        profile: holds a list of numbers per row, drawn as bars for the row under the pointer.
+        curves: another table in long form: the ``name`` column, ``epoch``, ``split``, and ``accuracy``.
+        filters: columns whose values can be switched on and off.
+    """
+
+    table: str
+    name: str
+    measures: tuple[str, ...]
+    space: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
+    profile: str = ""
+    curves: str = ""
+    filters: tuple[str, ...] = ()
+
+
 @dataclass
 class Result:
     """Everything one job found, and what a reader needs to believe it."""
@@ -70,6 +95,8 @@ class Result:
     units: dict[str, str] = field(default_factory=dict)  # of metrics and of columns in any table: see UNITS
     images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
     figures: list[Figure] = field(default_factory=list)
+    row: dict[str, Any] = field(default_factory=dict)  # what a table over many jobs says of this one beside its metrics
+    explorer: Explorer | None = None
     events: list[str] = field(default_factory=list)  # every fallback taken, every reduction made
     uses: list[str] = field(default_factory=list)  # digests of store entries (lineage)
     config: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +140,7 @@ def save(result: Result, folder: Path) -> Path:
     plain = {key: value for key, value in vars(result).items() if key not in ("tables", "images", "figures", "metrics")}
     plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
     plain["figures"] = [asdict(figure) for figure in result.figures]
+    plain["explorer"] = asdict(result.explorer) if result.explorer else None
     plain["tables"] = list(result.tables)
     plain["images"] = list(result.images)
     write_atomically(folder / FILE, json.dumps({"format": FORMAT, **plain}, indent=2, allow_nan=False, default=str))
@@ -135,6 +163,8 @@ def load(folder: Path) -> Result:
         raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
     plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
     plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
+    if plain["explorer"]:
+        plain["explorer"] = Explorer(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()})
     plain["tables"] = {
         name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]
     }

@@ -105,7 +105,7 @@ def test_a_result_that_cannot_be_written_whole_is_none(tmp_path: Path):
 def test_scan_finds_results_and_passes_over_damaged_ones(tmp_path: Path):
     for name in ("b", "a", "damaged", "list"):
         save(some_result(), tmp_path / "deep" / name)
-    for name, text in (("damaged", '{"format": 1, "ta'), ("list", "[]")):
+    for name, text in (("damaged", '{"format": 2, "ta'), ("list", "[]")):
         (tmp_path / "deep" / name / FILE).write_text(text)
     (tmp_path / "deep" / "bytes").mkdir()
     (tmp_path / "deep" / "bytes" / FILE).write_bytes(b"\xff\xfe\x00")
@@ -120,7 +120,7 @@ def test_another_format_and_damaged_files_are_refused(tmp_path: Path):
     save(some_result(), tmp_path)
     plain = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps({**plain, "format": results.FORMAT + 1}))
-    with pytest.raises(ValueError, match=r"is of another format than this version's 1: run the job again$"):
+    with pytest.raises(ValueError, match=r"is of another format than this version's 2: run the job again$"):
         load(tmp_path)
     (tmp_path / FILE).write_text("{")
     with pytest.raises(ValueError, match=r"is damaged \(.*\): delete it and run the job again$"):
