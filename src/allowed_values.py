@@ -44,6 +44,8 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "report.name": _one("page", "none"),
     "logger.name": _one("csv", "wandb"),
     "logger.mode": _one("auto", "online", "offline", "disabled"),
+    "until": ("null, or a stage of the task: strong, modules", lambda value: value in (None, "strong", "modules")),
+    "sweep.max_failures": ("null or a whole number from 1", lambda value: value is None or _whole(1)[1](value)),
     "importance.confidence": ("a number from 0 to 1", _is_share),
     "sensitivity.layers": (
         "auto, or a list of layer numbers",

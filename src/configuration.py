@@ -19,7 +19,10 @@ from src.store import digest_of
 CONF = ROOT / "conf"
 
 #: Recorded with a result, but another value makes no other result.
-PROVENANCE = ("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback")
+PROVENANCE = (
+    *("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback"),
+    *("sweep", "comparison", "until", "trainer", "memory"),
+)
 
 T = TypeVar("T")
 

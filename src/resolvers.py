@@ -14,10 +14,22 @@ def register() -> None:
     """Make the resolvers known; harmless when repeated (each worker of a launcher needs it)."""
     OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
     OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
+    OmegaConf.register_new_resolver("variants", _variants, replace=True)
+
+
+def _variants(depth: int, count: int | None = None) -> str:
+    """The baseline and all variants of a depth, or ``count`` of them spread over the design, as values of a sweep."""
+    from src.widths import variants as design
+
+    ids = range(len(design.variants(depth))) if count is None else design.spread(count, depth)
+    return ",".join(["baseline", *map(str, ids)])
 
 
 def _job_folder(label: str, *, _root_: DictConfig) -> str:
-    """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher."""
+    """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher.
+
+    A job that stops after a stage is another one: ``<stage>-<identity>``.
+    """
     from src.configuration import identity, plain
     from src.errors import UserError
 
@@ -25,4 +37,4 @@ def _job_folder(label: str, *, _root_: DictConfig) -> str:
         config: dict[str, Any] = plain(_root_)
     except UserError:  # the job will say what is wrong; the other jobs of its sweep must not die of it
         return f"{label}-refused"
-    return f"{label}-{identity(config)[:8]}"
+    return f"{config['until'] or label}-{identity(config)[:8]}"

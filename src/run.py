@@ -6,6 +6,7 @@ Everything heavy is imported late: the list of experiments and a misspelt key an
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,12 @@ def job(config: DictConfig) -> Mapping[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; 0: every job ended well, 1: one failed, 2: nothing could be started, 130: Ctrl-C."""
+    """Run the command line.
+
+    Returns:
+        0: every job ended well; 1: one failed or was not started; 2: nothing could be started; 130: Ctrl-C, 143: SIGTERM,
+        and what was under way is marked as interrupted.
+    """
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0
@@ -66,21 +72,28 @@ def main(argv: list[str]) -> int:
     from src.command_line import check_command_line
     from src.errors import UserError
     from src.resolvers import register
-    from src.sweep import outcomes
+    from src.sweep import running
 
     register()
-    outcomes.forget()
+    running.forget()
     try:
         check_command_line(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    ended = []
+
+    def terminate(number: int, frame: object) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(job)()
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return outcomes.exit_code()
+        return 128 + signal.SIGTERM if ended else 130
+    return running.exit_code()
 
 
 if __name__ != "__main__":  # a worker of a launcher imports this module under another name

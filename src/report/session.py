@@ -20,7 +20,7 @@ class Session:
     Args:
         config: the job's configuration; its ``logger`` and ``report`` decide which views there are.
         folder: the job's folder.
-        quiet: nothing is printed (a job of a sweep).
+        quiet: nothing is printed and no page is written (a job of a sweep, which ends in one page over all).
     """
 
     def __init__(self, config: Mapping[str, Any], folder: Path, quiet: bool = False) -> None:
@@ -69,7 +69,7 @@ class Session:
         results.save(result, self.folder)
         (self.folder / PAGE).unlink(missing_ok=True)  # of an earlier run of the same job
         before = len(result.events)
-        if result.status == "ok" and self.config["report"]["name"] == "page":
+        if result.status == "ok" and self.config["report"]["name"] == "page" and not self.quiet:
             self._view(result, "the page", self._write_page)
         where = ""
         if self._wandb():

@@ -1,38 +1,63 @@
-"""What the jobs of this process came to: decides the exit code, and is told as a table after a sweep."""
+"""What the jobs of a sweep came to, as files: any launcher's workers can leave them, and the parent reads them.
+
+``<sweep folder>/.sweeps/<id>/<job folder>.json`` holds one outcome: ``status`` (ok, failed, interrupted, not started),
+``label``, ``verdict``, ``folder``, ``seconds``. The folder of a sweep vanishes when the sweep has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_outcomes: list[Mapping[str, Any]] = []
+from src.result import read_json, write_atomically
+
+PLACE = ".sweeps"
+FAILED = ("failed", "interrupted")
+
+Outcome = Mapping[str, Any]
 
 
-def forget() -> None:
-    """Begin anew, where one process runs several command lines."""
-    _outcomes.clear()
+def new_id() -> str:
+    """A name for a sweep that no other one has, on this machine or another."""
+    return f"{time.strftime('%m%d-%H%M%S')}-{os.uname().nodename.split('.')[0]}-{os.getpid()}"
 
 
-def record(outcome: Mapping[str, Any]) -> None:
-    """Note a job's outcome: ``status``, ``label``, ``verdict``, ``folder``."""
-    _outcomes.append(outcome)
+class Outcomes:
+    """The outcomes of one sweep.
 
+    Args:
+        sweep: the folder of its jobs. name: from :func:`new_id`.
+    """
 
-def tell(outcome: Mapping[str, Any]) -> None:
-    """One line for a job of a sweep that has ended, at once: its own output is silent."""
-    print(f"{outcome['status']:<7} {outcome['label']:<24} {outcome['verdict']}", flush=True)
+    def __init__(self, sweep: Path, name: str) -> None:
+        self.folder = sweep / PLACE / name
 
+    def record(self, outcome: Outcome) -> None:
+        """Called by the job, in whatever process it ran."""
+        path = self.folder / f"{Path(outcome['folder']).name}.json"
+        write_atomically(path, json.dumps(outcome))
 
-def finish_sweep(outcomes: Sequence[Mapping[str, Any]], overview: Path | None) -> None:
-    """Take over the outcomes of all jobs of a sweep, wherever they ran, and count them."""
-    _outcomes[:] = outcomes
-    failed = sum(outcome["status"] != "ok" for outcome in outcomes)
-    print(f"\n{len(outcomes)} jobs: {len(outcomes) - failed} ended, {failed} failed")
-    if overview:
-        print(f"overview  {overview}")
+    def read(self) -> dict[str, Outcome]:
+        """Job folder -> outcome, of all jobs that have ended so far."""
+        found = {}
+        for path in sorted(self.folder.glob("[!.]*.json"), key=lambda path: path.stat().st_mtime_ns):
+            outcome = read_json(path)
+            found[outcome["folder"]] = outcome
+        return found
 
+    def failures(self) -> int:
+        """How many have failed so far."""
+        return sum(outcome["status"] in FAILED for outcome in self.read().values())
 
-def exit_code() -> int:
-    """1 if any job failed."""
-    return int(any(outcome["status"] != "ok" for outcome in _outcomes))
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.folder.parent.rmdir()
+        except OSError:  # another sweep is at work here
+            return

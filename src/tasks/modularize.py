@@ -9,7 +9,7 @@ from src.result import Result
 from src.store import Store
 from src.tasks.modules import modules_of, save_modules
 from src.tasks.modules_measured import add_modules
-from src.tasks.train import add_history, did_not_train, trained
+from src.tasks.train import add_history, did_not_train, stopped, trained
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -23,6 +23,8 @@ def modularize(config: Mapping[str, Any], store: Store, session: Session) -> Res
     if not strong.converged:
         result.verdict, result.verdict_kind = did_not_train("the strong network", strong), "no verdict"
         return result
+    if config["until"] == "strong":
+        return stopped(result, "strong")
     modules = modules_of(config, strong, store, session)
     result.uses.append(modules.digest)
     with session.stage("modules: evaluation"):

@@ -21,7 +21,7 @@ from src.tasks.modules import modules_of, save_modules
 from src.tasks.modules_measured import add_modules
 from src.tasks.patch_trial import BIAS, PATCHED, WEAK, Trial, all_labelled
 from src.tasks.pictures import contact_sheet
-from src.tasks.train import Trained, add_history, did_not_train, images_of, trained
+from src.tasks.train import Trained, add_history, did_not_train, images_of, stopped, trained
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -39,7 +39,11 @@ def patch(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     result = Result("patch", config["name"], uses=[strong.digest])
     if not strong.converged:
         return _no_verdict(result, "the strong network", strong)
+    if config["until"] == "strong":
+        return stopped(result, "strong")
     modules = modules_of(config, strong, store, session)
+    if config["until"] == "modules":
+        return stopped(result, "modules", modules.digest)
     weak = trained(config["weak"], store, session, role="weak", config=config, data=weak_data)
     result.uses += [modules.digest, weak.digest]
     if not weak.converged:

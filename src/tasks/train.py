@@ -126,7 +126,9 @@ def trained(
                 on_epoch=on_epoch,
             )
         save_file(data.split_indices, folder / "split.safetensors")
-        save_description(Subject(learner.model, architecture, data.classes, tuple(data.mean), tuple(data.std)), folder)
+        normalisation = tuple(data.mean), tuple(data.std)
+        subject = Subject(learner.model, architecture, data.classes, *normalisation, contrast=data.contrast)
+        save_description(subject, folder)
         best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
         return {"best_epoch": best}
 
@@ -184,6 +186,13 @@ def did_not_train(who: str, network: Trained) -> str:
         f"did not train, no verdict: {who} reached {network.accuracy:.1%} on validation images, "
         f"{network.training.minimum_accuracy:.0%} are required; train longer or with another optim"
     )
+
+
+def stopped(result: Result, stage: str, *digests: str) -> Result:
+    """The result of a job that was to go no further than ``stage``."""
+    result.uses += digests
+    result.verdict = f"stopped after '{stage}', as until={stage} asks; what it made is in the store"
+    return result
 
 
 def add_history(result: Result, networks: Mapping[str, Trained]) -> None:

@@ -27,9 +27,16 @@ class Ran:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """Every result.json, oldest first; a sweep leaves several."""
+        """Every job's result.json, oldest first; a sweep leaves several, and beside them its stages and its page."""
         files = sorted(self.outputs.rglob("result.json"), key=lambda path: path.stat().st_mtime_ns)
-        return [{**json.loads(path.read_text()), "folder": path.parent} for path in files]
+        found = [{**json.loads(path.read_text()), "folder": path.parent} for path in files]
+        return [plain for plain in found if plain["task"] != "compare" and not plain["config"]["until"]]
+
+    @property
+    def overview(self) -> dict[str, Any]:
+        """The result of the one comparison that a sweep ended in."""
+        (path,) = self.outputs.rglob("overview/result.json")
+        return {**json.loads(path.read_text()), "folder": path.parent}
 
     @property
     def result(self) -> dict[str, Any]:

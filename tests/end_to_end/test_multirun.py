@@ -32,7 +32,9 @@ def test_jobs_at_once_share_one_strong_network_and_one_set_of_modules(sweep):
 
 def test_every_job_is_told_and_counted(sweep):
     lines = sweep.text.splitlines()
-    assert sum(line.startswith("ok ") for line in lines) == 3
+    told = [line.split()[:3] for line in lines if "/3 " in line]
+    assert [(count, status) for count, status, _ in told] == [("1/3", "ok"), ("2/3", "ok"), ("3/3", "ok")]
+    assert {label for _, _, label in told} == {"target0-seed0", "target1-seed0", "target2-seed0"}
     assert any(line.startswith("3 jobs: 3 ended, 0 failed") for line in lines)
 
 

@@ -115,5 +115,5 @@ def test_a_job_of_a_sweep_that_is_refused_leaves_the_others(run, tmp_path):
     assert ran.code == 1
     assert "2 jobs: 1 ended, 1 failed" in ran.text and "strong.data.source.root" in ran.text
     assert "Traceback" not in ran.text and ran.result["status"] == "ok"
-    overview = (tmp_path / "modularize" / "overview.html").read_text()
-    assert "no result" in overview and ran.result["folder"].name in overview
+    overview = (tmp_path / "modularize" / "overview" / "page.html").read_text()
+    assert ran.result["config"]["label"] in overview

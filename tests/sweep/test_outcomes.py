@@ -1,32 +1,39 @@
-"""A sweep fails if a job of it failed, wherever that ran."""
+import json
 
-import pytest
-
-from src.sweep import outcomes
+from src.sweep.outcomes import Outcomes, new_id
 
 
-@pytest.fixture(autouse=True)
-def nothing_yet(monkeypatch):
-    monkeypatch.setattr(outcomes, "_outcomes", [])
+def outcome(folder, status="ok"):
+    return {"status": status, "label": folder.name, "verdict": "said", "folder": str(folder), "seconds": 1.0}
 
 
-def outcome(status):
-    return {"status": status, "label": "target0", "verdict": "found", "folder": "x"}
+def test_what_jobs_record_is_read_by_the_parent(tmp_path):
+    outcomes = Outcomes(tmp_path, "one")
+    assert outcomes.read() == {} and outcomes.failures() == 0
+    for name, status in (("b", "ok"), ("a", "failed"), ("c", "interrupted")):
+        outcomes.record(outcome(tmp_path / name, status))
+    assert [found["label"] for found in outcomes.read().values()] == ["b", "a", "c"], "in the order of their ends"
+    assert outcomes.failures() == 2
 
 
-def test_no_job_is_no_failure():
-    assert outcomes.exit_code() == 0
+def test_two_sweeps_in_one_folder_do_not_meet(tmp_path):
+    first, second = Outcomes(tmp_path, "one"), Outcomes(tmp_path, "two")
+    first.record(outcome(tmp_path / "a"))
+    second.record(outcome(tmp_path / "a", "failed"))
+    assert first.failures() == 0 and second.failures() == 1
+    first.remove()
+    assert second.failures() == 1
+    second.remove()
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("statuses", "code"), [(["ok", "ok"], 0), (["ok", "failed"], 1), (["interrupted"], 1)])
-def test_exit_code(statuses, code, tmp_path, capsys):
-    outcomes.record(outcome("failed"))  # of this process alone: the sweep's own list counts
-    outcomes.finish_sweep([outcome(status) for status in statuses], tmp_path / "overview.html")
-    assert outcomes.exit_code() == code
-    said = capsys.readouterr().out
-    assert f"{len(statuses)} jobs" in said and "overview.html" in said
+def test_a_half_written_outcome_is_not_read(tmp_path):
+    outcomes = Outcomes(tmp_path, "one")
+    outcomes.record(outcome(tmp_path / "a"))
+    (outcomes.folder / ".b.json.xyz").write_text('{"status": "o')
+    assert len(outcomes.read()) == 1
 
 
-def test_a_job_is_told_in_one_line(capsys):
-    outcomes.tell(outcome("ok"))
-    assert capsys.readouterr().out.count("\n") == 1
+def test_ids_are_fit_for_a_folder_and_an_override():
+    assert new_id().replace("-", "").replace("_", "").isalnum()
+    json.dumps(new_id())
