@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "logger.name": _one("csv", "wandb"),
     "logger.mode": _one("auto", "online", "offline", "disabled"),
     "until": ("null, or a stage of the task: strong, modules", lambda value: value in (None, "strong", "modules")),
+    "prune": _one("none", "unused", "all_leftovers"),
     "sweep.max_failures": ("null or a whole number from 1", lambda value: value is None or _whole(1)[1](value)),
     "importance.confidence": ("a number from 0 to 1", _is_share),
     "sensitivity.layers": (

@@ -53,6 +53,11 @@ class Entry:
     manifest: dict[str, Any] = field(default_factory=dict)
     built: bool = False  # by this very call of `make`, not found
 
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
 
 class Store:
     """The entries below ``root``.
@@ -122,6 +127,10 @@ class Store:
                 continue
             manifest = read_json(path)
             yield Entry(manifest["kind"], manifest["digest"], path.parent, manifest["notes"], manifest)
+
+    def leftovers(self) -> list[Path]:
+        """Folders of builds that were killed or are under way, and of entries that were moved aside as damaged."""
+        return sorted([*self.root.glob("[!q]*/*.work"), *(self.root / "quarantine").glob("*")])
 
     def prune(self, keep: set[str]) -> list[Entry]:
         """Delete all entries whose digest is not in ``keep`` and that no kept entry descends from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,15 @@ def stages(jobs: Sequence[Job], ancestors: Callable[[Mapping[str, Any]], Ancesto
     return dict(reversed(wanted.items()))
 
 
-def setting(config: Mapping[str, Any], varied: Iterable[str]) -> str:
+def setting(config: Mapping[str, Any], varied: Collection[str]) -> str:
     """Digest of what the runs of one comparison share: the identity without the keys that it varies on purpose."""
-    return identity({key: value for key, value in config.items() if key not in set(varied)})
+    return identity(_without(config, varied))
+
+
+def _without(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Without those keys at any depth: a recipe repeats the seed of its job."""
+    return {
+        key: _without(value, keys) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in keys
+    }

@@ -6,88 +6,111 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.result import Explorer, Result, Table, scan
+from src.configuration import CONF
+from src.result import FILE, Explorer, Result, Table, read_json, scan
 from src.store import Store
+from src.sweep.jobs import setting
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
 FOLDER = "overview"  # of the page, below the sweep's
+VARIED = ("variant", "seed", "label")  # what the jobs of one setting differ by
+JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
 
 def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
 
     ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
-    ``regression`` (``outcome``, ``terms``, ``unit``) and ``equal_cost`` (``outcome``, ``cost``).
+    ``regression`` (``outcome``, ``terms``) and ``equal_cost`` (a list of costs).
     """
-    from src.report.overview import overview
+    from src.report.overview import curves_of, overview
 
     folders = [Path(folder) for folder in config["folders"]]
     result = overview(folders, session.folder / "page.html")
     result.task = "compare"
     how = config["comparison"]
-    if not how:
+    if not how or not any(read_row(folder)[1] for folder in folders):
         return result
-    from src.report.overview import curves_of
-
-    curves = curves_of(folders)
+    jobs = result.tables["jobs"]
+    gates = _tell_settings_apart(jobs, folders)
+    curves = _joined(curves_of(folders), jobs)
+    if how.get("claims"):
+        _judge(result, how, curves, gates, config)
     if how.get("explorer"):
         result.tables["curves"] = curves
-        result.explorer = Explorer(table="jobs", curves="curves", **_tuples(how["explorer"]))
+        result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(how["explorer"]))
         result.figures = []
-    if how.get("claims"):
-        _judge(result, how, curves, folders, config)
     return result
 
 
 def jobs_below(folder: Path) -> list[Path]:
     """Folders of all results below ``folder`` that are jobs to compare: no comparison, no stage of other jobs."""
-    found = []
-    for place, plain in scan(folder):
-        if plain.get("task") != "compare" and not plain.get("config", {}).get("until"):
-            found.append(place)
-    return found
+    return [
+        place
+        for place, plain in scan(folder)
+        if plain.get("task") != "compare" and not plain.get("config", {}).get("until")
+    ]
+
+
+def read_row(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A job's configuration and row; both empty where it left none."""
+    try:
+        plain = read_json(folder / FILE)
+    except (OSError, ValueError):
+        return {}, {}
+    return plain.get("config", {}), plain.get("row", {})
+
+
+def _tell_settings_apart(jobs: Table, folders: Sequence[Path]) -> dict[str, float]:
+    """Name in ``jobs["data"]`` also the setting, where one data set was trained on in several ways.
+
+    Returns:
+        Data (and setting) -> the accuracy that the reference has to reach, as the jobs' recipes say.
+    """
+    read = [read_row(folder) for folder in folders]
+    digests = [setting(config, VARIED)[:4] if row else "" for config, row in read]
+    plain = [row.get("data") for _, row in read]
+    several = {data for data in plain if len({d for d, other in zip(digests, plain, strict=True) if other == data}) > 1}
+    jobs["data"] = [f"{data} ({d})" if data in several else data for data, d in zip(plain, digests, strict=True)]
+    return {
+        data: config["recipe"]["training"]["minimum_accuracy"]
+        for data, (config, row) in zip(jobs["data"], read, strict=True)
+        if row
+    }
+
+
+def _joined(curves: Table, jobs: Table) -> Table:
+    """The learning curves with what identifies their jobs."""
+    places = {str(name): number for number, name in enumerate(jobs["job"])}
+    rows = [places[name] for name in curves.get("job", ())]
+    return curves | {column: [jobs[column][row] for row in rows] for column in JOIN}
 
 
 def _judge(
-    result: Result, how: Mapping[str, Any], curves: Table, folders: Sequence[Path], config: Mapping[str, Any]
+    result: Result, how: Mapping[str, Any], curves: Table, gates: Mapping[str, float], config: Mapping[str, Any]
 ) -> None:
+    """Add the verdicts on what is claimed, and the regressions behind them."""
     from src import claims
 
-    jobs = result.tables["jobs"]
-    verdicts = claims.judge(
-        [claims.load(name) for name in how["claims"]],
-        jobs,
-        curves,
-        gates=_gates(folders),
-        resamples=config["resamples"],
-        seed=config["seed"],
-    )
-    result.tables["claims"] = claims.verdict_table(verdicts)
-    result.screen = ["claims"]
+    jobs = {**result.tables["jobs"], "status": _statuses(result.tables["jobs"]["outcome"])}
+    chance = {"resamples": config["resamples"], "seed": config["seed"]}
+    verdicts = claims.judge(claims.read_claims(CONF / "claims", how["claims"]), jobs, curves, gates=gates, **chance)
+    tables = {"claims": claims.verdict_table(verdicts)}
     if how.get("regression"):
-        result.tables["regression"] = claims.regression(
-            jobs, **how["regression"], resamples=config["resamples"], seed=config["seed"]
-        )
-    if how.get("equal_cost"):
-        result.tables["equal_cost"] = claims.equal_cost(
-            jobs, **how["equal_cost"], resamples=config["resamples"], seed=config["seed"]
-        )
+        tables["regression"] = claims.regression(jobs, **how["regression"], **chance)
+    for cost in how.get("equal_cost", ()):
+        tables[f"at_equal_{cost}"] = claims.equal_cost(jobs, outcome=how["regression"]["outcome"], cost=cost, **chance)
+    result.tables = {**tables, **result.tables}
+    result.screen = ["claims"]
+    result.units["difference"] = "points"
+    result.verdict = "; ".join(f"{verdict.statement} ({verdict.data}): {verdict.verdict}" for verdict in verdicts)
 
 
-def _gates(folders: Sequence[Path]) -> dict[str, float]:
-    """Data set -> the accuracy that its reference has to reach, as the jobs' recipes say."""
-    from src.result import FILE, read_json
-
-    gates = {}
-    for folder in folders:
-        try:
-            plain = read_json(folder / FILE)
-        except (OSError, ValueError):
-            continue
-        gates[plain["row"].get("data", "")] = plain["config"]["recipe"]["training"]["minimum_accuracy"]
-    return gates
+def _statuses(outcomes: Sequence[str]) -> list[str]:
+    """A job that came to its end has a status of its own, whatever its verdict."""
+    return [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in outcomes]
 
 
 def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def patch(config: Mapping[str, Any], store: Store, session: Session) -> Result:
         config=config,
         data=all_labelled(weak_data, len(names)),
     )
+    result.uses.append(again.digest)
     with session.stage("patch: composition and controls") as advance:
         trial = Trial(config, modules, weak, names)
         predictions = trial.predictions(again, advance)

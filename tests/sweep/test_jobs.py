@@ -85,7 +85,7 @@ def test_what_only_one_job_needs_is_left_to_it():
 
 
 def test_the_setting_of_a_comparison_leaves_out_what_it_varies():
-    first, second = ({"variant": 1, "seed": s, "features": f, "name": "n"} for s, f in ((0, 1.0), (1, 1.0)))
+    first, second = ({"variant": 1, "seed": s, "features": f, "recipe": {"seed": s}} for s, f in ((0, 1.0), (1, 1.0)))
     assert setting(first, ["variant", "seed"]) == setting(second, ["variant", "seed"])
     assert setting(first, ["variant", "seed"]) != setting({**first, "features": 0.5}, ["variant", "seed"])
     assert identity(first) != identity(second)

@@ -1,0 +1,83 @@
+"""``task=store``: what the store keeps, how large it is, which results use it; and what may go."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.result import Estimate, Result, scan, table_of
+from src.store import Entry, Store
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+
+def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+    """List the entries of the store; with ``prune: unused`` delete those that no result uses and no other one needs.
+
+    Left-overs of builds that were killed (``*.work``) go only with ``prune: all_leftovers``, for such a build may still
+    be at work: its next start would go on with them.
+    """
+    users = _users(Path(config["outputs"]))
+    pruned: list[str] = []
+    freed = 0
+    if config["prune"] in ("unused", "all_leftovers"):
+        sizes = {entry.digest: entry.size for entry in store.entries()}  # before they vanish
+        for entry in store.prune(set(users)):
+            pruned.append(entry.digest)
+            freed += sizes[entry.digest]
+    if config["prune"] == "all_leftovers":
+        for folder in store.leftovers():
+            freed += _size(folder)
+            pruned.append(folder.name)
+            shutil.rmtree(folder)
+    entries = sorted(store.entries(), key=lambda entry: -entry.size)
+    leftovers = store.leftovers()
+    result = Result("store", config["name"])
+    result.tables["entries"] = table_of([_row(entry, users, entries) for entry in entries])
+    result.tables["leftovers"] = table_of(
+        [{"folder": str(folder.relative_to(store.root)), "megabytes": _size(folder) / 1e6} for folder in leftovers]
+    )
+    result.tables = {name: table for name, table in result.tables.items() if table}
+    result.screen = list(result.tables)
+    result.captions["entries"] = "Used by: results below the outputs folder, directly or through an entry built from it."
+    unused = sum(not row for row in result.tables.get("entries", {}).get("used_by", ()))
+    size = sum(entry.size for entry in entries)
+    result.metrics = {"entries": Estimate(len(entries)), "megabytes": Estimate(size / 1e6), "unused": Estimate(unused)}
+    result.verdict = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
+    if config["prune"] != "none":
+        result.verdict = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; " + result.verdict
+    elif unused or leftovers:
+        result.verdict += "; prune=unused deletes those, prune=all_leftovers also what killed builds left"
+    return result
+
+
+def _users(outputs: Path) -> dict[str, list[str]]:
+    """Digest of an entry -> names of the finished results that use it."""
+    users: dict[str, list[str]] = {}
+    for _, plain in scan(outputs):
+        for digest in plain.get("uses", ()) if plain.get("status") == "ok" else ():
+            users.setdefault(digest, []).append(plain["name"])
+    return users
+
+
+def _row(entry: Entry, users: Mapping[str, list[str]], entries: list[Entry]) -> dict[str, Any]:
+    heirs = [other for other in entries if entry.digest in other.manifest["parents"]]
+    direct = users.get(entry.digest, [])
+    names = sorted({*direct, *(name for heir in heirs for name in users.get(heir.digest, []))})
+    recipe = entry.manifest["recipe"]
+    return {
+        "kind": entry.kind,
+        "of": str(recipe.get("model", {}).get("name", "")) if isinstance(recipe.get("model"), Mapping) else "",
+        "digest": entry.digest[:8],
+        "megabytes": entry.size / 1e6,
+        "made": entry.manifest["made"][:16].replace("T", " "),
+        "used_by": len(names),
+        "for_example": names[0] if names else "",
+    }
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
