@@ -10,7 +10,7 @@ from src.tasks.store import store
 
 
 @pytest.fixture
-def outputs(tmp_path):
+def place(tmp_path):
     """A parent that a used child was built from, an entry that nothing uses, and what a killed build left."""
     kept = Store(tmp_path / "store")
 
@@ -27,36 +27,36 @@ def outputs(tmp_path):
     return tmp_path
 
 
-def run(outputs, prune):
-    config = {"outputs": str(outputs), "name": "store", "prune": prune}
-    return store(config, Store(outputs / "store"), None)
+def run(place, prune):
+    config = {"outputs": str(place), "name": "store", "prune": prune}
+    return store(config, Store(place / "store"), None)
 
 
-def kinds(outputs):
-    return sorted(entry.kind for entry in Store(outputs / "store").entries())
+def kinds(place):
+    return sorted(entry.kind for entry in Store(place / "store").entries())
 
 
-def test_what_is_kept_its_size_and_who_uses_it(outputs):
-    found = run(outputs, "none")
+def test_what_is_kept_its_size_and_who_uses_it(place):
+    found = run(place, "none")
     rows = {(row["kind"], row["of"]): row for row in results.rows(found.tables["entries"])}
     assert rows["modules", ""]["used_by"] == 1 and rows["modules", ""]["for_example"] == "patch/a"
     assert rows["checkpoint", "simcnn"]["used_by"] == 1, "through the modules that were cut from it"
     assert rows["checkpoint", ""]["used_by"] == 0
-    manifest = next(entry for entry in Store(outputs / "store").entries() if entry.kind == "modules")
+    manifest = next(entry for entry in Store(place / "store").entries() if entry.kind == "modules")
     assert rows["modules", ""]["megabytes"] == manifest.size / 1e6 > 0.001
     assert found.tables["leftovers"]["folder"] == ["checkpoint/dead.work"]
-    assert found.metrics["unused"].value == 1 and kinds(outputs) == ["checkpoint", "checkpoint", "modules"]
+    assert found.metrics["unused"].value == 1 and kinds(place) == ["checkpoint", "checkpoint", "modules"]
 
 
-def test_pruning_deletes_what_nothing_uses_and_leaves_builds_alone(outputs):
-    found = run(outputs, "unused")
-    assert kinds(outputs) == ["checkpoint", "modules"] and found.metrics["unused"].value == 0
-    assert found.verdict.startswith("1 deleted, 0.0 MB") and (outputs / "store" / "checkpoint" / "dead.work").exists()
+def test_pruning_deletes_what_nothing_uses_and_leaves_builds_alone(place):
+    found = run(place, "unused")
+    assert kinds(place) == ["checkpoint", "modules"] and found.metrics["unused"].value == 0
+    assert found.verdict.startswith("1 deleted, 0.0 MB") and (place / "store" / "checkpoint" / "dead.work").exists()
 
 
-def test_leftovers_go_only_where_asked(outputs):
-    assert run(outputs, "all_leftovers").verdict.startswith("2 deleted")
-    assert not list((outputs / "store").rglob("*.work"))
+def test_leftovers_go_only_where_asked(place):
+    assert run(place, "all_leftovers").verdict.startswith("2 deleted")
+    assert not list((place / "store").rglob("*.work"))
 
 
 def test_an_empty_store_has_nothing_to_list(tmp_path):
