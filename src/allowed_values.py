@@ -56,6 +56,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of numbers above 0, up to 1",
         lambda value: isinstance(value, list) and value != [] and all(_is_share(ratio) and ratio for ratio in value),
     ),
+    "resume_every": _whole(0),
     "*.seed": _whole(0),
     "*.data_seed": _whole(0),
     "*.threads": _whole(1),

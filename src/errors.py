@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
+
+#: What the system says where a file cannot grow, whichever library passes it on.
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class UserError(ValueError):
@@ -15,3 +23,22 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(words)}"
+
+
+def full_disk(error: BaseException, folder: Path) -> str:
+    """One line where ``error`` means that nothing more can be written to ``folder``; else nothing."""
+    chain = [error, error.__cause__, error.__context__]
+    reason = next((words for words in FULL for link in chain if words in str(link)), "")
+    if not reason:
+        return ""
+    folder = next(place for place in (folder, *folder.parents) if place.exists())
+    free = {place: shutil.disk_usage(place).free for place in (folder, _temporary())}
+    left = "; ".join(f"{size / 1e6:.0f} MB are free for {place}" for place, size in free.items())
+    return f"{reason}: {left}; make room (or set outputs=FOLDER), and the same command goes on from here"
+
+
+def _temporary() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:  # not one is left that can be written to
+        return Path("/tmp")

@@ -5,14 +5,16 @@ A result is a folder: ``result.json`` (written last, atomically), ``tables/*.par
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from src.statistics import Estimate
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
+CHECKSUM = "checksum"  # of a JSON file, over everything else in it
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
@@ -109,11 +112,18 @@ class Result:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` so that a reader sees the old file or the whole new one, never a part."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of ``path`` as the body ends well, and vanishes where it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -131,21 +141,58 @@ def save(result: Result, folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in result.tables.items():
-        path = folder / "tables" / f"{name}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        pq.write_table(pa.table(dict(table)), path)
+        with replacing(folder / "tables" / f"{name}.parquet") as file:
+            pq.write_table(pa.table(dict(table)), file)
     for name, image in result.images.items():
-        path = folder / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image).save(path)
+        with replacing(folder / "figures" / f"{name}.png") as file:
+            Image.fromarray(image).save(file, format="PNG")
     plain = {key: value for key, value in vars(result).items() if key not in ("tables", "images", "figures", "metrics")}
     plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
     plain["figures"] = [asdict(figure) for figure in result.figures]
     plain["explorer"] = asdict(result.explorer) if result.explorer else None
     plain["tables"] = list(result.tables)
     plain["images"] = list(result.images)
-    write_atomically(folder / FILE, json.dumps({"format": FORMAT, **plain}, indent=2, allow_nan=False, default=str))
+    plain["files"] = {str(path.relative_to(folder)): checksum(path) for path in _files(result, folder)}
+    write_json(folder / FILE, {"format": FORMAT, **plain})
     return folder / FILE
+
+
+def _files(result: Result, folder: Path) -> list[Path]:
+    tables = [folder / "tables" / f"{name}.parquet" for name in result.tables]
+    return tables + [folder / "figures" / f"{name}.png" for name in result.images]
+
+
+def damage(folder: Path) -> str:
+    """What of the result in ``folder`` cannot be believed, in a few words; nothing where all is whole.
+
+    Raises:
+        FileNotFoundError: there is no result.
+    """
+    try:
+        files = read_json(folder / FILE).get("files", {})
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):
+        return f"{FILE} cannot be read"
+    return damaged_file(folder, files)
+
+
+def damaged_file(folder: Path, files: Any) -> str:
+    """Which of ``files`` (name -> checksum) is missing below ``folder`` or has another checksum, or nothing."""
+    if not isinstance(files, dict):
+        return "its list of files cannot be read"
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if checksum(folder / name) != expected:
+            return f"{name} has another checksum"
+    return ""
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(folder: Path) -> Result:
@@ -162,10 +209,12 @@ def load(folder: Path) -> Result:
     plain = read_json(folder / FILE)
     if plain.pop("format", None) != FORMAT:
         raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
+    plain.pop("files", None)
     plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
     plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
     if plain["explorer"]:
-        plain["explorer"] = Explorer(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()}
+        plain["explorer"] = Explorer(**fields)
     plain["tables"] = {
         name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]
     }
@@ -184,13 +233,30 @@ def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
 
 
+def write_json(path: Path, plain: Mapping[str, Any], allow_nan: bool = False) -> None:
+    """Write plain values atomically, with a checksum of their own that :func:`read_json` holds them to."""
+    found = json.loads(json.dumps(plain, allow_nan=allow_nan, default=str))
+    write_atomically(path, json.dumps({**found, CHECKSUM: _digest(found)}, indent=2))
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def read_json(path: Path) -> dict[str, Any]:
+    """What :func:`write_json` wrote, or any other JSON object.
+
+    Raises:
+        FileNotFoundError: there is none. ValueError: it is damaged.
+    """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run the job again") from None
     if not isinstance(plain, dict):
         raise ValueError(f"{path} is damaged (no JSON object): delete it and run the job again")
+    if CHECKSUM in plain and plain.pop(CHECKSUM) != _digest(plain):
+        raise ValueError(f"{path} is damaged (its checksum does not hold): delete it and run the job again")
     return plain
 
 

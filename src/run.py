@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ sys.path.insert(0, str(ROOT / "src" / "plugins"))  # Hydra looks for its plugins
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+#: Launchers that do not come with the project: what they are -> the package of Hydra's that its extra installs.
+EXTRAS = {"ray": "hydra_ray_launcher", "slurm": "hydra_submitit_launcher"}
 
 USAGE = """\
 cnn-anatomy: take convolutional networks apart, reuse the parts, measure what they respond to
@@ -56,12 +61,18 @@ def job(config: DictConfig) -> Mapping[str, Any]:
     return run_job(config)
 
 
+def missing_extra(argv: Sequence[str]) -> str:
+    """The extra of the launcher that ``argv`` names, where it is not installed."""
+    chosen = [line.partition("=")[2] for line in argv if line.startswith("hydra/launcher=")]
+    return next((name for name in chosen if name in EXTRAS and not find_spec(f"hydra_plugins.{EXTRAS[name]}")), "")
+
+
 def main(argv: list[str]) -> int:
     """Run the command line.
 
     Returns:
-        0: every job ended well; 1: one failed or was not started; 2: nothing could be started; 130: Ctrl-C, 143: SIGTERM,
-        and what was under way is marked as interrupted.
+        0: every job ended well; 1: one failed or was not started; 2: nothing could be started; 130: Ctrl-C,
+        143: SIGTERM, and what was under way is marked as interrupted.
     """
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
@@ -76,8 +87,12 @@ def main(argv: list[str]) -> int:
 
     register()
     running.forget()
+    # the plugin's own launcher has the same name as ours, which says all that it says and more
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore")
     try:
         check_command_line(argv)
+        if extra := missing_extra(argv):
+            raise UserError(f"hydra/launcher={extra} needs more packages; install them by: uv sync --extra {extra}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -84,6 +84,19 @@ def estimate(resampled: Resampled, *, n: int = 0, unit: str = "", level: float =
     return Estimate(float(resampled.value), low, high, n, unit)
 
 
+def proportion(count: int, n: int, *, unit: str = "", level: float = 0.95) -> Estimate:
+    """``count`` of ``n`` with Wilson's interval (J. Am. Stat. Assoc. 22, 1927), which stays within 0 and 1."""
+    from statistics import NormalDist
+
+    if not n:
+        return Estimate(math.nan, 0.0, 1.0, 0, unit)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = count / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n, unit)
+
+
 def auc(scores: Tensor, positive: Tensor) -> Tensor:
     """Chance that a positive image scores above a negative one, ties counting half: float64 (...).
 
@@ -101,3 +114,17 @@ def auc(scores: Tensor, positive: Tensor) -> Tensor:
     not_above = torch.searchsorted(negatives, positives, right=True).sum(dim=-1)
     pairs = int(positive.sum()) * int((~positive).sum())
     return (below + not_above).double() / (2 * pairs) if pairs else torch.full(scores.shape[:-1], torch.nan).double()
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p corrected for all of them, so that the chance of any false finding stays below a level (Holm 1979).
+
+    NaN stands for what was not tested: it stays NaN and does not count.
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    corrected = [math.nan] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p))
+        corrected[index] = largest
+    return corrected

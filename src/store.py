@@ -15,9 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from src.result import read_json, write_atomically
+from src.result import checksum, damaged_file, read_json, write_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MANIFEST = "manifest.json"
 
@@ -72,14 +75,18 @@ class Store:
     def find(self, key: Key) -> Entry | None:
         """The entry of ``key`` if it is complete and undamaged, else None."""
         folder = self._folder(key)
-        if not folder.exists():
-            return None
-        fault = _fault(folder)
+        if folder.exists() and _fault(folder):
+            with self._lock(key):  # or what another job has made anew meanwhile would be moved aside
+                return self._find_alone(key)
+        return _entry(key, folder)
+
+    def _find_alone(self, key: Key) -> Entry | None:
+        """As :meth:`find`, for the one who holds the lock."""
+        folder = self._folder(key)
+        fault = _fault(folder) if folder.exists() else ""
         if fault:
             self._quarantine(folder, fault)
-            return None
-        manifest = read_json(folder / MANIFEST)
-        return Entry(key.kind, key.digest(), folder, manifest["notes"], manifest)
+        return _entry(key, folder)
 
     def make(self, key: Key, build: Callable[[Path], Mapping[str, Any] | None]) -> Entry:
         """The entry of ``key``, built if it is missing.
@@ -89,21 +96,20 @@ class Store:
             build: fills the folder it is given and returns notes (plain values) for the manifest. The folder may hold
                 what an earlier, killed build had left there. One process builds at a time; the others wait.
         """
-        from filelock import FileLock
-
         found = self.find(key)
         if found:
             return found
         folder = self._folder(key)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            found = self.find(key)
+        with self._lock(key):
+            found = self._find_alone(key)
             if found:
                 return found
             work = folder.with_name(f"{folder.name}.work")
             work.mkdir(exist_ok=True)
             start = time.time()
             notes = dict(build(work) or {})
+            for partial in [path for path in _files(work) if path.name.startswith(".")]:  # of writers that were killed
+                partial.unlink()
             manifest = {
                 "kind": key.kind,
                 "digest": key.digest(),
@@ -113,9 +119,9 @@ class Store:
                 "notes": notes,
                 "seconds": round(time.time() - start, 3),
                 "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "files": {str(path.relative_to(work)): _checksum(path) for path in _files(work)},
+                "files": {str(path.relative_to(work)): checksum(path) for path in _files(work)},
             }
-            write_atomically(work / MANIFEST, json.dumps(manifest, indent=2, default=str))
+            write_json(work / MANIFEST, manifest, allow_nan=True)
             os.replace(work, folder)
         # as a later reader will see them (tuples have become lists)
         return Entry(key.kind, key.digest(), folder, read_json(folder / MANIFEST)["notes"], manifest, built=True)
@@ -125,7 +131,10 @@ class Store:
         for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
             if path.parent.parent.name == "quarantine" or path.parent.suffix == ".work":
                 continue
-            manifest = read_json(path)
+            try:
+                manifest = read_json(path)
+            except ValueError:  # who looks for it moves it aside
+                continue
             yield Entry(manifest["kind"], manifest["digest"], path.parent, manifest["notes"], manifest)
 
     def leftovers(self) -> list[Path]:
@@ -148,6 +157,13 @@ class Store:
 
     def _folder(self, key: Key) -> Path:
         return self.root / key.kind / key.digest()
+
+    def _lock(self, key: Key) -> FileLock:
+        from filelock import FileLock
+
+        folder = self._folder(key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{folder}.lock")
 
     def _quarantine(self, folder: Path, fault: str) -> None:
         target = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
@@ -174,21 +190,16 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _entry(key: Key, folder: Path) -> Entry | None:
+    if not folder.exists():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    return Entry(key.kind, key.digest(), folder, manifest["notes"], manifest)
 
 
 def _fault(folder: Path) -> str:
     """Why the entry cannot be believed, or nothing."""
     try:
-        files = read_json(folder / MANIFEST)["files"]
+        return damaged_file(folder, read_json(folder / MANIFEST)["files"])
     except (OSError, ValueError, KeyError):
         return "no readable manifest"
-    for name, checksum in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if _checksum(path) != checksum:
-            return f"{name} has another checksum"
-    return ""

@@ -35,9 +35,10 @@ class Subject:
         model: takes normalised float images (n, C, H, W), returns logits (n, N); in eval mode.
         architecture: rebuilds the model with random weights.
         classes: the N names, in the order of the logits.
-        mean, std: per channel, of images in [0, 1].
+        mean, std: per channel, of images in [0, 1] or of contrast-normalised ones.
         kept: per kernel group of the architecture's slice plan the kernels that remain, where it is a module.
         lineage: digests of the store entries it came from.
+        contrast: "none", or "global": images are first brought to mean 0 and standard deviation 1 one by one.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class Subject:
     kept: list[list[int]] | None = None
     lineage: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
+    contrast: str = "none"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -66,7 +68,15 @@ class Subject:
                 "choose a data set of that size or train the model on this one"
             )
         mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+        values = _global_contrast(images) if self.contrast == "global" else images.float() / 255
+        return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _global_contrast(images: Tensor) -> Tensor:
+    """As the data room's `global_contrast`, which this room may not reach; a test holds them equal."""
+    total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
+    centred = (images - (total.double() / images[0].numel()).float()) / 255
+    return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)
 
 
 def save_description(subject: Subject, folder: Path) -> None:
@@ -79,6 +89,7 @@ def save_description(subject: Subject, folder: Path) -> None:
         "kept": subject.kept,
         "lineage": list(subject.lineage),
         "notes": subject.notes,
+        "contrast": subject.contrast,
     }
     write_atomically(folder / DESCRIPTION, json.dumps(plain, indent=2))
 
@@ -114,6 +125,7 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
             plain["kept"],
             tuple(lineage or plain["lineage"]),
             dict(plain["notes"]),
+            plain.get("contrast", "none"),  # descriptions from before there was a choice
         )
     except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, UserError):
@@ -153,6 +165,12 @@ def _rebuild_patched(architecture: Mapping[str, Any]) -> nn.Module:
 def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch], temperature: float) -> Subject:
     """The weak subject, its logits divided by ``temperature``, with the module subjects' networks as patches."""
     first = modules[0]
+    for module in modules:
+        if module.contrast != weak.contrast:
+            raise UserError(
+                f"data.contrast={weak.contrast} of the weak network, {module.contrast} of a module: a patched network "
+                "hands both the same images; train them with the same contrast"
+            )
     scale = [own / other for own, other in zip(weak.std, first.std, strict=True)]
     shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
     parts = [
@@ -170,7 +188,7 @@ def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence
     }
     lineage = tuple(dict.fromkeys(digest for part in (weak, *modules) for digest in part.lineage))
     network = PatchedNetwork(weak.model, patches, scale, shift, temperature).eval()
-    return Subject(network, architecture, weak.classes, weak.mean, weak.std, None, lineage)
+    return Subject(network, architecture, weak.classes, weak.mean, weak.std, None, lineage, contrast=weak.contrast)
 
 
 def keep_of(kept: Sequence[Sequence[int]], offsets: Sequence[int]) -> Tensor:

@@ -51,7 +51,7 @@ ALLOWED = {
     "plugins": {"sweep", "tasks", "job", "errors", "configuration"},
     "tasks": {"report", "subjects", "learners", "data", "training"} | FRAME | STUDIES | SHARED,
     "job": {"tasks", "report", "training"} | FRAME,
-    "run": {"job", "command_line", "errors", "resolvers", "sweep"},
+    "run": {"job", "command_line", "errors", "resolvers", "sweep", "report"},
     **{study: SHARED | {"models"} for study in STUDIES},
 }
 #: room -> packages it must not import
@@ -66,6 +66,9 @@ FORBIDDEN = {
 
 
 def room_of(path: Path) -> str:
+    """The first folder or file below src; what is started by `python -m` is an entry like `run`."""
+    if path.name == "__main__.py":
+        return "run"
     first = path.relative_to(SOURCE).parts[0]
     return first.removesuffix(".py")
 

@@ -119,7 +119,7 @@ def test_another_format_and_damaged_files_are_refused(tmp_path: Path):
         load(tmp_path)
     save(some_result(), tmp_path)
     plain = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**plain, "format": results.FORMAT + 1}))
+    results.write_json(tmp_path / FILE, {**plain, "format": results.FORMAT + 1})
     with pytest.raises(ValueError, match=r"is of another format than this version's 2: run the job again$"):
         load(tmp_path)
     (tmp_path / FILE).write_text("{")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from src.statistics import Resampled, auc, bootstrap_weights, estimate, over_seeds, paired_difference
+from src.statistics import Resampled, auc, bootstrap_weights, estimate, holm, over_seeds, paired_difference
 
 
 def mean_of(values: torch.Tensor, weights: torch.Tensor) -> Resampled:
@@ -87,3 +87,12 @@ def test_auc_equals_sklearn(decimals: int) -> None:
     expected = [[roc_auc_score(positive, row) for row in rows] for rows in scores]
     assert torch.allclose(found, torch.tensor(expected, dtype=torch.float64))
     assert auc(scores, torch.zeros(120).bool()).isnan().all()
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.02, 0.02, 0.9]) == pytest.approx([0.06, 0.06, 0.9])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    found = holm([math.nan, 0.03, math.nan, 0.02])
+    assert found[1::2] == pytest.approx([0.04, 0.04]) and math.isnan(found[0]) and math.isnan(found[2])
+    assert holm([]) == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from src.calibration import Platt
+from src.data.augment import normalise
 from src.errors import UserError
 from src.modularity.patched import Patch, PatchedNetwork
 from src.modularity.patching import Range
@@ -62,7 +64,7 @@ def test_it_answers_as_before_to_the_bit(kind: str, tmp_path: Path):
     after = load_subject(save_subject(before, tmp_path / "new" / "folder"))
     assert torch.equal(answers(after), expected) and expected.std() > 0
     assert not after.model.training
-    for name in ("architecture", "classes", "mean", "std", "kept", "lineage", "notes", "input_shape"):
+    for name in ("architecture", "classes", "mean", "std", "kept", "lineage", "notes", "contrast", "input_shape"):
         assert getattr(after, name) == getattr(before, name), name
     again = load_subject(save_subject(after, tmp_path / "again"), lineage=["other"])
     assert torch.equal(answers(again), expected) and again.lineage == ("other",)
@@ -113,6 +115,44 @@ def test_a_patched_subject_hands_each_network_its_own_normalisation():
     assert torch.allclose(moved, strong.normalise(images()), atol=1e-4)
 
 
+def test_contrast_is_kept_and_applied_before_the_channels(tmp_path: Path):
+    one = replace(subject(0), contrast="global")
+    values = images().double() / 255
+    values = (values - values.mean((1, 2, 3), keepdim=True)) / values.std((1, 2, 3), correction=0, keepdim=True)
+    expected = (values - torch.tensor(one.mean).view(3, 1, 1)) / torch.tensor(one.std).view(3, 1, 1)
+    assert torch.allclose(one.normalise(images()).double(), expected, atol=1e-5)
+    again = load_subject(save_subject(one, tmp_path))
+    assert torch.equal(again.normalise(images()), one.normalise(images()))
+
+
+def test_data_and_subject_bring_images_to_the_same_contrast():
+    for contrast in ("none", "global"):
+        one = replace(subject(0), contrast=contrast)
+        expected = normalise(images(), one.mean, one.std, contrast=contrast)
+        assert torch.allclose(one.normalise(images()), expected, atol=1e-5)
+
+
+def test_a_description_from_before_there_was_a_contrast_loads(tmp_path: Path):
+    path = save_subject(subject(0), tmp_path)
+    plain = json.loads((tmp_path / "subject.json").read_text())
+    assert plain.pop("contrast") == "none"
+    (tmp_path / "subject.json").write_text(json.dumps(plain))
+    assert load_subject(path).contrast == "none"
+
+
+def test_networks_of_different_contrast_cannot_be_patched():
+    weak, strong = subject(0), replace(subject(1), contrast="global")
+    patch = Patch(0, 0, strong.model, 1.0, 0.0, True, "logit")
+    with pytest.raises(UserError, match=r"data\.contrast=none of the weak network, global of a module") as error:
+        patched_subject(weak, [strong], [patch], 1.0)
+    assert "\n" not in str(error.value)
+    both = patched_subject(replace(weak, contrast="global"), [strong], [patch], 1.0)
+    assert both.contrast == "global"
+    assert isinstance(both.model, PatchedNetwork)
+    moved = both.normalise(images()) * both.model.scale + both.model.shift
+    assert torch.allclose(moved, strong.normalise(images()), atol=1e-4)
+
+
 def test_kept_kernels_and_masks_are_the_same():
     keep = torch.tensor([True, False, True, False, False, True])
     assert kept_of(keep, [0, 3, 5, 6]) == [[0, 2], [], [0]]
@@ -154,7 +194,7 @@ def test_damaged_description(text: str, tmp_path: Path):
 def test_a_description_that_lacks_a_part(tmp_path: Path):
     path = save_subject(subject(0), tmp_path)
     whole = json.loads((tmp_path / "subject.json").read_text())
-    for key in whole:
+    for key in whole.keys() - {"contrast"}:  # the one part that older descriptions lack
         (tmp_path / "subject.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
         assert key in refusal(path)
 

@@ -63,20 +63,43 @@ def augment(
     return crop_and_flip(images, draws, crop_padding)
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], channels_last: bool = True) -> Tensor:
-    """uint8 (n, C, H, W) -> float32 (x / 255 - mean) / std, per channel."""
+def normalise(
+    images: Tensor, mean: Sequence[float], std: Sequence[float], channels_last: bool = True, contrast: str = "none"
+) -> Tensor:
+    """uint8 (n, C, H, W) -> float32 (x - mean) / std per channel, of x in 0..1 or of `global_contrast`."""
     device = images.device
-    scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
+    whole = contrast == "global"
+    scale = 1 / ((1 if whole else 255) * torch.tensor(std, dtype=torch.float64))
     shift = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
-    values = images.to(torch.float32, copy=True)
+    values = global_contrast(images) if whole else images.to(torch.float32, copy=True)
     values = values.contiguous(memory_format=torch.channels_last) if channels_last else values.contiguous()
     # in place: `values` is a fresh copy
     values.mul_(scale.float().to(device)[:, None, None]).add_(shift.float().to(device)[:, None, None])
     return values
 
 
-def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of uint8 (N, C, H, W), of 0..1; std is at least 1/255."""
+def global_contrast(images: Tensor) -> Tensor:
+    """Global contrast normalisation: each image minus its mean, over its standard deviation, over all its values.
+
+    Args:
+        images: uint8 (n, C, H, W).
+
+    Returns:
+        float32 (n, C, H, W) with mean 0 and, but for an image of one single value, standard deviation 1.
+    """
+    # sums of whole numbers are exact: an image of one value becomes 0, not its rounding error over 1e-8
+    total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
+    centred = (images - (total.double() / images[0].numel()).float()) / 255
+    return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)
+
+
+def channel_statistics(images: Tensor, contrast: str = "none") -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per channel of uint8 (N, C, H, W); std is at least 1/255.
+
+    Of values in 0..1, or with contrast ``global`` of `global_contrast`.
+    """
+    if contrast == "global":
+        return _contrast_statistics(images)
     # counts of the 256 values are exact, and need no float copy of the set
     mean, std = [], []
     levels = torch.arange(256, dtype=torch.float64) / 255
@@ -89,3 +112,14 @@ def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
         mean.append(float(centre))
         std.append(max(float((share * (levels - centre) ** 2).sum().sqrt()), 1 / 255))
     return mean, std
+
+
+def _contrast_statistics(images: Tensor) -> tuple[list[float], list[float]]:
+    first, second = (torch.zeros(images.shape[1], dtype=torch.float64) for _ in range(2))
+    for chunk in images.split(4096):
+        values = global_contrast(chunk).double()
+        first += values.sum((0, 2, 3))
+        second += values.square().sum((0, 2, 3))
+    count = images.numel() / images.shape[1]
+    mean = first / count
+    return mean.tolist(), (second / count - mean.square()).clamp(min=0).sqrt().clamp(min=1 / 255).tolist()

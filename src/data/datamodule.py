@@ -9,6 +9,7 @@ A config of the data group, every key of which is an argument of `ImageData`::
     label_noise: {fraction: 0.0, classes: null}   # of the training part alone
     augment: {crop_padding: 4, flip: true}
     normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
+    contrast: none                                # global: each image by its own mean and std, before normalisation
     batch_size: 128
     eval_batch_size: 512
     seed: 0
@@ -44,7 +45,7 @@ from src.data.augment import augment, normalise
 from src.data.image_set import ImageSet, Splits
 from src.data.loader import Batch, BatchLoader
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
-from src.data.normalisation import statistics
+from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
 from src.data.splits import apply_indices, drop_seen, split_pool
 from src.errors import UserError, suggestion
@@ -71,12 +72,14 @@ class ImageData(pl.LightningDataModule):
         channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits, caps, noise.
         shuffle_seed: of the order and the augmentation (None: `seed`).
+        contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
+            and pixels; `normalisation` comes after it, and ``train`` is measured after it.
 
     Attributes (after `setup`):
         sets: part -> ImageSet.
         split_indices: part -> int64 positions in the pool (the train side after classes, mix, caps and drop_seen).
         mislabelled: bool (train images,), where label noise changed the label.
-        mean, std: normalisation per channel, of 0..1.
+        mean, std: normalisation per channel, of 0..1 or of contrast-normalised values.
         events: one line for everything that was reduced or left out.
     """
 
@@ -96,8 +99,11 @@ class ImageData(pl.LightningDataModule):
         channels_last: bool = True,
         seed: int = 0,
         shuffle_seed: int | None = None,
+        contrast: str = "none",
     ) -> None:
         super().__init__()
+        if contrast not in CONTRASTS:
+            raise UserError(f"data.contrast={contrast}: {suggestion(str(contrast), CONTRASTS)}")
         for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if size < 1:
                 raise UserError(f"data.{key}={size}: allowed are whole numbers from 1")
@@ -115,7 +121,7 @@ class ImageData(pl.LightningDataModule):
         self.augment = _options("augment", augment, ["crop_padding", "flip"])
         self.given_indices = split_indices
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.normalisation, self.channels_last = normalisation, channels_last
+        self.normalisation, self.contrast, self.channels_last = normalisation, contrast, channels_last
         self.seed, self.shuffle_seed = seed, seed if shuffle_seed is None else shuffle_seed
         self.sets: dict[str, ImageSet] = {}
         self.split_indices: dict[str, Tensor] = {}
@@ -152,7 +158,7 @@ class ImageData(pl.LightningDataModule):
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
         sets["train"], self.mislabelled = self._with_noise(sets["train"], events)
-        self.mean, self.std = statistics(self.normalisation, sets["train"].images)
+        self.mean, self.std = statistics(self.normalisation, sets["train"].images, self.contrast)
         self.split_indices, self.events = indices, events
         self.sets = sets
 
@@ -220,6 +226,8 @@ class ImageData(pl.LightningDataModule):
             found.update(images.images.contiguous().numpy().tobytes())
             found.update(images.labels.numpy().tobytes())
         how = [self.mean, self.std, self.augment, self.batch_size, self.shuffle_seed, self.input_shape, self.classes]
+        if self.contrast != "none":  # else the digest from before there was a choice
+            how.append(self.contrast)
         found.update(repr(how).encode())
         return found.hexdigest()
 
@@ -233,6 +241,7 @@ class ImageData(pl.LightningDataModule):
             "per_class": {name: part.per_class.tolist() for name, part in self.sets.items()},
             "mean": self.mean,
             "std": self.std,
+            "contrast": self.contrast,
             "seed": self.seed,
             "events": list(self.events),
         }
@@ -252,7 +261,7 @@ class ImageData(pl.LightningDataModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (n, C, H, W) -> float32 as the model sees it."""
-        return normalise(images, self.mean, self.std, self.channels_last)
+        return normalise(images, self.mean, self.std, self.channels_last, self.contrast)
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled raw batches, another order every epoch."""

@@ -47,6 +47,11 @@ class BatchLoader:
         whole, rest = divmod(len(self.images), self.batch_size)
         return whole + (1 if rest > 1 or (rest == 1 and (whole == 0 or self._epoch is None)) else 0)
 
+    @property
+    def whole_batches(self) -> int:
+        """Batches of full size."""
+        return len(self.images) // self.batch_size
+
     def __iter__(self) -> Iterator[Batch]:
         first, self._first = self._first, 0
         count, batches = len(self.images), len(self)

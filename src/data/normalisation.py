@@ -1,4 +1,7 @@
-"""Mean and standard deviation per channel: measured on the training part, or as published."""
+"""Mean and standard deviation per channel: measured on the training part, or as published.
+
+With contrast ``global`` every image is first brought to mean 0 and standard deviation 1 (`augment.global_contrast`).
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,32 @@ PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Name -> mean and std of 0..1; those of one channel serve any number of channels."""
 
 
-def statistics(wanted: str | Mapping[str, Any], train: Tensor) -> tuple[list[float], list[float]]:
+CONTRASTS = ("none", "global")
+
+
+def statistics(
+    wanted: str | Mapping[str, Any], train: Tensor, contrast: str = "none"
+) -> tuple[list[float], list[float]]:
     """Mean and std, one value per channel.
 
     Args:
         wanted: ``train``, a name of `PUBLISHED`, or a mapping with mean and std (numbers, or one per channel).
         train: uint8 (N, C, H, W).
+        contrast: ``none`` or ``global``: what is done to every image before.
 
     Raises:
-        UserError: unknown name, missing key, wrong number of channels, or a std that is not positive.
+        UserError: unknown name, missing key, wrong number of channels, a std that is not positive, or statistics of
+            a data set for images of another contrast.
     """
     if wanted == "train":
-        return channel_statistics(train)
+        return channel_statistics(train, contrast)
     if isinstance(wanted, str):
         if wanted not in PUBLISHED:
             raise UserError(f"data.normalisation={wanted}: no such name; {suggestion(wanted, ['train', *PUBLISHED])}")
+        if contrast != "none" and wanted not in ("half", "none"):
+            raise UserError(
+                f"data.normalisation={wanted}: was measured without data.contrast={contrast}; take train or none"
+            )
         mean, std = PUBLISHED[wanted]
     else:
         if set(wanted) != {"mean", "std"}:

@@ -63,7 +63,9 @@ class Monolithic(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.optim, self.model)
-        schedule = build_schedule(self.optim, optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        whole = getattr(self.trainer.train_dataloader, "whole_batches", 0)
+        schedule = build_schedule(self.optim, optimizer, steps, int(self.trainer.num_training_batches), whole)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,7 +1,8 @@
 """A convolutional network from a list: ``[64, 64, "P", "keep", 128, 128, "add", ...]``.
 
 A number is a 3x3 convolution of that many kernels followed by ReLU, "P" a max-pool that halves the map, "keep"
-remembers the present map, and "add" adds the remembered map to the present one (no ReLU after it).
+remembers the present map, and "add" adds the remembered map to the present one (no ReLU after it). "skip" adds the
+input of the convolution that follows to its output before the ReLU, cut or zero-padded to its number of kernels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from src.errors import UserError
 from src.models.registry import register
 
-Token = int | Literal["P", "keep", "add"]
+Token = int | Literal["P", "keep", "add", "skip"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Layout:
     padding: int = 1
     dropout: float = 0.0
     he_init: bool = False
+    normed_head: bool = False
+    """Hidden linear layers are like the convolutions (batch norm takes their bias), dropout is before the last layer
+    alone; else they have a bias and no norm, and dropout is before each of them."""
+    eps: float = 1e-5  # of every batch norm
 
     @property
     def pools(self) -> list[int]:
@@ -63,7 +68,7 @@ class Layout:
             index += isinstance(token, int)
             follows = bare[position + 1] if position + 1 < len(bare) else None
             remembered = token == "keep" or (remembered and token != "add")
-            if token != "keep" and follows != "add" and index in pools:
+            if token not in ("keep", "skip") and follows != "add" and index in pools:
                 if remembered:
                     raise UserError(f"model.pools={list(pools)}: {index} lies within a residual pair; pool after it")
                 tokens.append("P")
@@ -105,29 +110,35 @@ class ConvolutionalNetwork(nn.Module):
             raise UserError(f"model.dropout={layout.dropout}: give a number from 0 to below 1")
         self.positions = rows * columns  # of the last map: columns of the first linear layer per kernel
         self._steps: list[tuple[str, str]] = []  # (what, module name), in the order of the forward pass
-        index = -1
+        index, skips = -1, False
         for token in layout.tokens:
             index += isinstance(token, int)
             if isinstance(token, int):
                 size, padding = layout.kernel_size, layout.padding
                 self._append(f"conv_{index}", nn.Conv2d(channels, token, size, padding=padding, bias=not batch_norm))
                 if batch_norm:
-                    self._append(f"norm_{index}", nn.BatchNorm2d(token))
+                    self._append(f"norm_{index}", nn.BatchNorm2d(token, eps=layout.eps))
+                if skips:
+                    self._append(f"add_{index}", FittedAdd(min(channels, token), token), what="add")
                 self._append(f"relu_{index}", nn.ReLU())
-                channels = token
+                channels, skips = token, False
             elif token == "P":
                 self._append(f"pool_{index}", nn.MaxPool2d(2))
             elif token == "add":
                 self._append(f"add_{index}", Add(), what="add")
             else:
                 self._steps.append(("keep", ""))
+                skips = token == "skip"
         self._append("flatten", nn.Flatten())
         features = channels * self.positions
         for number, count in enumerate((*layout.hidden, classes), start=index + 1):
             last = number == index + 1 + len(layout.hidden)
-            if layout.dropout and (not last or not layout.hidden):
+            normed = batch_norm and layout.normed_head and not last
+            if layout.dropout and (last if layout.normed_head else not last or not layout.hidden):
                 self._append(f"dropout_{number}", nn.Dropout(layout.dropout))
-            self._append(f"fc_{number}", nn.Linear(features, count))
+            self._append(f"fc_{number}", nn.Linear(features, count, bias=not normed))
+            if normed:
+                self._append(f"norm_{number}", nn.BatchNorm1d(count, eps=layout.eps))
             if not last:
                 self._append(f"relu_{number}", nn.ReLU())
             features = count
@@ -166,6 +177,7 @@ class ConvolutionalNetwork(nn.Module):
         Entry: ``name``, ``size`` (kernels), ``members`` (convolutions), ``norms`` (their batch norms), ``tap`` (module
         whose output is the group's activation after ReLU, of a residual pair the sum), and ``consumers``: layers that
         read it, with the number of their input columns per kernel (1, or the map's positions after flatten).
+        Raises UserError where skips tie kernels of different convolutions to each other.
         """
         groups: list[dict[str, Any]] = []
         present: dict[str, Any] | None = None
@@ -186,6 +198,11 @@ class ConvolutionalNetwork(nn.Module):
                 present["tap"] = name
             elif what == "keep":
                 kept = present
+            elif isinstance(module, FittedAdd):
+                raise UserError(
+                    "model.skip=true: a skip ties each kernel to those of its whole block, none can be cut alone; "
+                    "train it with model.skip=false"
+                )
             elif what == "add" and present is not None and kept is not None:
                 groups.remove(present)
                 kept["members"] += present["members"]
@@ -201,6 +218,23 @@ class Add(nn.Module):
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         return x + other
+
+
+class FittedAdd(nn.Module):
+    """The sum of a map (n, ``wanted``, H, W) with the first ``taken`` channels of another and zeros: no parameters."""
+
+    def __init__(self, taken: int, wanted: int) -> None:
+        super().__init__()
+        self.taken, self.wanted = taken, wanted
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        other = other[:, : self.taken]
+        if self.taken < self.wanted:
+            other = nn.functional.pad(other, (0, 0, 0, 0, 0, self.wanted - self.taken))
+        return x + other
+
+    def extra_repr(self) -> str:
+        return f"{self.taken}, {self.wanted}"
 
 
 @torch.no_grad()

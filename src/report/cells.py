@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from src.report.words import interval, plain_text, titled, unit_of, writer
 from src.result import Table
 
+SHORT = 4  # values of a list that a cell shows
 
-@dataclass(frozen=True)
-class Link:
-    """A cell that leads to a file beside the page (used by the overview of many jobs)."""
 
-    text: str
+class Link(str):
+    """A cell that leads to a file beside the page (used by the overview of many jobs).
+
+    A text like any other to whatever knows no links: a parquet file keeps the text.
+    """
+
     target: str
 
-    def __str__(self) -> str:
-        return self.text
+    def __new__(cls, text: str, target: str) -> Link:
+        link = super().__new__(cls, text)
+        link.target = target
+        return link
 
 
 class Cell(NamedTuple):
@@ -68,9 +73,16 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
 
 def _text_cell(value: Any) -> Cell:
     if isinstance(value, Link):
-        return Cell(plain_text(value.text), sort=value.text, target=value.target)
-    text = plain_text(value)
+        return Cell(plain_text(value), sort=str(value), target=value.target)
+    text = _listed(value) if isinstance(value, (list, tuple)) else plain_text(value)
     return Cell(text, sort=float(value) if is_number(value) else text.lower())
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """A list in few words: ``64, 64, 128, … 512 (15)``."""
+    if len(values) <= SHORT:
+        return plain_text(values)
+    return f"{plain_text(values[: SHORT - 1])}, … {plain_text(values[-1])} ({len(values)})"
 
 
 def is_number(value: Any) -> bool:

@@ -14,7 +14,7 @@ from src.result import Figure, Result, Table
 # Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
 # for an ordered group of more (layers): from violet to yellow, as viridis, without its darkest and brightest ends
-_RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
+RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -105,9 +105,9 @@ def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:
 def _colour(index: int, count: int) -> tuple[str, int]:
     if count <= len(PALETTE):
         return PALETTE[index], index
-    place = index / (count - 1) * (len(_RAMP) - 1)
-    below = min(int(place), len(_RAMP) - 2)
-    return _blend(_RAMP[below], _RAMP[below + 1], place - below), index
+    place = index / (count - 1) * (len(RAMP) - 1)
+    below = min(int(place), len(RAMP) - 2)
+    return _blend(RAMP[below], RAMP[below + 1], place - below), index
 
 
 def _blend(first: str, second: str, share: float) -> str:

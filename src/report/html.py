@@ -25,15 +25,19 @@ def text(value: Any) -> str:
     return html.escape(plain_text(value))
 
 
-def document(title: str, body: Iterable[str], figures: list[Mapping[str, Any]]) -> str:
-    """The whole file; plotly's script only where there is a figure to draw."""
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    if figures:
+def document(
+    title: str, body: Iterable[str], figures: list[Mapping[str, Any]], explorer: Mapping[str, Any] | None = None
+) -> str:
+    """The whole file; plotly's script only where there is a figure to draw, the explorer's where there is one."""
+    style, script = _file("page.css"), _file("page.js")
+    if figures or explorer:
         from plotly.offline import get_plotlyjs
 
         script = f"{get_plotlyjs()}</script>\n<script>{script}"
-    # inside <script> only the end of the element must not appear
-    data = json.dumps(figures, allow_nan=False).replace("<", "\\u003c")
+    explored = ""
+    if explorer:
+        style += _file("explorer.css")
+        explored = f"{_embedded('explorer-data', explorer)}\n<script>{_file('explorer.js')}</script>\n"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -42,15 +46,25 @@ def document(title: str, body: Iterable[str], figures: list[Mapping[str, Any]]) 
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{text(title)}</title>
 <style>
-{(_HERE / "page.css").read_text(encoding="utf-8")}</style>
+{style}</style>
 </head>
 <body>
 {"".join(body)}
-<script type="application/json" id="figures">{data}</script>
+{_embedded("figures", figures)}
 <script>{script}</script>
-</body>
+{explored}</body>
 </html>
 """
+
+
+def _file(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _embedded(name: str, data: Any) -> str:
+    # inside <script> only the end of the element must not appear
+    said = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{said}</script>'
 
 
 def verdict(result: Result) -> str:

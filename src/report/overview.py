@@ -19,6 +19,7 @@ from src.result import FILE, Estimate, Figure, Result, Table, read_json, write_a
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
 BARS = 60  # jobs that a figure can hold
+CURVES = "training"  # the table of a job's learning curves
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -34,17 +35,24 @@ def write_overview(folders: Iterable[Path], path: Path) -> Path:
 
 
 def overview(folders: Iterable[Path], path: Path) -> Result:
-    """The table and figures of :func:`write_overview` as a result of its own."""
+    """The table and figures of :func:`write_overview` as a result of its own.
+
+    The table ``jobs`` has per job its name (a link to its page), the values of its ``row``, the settings by which the
+    jobs differ, how it ended, and its metrics with their intervals. A job that failed, or left nothing, keeps its row.
+    """
     found = [(folder, _read(folder)) for folder in folders]
     jobs = [job for _, job in found]
     names = _names(found)
+    flats = [dict(flat(job.get("config", {}))) for job in jobs]
+    own = _own(jobs, flats)
     metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
-    settings = _settings([job.get("config", {}) for job in jobs])
+    settings = _settings(flats, own)
 
     table: Table = {"job": [Link(name, _target(folder, path)) for (folder, _), name in zip(found, names, strict=True)]}
+    table |= own
     for key in settings:
-        table[pretty(key)] = [dict(flat(job.get("config", {}))).get(key) for job in jobs]
+        table.setdefault(pretty(key), [config.get(key) for config in flats])
     table["outcome"] = [_outcome(job) for job in jobs]
     for name in metrics:
         for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
@@ -68,6 +76,43 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
             Figure("bars", "jobs", pretty(name), "One bar per job.", x="job", y=name) for name in bounded[:FIGURES]
         ]
     return result
+
+
+def curves_of(folders: Iterable[Path]) -> Table:
+    """The learning curves of all jobs as one table, with the job's name as in :func:`overview` in front.
+
+    A job that has none is left out; a column that only some jobs have is None in the others.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = [(folder, _read(folder)) for folder in folders]
+    tables = []
+    for (folder, _), name in zip(found, _names(found), strict=True):
+        file = folder / "tables" / f"{CURVES}.parquet"
+        try:
+            curves = pq.read_table(file, memory_map=False)
+        except (OSError, pa.ArrowInvalid):  # none, or damaged as the job was killed
+            continue
+        tables.append(curves.add_column(0, "job", pa.array([name] * len(curves), pa.string())))
+    table: Table = pa.concat_tables(tables, promote_options="permissive").to_pydict() if tables else {}
+    return table
+
+
+def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
+    """The columns of the jobs' rows; what the overview says of every job itself is not overruled.
+
+    A job that failed has no row: what its settings say under the same name stands there, if they agree elsewhere.
+    """
+    taken = {"job", "outcome", "note"}
+    table: Table = {}
+    for key in dict.fromkeys(key for job in jobs for key in job.get("row", {}) if key not in taken):
+        values = [job.get("row", {}).get(key) for job in jobs]
+        told = [config.get(key) for config in settings]
+        if all(value == said for value, said, job in zip(values, told, jobs, strict=True) if job.get("row")):
+            values = told
+        table[key] = values
+    return table
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -106,11 +151,11 @@ def _target(folder: Path, path: Path) -> str:
     return "./" + quote(relative)  # the dot keeps a folder called `javascript:` a folder
 
 
-def _settings(configs: list[Mapping[str, Any]]) -> list[str]:
+def _settings(configs: list[dict[str, Any]], own: Table) -> list[str]:
     """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
-    flats = [dict(flat(config)) for config in configs if config]
+    flats = [config for config in configs if config]
     keys = sorted(dict.fromkeys(key for config in flats for key in config), key=lambda key: key.count("."))
-    told: list[list[str]] = []
+    told = [[str(value) for value, config in zip(values, configs, strict=True) if config] for values in own.values()]
     chosen = []
     for key in keys:
         values = [str(config.get(key)) for config in flats]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.report import html
+from src.report import explorer, html
 from src.report.figures import plotly
 from src.report.screen import PAGE
 from src.result import Figure, Result, write_atomically
@@ -28,30 +28,38 @@ def render(result: Result) -> str:
     """The page as text. A figure that cannot be drawn is named with the reason; it does not cost the page."""
     drawn: list[Mapping[str, Any]] = []
     figures = [_figure(figure, result, drawn) for figure in result.figures]
-    first = [name for name in result.screen if name in result.tables]
-    others = [name for name in result.tables if name not in first]
+    explored = explorer.read(result)
+    # the explorer has its tables' rows, all of them
+    inside = (result.explorer.table, result.explorer.curves) if result.explorer else ()
+    shown = [name for name in result.tables if name not in inside]
+    first = [name for name in result.screen if name in shown]
+    others = [name for name in shown if name not in first]
     body = [
         f'<header><div class="eyebrow">{html.text(result.task)}</div><h1>{html.text(result.name)}</h1>',
         html.verdict(result),
         html.metrics(result.metrics, result.units),
-        _contents(result, bool(figures), bool(others)),
+        _contents(result, bool(first), bool(figures), bool(others)),
         "</header>\n<main>",
     ]
     if first:
         body += ['<h2 id="results">Results</h2>', *(_table(name, result) for name in first)]
+    if explored and result.explorer:
+        caption = result.captions.get(result.explorer.table, "")
+        body += ['<h2 id="explore">Explore</h2>', explorer.block(explored, caption)]
     if figures:
         body += ['<h2 id="figures-of-it">Figures</h2><div class="figures">', *figures, "</div>"]
     if others:
         body += ['<h2 id="tables">More tables</h2>', *(_table(name, result) for name in others)]
     body += ['<h2 id="events">What was reduced or replaced</h2>', html.events(result.events), _provenance(result)]
     body += ["</main>"]
-    return html.document(result.name, body, drawn)
+    return html.document(result.name, body, drawn, explored if explored and explored["columns"] else None)
 
 
-def _contents(result: Result, figures: bool, tables: bool) -> str:
+def _contents(result: Result, first: bool, figures: bool, tables: bool) -> str:
     count = len(result.events)
     links = {
-        "results": "Results" if result.screen else "",
+        "results": "Results" if first else "",
+        "explore": "Explore" if result.explorer else "",
         "figures-of-it": "Figures" if figures else "",
         "tables": "More tables" if tables else "",
         "events": f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced",

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.report.drawing import Chart, Grid, Series, labelled, names, percent_range, read, shorten
+from src.report import explorer
+from src.report.drawing import RAMP, Chart, Grid, Series, labelled, names, percent_range, read, shorten, slug
+from src.report.words import shown
 from src.result import Figure, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+COSTS = 3  # pictures of one explorer
 
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "osD^vPX*"
@@ -41,7 +47,8 @@ def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[s
     """Draw every figure into ``folder/figures/``; one that cannot be drawn does not stop the others.
 
     Returns:
-        (name -> file in the order of ``result.figures``, one line per figure that could not be drawn).
+        (name -> file in the order of ``result.figures``, then the explorer's; one line per figure that could not be
+        drawn).
     """
     written: dict[str, Path] = {}
     problems = []
@@ -53,7 +60,56 @@ def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[s
             written[name] = path
         except (ValueError, KeyError) as error:
             problems.append(f"the figure '{figure.title}' could not be drawn: {error}")
-    return written, problems
+    return written | _write_explorer(result, folder / "figures"), problems
+
+
+def _write_explorer(result: Result, folder: Path) -> dict[str, Path]:
+    """What the page's explorer shows at first, for readers without a browser: the first measure over each cost."""
+    found = explorer.read(result)
+    written: dict[str, Path] = {}
+    if found is None or not found["measures"]:
+        return written
+    for cost in found["costs"][:COSTS]:
+        name = slug(f"explorer {found['measures'][0]} over {cost}")
+        with _canvas((7.6, 4.6)) as (canvas, axes):
+            _cost(axes, found, found["measures"][0], cost)
+            canvas.savefig(folder / f"{name}.png", metadata={"Software": None})
+        written[name] = folder / f"{name}.png"
+    return written
+
+
+def _cost(axes: Axes, found: Mapping[str, Any], measure: str, cost: str) -> None:
+    """Points coloured by the first column of the space, the Pareto front as a line, references as diamonds."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
+    columns = {column["key"]: column for column in found["columns"]}
+    x, y = ([shown(value, columns[key]["unit"]) for value in columns[key]["values"]] for key in (cost, measure))
+    rows = [row for row in range(len(x)) if math.isfinite(y[row]) and x[row] > 0]
+    references = [row for row in rows if explorer.is_reference(found, row)]
+    usual = [row for row in rows if row not in set(references)]
+    kept = explorer.front([(x[row], y[row]) for row in rows], less=measure in found["lower"])
+    axes.step([place[0] for place in kept], [place[1] for place in kept], where="post", color="#626b78", linewidth=1.2)
+    look: dict[str, Any] = {"color": RAMP[0]}
+    if found["space"]:
+        inside = columns[found["space"][0]]["values"]
+        look = {"c": [inside[row] if inside[row] is not None else math.nan for row in usual],
+                "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}  # fmt: skip
+    points = axes.scatter([x[row] for row in usual], [y[row] for row in usual], s=26, zorder=3, linewidths=0, **look)
+    axes.scatter([x[row] for row in references], [y[row] for row in references], s=60, marker="D", zorder=4,
+                 facecolors="white", edgecolors="#1d2129", linewidths=1.6)  # fmt: skip
+    for name, row in {explorer.row_name(found, row): row for row in references}.items():
+        axes.annotate(shorten(name, 24), (x[row], y[row]), xytext=(7, -10), textcoords="offset points", fontsize=8.5)
+    if found["space"] and usual:
+        bar = axes.figure.colorbar(points, ax=axes, label=columns[found["space"][0]]["title"], pad=0.02)
+        bar.outline.set_visible(False)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # powers of ten would need TeX
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(f"{columns[measure]['short']} and {columns[cost]['short']}")
+    axes.set_xlabel(columns[cost]["title"])
+    axes.set_ylabel(columns[measure]["title"])
+    axes.grid(axis="y")
 
 
 def _write(figure: Figure, result: Result, path: Path) -> None:
@@ -62,17 +118,8 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
 
         Image.fromarray(result.images[figure.table]).save(path)
         return
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
     drawing = read(figure, result)
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*missing from font.*")  # a name in a script that DejaVu lacks
-        canvas = Canvas(figsize=_size(drawing, figure.kind), dpi=160, layout="constrained")
-        FigureCanvasAgg(canvas)
-        canvas.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-        axes = canvas.subplots()
+    with _canvas(_size(drawing, figure.kind)) as (canvas, axes):
         axes.set_title(figure.title)
         if isinstance(drawing, Grid):
             _heatmap(axes, drawing)
@@ -80,6 +127,20 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
             draw: dict[str, Callable[[Axes, Chart], None]] = {"bars": _bars, "lines": _lines, "points": _points}
             draw[figure.kind](axes, drawing)
         canvas.savefig(path, metadata={"Software": None})
+
+
+@contextmanager
+def _canvas(size: tuple[float, float]) -> Iterator[tuple[Canvas, Axes]]:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*missing from font.*")  # a name in a script that DejaVu lacks
+        canvas = Canvas(figsize=size, dpi=160, layout="constrained")
+        FigureCanvasAgg(canvas)
+        canvas.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+        yield canvas, canvas.subplots()
 
 
 def _size(drawing: Chart | Grid, kind: str) -> tuple[float, float]:

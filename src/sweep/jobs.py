@@ -1,4 +1,4 @@
-"""The jobs of a sweep before they run: which are done already, what several of them share, and in which order they go."""
+"""The jobs of a sweep before they run: which are done, what several of them share, and in which order they go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.configuration import identity
-from src.result import FILE, read_json
+from src.result import FILE, FORMAT, damage, read_json
 from src.store import digest_of
 
 Ancestors = Mapping[str, Sequence[str]]
@@ -37,21 +37,10 @@ def is_done(folder: Path, wanted: str, version: int) -> bool:
     """Whether ``folder`` holds a whole, successful result of this identity and of this version of the task."""
     try:
         plain = read_json(folder / FILE)
+        same = plain.get("status") == "ok" and plain.get("identity") == wanted and plain.get("version") == version
+        return same and plain.get("format") == FORMAT and "files" in plain and not damage(folder)
     except (OSError, ValueError):
         return False
-    same = plain.get("status") == "ok" and plain.get("identity") == wanted and plain.get("version") == version
-    return same and all(_is_whole(folder / "tables" / f"{name}.parquet") for name in plain.get("tables", ()))
-
-
-def _is_whole(table: Path) -> bool:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        pq.read_metadata(table)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
 
 
 def longest_first(jobs: Iterable[Job]) -> list[Job]:

@@ -44,7 +44,7 @@ class Outcomes:
 
     def read(self) -> dict[str, Outcome]:
         """Job folder -> outcome, of all jobs that have ended so far."""
-        found = {}
+        found: dict[str, Outcome] = {}
         for path in sorted(self.folder.glob("[!.]*.json"), key=lambda path: path.stat().st_mtime_ns):
             outcome = read_json(path)
             found[outcome["folder"]] = outcome

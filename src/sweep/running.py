@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.errors import full_disk
 from src.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
 from src.sweep.outcomes import FAILED, Outcome, Outcomes, new_id
 from src.sweep.watch import Watch
@@ -99,7 +100,11 @@ def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning) -> N
 
 
 def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) -> dict[str, Outcome]:
-    outcomes.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        outcomes.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"error: {full_disk(error, outcomes.folder) or error}", file=sys.stderr, flush=True)
+        return {}
     with Watch(missing, outcomes):
         for _ in range(2):  # a worker that was killed takes the other workers' jobs with it: they get a second chance
             left = [job for job in missing if str(job.folder) not in outcomes.read()]
@@ -120,7 +125,7 @@ def _launch(launch: Launch, lines: Sequence[Sequence[str]]) -> bool:
 
 
 def _lost(job: Job) -> Outcome:
-    said = "its process ended without a word (killed, or out of memory?); the same command runs it again"
+    said = "its process ended without a word (killed, or out of memory or disk?); the same command runs it again"
     return {"status": "failed", "label": job.folder.name, "verdict": said, "folder": str(job.folder)}
 
 

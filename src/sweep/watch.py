@@ -97,5 +97,10 @@ class Watch:
 def _bar(console: Console) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.fields[jobs]}"), BarColumn(None), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+    columns = (
+        TextColumn("{task.fields[jobs]}"),
+        BarColumn(None),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
     return Progress(*columns, console=console, expand=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,12 @@ def _judge(
     jobs = {**result.tables["jobs"], "status": _statuses(result.tables["jobs"]["outcome"])}
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
     verdicts = claims.judge(claims.read_claims(CONF / "claims", how["claims"]), jobs, curves, gates=gates, **chance)
-    tables = {"claims": claims.verdict_table(verdicts)}
+    told = claims.verdict_table(verdicts)
+    words = ("reason", "source")  # too long for a window
+    tables = {
+        "claims": {column: values for column, values in told.items() if column not in words},
+        "why": {column: values for column, values in told.items() if column in ("claim", "data", *words)},
+    }
     if how.get("regression"):
         tables["regression"] = claims.regression(jobs, **how["regression"], **chance)
     for cost in how.get("equal_cost", ()):
@@ -105,7 +111,9 @@ def _judge(
     result.tables = {**tables, **result.tables}
     result.screen = ["claims"]
     result.units["difference"] = "points"
-    result.verdict = "; ".join(f"{verdict.statement} ({verdict.data}): {verdict.verdict}" for verdict in verdicts)
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    told_counts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    result.verdict = f"{result.verdict}; of {len(verdicts)} claims: {told_counts}"
 
 
 def _statuses(outcomes: Sequence[str]) -> list[str]:

@@ -89,6 +89,7 @@ class Modules:
             kept_of(self.keep[target], self.plan.offsets),
             (self.strong.digest, self.digest),
             {"target": target},
+            strong.contrast,
         )
 
     def costs(self) -> list[Cost]:

@@ -42,7 +42,9 @@ def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     )
     result.tables = {name: table for name, table in result.tables.items() if table}
     result.screen = list(result.tables)
-    result.captions["entries"] = "Used by: results below the outputs folder, directly or through an entry built from it."
+    result.captions["entries"] = (
+        "Used by: results below the outputs folder, also through an entry that was built from it."
+    )
     unused = sum(not row for row in result.tables.get("entries", {}).get("used_by", ()))
     size = sum(entry.size for entry in entries)
     result.metrics = {"entries": Estimate(len(entries)), "megabytes": Estimate(size / 1e6), "unused": Estimate(unused)}

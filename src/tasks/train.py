@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
 from src.activations import predict
-from src.configuration import keywords, settings
+from src.configuration import keywords
 from src.data.datamodule import ImageData
 from src.errors import UserError
-from src.learners.monolithic import Monolithic
 from src.result import Estimate, Figure, Result, table_of
 from src.store import Key, Store
 from src.subjects import Subject, load_subject, save_description
 from src.tasks.estimates import accuracies
-from src.training.checkpoints import HISTORY
+from src.tasks.learners import architecture_of, learner_name, trainee, training_of
+from src.tasks.memory_plan import fitted_to_memory
+from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit, overfitted_epoch
 
@@ -39,6 +40,8 @@ class Trained:
     history: list[dict[str, float]]
     training: Training
     epoch: int
+    seconds: float  # of its epochs
+    how: dict[str, Any]  # precision, and whether memory was saved
 
     @property
     def accuracy(self) -> float:
@@ -91,17 +94,21 @@ def trained(
         UserError: a part of the recipe is wrong, or the model cannot take the images.
     """
     device = device_of(config["device"])
-    training = settings(Training, recipe["training"], f"{role}.training")
+    training = training_of(recipe, role)
     if data is None:
         data = images_of(recipe, session, role)
     if recipe["model"].get("width", 1) < 1:
         session.event(f"{role}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
-    architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
+    architecture = architecture_of(recipe, data)
+    training, passes = fitted_to_memory(
+        architecture, data, training, config=config, device=device, store=store, session=session
+    )
     key = Key(
         "checkpoint",
         {
             **{name: recipe[name] for name in ("model", "optim", "seed")},
-            "training": {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"},
+            **_variant_part(recipe, architecture, role),
+            "training": _training_part(recipe, training),
             "images": data.digest(),
         },
         VERSION,
@@ -109,7 +116,8 @@ def trained(
 
     def build(folder: Path) -> dict[str, Any]:
         seed_everything("weights", recipe["seed"])
-        learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
+        trained_as = trainee(recipe, architecture, data, training, passes, role=role, config=config, session=session)
+        seconds: list[float] = []
         with session.stage(f"{role}: training", training.epochs) as advance:
 
             def on_epoch(metrics: dict[str, float]) -> None:
@@ -117,24 +125,30 @@ def trained(
                 session.log(role, int(metrics["epoch"]), metrics)
 
             history = fit(
-                learner,
-                data,
-                training,
+                trained_as.learner,
+                trained_as.data,
+                trained_as.training,
                 folder,
                 seed=recipe["seed"],
                 device=device,
                 on_epoch=on_epoch,
+                on_event=session.event,
+                on_seconds=seconds.append,
+                **trained_as.options,
             )
         save_file(data.split_indices, folder / "split.safetensors")
         normalisation = tuple(data.mean), tuple(data.std)
-        subject = Subject(learner.model, architecture, data.classes, *normalisation, contrast=data.contrast)
+        subject = Subject(trained_as.model, architecture, data.classes, *normalisation, contrast=data.contrast)
         save_description(subject, folder)
         best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
-        return {"best_epoch": best}
+        how = {"precision": training.precision, **asdict(passes)}
+        return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0], "how": how}
 
     entry = store.make(key, build)
     if not entry.built:
         session.found(f"{role}: training", entry.digest)
+    for event in entry.notes.get("events", ()):
+        session.event(f"{role}: {event}")
     history = json.loads((entry.folder / HISTORY).read_text())
     epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], role)
     if note:
@@ -147,7 +161,19 @@ def trained(
         )
     subject = load_subject(path, [entry.digest])
     subject.model.to(device)
-    return Trained(subject, data, entry.digest, history, training, epoch)
+    return Trained(subject, data, entry.digest, history, training, epoch, entry.notes["seconds"], entry.notes["how"])
+
+
+def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """What a checkpoint's key says beside model, optimiser and training; nothing for networks trained as a whole."""
+    name = learner_name(recipe, role)
+    return {} if name == "monolithic" else {"learner": name, "widths": architecture["widths"]}
+
+
+def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:
+    """What of the training decides the weights; the precision may have been lowered to fit the memory."""
+    kept = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
+    return kept | {"precision": training.precision}
 
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str) -> ImageData:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from src.result import write_atomically
@@ -17,6 +20,8 @@ from src.weights import save_weights
 
 RESUME = "resume.ckpt"
 HISTORY = "history.json"
+EVENTS = "events.json"
+SECONDS = "seconds.json"
 
 
 class Checkpoints(Checkpoint):
@@ -26,38 +31,65 @@ class Checkpoints(Checkpoint):
     ``Checkpoint`` because those callbacks run after the learner has logged the epoch's metrics.
 
     Args:
-        folder: receives ``best.safetensors``, ``last.safetensors``, ``epoch_0007.safetensors``, ``history.json``.
+        folder: receives ``best.safetensors``, ``last.safetensors``, ``epoch_0007.safetensors``, ``history.json``,
+            and, where the learner has ``events``, ``events.json``.
         every: also keep each k-th epoch (1 keeps all), or None.
+        keep_last: whether the last epoch's weights are kept.
+        resume_every: seconds between resumable checkpoints; 0 leaves one after each epoch.
     """
 
-    def __init__(self, folder: Path, every: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, every: int | None = None, keep_last: bool = True, resume_every: float = 0.0
+    ) -> None:
         self.folder = folder
         self.every = every
+        self.keep_last = keep_last
+        self.resume_every = resume_every
+        self.resumable_since = time.monotonic()
+        self.seconds = 0.0  # of all epochs, also of those before a kill
+        self.epoch_since = time.monotonic()
         self.history: list[dict[str, float]] = []
         self.best = (-1.0, 0.0)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.resumable_since = self.epoch_since = time.monotonic()
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch
+        self.seconds += time.monotonic() - self.epoch_since
+        self.epoch_since = time.monotonic()
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        self.history.append({"epoch": epoch, **metrics})
-        model = pl_module.model
-        assert isinstance(model, nn.Module)
+        self.history.append({"epoch": epoch, **metrics, **({"skipped": 1.0} if trainer.should_stop else {})})
+        self._keep(pl_module, metrics, ends=epoch + 1 == trainer.max_epochs or trainer.should_stop)
+        due = time.monotonic() - self.resumable_since >= self.resume_every
+        if trainer.strategy.broadcast(due):  # processes wait for each other there, so all have to come
+            trainer.save_checkpoint(self.folder / RESUME)
+            self.resumable_since = time.monotonic()
+
+    @rank_zero_only
+    def _keep(self, learner: Any, metrics: dict[str, float], ends: bool) -> None:
+        model: nn.Module = learner.model
+        epoch = int(self.history[-1]["epoch"])
         rank = (metrics["val/accuracy"], -metrics["val/loss"])
         if rank > self.best or not (self.folder / "best.safetensors").exists():
             self.best = rank
             save_weights(model, self.folder / "best.safetensors")
         if self.every and (epoch + 1) % self.every == 0:
             save_weights(model, self.folder / f"epoch_{epoch:04d}.safetensors")
-        if epoch + 1 == trainer.max_epochs:
+        if ends and self.keep_last:
             save_weights(model, self.folder / "last.safetensors")
         write_atomically(self.folder / HISTORY, json.dumps(self.history))
-        trainer.save_checkpoint(self.folder / RESUME)
+        if ends:
+            write_atomically(self.folder / SECONDS, f"{self.seconds:.2f}")
+        if getattr(learner, "events", []):
+            write_atomically(self.folder / EVENTS, json.dumps(learner.events))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "best": list(self.best)}
+        return {"history": self.history, "best": list(self.best), "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = list(state_dict["history"])
+        self.seconds = state_dict["seconds"]
         self.best = (state_dict["best"][0], state_dict["best"][1])
 
 
@@ -71,14 +103,22 @@ class EpochSeed(Callback):
         seed_everything("epoch", self.seed, trainer.current_epoch)
 
 
-def resumable(folder: Path) -> Path | None:
-    """The checkpoint of a killed training in ``folder``, if it can be read whole."""
+def resumable(folder: Path, on_event: Callable[[str], None] | None = None) -> Path | None:
+    """The checkpoint of a killed training in ``folder``, if it can be read whole; a damaged one is told and deleted."""
     path = folder / RESUME
     if not path.exists():
         return None
     try:
         torch.load(path, weights_only=True, map_location="cpu")
-    except Exception:
+    except Exception as error:
         path.unlink()
+        if on_event:
+            on_event(f"the checkpoint of a killed training was damaged ({type(error).__name__}): it began anew")
         return None
     return path
+
+
+def events_of(folder: Path) -> list[str]:
+    """What was done in the training of ``folder`` where memory ran out."""
+    path = folder / EVENTS
+    return list(json.loads(path.read_text())) if path.exists() else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +15,13 @@ from typing import Any, get_args
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from src.errors import UserError, suggestion
-from src.training.checkpoints import HISTORY, RESUME, Checkpoints, EpochSeed, resumable
+from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, EpochSeed, resumable
 from src.training.determinism import Precision, seed_everything
+from src.training.replicas import Replicas
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,29 @@ class Training:
             raise UserError(f"training.gradient_clip={self.gradient_clip} is not above 0; use null not to clip")
 
 
+@dataclass(frozen=True)
+class VariantTraining(Training):
+    """How the width variants of a sweep are trained.
+
+    Attributes:
+        ghost_batch: images over which batch norm takes its statistics, the same for all variants; None for the whole
+            batch, which then has to fit in memory at once.
+        skip_below: end after the first cycle where the training accuracy is below so many times chance, or None.
+    """
+
+    ghost_batch: int | None = None
+    skip_below: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision == "16-mixed":
+            raise UserError("training.precision=16-mixed is not offered for width variants; take bf16-mixed")
+        if self.ghost_batch is not None and self.ghost_batch < 2:
+            raise UserError(f"training.ghost_batch={self.ghost_batch} is not at least 2; use null for the whole batch")
+        if self.skip_below is not None and self.skip_below <= 0:
+            raise UserError(f"training.skip_below={self.skip_below} is not above 0; use null never to skip")
+
+
 def fit(
     learner: pl.LightningModule,
     data: pl.LightningDataModule,
@@ -64,8 +92,23 @@ def fit(
     device: torch.device | None = None,
     loggers: Sequence[Any] = (),
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    callbacks: Sequence[Callback] = (),
+    keep_last: bool = True,
+    devices: int = 1,
+    resume_every: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
+    on_seconds: Callable[[float], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train, keeping checkpoints in ``folder``; go on where a killed run of the same folder stopped.
+
+    Args:
+        callbacks: further ones, such as :class:`src.training.early_skip.EarlySkip`.
+        keep_last: whether ``last.safetensors`` is left beside ``best.safetensors``.
+        devices: processes that train the network together (learners of several passes per step only); ``on_epoch`` is
+            then told at the end.
+        resume_every: seconds between resumable checkpoints. It decides what a kill costs, never the result.
+        on_event: told where something that was found had to be thrown away.
+        on_seconds: told how long the epochs took, those before a kill included.
 
     Returns:
         One dictionary per epoch: ``epoch``, ``train/loss``, ``train/accuracy``, ``val/loss``, ``val/accuracy``.
@@ -73,10 +116,14 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its tips and device lines are not ours to show
     seed_everything("fit", seed)
     on_gpu = device is not None and device.type == "cuda"
-    keeper = Checkpoints(folder, training.keep_every)
-    callbacks: list[Callback] = [EpochSeed(seed), keeper]
-    if on_epoch:
-        callbacks.append(EpochReport(keeper, on_epoch))
+    keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
+    own: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, keeper]
+    if on_epoch and devices == 1:
+        own.append(EpochReport(keeper, on_epoch))
+    if devices > 1:
+        _check_devices(devices, learner, on_gpu)
+    if training.precision == "64-true":
+        learner.double()  # Lightning would load a checkpoint's weights before it converts the network
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning#21326
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # images are in memory
@@ -84,10 +131,12 @@ def fit(
         trainer = pl.Trainer(
             max_epochs=training.epochs,
             accelerator="gpu" if on_gpu else "cpu",
-            devices=[device.index or 0] if device and on_gpu else 1,
+            devices=[device.index or 0] if device and on_gpu and devices == 1 else devices,
+            strategy=Replicas() if devices > 1 else "auto",
+            plugins=[LightningEnvironment()],  # a scheduler's signals are the job's to handle
             precision=training.precision,  # type: ignore[arg-type]
-            gradient_clip_val=training.gradient_clip,
-            callbacks=callbacks,
+            gradient_clip_val=training.gradient_clip if learner.automatic_optimization else None,
+            callbacks=own,
             logger=list(loggers) or False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -97,12 +146,49 @@ def fit(
             default_root_dir=folder,
         )
         try:
-            trainer.fit(learner, datamodule=data, ckpt_path=resumable(folder), weights_only=True)
+            trainer.fit(learner, datamodule=data, ckpt_path=resumable(folder, on_event), weights_only=True)
+        except ProcessRaisedException as error:  # of one of several devices
+            last = str(error).strip().splitlines()[-1]
+            if "UserError: " in last:
+                raise UserError(last.split("UserError: ", 1)[1]) from None
+            raise
         except SystemExit as end:  # Lightning ends the process at Ctrl-C; the job has to say first that it is no result
             raise KeyboardInterrupt from end
+        finally:
+            if devices > 1 and trainer.strategy.launcher is not None:
+                trainer.strategy.launcher.kill(signal.SIGKILL)  # none of the others outlives this one
     (folder / RESUME).unlink(missing_ok=True)
+    seconds = float((folder / SECONDS).read_text())
+    (folder / SECONDS).unlink()  # nothing stays that differs from run to run
+    if on_seconds:
+        on_seconds(seconds)
     history: list[dict[str, float]] = json.loads((folder / HISTORY).read_text())
+    if on_epoch and devices > 1:
+        for metrics in history:
+            on_epoch(metrics)
     return history
+
+
+def _check_devices(devices: int, learner: pl.LightningModule, on_gpu: bool) -> None:
+    if not getattr(learner, "shareable", False):
+        raise UserError(
+            f"trainer.devices={devices}: several devices share a batch by its ghost batches; set training.ghost_batch "
+            "of a width variant, or trainer.devices=1"
+        )
+    if on_gpu and devices > torch.cuda.device_count():
+        raise UserError(f"trainer.devices={devices}: this machine has {torch.cuda.device_count()} GPUs; take fewer")
+
+
+class OwnSignals(Callback):
+    """Puts back the process's own SIGTERM handler, which Lightning replaces by one that waits for the next batch."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # None: one that was not installed from Python
+        if self.handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class EpochReport(Callback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from src.errors import UserError, suggestion
+from src.training.sgdr import check_cycles, sgdr
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-SCHEDULES = ("constant", "cosine", "milestones")
+SCHEDULES = ("constant", "cosine", "milestones", "sgdr")
 
 
 def build_optimizer(optim: Mapping[str, Any], model: nn.Module) -> Optimizer:
@@ -33,12 +34,39 @@ def build_optimizer(optim: Mapping[str, Any], model: nn.Module) -> Optimizer:
         raise UserError(f"optim: {name} does not take {options} ({error}); mend that key of conf/optim") from None
 
 
-def build_schedule(optim: Mapping[str, Any], optimizer: Optimizer, steps: int) -> LRScheduler | None:
-    """The factor on the learning rate as a function of the optimiser step, out of ``steps``.
+def build_schedule(
+    optim: Mapping[str, Any], optimizer: Optimizer, steps: int, steps_per_epoch: int = 0, whole_batches: int = 0
+) -> LRScheduler | None:
+    """The factor on the learning rate as a function of the optimiser step; arguments as of :func:`rate_of`."""
+    factor = _factor(optim, steps, steps_per_epoch, whole_batches)
+    return None if factor is None else LambdaLR(optimizer, factor)
+
+
+def rate_of(
+    optim: Mapping[str, Any], steps: int, steps_per_epoch: int = 0, whole_batches: int = 0
+) -> Callable[[int], float]:
+    """The learning rate of each optimiser step, from 0.
 
     ``{name: cosine, warmup: .1}`` rises linearly over that fraction and falls to zero along a half cosine;
-    ``{name: milestones, at: [.3, .6], factor: .1}`` multiplies at those fractions of the training.
+    ``{name: milestones, at: [.3, .6], factor: .1}`` multiplies at those fractions of the training;
+    ``{name: sgdr, first: 10, factor: 2, lowest: 1e-5}`` starts anew after 10, 30, 70 ... epochs (`src.training.sgdr`).
+
+    Args:
+        steps: of the whole training.
+        steps_per_epoch: batches per epoch; sgdr alone asks for it, and for
+        whole_batches: batches of full size per epoch.
+
+    Raises:
+        UserError: an unknown schedule, or a key of it is missing.
     """
+    lr = float(optim["lr"])
+    factor = _factor(optim, steps, steps_per_epoch, whole_batches)
+    return lambda step: lr if factor is None else lr * factor(step)
+
+
+def _factor(
+    optim: Mapping[str, Any], steps: int, steps_per_epoch: int, whole_batches: int
+) -> Callable[[int], float] | None:
     schedule = optim.get("schedule") or {"name": "constant"}
     match schedule:
         case {"name": "constant"}:
@@ -46,11 +74,12 @@ def build_schedule(optim: Mapping[str, Any], optimizer: Optimizer, steps: int) -
         case {"name": "cosine", "warmup": warmup}:
             rise = max(1, round(float(warmup) * steps))
             fall = max(1, steps - rise)
-            return LambdaLR(
-                optimizer,
-                lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * max(0, step - rise) / fall)),
-            )
+            return lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * max(0, step - rise) / fall))
         case {"name": "milestones", "at": fractions, "factor": factor}:
             marks = [round(float(fraction) * steps) for fraction in fractions]
-            return LambdaLR(optimizer, lambda step: factor ** sum(step >= mark for mark in marks))
+            return lambda step: factor ** sum(step >= mark for mark in marks)
+        case {"name": "sgdr", "first": first, "factor": factor, "lowest": lowest}:
+            check_cycles(first, factor)
+            lr = float(optim["lr"])
+            return lambda step: sgdr(step, steps_per_epoch, whole_batches, lr, first, factor, float(lowest)) / lr
     raise UserError(f"optim.schedule={dict(schedule)} is not complete; conf/optim shows {', '.join(SCHEDULES)} whole")

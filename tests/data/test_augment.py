@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.data.augment import augment, channel_statistics, crop_and_flip, draw, normalise
+from src.data.augment import augment, channel_statistics, crop_and_flip, draw, global_contrast, normalise
 
 
 @pytest.fixture
@@ -72,3 +72,21 @@ def test_channel_statistics(images: Tensor) -> None:
     torch.testing.assert_close(torch.tensor(mean), values.mean((0, 2, 3)).float())
     torch.testing.assert_close(torch.tensor(std), values.std((0, 2, 3), correction=0).float())
     assert channel_statistics(torch.zeros(2, 1, 3, 3, dtype=torch.uint8)) == ([0.0], [1 / 255])
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_global_contrast_is_of_each_image_over_all_its_values(images: Tensor, channels_last: bool) -> None:
+    values = images.double() / 255
+    centred = values - values.mean((1, 2, 3), keepdim=True)
+    expected = (centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt()).float()
+    torch.testing.assert_close(global_contrast(images), expected, rtol=1e-4, atol=1e-5)
+    made = normalise(images, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], channels_last, "global")
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7]))
+    torch.testing.assert_close(made, (expected - mean) / std, rtol=1e-4, atol=1e-5)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    assert made.dtype == torch.float32 and made.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+def test_global_contrast_of_one_single_value_is_nothing(value: int) -> None:
+    assert not global_contrast(torch.full((2, 3, 223, 223), value, dtype=torch.uint8)).any()

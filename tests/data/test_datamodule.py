@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,32 @@ def test_tensors_are_normalised_by_the_training_part() -> None:
     assert data.tensor("test", normalised=False)[0].dtype == torch.uint8
     with pytest.raises(UserError, match="did you mean 'test'"):
         data.tensor("tests")
+
+
+def test_contrast_is_normalised_before_the_channels() -> None:
+    data = make(contrast="global", normalisation="none")
+    images = data.tensor("train")[0]
+    torch.testing.assert_close(images.mean((1, 2, 3)), torch.zeros(42), atol=1e-5, rtol=0)
+    torch.testing.assert_close(images.std((1, 2, 3), correction=0), torch.ones(42), atol=1e-4, rtol=0)
+    both = make(contrast="global")
+    images = both.tensor("train")[0]
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    assert data.summary()["contrast"] == "global"
+    assert len({make(normalisation="none").digest(), data.digest(), both.digest(), make().digest()}) == 4
+    with pytest.raises(UserError, match=r"data\.contrast=globl: did you mean 'global'"):
+        make(contrast="globl")
+
+
+def test_without_contrast_the_digest_is_the_one_from_before_there_was_a_choice() -> None:
+    data = make()
+    found = hashlib.sha256()
+    for part in ("train", "validation", "calibration"):
+        images, labels = data.tensor(part, normalised=False)
+        found.update(images.contiguous().numpy().tobytes() + labels.numpy().tobytes())
+    crops = {"crop_padding": 2, "flip": True}
+    found.update(repr([data.mean, data.std, crops, 8, 0, (3, 16, 16), ("disc", "bar", "two_dots")]).encode())
+    assert data.digest() == found.hexdigest()
 
 
 def test_splits_follow_the_data_seed_and_can_be_applied_again() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from src.data.augment import global_contrast
 from src.data.normalisation import statistics
 from src.errors import UserError
 
@@ -31,3 +32,13 @@ def test_measured_published_and_given() -> None:
 def test_what_is_wrong_is_named(wanted: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         statistics(wanted, IMAGES)
+
+
+def test_statistics_after_contrast_normalisation() -> None:
+    mean, std = statistics("train", IMAGES, "global")
+    values = global_contrast(IMAGES)
+    torch.testing.assert_close(torch.tensor(mean), values.mean((0, 2, 3)), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(torch.tensor(std), values.std((0, 2, 3), correction=0))
+    assert statistics("none", IMAGES, "global") == ([0.0] * 3, [1.0] * 3)
+    with pytest.raises(UserError, match=r"data\.normalisation=imagenet: was measured without data\.contrast=global"):
+        statistics("imagenet", IMAGES, "global")

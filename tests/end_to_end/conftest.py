@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ class Ran:
     code: int
     text: str
     outputs: Path
+    seconds: float = 0.0
+    session: int = 0  # of its processes, see `man setsid`
+    twins: list[Ran] = field(default_factory=list)
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -51,13 +54,16 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+Strike = tuple[int, str | float] | tuple[int, str | float, str]
 
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Run]:
-    """``run(outputs, *argv, strike=(signal, pattern of a file that must exist first), watch=[...], **environment)``.
+    """``run(outputs, *argv, strike=(signal, when, at whom), watch=[...], copies=1, largest_file=None, **environment)``.
 
-    ``watch`` names packages; the last line of the text then says which of them were imported.
+    ``strike``: see :func:`tests.end_to_end.warm.answer`. ``watch`` names packages; the last line of the text then says
+    which of them were imported. ``copies`` of the command run at once, the others are the first one's ``twins``.
+    ``largest_file``: bytes that no file can outgrow.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "COLUMNS": "1000"}
     server = subprocess.Popen(
@@ -66,14 +72,22 @@ def run() -> Iterator[Run]:
     )  # fmt: skip
 
     def run_one(
-        outputs: Path, *argv: str, strike: tuple[int, str] | None = None, watch: Sequence[str] = (), **more: str
+        outputs: Path,
+        *argv: str,
+        strike: Strike | None = None,
+        watch: Sequence[str] = (),
+        copies: int = 1,
+        largest_file: int | None = None,
+        **more: str,
     ) -> Ran:
         assert server.stdin and server.stdout
         settings = {"CNN_ANATOMY_OUTPUTS": str(outputs), **more}
-        request = {"argv": argv, "environment": settings, "strike": strike, "watch": list(watch)}
+        request: dict[str, Any] = {"argv": argv, "environment": settings, "strike": strike, "watch": list(watch)}
+        request |= {"copies": copies, "largest_file": largest_file}
         print(json.dumps(request), file=server.stdin, flush=True)
-        answer = json.loads(server.stdout.readline())
-        return Ran(answer["code"], answer["text"], outputs)
+        first, *twins = [Ran(outputs=outputs, **answer) for answer in json.loads(server.stdout.readline())]
+        first.twins = twins
+        return first
 
     yield run_one
     server.communicate()

@@ -1,7 +1,8 @@
 """A process that has imported everything heavy, and forks for each command line: a job in a process of its own, fast.
 
-Reads one JSON request per line (``argv``, ``environment``, ``strike``, ``watch``), answers with one JSON line. Here is
-imported only what every job needs: which packages of ``watch`` a command line has imported is told in its last line.
+Reads one JSON request per line (``argv``, ``environment``, ``strike``, ``watch``, ``copies``, ``largest_file``), and
+answers with one JSON line. Here is imported only what every job needs: which packages of ``watch`` a command line has
+imported is told in its last line.
 """
 
 from __future__ import annotations
@@ -9,34 +10,72 @@ from __future__ import annotations
 import glob
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import IO, Any
+
+from tests.end_to_end.kills import processes
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one command line to its end, or until its ``strike`` (signal, pattern of a file that says when)."""
-    with tempfile.TemporaryFile() as output:
-        child = os.fork()
-        if child == 0:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            os.environ.update(request["environment"])
-            _work(request["argv"], request.get("watch") or [])
-        number, pattern = request.get("strike") or (0, "")
-        while True:
+def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run one command line, or ``copies`` of it at once, to its end or until its ``strike``: signal, when, at whom.
+
+    When: the pattern of a file that must exist first, or seconds after the start. At whom: the ``command`` itself, one
+    ``worker`` of its launcher, or ``all`` its processes, as a terminal does at Ctrl-C.
+    """
+    outputs: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(request.get("copies") or 1)]  # noqa: SIM115
+    start = time.monotonic()
+    children = [_start(request, output) for output in outputs]
+    number, when, whom = [*(request.get("strike") or (0, "")), "command"][:3]
+    codes: dict[int, int] = {}
+    while len(codes) < len(children):
+        for child in set(children) - set(codes):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
-                break
-            if number and glob.glob(pattern, recursive=True):
-                os.kill(child, number)
-                number = 0
-            time.sleep(0.001)
+                codes[child] = os.waitstatus_to_exitcode(status)
+        late = time.monotonic() - start >= when if isinstance(when, int | float) else glob.glob(when, recursive=True)
+        if number and late and len(codes) < len(children) and _strike(children[0], number, whom):
+            number = 0
+        time.sleep(0.001)
+    seconds = time.monotonic() - start
+    return [
+        {"code": codes[child], "text": _text(output), "seconds": seconds, "session": child}
+        for child, output in zip(children, outputs, strict=True)
+    ]
+
+
+def _start(request: dict[str, Any], output: IO[bytes]) -> int:
+    child = os.fork()
+    if child == 0:
+        os.setsid()  # so that whatever it starts can be told from what others started
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ.update(request["environment"])
+        if request.get("largest_file"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
+        _work(request["argv"], request.get("watch") or [])
+    return child
+
+
+def _strike(child: int, number: int, whom: str) -> bool:
+    """Whether there was one to strike."""
+    if whom == "worker":
+        workers = [pid for pid, line in processes(child).items() if "popen_loky" in line]
+        for worker in workers[:1]:
+            os.kill(worker, number)
+        return bool(workers)
+    (os.killpg if whom == "all" else os.kill)(child, number)
+    return True
+
+
+def _text(output: IO[bytes]) -> str:
+    with output:
         output.seek(0)
-        return {"code": os.waitstatus_to_exitcode(status), "text": output.read().decode(errors="replace")}
+        return output.read().decode(errors="replace")
 
 
 def _work(argv: list[str], watch: list[str]) -> None:

@@ -1,11 +1,13 @@
 """A training of seconds with all that makes resuming hard: dropout, augmentation, momentum, a schedule, batch norm.
 
-``python -m tests.fakes.training FOLDER`` starts it once per name in `PLACES`, each in ``FOLDER/NAME`` and in a process
-of its own that kills itself there.
+``python -m tests.fakes.training FOLDER`` starts it once per learner and name in `PLACES`, each in
+``FOLDER/LEARNER_NAME`` and in a process of its own that kills itself there.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import sys
@@ -13,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from src.data.epoch_loader import Call
+from src.data.resident import ResidentImages
 from src.learners.monolithic import Monolithic
+from src.learners.width_variant import WidthVariant
 from src.training import checkpoints
 from src.training.determinism import prepare, seed_everything
 from src.training.fitting import Training, fit
@@ -24,20 +30,34 @@ from tests.fakes.networks import ARCHITECTURE
 
 EPOCHS = 4
 LAST = 2  # the epoch in which a killed training is killed
+LEARNERS = ("monolithic", "variant")
 PLACES = ("step", "history", "checkpoint")
 OPTIM = {"name": "adamw", "lr": 0.01, "schedule": {"name": "cosine", "warmup": 0.1}}
+RESTARTS = {
+    "name": "sgd",
+    "lr": 0.05,
+    "momentum": 0.9,
+    "schedule": {"name": "sgdr", "first": 1, "factor": 2, "lowest": 1e-5},
+}
 
 
-def train(folder: Path, *, seed: int = 0, kill_at: str = "", epochs: int = EPOCHS, **options: Any) -> list[dict]:
+def train(
+    folder: Path, *, learner: str = "monolithic", seed: int = 0, kill_at: str = "", epochs: int = EPOCHS, **options: Any
+) -> list[dict]:
     """The history of the training in ``folder``; with ``kill_at`` it never returns."""
     folder.mkdir(exist_ok=True)
     prepare(threads=1, seed=seed)
     seed_everything("weights", seed)
-    learner = Killed if kill_at == "step" else Monolithic
     if kill_at in ("history", "checkpoint"):
         _kill_between_files(kill_at)
-    data = TinyData(shuffle_seed=seed)
-    network = learner({**ARCHITECTURE, "batch_norm": True}, OPTIM)
+    data: Any = TinyData(shuffle_seed=seed)
+    architecture = {**ARCHITECTURE, "batch_norm": True}
+    network: Any
+    if learner == "monolithic":
+        network = (Killed if kill_at == "step" else Monolithic)(architecture, OPTIM)
+    else:
+        data = ResidentImages(data, per_call=2)
+        network = (KilledVariant if kill_at == "step" else WidthVariant)(architecture, RESTARTS, 12, 4, 8)
     return fit(network, data, Training(epochs, keep_every=1), folder, seed=seed, **options)
 
 
@@ -52,6 +72,15 @@ class Killed(Monolithic):
         if (self.current_epoch, batch_index) == (LAST, 2):
             kill()
         return super().training_step(batch, batch_index)
+
+
+class KilledVariant(WidthVariant):
+    """Dies before the last optimiser steps of an epoch."""
+
+    def training_step(self, call: Call, call_index: int) -> None:
+        if (self.current_epoch, call_index) == (LAST, 1):
+            kill()
+        super().training_step(call, call_index)
 
 
 def _kill_between_files(place: str) -> None:
@@ -77,14 +106,34 @@ def _kill_between_files(place: str) -> None:
         Trainer.save_checkpoint = save_or_die  # type: ignore[method-assign]
 
 
+def ask_to_end(folder: Path, handled: bool) -> int:
+    """How the process of a training ends that gets SIGTERM, with a handler of its own or without."""
+    child = os.fork()
+    if child == 0:
+        if handled:
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
+        train(folder, learner="variant", callbacks=[Asks()])
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Asks(Callback):
+    """Sends SIGTERM within an epoch."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main(root: Path) -> None:
-    for place in PLACES:
+    for learner, place in itertools.product(LEARNERS, PLACES):
         child = os.fork()
         if child == 0:
-            train(root / place, kill_at=place)
+            train(root / f"{learner}_{place}", learner=learner, kill_at=place)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (place, status)
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (learner, place, status)
+    ends = {name: ask_to_end(root / name, name == "handled") for name in ("handled", "unhandled")}
+    (root / "ends.json").write_text(json.dumps(ends))
 
 
 if __name__ == "__main__":

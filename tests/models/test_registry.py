@@ -37,7 +37,7 @@ def test_every_model_can_be_traced(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_model_takes_the_same_options(name: str) -> None:
-    assert options(name) == ["width", "batch_norm", "dropout", "pools"]
+    assert options(name)[:4] == ["width", "batch_norm", "dropout", "pools"]  # a family may add its own
 
 
 def test_two_models_cannot_share_a_name() -> None:

@@ -1,6 +1,5 @@
 """A sweep with a launcher that does as it is told."""
 
-
 import pytest
 
 from src import result as results

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from src.training.checkpoints import HISTORY, RESUME, Checkpoints, resumable
+from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, resumable
 from src.weights import load_weights
 
 
 class Trainer(SimpleNamespace):
     """What `Checkpoints` sees of a trainer."""
+
+    strategy = SimpleNamespace(broadcast=lambda due: due)
 
     def save_checkpoint(self, path: Path) -> None:
         torch.save({"epoch": self.current_epoch}, path)
@@ -27,8 +29,13 @@ def run(keeper: Checkpoints, metrics: list[tuple[float, float]], max_epochs: int
             for parameter in model.parameters():
                 parameter.fill_(epoch)
         logged = {"val/accuracy": torch.tensor(accuracy), "val/loss": torch.tensor(loss), "lr": torch.tensor(0.0)}
-        trainer = Trainer(current_epoch=epoch, max_epochs=max_epochs, callback_metrics=logged)
+        trainer = Trainer(current_epoch=epoch, max_epochs=max_epochs, callback_metrics=logged, should_stop=False)
         keeper.on_train_epoch_end(trainer, SimpleNamespace(model=model))  # type: ignore[arg-type]
+
+
+def test_last_is_kept_where_wanted_and_the_checkpoint_is_written_where_due(tmp_path: Path):
+    run(Checkpoints(tmp_path, keep_last=False, resume_every=3600), [(0.5, 1.0), (0.75, 0.5)], max_epochs=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", HISTORY, SECONDS]
 
 
 def epoch_of(path: Path) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ import torch
 
 from src.errors import UserError
 from src.training.checkpoints import RESUME
-from src.training.fitting import Training, overfitted_epoch
+from src.training.fitting import Training, VariantTraining, overfitted_epoch
 from src.weights import load_weights
 from tests.fakes.networks import ARCHITECTURE
-from tests.fakes.training import EPOCHS, LAST, PLACES, train
+from tests.fakes.training import EPOCHS, LAST, LEARNERS, PLACES, train
 
 WEIGHTS = {"best.safetensors", "last.safetensors", *(f"epoch_{epoch:04d}.safetensors" for epoch in range(EPOCHS))}
 
@@ -31,8 +32,15 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def unbroken_variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken_variant")
+    train(folder, learner="variant")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder per place at which a training was killed."""
+    """One folder per learner and place at which a training was killed."""
     root = tmp_path_factory.mktemp("killed")
     subprocess.run([sys.executable, "-m", "tests.fakes.training", str(root)], check=True)
     return root
@@ -51,21 +59,44 @@ def test_files_of_a_finished_training(unbroken: Path):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_killed_training_goes_on_to_the_same_bits(place: str, killed: Path, unbroken: Path, tmp_path: Path):
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_killed_training_goes_on_to_the_same_bits(
+    learner: str, place: str, killed: Path, unbroken: Path, unbroken_variant: Path, tmp_path: Path
+):
     folder = tmp_path / place
-    shutil.copytree(killed / place, folder)
+    shutil.copytree(killed / f"{learner}_{place}", folder)
     saved = torch.load(folder / RESUME, weights_only=True)  # no code in it
     assert saved["epoch"] == LAST - 1
     assert "last.safetensors" not in left_in(folder)
     told: list[dict[str, float]] = []
-    history = train(folder, on_epoch=told.append)
+    history = train(folder, learner=learner, on_epoch=told.append)
     assert told == history and len(history) == EPOCHS, "epochs done before are told too, each once"
-    assert left_in(folder) == left_in(unbroken)
+    assert left_in(folder) == left_in(unbroken if learner == "monolithic" else unbroken_variant)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_fewer_resumable_checkpoints_end_in_the_same_bits(
+    learner: str, killed: Path, unbroken: Path, unbroken_variant: Path, tmp_path: Path
+):
+    """Only the weights and the history of later epochs are there, as the last checkpoint is of an early one."""
+    folder = tmp_path / "early"
+    with pytest.raises(KeyError):  # ends where the second epoch begins
+        train(folder, learner=learner, on_epoch=lambda metrics: {}[metrics["epoch"]])
+    shutil.copytree(killed / f"{learner}_history", tmp_path / "late")
+    (folder / RESUME).replace(tmp_path / "late" / RESUME)
+    assert torch.load(tmp_path / "late" / RESUME, weights_only=True)["epoch"] == 0
+    train(tmp_path / "late", learner=learner, resume_every=3600)
+    assert left_in(tmp_path / "late") == left_in(unbroken if learner == "monolithic" else unbroken_variant)
+
+
+def test_a_request_to_end_reaches_the_process(killed: Path):
+    """SIGTERM within a training is the process's own to handle, and ends it where it does not."""
+    assert json.loads((killed / "ends.json").read_text()) == {"handled": 3, "unhandled": -signal.SIGTERM}
 
 
 def test_a_training_whose_checkpoint_is_damaged_starts_anew(killed: Path, unbroken: Path, tmp_path: Path):
     folder = tmp_path / "damaged"
-    shutil.copytree(killed / "step", folder)
+    shutil.copytree(killed / "monolithic_step", folder)
     whole = (folder / RESUME).read_bytes()
     (folder / RESUME).write_bytes(whole[: len(whole) // 2])
     told: list[dict[str, float]] = []
@@ -114,6 +145,21 @@ def test_where_nothing_overfits_the_last_epoch_is_taken_and_said():
     epoch, note = overfitted_epoch(curve(1.0, 0.5, 0.59))
     assert epoch == 2
     assert "0.500 at epoch 1" in note and "the last epoch is taken" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ghost_batch": 1}, "training.ghost_batch=1 is not at least 2; use null for the whole batch"),
+        ({"skip_below": 0.0}, "training.skip_below=0.0 is not above 0; use null never to skip"),
+        ({"precision": "16-mixed"}, "training.precision=16-mixed is not offered for width variants; take bf16-mixed"),
+        ({"epochs": 0}, "training.epochs=0 is not at least 1; use training.epochs=1 or more"),
+    ],
+)
+def test_settings_of_variants_that_are_not_allowed(values, message):
+    with pytest.raises(UserError) as error:
+        VariantTraining(**{"epochs": 1, **values})
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from src.errors import UserError
-from src.training.optimisation import build_optimizer, build_schedule
+from src.training.optimisation import build_optimizer, build_schedule, rate_of
+from src.training.sgdr import sgdr
 
 
 def rates(schedule: dict | None, steps: int, count: int | None = None) -> list[float]:
@@ -50,10 +51,36 @@ def test_milestones_are_fractions_of_the_training():
 
 
 @pytest.mark.parametrize(
+    "schedule",
+    [None, {"name": "cosine", "warmup": 0.2}, {"name": "milestones", "at": [0.3], "factor": 0.1}],
+)
+def test_the_rate_of_a_step_is_the_schedules(schedule):
+    rate = rate_of({"lr": 1.0, "schedule": schedule}, 10)
+    assert [rate(step) for step in range(10)] == rates(schedule, 10)
+
+
+def test_sgdr_as_a_schedule():
+    schedule = {"name": "sgdr", "first": 1, "factor": 2, "lowest": 0.01}
+    optim = {"name": "sgd", "lr": 0.5, "schedule": schedule}
+    expected = [sgdr(step, 4, 3, 0.5, 1, 2, 0.01) for step in range(12)]
+    rate = rate_of(optim, 12, 4, 3)
+    assert [rate(step) for step in range(12)] == pytest.approx(expected, rel=1e-14)
+    optimizer = build_optimizer(optim, nn.Linear(1, 1))
+    scheduler = build_schedule(optim, optimizer, 12, 4, 3)
+    for wanted in expected:
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(wanted, rel=1e-14)
+        optimizer.step()
+        scheduler.step()
+    for key, value in (("first", 0), ("factor", 1.5)):
+        with pytest.raises(UserError, match=rf"^optim\.schedule\.{key}={value} is no whole number from 1"):
+            rate_of({"lr": 0.5, "schedule": {**schedule, key: value}}, 12, 4, 3)
+
+
+@pytest.mark.parametrize(
     "schedule", [{"name": "cosin", "warmup": 0.1}, {"name": "cosine"}, {"name": "milestones", "at": [0.5]}, {"at": []}]
 )
 def test_a_schedule_that_is_not_whole_is_refused(schedule):
-    with pytest.raises(UserError, match=r"^optim\.schedule=.* shows constant, cosine, milestones whole$"):
+    with pytest.raises(UserError, match=r"^optim\.schedule=.* shows constant, cosine, milestones, sgdr whole$"):
         rates(schedule, 3)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
 
 class AnatomySweeper(BasicSweeper):
@@ -32,7 +31,7 @@ class AnatomySweeper(BasicSweeper):
             self._launch,
             planning,
             folder=Path(self.config.hydra.sweep.dir),
-            settings=OmegaConf.to_container(self.config.sweep, resolve=True),
+            settings=dict(self.config.sweep),
             stage_first=type(self.launcher).__name__ != "BasicLauncher",
             finish=self._compare,
         )

@@ -1,0 +1,47 @@
+"""``python -m src.report FOLDER ...``: the pages of jobs and sweeps, made anew from their results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.errors import UserError
+
+if TYPE_CHECKING:
+    from src.report.rebuild import Compare
+
+USAGE = "Make the pages of jobs and sweeps anew from their results."
+
+
+def main(arguments: Sequence[str], compare: Compare | None = None) -> int:
+    """Rebuild each folder's page and print its path; 0: all were written, 2: one could not be."""
+    parser = argparse.ArgumentParser(prog="python -m src.report", description=USAGE)
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="of a job (its page and figures) or of a sweep"
+    )
+    code = 0
+    folders = parser.parse_args(arguments).folders
+    from src.report.rebuild import rebuild
+
+    for folder in folders:
+        try:
+            print(f"page  {rebuild(folder, compare)}")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+    return code
+
+
+def _compare(folders: Sequence[Path], path: Path) -> Path:
+    """As at the end of a sweep; here and nowhere else in this room a job is run, for this file is an entry."""
+    from src.job import compare_again
+
+    compare_again(folders, path.parent)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], _compare))

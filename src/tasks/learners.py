@@ -1,0 +1,110 @@
+"""Which learner trains a recipe's network, on what, and how: ``learner: monolithic`` or ``width_variant``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from torch import nn
+
+from src.configuration import settings
+from src.data.datamodule import ImageData
+from src.errors import UserError, suggestion
+from src.learners.monolithic import Monolithic
+from src.learners.width_variant import WidthVariant
+from src.tasks.memory_plan import Passes
+from src.training.fitting import Training, VariantTraining
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+LEARNERS = ("monolithic", "width_variant")
+
+
+def learner_name(recipe: Mapping[str, Any], role: str) -> str:
+    """The recipe's learner; a recipe that names none is trained as a whole.
+
+    Raises:
+        UserError: there is no such learner.
+    """
+    name = str(recipe.get("learner", "monolithic"))
+    if name not in LEARNERS:
+        raise UserError(f"{role}.learner={name}: no such learner; {suggestion(name, LEARNERS)}")
+    return name
+
+
+def training_of(recipe: Mapping[str, Any], role: str) -> Training:
+    """The recipe's ``training`` as its learner understands it."""
+    kind = VariantTraining if learner_name(recipe, role) == "width_variant" else Training
+    return settings(kind, recipe["training"], f"{role}.training")
+
+
+def architecture_of(recipe: Mapping[str, Any], data: ImageData) -> dict[str, Any]:
+    """What :func:`src.models.registry.build` takes; the widths of a variant come from its place in the design."""
+    architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
+    if "variant" in recipe:
+        from src.widths.variants import find
+
+        variant = find(recipe["variant"], recipe["depth"], recipe["features"], recipe["integration"])
+        architecture["widths"] = list(variant.widths)
+    return architecture
+
+
+@dataclass
+class Trainee:
+    """What :func:`src.training.fitting.fit` takes beside the training: ``learner``, ``data`` and further arguments."""
+
+    learner: pl.LightningModule
+    data: pl.LightningDataModule
+    training: Training
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        model = self.learner.model
+        assert isinstance(model, nn.Module)
+        return model
+
+
+def trainee(
+    recipe: Mapping[str, Any],
+    architecture: Mapping[str, Any],
+    data: ImageData,
+    training: Training,
+    passes: Passes,
+    *,
+    role: str,
+    config: Mapping[str, Any],
+    session: Session,
+) -> Trainee:
+    """The recipe's learner with fresh weights, ready to be fitted."""
+    if not isinstance(training, VariantTraining):
+        learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
+        return Trainee(learner, data, training, {"resume_every": config["resume_every"]})
+    from src.data.resident import ResidentImages
+    from src.training.early_skip import EarlySkip
+    from src.training.sgdr import cycle_ends
+
+    if recipe["select"] != "best":
+        raise UserError(f"{role}.select={recipe['select']}: of a width variant only the best epoch is kept; take best")
+    variant = WidthVariant(
+        architecture,
+        recipe["optim"],
+        data.batch_size,
+        training.ghost_batch,
+        passes.micro_batch,
+        passes.recompute,
+        training.label_smoothing,
+        training.gradient_clip,
+        session.event,
+    )
+    options: dict[str, Any] = {"resume_every": config["resume_every"], "keep_last": False}
+    options["devices"] = config.get("trainer", {}).get("devices", 1)
+    schedule = recipe["optim"].get("schedule") or {}
+    if training.skip_below is not None and schedule.get("name") == "sgdr":
+        ends = cycle_ends(training.epochs, schedule["first"], schedule["factor"])
+        options["callbacks"] = [EarlySkip(end, training.skip_below, len(data.classes)) for end in ends[:1]]
+    return Trainee(variant, ResidentImages(data, ghost_batch=training.ghost_batch), training, options)

@@ -1,0 +1,109 @@
+"""``task=train_variant``: one distribution of VGG's features over its layers (Mundt et al. 2018, arXiv:1812.05836)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from src.activations import predict
+from src.cost import cost
+from src.memory.formula import saved_bytes
+from src.result import Estimate, Result, write_atomically
+from src.statistics import proportion
+from src.store import Store
+from src.tasks.train import Trained, add_history, did_not_train, trained
+from src.widths.variants import Variant, find, paper_parameters
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+CSV = "architecture.csv"
+
+
+def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+    """Train one variant (or find it in the store) and say what it costs and how well it does."""
+    recipe = config["recipe"]
+    variant = find(recipe["variant"], recipe["depth"], recipe["features"], recipe["integration"])
+    if recipe["features"] < 1:
+        session.event(f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer")
+    network = trained(recipe, store, session, role="network", config=config)
+    row = network.history[network.epoch]
+    images, labels = network.data.tensor("test")
+    with session.stage("test"):
+        right = int((predict(network.subject.model, images).argmax(1) == labels).sum())
+    result = Result("train_variant", config["name"], uses=[network.digest])
+    result.metrics = {
+        "test_accuracy": proportion(right, len(labels), unit="images"),
+        "validation_accuracy": proportion(
+            round(row["val/accuracy"] * len(network.data.sets["validation"])),
+            len(network.data.sets["validation"]),
+            unit="images",
+        ),
+        "train_accuracy": Estimate(row["train/accuracy"]),
+    }
+    result.row = _row(config, variant, network)
+    result.units = dict.fromkeys([*result.metrics, "accuracy"], "%")
+    add_history(result, {"network": network})
+    write_atomically(session.folder / CSV, original_csv(variant, network, recipe["depth"]))
+    if result.row["skipped"]:
+        result.verdict = f"ended after the first cycle with {row['train/accuracy']:.1%} of the training images right"
+        result.verdict_kind = "no verdict"
+    elif network.converged:
+        result.verdict = f"{result.metrics['test_accuracy'].value:.1%} of the test images are classified right"
+    else:
+        result.verdict, result.verdict_kind = did_not_train("the network", network), "no verdict"
+    return result
+
+
+def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[str, Any]:
+    """What a table over all variants says of this one."""
+    recipe, subject = config["recipe"], network.subject
+    found = cost(subject.model, subject.input_shape)
+    return {
+        "variant": variant.name,
+        "seed": config["seed"],
+        "data": str(recipe["data"]["source"]["name"]),
+        "location": variant.location,
+        "scale": variant.scale,
+        "skew": variant.skew,
+        "widths": list(variant.widths),
+        "minimum_width": min(variant.widths),
+        "full_minimum_width": min(find(recipe["variant"], recipe["depth"], 1.0, recipe["integration"]).widths),
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "activation_bytes": saved_bytes(
+            network.subject.architecture["widths"], network.data.batch_size, subject.input_shape, len(subject.classes)
+        ),
+        "training_seconds": network.seconds,
+        "ghost_batch": recipe["training"]["ghost_batch"],
+        **network.how,
+        "best_epoch": network.epoch,
+        "skipped": bool(network.history[-1].get("skipped")),
+    }
+
+
+def original_csv(variant: Variant, network: Trained, depth: int) -> str:
+    """The row of the original's table, with its column names; accuracies in percent, the best epoch counted from 0."""
+    train, held_out = ([100 * row[f"{part}/accuracy"] for row in network.history] for part in ("train", "val"))
+    values = {
+        "": 0,
+        "Filters": list(variant.widths),
+        "Parameters": paper_parameters(variant.widths, depth, len(network.data.classes)),
+        "Mean": variant.location,
+        "Variance": variant.scale,
+        "Skew": variant.skew,
+        "BestVal": held_out[network.epoch],
+        "BestValsTrain": train[network.epoch],
+        "BestEpoch": network.epoch,
+        "LastValPrec": held_out[-1],
+        "LastTrainPrec": train[-1],
+        "AllTrain": train,
+        "AllVal": held_out,
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(values)
+    writer.writerow("" if value is None else value for value in values.values())
+    return text.getvalue()

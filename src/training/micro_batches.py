@@ -1,0 +1,238 @@
+"""The gradient of a batch in as many passes as memory needs, with the same result for any number of them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.memory import is_oom_error
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.training.batch_dropout import follow_dropout
+from src.training.ghost_norm import Rows, follow_norms, parts
+from src.training.recompute import can_recompute, recomputed
+
+Event = Callable[[str], None]
+
+
+class MicroBatches:
+    """Forward and backward passes over a batch, and over parts of it where the whole does not fit.
+
+    Where memory runs out, everything that the batch changed is undone and the batch is replayed: first with
+    activations that are computed again, then with half the images per pass. What helped is kept.
+
+    Args:
+        model: trained in place; its batch norms and dropouts learn which rows of a batch they see.
+        loss: of (logits, labels), summed over the images.
+        batch_size: images per optimiser step; each image's loss is divided by it, so a smaller last batch weighs less.
+        ghost_batch: images over which batch norm takes its statistics, None for the whole batch.
+        micro_batch: images per pass, None for the whole batch.
+        recompute: keep the input of each convolution, norm and ReLU only.
+        on_event: told in one line what was done when memory ran out.
+
+    Raises:
+        UserError: sizes that would change what batch norm sees.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        batch_size: int,
+        ghost_batch: int | None = None,
+        micro_batch: int | None = None,
+        recompute: bool = False,
+        on_event: Event | None = None,
+    ) -> None:
+        check_sizes(batch_size, ghost_batch, micro_batch)
+        self.model, self.loss, self.batch_size = model, loss, batch_size
+        self.ghost_batch, self.recompute = ghost_batch, False
+        self.micro_batch = micro_batch if micro_batch and micro_batch < batch_size else None
+        self.on_event = on_event
+        self.events: list[str] = []
+        self.rows = Rows()
+        follow_norms(model, self.rows, ghost_batch)
+        follow_dropout(model, self.rows)
+        self.forward: Callable[[Tensor], Tensor] = model
+        if recompute:
+            self.compute_again()
+        self.buffers: list[Tensor] = []
+        self.saved: list[list[Tensor]] = []
+
+    @property
+    def images(self) -> int:
+        """Most images in one pass (one more where a single image would be left over)."""
+        return self.micro_batch or self.batch_size
+
+    def compute_again(self) -> None:
+        """From now on keep few activations."""
+        self.recompute, self.forward = True, recomputed(self.model, self.rows)
+
+    def accumulate(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        whole: int,
+        first: int = 0,
+        *,
+        moment: str = "",
+        context: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Leave the gradient of a batch in the parameters.
+
+        Args:
+            images: float (n, C, H, W); all of the batch, or this device's share of it.
+            labels: int64 (n,).
+            whole: images of the batch on all devices.
+            first: number of the first of these images within it.
+            moment: when that is, for the event.
+            context: arithmetic of the forward pass.
+
+        Returns:
+            Logits (m, N) and the summed loss of each pass, without graph.
+        """
+        state = self._state(images.device)
+        while True:
+            try:
+                return self._passes(images, labels, whole, first, context)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            # only here, outside the handler, nothing holds the frames and with them the activations any more
+            self._undo(state, images.device)
+            self._shrink(moment)
+
+    def buffers_before(self) -> dict[int, Tensor]:
+        """The values that the model's floating-point buffers had before the batch, by the buffer's id."""
+        return {id(buffer): saved for buffer, saved in zip(_by_type(self.buffers)[0], self.saved[0], strict=True)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was done to fit so far, as plain values."""
+        return {"events": list(self.events), "micro_batch": self.micro_batch, "recompute": self.recompute}
+
+    def load_state_dict(self, state: dict[str, Any], tell: bool = True) -> None:
+        """Save at least as much memory as ``state`` did, and tell its events again."""
+        new = [event for event in state["events"] if event not in self.events]
+        self.events += new
+        if self.on_event and tell:
+            for event in new:
+                self.on_event(event)
+        if state["recompute"] and not self.recompute:
+            self.compute_again()
+        if state["micro_batch"] is not None:
+            self.micro_batch = min(state["micro_batch"], self.images)
+
+    def _passes(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        whole: int,
+        first: int,
+        context: Callable[[], AbstractContextManager[object]],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        sizes = parts(len(images), self.images)
+        self.rows.begin(whole, first)
+        all_logits, losses = [], []
+        for some, answers in zip(images.split(sizes), labels.split(sizes), strict=True):
+            with context():
+                logits = self.forward(some)
+                loss = self.loss(logits, answers)
+            loss.backward(torch.full_like(loss, 1 / self.batch_size))
+            all_logits.append(logits.detach())
+            losses.append(loss.detach())
+            self.rows.advance(len(some))
+        return all_logits, losses
+
+    def _state(self, device: torch.device) -> Tensor:
+        """Remember what a pass changes: the buffers of the model, and (returned) the generator's state."""
+        # moving a model replaces its buffers; listing them at every step would cost more than copying them
+        if self.buffers and next(self.model.buffers()) is self.buffers[0]:
+            for saved, buffers in zip(self.saved, _by_type(self.buffers), strict=True):
+                torch._foreach_copy_(saved, buffers)
+        else:
+            self.buffers = list(self.model.buffers())
+            self.saved = [[buffer.clone() for buffer in buffers] for buffers in _by_type(self.buffers)]
+        return _generator(device).get_state()
+
+    def _undo(self, state: Tensor, device: torch.device) -> None:
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        for buffers, saved in zip(_by_type(self.buffers), self.saved, strict=True):
+            torch._foreach_copy_(buffers, saved)
+        _generator(device).set_state(state)
+
+    def _shrink(self, moment: str) -> None:
+        if not self.recompute and can_recompute(self.model):
+            self.compute_again()
+            how = "activations computed again"
+        else:
+            self.micro_batch = self._half()
+            how = f"{self.micro_batch} images per pass"
+        event = f"out of memory at {moment}: the batch was replayed with {how}, kept for the rest of the training"
+        self.events.append(event)
+        if self.on_event:
+            self.on_event(event)
+
+    def _half(self) -> int:
+        ghost = self.ghost_batch
+        half = self.images // 2
+        if ghost:
+            half -= half % ghost
+        if not ghost or half < ghost:
+            why = (
+                f"one ghost batch of {ghost} images"
+                if ghost
+                else "without ghost batches a batch cannot be split, and it"
+            )
+            raise UserError(
+                f"training.ghost_batch={ghost or 'null'}: {why} does not fit in memory; set training.ghost_batch to a "
+                "smaller number (for all variants of a sweep alike), or "
+                f"data.batch_size={max(1, self.batch_size // 2)}, or another device"
+            )
+        return half
+
+
+def check_sizes(batch_size: int, ghost_batch: int | None, micro_batch: int | None) -> None:
+    """Refuse sizes with which batch norm would see other images than it should."""
+    if ghost_batch is not None and not 2 <= ghost_batch <= batch_size:
+        raise UserError(
+            f"training.ghost_batch={ghost_batch}: allowed are 2 to data.batch_size={batch_size}, or null for the batch"
+        )
+    if micro_batch is None or micro_batch >= batch_size:
+        return
+    if ghost_batch is None:
+        raise UserError(
+            f"training.ghost_batch=null: batches of {batch_size} images have to be split into passes of {micro_batch}, "
+            f"which would change batch norm; set training.ghost_batch={micro_batch} for all variants of a sweep alike"
+        )
+    if micro_batch < ghost_batch or micro_batch % ghost_batch:
+        raise UserError(
+            f"training.ghost_batch={ghost_batch}: passes of {micro_batch} images are no multiple of it; set a ghost "
+            "batch that divides them, for all variants of a sweep alike"
+        )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what the error says, on any device."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, Exception) and (is_oom_error(error) or "DefaultCPUAllocator" in str(error))
+
+
+def _by_type(tensors: list[Tensor]) -> list[list[Tensor]]:
+    """Those of floating point, and the others: tensors of one type are copied at once."""
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return [floating, [tensor for tensor in tensors if not tensor.is_floating_point()]] if floating else []
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    return torch.default_generator

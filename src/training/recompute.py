@@ -1,0 +1,62 @@
+"""Activations computed again in the backward pass, per convolution, norm and ReLU (Chen et al. 2016, arXiv:1604.06174).
+
+The groups are small on purpose: of an early-heavy variant nearly all memory is one block. The second pass leaves the
+running statistics of batch norm alone, so that a training ends with the same weights as without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from src.training.ghost_norm import Rows
+
+
+def can_recompute(model: nn.Module) -> bool:
+    """Whether the network tells its steps, as those of :mod:`src.models.layout` do."""
+    return hasattr(model, "run") and hasattr(model, "_steps")
+
+
+def recomputed(model: Any, rows: Rows) -> Callable[[Tensor], Tensor]:
+    """The forward pass of ``model`` that keeps the inputs of its groups only; ``rows`` is what its norms look at.
+
+    Raises:
+        TypeError: the network does not tell its steps.
+    """
+    if not can_recompute(model):
+        raise TypeError(f"{type(model).__name__} has no known groups of layers to compute again")
+    groups = _groups(model)
+
+    def forward(images: Tensor) -> Tensor:
+        state = (images, images)
+        for start, stop, again in groups:
+            if again:
+                # no random numbers are drawn within a group
+                state = checkpoint(
+                    model.run, state, start, stop, use_reentrant=False, preserve_rng_state=False,
+                    context_fn=lambda: (nullcontext(), rows),
+                )  # fmt: skip
+            else:
+                state = model.run(state, start, stop)
+        return state[0]
+
+    return forward
+
+
+def _groups(model: Any) -> list[tuple[int, int, bool]]:
+    """The steps in parts (start, stop, compute again): a convolution with its norm and ReLU is a group."""
+    kinds = [getattr(model, name) if name else None for _, name in model._steps]
+    found: list[tuple[int, int, bool]] = []
+    start = 0
+    while start < len(kinds):
+        stop = start + 1
+        if isinstance(kinds[start], nn.Conv2d):
+            while stop < len(kinds) and isinstance(kinds[stop], nn.BatchNorm2d | nn.ReLU):
+                stop += 1
+        found.append((start, stop, stop > start + 1))
+        start = stop
+    return found

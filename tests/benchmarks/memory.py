@@ -1,0 +1,63 @@
+"""Predicted and measured peak memory of training, beside the rule of the original authors.
+
+    python -m tests.benchmarks.memory --features 1.0 --batches 32,64,128
+
+The lightest, median and heaviest variant of the sweep by the formula. The machine's constant comes from the baseline at
+batch 8 alone; the last column names the batches that the probe measured (a training so small that it is measured itself
+shows no probe). The heaviest variant has batches of its own: at 128 images it needs 3 GiB and minutes. Units MiB over
+a process that has imported torch; errors against the measured peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from src.memory import Training, calibrate, measure, predict, probe
+from src.memory.formula import original_rule, saved_bytes
+from src.widths.variants import variants
+
+MIB = 2**20
+SHAPE, CLASSES = (3, 32, 32), 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=float, default=1.0)
+    parser.add_argument("--batches", default="32,64,128")
+    parser.add_argument("--heaviest", default="16,24,32", help="batches of the heaviest variant")
+    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--which", default="lightest,median,heaviest")
+    options = parser.parse_args()
+
+    constant = calibrate(options.device)
+    print(f"constant of this machine: {constant.constant / MIB:.0f} MiB", flush=True)
+    print(f"{'variant':>14} {'batch':>5} {'no run':>13} {'probe':>13} {'measured':>8} {'4U+1 GiB':>14}  probed at")
+    ranked = sorted(variants(features=options.features), key=lambda one: saved_bytes(one.widths, 1, SHAPE, CLASSES))
+    chosen = {"lightest": ranked[0], "median": ranked[len(ranked) // 2], "heaviest": ranked[-1]}
+    for name in options.which.split(","):
+        variant = chosen[name]
+        widths = list(variant.widths)
+        architecture = {"name": "vgg", "classes": CLASSES, "input_shape": list(SHAPE), "widths": widths}
+        sizes = options.heaviest if name == "heaviest" else options.batches
+        for size in (int(size) for size in sizes.split(",")):
+            training = Training(architecture, size, options.precision, options.recompute)
+            measured = measure(training, options.device)
+            found = probe(training, options.device)
+            cells = (
+                predict(training, constant, options.device).total,
+                found.total,
+                measured,
+                original_rule(widths, size, SHAPE, CLASSES),
+            )
+            free, probed, _, rule = (f"{cell / MIB:6.0f} ({100 * (cell / measured - 1):+.1f}%)" for cell in cells)
+            if len(found.measured) == 1:
+                probed = "-"
+            at = ",".join(str(n) for n, _ in found.measured)
+            label = f"{name} {variant.name}"
+            print(f"{label:>14} {size:>5} {free:>13} {probed:>13} {measured / MIB:8.0f} {rule:>14}  {at}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+import pytest
+
+from src.report.__main__ import main
+from src.report.explorer import read
+from src.report.overview import curves_of, overview, write_overview
+from src.report.rebuild import rebuild
+from src.result import Estimate, Explorer, Figure, Result, rows, save
+
+
+def sweep(root, jobs=3):
+    """Jobs with rows and learning curves; the last one failed, and left neither."""
+    folders = []
+    for variant in range(jobs):
+        result = Result(
+            "train", f"widths/variant={variant}", config={"variant": variant, "seed": variant % 2, "lr": 0.1}
+        )
+        folders.append(root / f"variant={variant}")
+        if variant == jobs - 1:
+            result.status, result.error = "failed", "out of memory"
+        else:
+            result.row = {
+                "variant": variant,
+                "xi": 0.5 * variant,
+                "widths": [2, 3 + variant],
+                "job": "no",
+                "accuracy": 0,
+            }
+            result.metrics = {"accuracy": Estimate(0.5, 0.4, 0.6, 10, "images")}
+            result.units = {"accuracy": "%"}
+            result.tables["training"] = {
+                "network": ["n"] * 2, "split": ["train", "validation"], "epoch": [0, 0], "loss": [1.0, 2.0],
+                "accuracy": [0.1 * variant, 0.2], "curve": ["n, train", "n, validation"],
+            }  # fmt: skip
+            if variant == 1:
+                result.tables["training"]["seconds"] = [1, 2]
+        save(result, folders[-1])
+    return folders
+
+
+def test_a_jobs_row_comes_after_its_name(tmp_path):
+    table = overview(sweep(tmp_path), tmp_path / "overview" / "page.html").tables["jobs"]
+    # `variant` is told once, a metric is not overruled by the row, and nobody but us says which job it is
+    assert list(table)[:6] == ["job", "variant", "xi", "widths", "accuracy", "Seed"]
+    assert table["variant"] == [0, 1, 2] and table["xi"] == [0.0, 0.5, None]  # as its settings say it, where it failed
+    assert table["widths"] == [[2, 3], [2, 4], None]
+    assert table["accuracy"] == [0.5, 0.5, None]
+    assert table["job"] == ["variant=0", "variant=1", "variant=2"]
+    assert table["note"] == ["", "", "out of memory"]
+    assert "[2, 3]" not in write_overview(sweep(tmp_path), tmp_path / "o.html").read_text()  # lists of words, no Python
+
+
+def test_the_curves_of_all_jobs_are_one_table(tmp_path):
+    folders = sweep(tmp_path)
+    (folders[2] / "tables").mkdir()
+    (folders[2] / "tables" / "training.parquet").write_bytes(b"half a file")
+    table = curves_of([*folders, tmp_path / "never started"])
+    assert list(table) == ["job", "network", "split", "epoch", "loss", "accuracy", "curve", "seconds"]
+    assert [(row["job"], row["split"], row["seconds"]) for row in rows(table)] == [
+        ("variant=0", "train", None), ("variant=0", "validation", None),
+        ("variant=1", "train", 1), ("variant=1", "validation", 2),
+    ]  # fmt: skip
+    assert curves_of([]) == {}
+
+
+def test_overview_and_curves_make_an_explorer(tmp_path):
+    folders = sweep(tmp_path)
+    result = overview(folders, tmp_path / "overview" / "page.html")
+    result.tables["curves"] = curves_of(folders)
+    result.explorer = Explorer("jobs", "variant", ("accuracy",), profile="widths", curves="curves")
+    found = read(result)
+    assert [line[:2] for line in found["curves"]["lines"]] == [
+        [0, "train"], [0, "validation"], [1, "train"], [1, "validation"],
+    ]  # fmt: skip
+    assert (
+        next(column for column in found["columns"] if column["key"] == "job")["targets"][0]
+        == "./variant%3D0/result.json"
+    )
+
+
+def test_a_jobs_page_is_made_anew(tmp_path):
+    result = Result("t", "n", tables={"a": {"x": ["p", "q"], "y": [1.0, 2.0]}}, verdict="as it was")
+    result.figures = [Figure("bars", "a", "Bars", x="x", y="y"), Figure("bars", "a", "Gone", x="x", y="z")]
+    save(result, tmp_path)
+    page = rebuild(tmp_path)
+    assert page == tmp_path / "page.html"
+    assert "as it was" in page.read_text() and "&#x27;Gone&#x27; could not be drawn" in page.read_text()
+    assert (tmp_path / "figures" / "bars.png").exists()
+
+
+def test_a_sweeps_page_is_made_anew_or_by_whom_is_asked(tmp_path):
+    folders = sweep(tmp_path)
+    assert rebuild(tmp_path) == tmp_path / "overview" / "page.html"
+    assert "out of memory" in (tmp_path / "overview" / "page.html").read_text()
+    save(Result("compare", "the last comparison"), tmp_path)
+    asked = []
+
+    def compare(found, path):
+        asked.append((list(found), path))
+        return path
+
+    assert rebuild(tmp_path, compare) == tmp_path / "overview" / "page.html"
+    assert asked == [(folders, tmp_path / "overview" / "page.html")]
+
+
+def damaged(folder):
+    (folder / "result.json").write_text("{")
+
+
+def other_format(folder):
+    (folder / "result.json").write_text('{"format": 1}')
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda folder: folder.rmdir(), "no such folder"),
+        (lambda folder: None, "holds no result.json at any depth"),
+        (damaged, "its result cannot be read"),
+        (other_format, "another format"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line(tmp_path, capsys, prepare, said):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    prepare(folder)
+    save(Result("t", "n"), tmp_path / "good")
+    assert main([str(folder), str(tmp_path / "good")]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: ") and said in told.err and told.err.count("\n") == 1
+    assert "good/page.html" in told.out  # the others are made all the same
