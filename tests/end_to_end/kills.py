@@ -29,13 +29,13 @@ APART = ("seconds", "environment", "files", "checksum", "folder", "config")  # i
 RESUMED = re.compile("damaged|began anew|goes on|resumed")
 
 
-def killed(run: Run, folder: Path, argv: tuple[str, ...], whole: float, random: Random) -> float:
-    """Run ``argv`` in ``folder`` and kill it at a moment drawn from ``whole``, its seconds; return the moment."""
+def killed(run: Run, folder: Path, argv: tuple[str, ...], whole: float, random: Random) -> bool:
+    """Run ``argv`` in ``folder`` and kill it at a moment drawn from ``whole``, its seconds; False where it was done."""
     moment = random.uniform(0.02, 0.98) * whole
     ran = run(folder, *argv, strike=(signal.SIGKILL, moment))
     print(f"killed after {moment:.2f} of {whole:.2f} s, code {ran.code}")
-    assert ran.code in (-signal.SIGKILL, 0), ran.text  # 0: it was faster this time
-    return moment
+    assert ran.code in (-signal.SIGKILL, 0), ran.text
+    return ran.code != 0
 
 
 def numbers(ran: Ran) -> dict[str, Any]:

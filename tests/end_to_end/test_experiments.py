@@ -13,7 +13,14 @@ from tests.end_to_end.fake_cifar import write_fake_cifar
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that read files: what writes them into the folder that becomes data_root
-FILES = {"patch_weak_cifar": write_fake_cifar}
+FILES = {"patch_weak_cifar": write_fake_cifar, "layer_widths_photographs": write_fake_cifar}
+#: a few jobs of the experiments that are sweeps by themselves, and data that need no download
+MORE = {
+    "layer_widths": ["variant=baseline,192"],
+    "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
+    "layer_widths_photographs": ["variant=100"],
+    "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
+}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -36,11 +43,11 @@ def test_runs_tiny(name, run, tmp_path_factory, tiny):
     if name == "patch_weak":
         ran = tiny
     else:
-        more = []
+        more = list(MORE.get(name, ()))
         if name in FILES:
             folder = tmp_path_factory.mktemp("files")
             FILES[name](folder)
-            more = [f"data_root={folder}"]
+            more += [f"data_root={folder}"]
         ran = run(tmp_path_factory.mktemp(name), f"experiment={name}", *TINY, *more)
     assert ran.code == 0, ran.text
     assert "Traceback" not in ran.text

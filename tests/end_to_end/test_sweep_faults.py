@@ -48,7 +48,7 @@ def ends_right(ran, expected):
 def test_killed_twice_it_ends_with_the_same_numbers(run, unbroken, expected, tmp_path):
     draw = random.Random(3)
     for _ in range(2):
-        kills.killed(run, tmp_path, SWEEP, unbroken.seconds, draw)
+        assert kills.killed(run, tmp_path, SWEEP, unbroken.seconds, draw)
     assert ends_right(run(tmp_path, *SWEEP), expected)
 
 
