@@ -152,7 +152,7 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
 
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
-MANY_KINDS = ("normalisation", "select", "names", "target")
+MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb")
 
 
 def _fits(value: Any, default: Any) -> bool:

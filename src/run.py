@@ -43,7 +43,7 @@ def overview() -> str:
     for group, title in (("experiment", "experiments (experiment=...)"), ("task", "tasks (task=...)")):
         lines.append(title)
         for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
-            lines.append(f"  {path.stem:<18}{_first_comment(path)}")
+            lines.append(f"  {path.stem:<25}{_first_comment(path)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -27,7 +27,7 @@ except SystemExit as end:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_experiment_and_task_is_listed_with_one_line(path: Path):
-    expected = f"  {path.stem:<18}{run._first_comment(path)}"
+    expected = f"  {path.stem:<25}{run._first_comment(path)}"
     (line,) = [line for line in run.overview().splitlines() if line == expected]
     comment = line.split(maxsplit=1)[1]
     assert comment and not comment.startswith("@") and line == line.rstrip() and len(line) <= 120

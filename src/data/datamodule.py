@@ -52,6 +52,8 @@ from src.errors import UserError, suggestion
 
 Options = Mapping[str, Any]
 
+TEST = "test"
+
 
 class ImageData(pl.LightningDataModule):
     """In-memory images in four parts: train, validation, calibration, test.
@@ -62,7 +64,8 @@ class ImageData(pl.LightningDataModule):
         mix: others, target, and optionally target_source, train_others, train_target, test_others, test_target.
         caps: most images per class of the pool (``train``, drawn by `seed`) and of ``test`` (the first ones).
         label_noise: fraction, and classes (None: all), of the training part.
-        splits: validation and calibration (fractions, or images per class), drop_seen (leave out pool images that are
+        splits: validation and calibration (fractions, or images per class; validation ``test``: the test images, the
+            protocol of papers without a held-out part), drop_seen (leave out pool images that are
             in the test set too; default true).
         split_indices: saved splits to apply instead (see attribute of that name).
         batch_size: of training.
@@ -151,9 +154,12 @@ class ImageData(pl.LightningDataModule):
         if self.given_indices is not None:
             indices = apply_indices(pool, self.given_indices)
         else:
-            sizes = {key: value for key, value in self.splits.items() if key != "drop_seen"}
+            sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
             indices = split_pool(pool, **sizes, seed=self.seed)
         sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
+        if self.splits.get("validation") == TEST:
+            sets["validation"] = test
+            events.append("data.splits.validation=test: epochs are chosen on the test images, so their accuracy flatters")
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LEARNERS = ("monolithic", "width_variant")
 
 
-def learner_name(recipe: Mapping[str, Any], role: str) -> str:
+def learner_name(recipe: Mapping[str, Any], where: str) -> str:
     """The recipe's learner; a recipe that names none is trained as a whole.
 
     Raises:
@@ -31,14 +31,14 @@ def learner_name(recipe: Mapping[str, Any], role: str) -> str:
     """
     name = str(recipe.get("learner", "monolithic"))
     if name not in LEARNERS:
-        raise UserError(f"{role}.learner={name}: no such learner; {suggestion(name, LEARNERS)}")
+        raise UserError(f"{where}.learner={name}: no such learner; {suggestion(name, LEARNERS)}")
     return name
 
 
-def training_of(recipe: Mapping[str, Any], role: str) -> Training:
+def training_of(recipe: Mapping[str, Any], where: str) -> Training:
     """The recipe's ``training`` as its learner understands it."""
-    kind = VariantTraining if learner_name(recipe, role) == "width_variant" else Training
-    return settings(kind, recipe["training"], f"{role}.training")
+    kind = VariantTraining if learner_name(recipe, where) == "width_variant" else Training
+    return settings(kind, recipe["training"], f"{where}.training")
 
 
 def architecture_of(recipe: Mapping[str, Any], data: ImageData) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def trainee(
     training: Training,
     passes: Passes,
     *,
-    role: str,
+    where: str,
     config: Mapping[str, Any],
     session: Session,
 ) -> Trainee:
@@ -89,7 +89,7 @@ def trainee(
     from src.training.sgdr import cycle_ends
 
     if recipe["select"] != "best":
-        raise UserError(f"{role}.select={recipe['select']}: of a width variant only the best epoch is kept; take best")
+        raise UserError(f"{where}.select={recipe['select']}: of a width variant only the best epoch is kept; take best")
     variant = WidthVariant(
         architecture,
         recipe["optim"],

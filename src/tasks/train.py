@@ -55,7 +55,7 @@ class Trained:
 
 def train(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train the recipe's network (or find it in the store) and measure it on the test images."""
-    network = trained(config["recipe"], store, session, role="network", config=config)
+    network = trained(config["recipe"], store, session, role="network", where="recipe", config=config)
     images, labels = network.data.tensor("test")
     logits = predict(network.subject.model, images)
     found, _ = accuracies(
@@ -80,6 +80,7 @@ def trained(
     *,
     role: str,
     config: Mapping[str, Any],
+    where: str = "",
     data: ImageData | None = None,
 ) -> Trained:
     """The network of ``recipe``, from the store or trained now.
@@ -88,15 +89,17 @@ def trained(
         recipe: ``data``, ``model``, ``optim``, ``training``, ``select`` (which epoch's weights), ``seed``.
         role: what the network is called on the screen and in the tables (``strong``, ``weak``).
         config: the job's configuration, for device and threads.
+        where: key of the recipe in the configuration, for messages; by default the role.
         data: the images where they are loaded already, or others than the recipe's.
 
     Raises:
         UserError: a part of the recipe is wrong, or the model cannot take the images.
     """
     device = device_of(config["device"])
-    training = training_of(recipe, role)
+    where = where or role
+    training = training_of(recipe, where)
     if data is None:
-        data = images_of(recipe, session, role)
+        data = images_of(recipe, session, role, where)
     if recipe["model"].get("width", 1) < 1:
         session.event(f"{role}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
     architecture = architecture_of(recipe, data)
@@ -107,7 +110,7 @@ def trained(
         "checkpoint",
         {
             **{name: recipe[name] for name in ("model", "optim", "seed")},
-            **_variant_part(recipe, architecture, role),
+            **_variant_part(recipe, architecture, where),
             "training": _training_part(recipe, training),
             "images": data.digest(),
         },
@@ -116,7 +119,7 @@ def trained(
 
     def build(folder: Path) -> dict[str, Any]:
         seed_everything("weights", recipe["seed"])
-        trained_as = trainee(recipe, architecture, data, training, passes, role=role, config=config, session=session)
+        trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
         seconds: list[float] = []
         with session.stage(f"{role}: training", training.epochs) as advance:
 
@@ -150,23 +153,23 @@ def trained(
     for event in entry.notes.get("events", ()):
         session.event(f"{role}: {event}")
     history = json.loads((entry.folder / HISTORY).read_text())
-    epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], role)
+    epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], where)
     if note:
         session.event(f"{role}: {note}")
     path = entry.folder / f"{name}.safetensors"
     if not path.exists():
         raise UserError(
-            f"{role}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
-            f"set {role}.training.keep_every=1"
+            f"{where}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
+            f"set {where}.training.keep_every=1"
         )
     subject = load_subject(path, [entry.digest])
     subject.model.to(device)
     return Trained(subject, data, entry.digest, history, training, epoch, entry.notes["seconds"], entry.notes["how"])
 
 
-def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], role: str) -> dict[str, Any]:
+def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What a checkpoint's key says beside model, optimiser and training; nothing for networks trained as a whole."""
-    name = learner_name(recipe, role)
+    name = learner_name(recipe, where)
     return {} if name == "monolithic" else {"learner": name, "widths": architecture["widths"]}
 
 
@@ -176,19 +179,21 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
     return kept | {"precision": training.precision}
 
 
-def images_of(recipe: Mapping[str, Any], session: Session, role: str) -> ImageData:
+def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
-    data = ImageData(**keywords(ImageData, recipe["data"], f"{role}.data"), shuffle_seed=recipe["seed"])
+    data = ImageData(**keywords(ImageData, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
     if not len(data.sets["validation"]):
-        raise UserError(f"{role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20")
+        raise UserError(
+            f"{where or role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20"
+        )
     for event in data.events:
         session.event(f"{role}: {event}")
     return data
 
 
-def select_epoch(select: str | int, history: list[dict[str, float]], best: int, role: str) -> tuple[int, str, str]:
+def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:
     """(epoch, name of the weight file, note) of ``best``, ``last``, ``overfit``, ``underfit`` or a number."""
     match select:
         case "best":
@@ -202,7 +207,7 @@ def select_epoch(select: str | int, history: list[dict[str, float]], best: int, 
         case int() if 0 <= select < len(history):
             return select, f"epoch_{select:04d}", ""
     raise UserError(
-        f"{role}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
+        f"{where}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
     )
 
 

@@ -79,6 +79,17 @@ def test_without_contrast_the_digest_is_the_one_from_before_there_was_a_choice()
     assert data.digest() == found.hexdigest()
 
 
+def test_the_protocol_without_a_held_out_part_says_so() -> None:
+    data = make(splits={"validation": "test", "calibration": 0.0})
+    data.setup()
+    assert torch.equal(data.sets["validation"].images, data.sets["test"].images)
+    assert len(data.sets["train"]) == len(make(splits={"validation": 0, "calibration": 0}).tensor("train")[1])
+    (event,) = [event for event in data.events if "validation=test" in event]
+    assert "flatters" in event
+    with pytest.raises(UserError, match="validation"):
+        make(splits={"validation": "tets"}).setup()
+
+
 def test_splits_follow_the_data_seed_and_can_be_applied_again() -> None:
     data, other = make(), make(seed=1, shuffle_seed=0)
     data.setup()

@@ -38,7 +38,8 @@ class AnatomySweeper(BasicSweeper):
 
     def _launch(self, lines: Sequence[Sequence[str]]) -> None:
         assert self.launcher is not None
-        self.launcher.launch([list(line) for line in lines], initial_job_idx=0)
+        for run in self.launcher.launch([list(line) for line in lines], initial_job_idx=0):
+            _ = run.return_value  # raises what the job's process could not say itself
 
     def _job(self, overrides: list[str], swept: list[str], planning: Any) -> Any:
         from hydra.errors import HydraException
