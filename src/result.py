@@ -236,6 +236,7 @@ def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 def write_json(path: Path, plain: Mapping[str, Any], allow_nan: bool = False) -> None:
     """Write plain values atomically, with a checksum of their own that :func:`read_json` holds them to."""
     found = json.loads(json.dumps(plain, allow_nan=allow_nan, default=str))
+    found.pop(CHECKSUM, None)  # of what was read and is written again
     write_atomically(path, json.dumps({**found, CHECKSUM: _digest(found)}, indent=2))
 
 

@@ -159,7 +159,7 @@ class ImageData(pl.LightningDataModule):
         sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
         if self.splits.get("validation") == TEST:
             sets["validation"] = test
-            events.append("data.splits.validation=test: epochs are chosen on the test images, so their accuracy flatters")
+            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")

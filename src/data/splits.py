@@ -91,7 +91,7 @@ def split_pool(
 
 def _share(name: str, size: float | int, available: Tensor) -> Tensor:
     if isinstance(size, str):
-        raise UserError(f"data.splits.{name}={size}: give a share from 0 to 1 or images per class; test: the test images")
+        raise UserError(f"data.splits.{name}={size}: give a share, images per class, or (validation) test")
     if size < 0 or (size >= 1 and size != int(size)):
         raise UserError(f"splits.{name}={size}: a fraction below 1, or a whole number of images per class")
     if size >= 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +22,27 @@ def main(arguments: Sequence[str], compare: Compare | None = None) -> int:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="of a job (its page and figures) or of a sweep"
     )
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="also put the sweeps' verdicts between the marks of this file"
+    )
     code = 0
-    folders = parser.parse_args(arguments).folders
+    given = parser.parse_args(arguments)
+    folders = given.folders
+    from src.report.readme import insert_claims
     from src.report.rebuild import rebuild
 
-    for folder in folders:
+    def tell(work: Callable[[], object]) -> int:
         try:
-            print(f"page  {rebuild(folder, compare)}")
+            work()
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            code = 2
+            return 2
+        return 0
+
+    for folder in folders:
+        code |= tell(lambda folder=folder: print(f"page  {rebuild(folder, compare)}"))  # type: ignore[misc]
+    if given.readme and not code:
+        code = tell(lambda: insert_claims(given.readme, folders))
     return code
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.configuration import CONF
-from src.result import FILE, Explorer, Result, Table, read_json, scan
+from src.result import FILE, Explorer, Result, Table, read_json, scan, write_atomically
 from src.store import Store
 from src.sweep.jobs import setting
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from src.report.session import Session
 
 FOLDER = "overview"  # of the page, below the sweep's
+CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
 VARIED = ("variant", "seed", "label")  # what the jobs of one setting differ by
 JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
@@ -38,7 +39,7 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     gates = _tell_settings_apart(jobs, folders)
     curves = _joined(curves_of(folders), jobs)
     if how.get("claims"):
-        _judge(result, how, curves, gates, config)
+        _judge(result, how, curves, gates, config, session.folder)
     if how.get("explorer"):
         result.tables["curves"] = curves
         result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(how["explorer"]))
@@ -90,7 +91,12 @@ def _joined(curves: Table, jobs: Table) -> Table:
 
 
 def _judge(
-    result: Result, how: Mapping[str, Any], curves: Table, gates: Mapping[str, float], config: Mapping[str, Any]
+    result: Result,
+    how: Mapping[str, Any],
+    curves: Table,
+    gates: Mapping[str, float],
+    config: Mapping[str, Any],
+    folder: Path,
 ) -> None:
     """Add the verdicts on what is claimed, and the regressions behind them."""
     from src import claims
@@ -98,6 +104,7 @@ def _judge(
     jobs = {**result.tables["jobs"], "status": _statuses(result.tables["jobs"]["outcome"])}
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
     verdicts = claims.judge(claims.read_claims(CONF / "claims", how["claims"]), jobs, curves, gates=gates, **chance)
+    write_atomically(folder / CLAIMS, claims.readme_table(verdicts))
     told = claims.verdict_table(verdicts)
     words = ("reason", "source")  # too long for a window
     tables = {

@@ -1,4 +1,4 @@
-"""The layer-width sweep: one row per variant, the original's table, claims with verdicts, one page, made anew at will."""
+"""The layer-width sweep: a row per variant, the original's table, claims with verdicts, a page made anew at will."""
 
 import csv
 
