@@ -73,7 +73,7 @@ def test_overview_and_curves_make_an_explorer(tmp_path):
     ]  # fmt: skip
     assert (
         next(column for column in found["columns"] if column["key"] == "job")["targets"][0]
-        == "./variant%3D0/result.json"
+        == "./../variant%3D0/result.json"
     )
 
 
