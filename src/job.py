@@ -1,139 +1,25 @@
-"""One job from its composed configuration to its result folder."""
+"""One job from its configuration to its result folder."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import platform
-import shlex
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src import result as results
-from src.configuration import identity, options, plain
+from src.configuration import identity, options
+from src.environment import environment
 from src.errors import UserError, full_disk, suggestion
-from src.resolvers import ROOT, register
 from src.result import Result
 from src.sweep.jobs import is_done
+from src.sweep.locking import alone
+from src.sweep.outcomes import outcome, refused
 from src.tasks.planning import version_of
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn")
-
-
-def run_job(composed: DictConfig) -> dict[str, Any]:
-    """Run the job, whatever comes: its result is on disk and told before this returns.
-
-    Returns:
-        The outcome for :mod:`src.sweep.outcomes`: ``status``, ``label``, ``verdict``, ``folder``, ``seconds``.
-    """
-    from hydra.core.hydra_config import HydraConfig
-
-    from src.sweep.orphans import end_with_parent
-    from src.sweep.running import record_single
-
-    register()
-    end_with_parent()
-    hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
-    overrides = [line for line in hydra_config.overrides.task if not line.startswith("sweep.id=")]
-    try:
-        config = plain(composed)
-        config["workers"] = _workers(config["workers"], hydra_config.launcher)
-    except UserError as error:
-        outcome = _refuse(str(error), folder)
-        record_single(outcome)
-        return outcome
-    single = config["sweep"]["id"] is None and not str(hydra_config.mode).endswith("MULTIRUN")
-    if not single:
-        config["device"] = _device(config, hydra_config.launcher, hydra_config.job.num)
-    try:
-        outcome = _run_single(config, folder, overrides) if single else _run_in_sweep(config, folder, overrides)
-    except OSError as error:  # not even a lock or a result can be written
-        outcome = _refuse(full_disk(error, folder) or str(error), folder)
-    if single:
-        record_single(outcome)
-    return outcome
-
-
-def _run_single(config: Mapping[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
-    with _alone(folder, say=True):
-        return execute(config, folder, command=_command(overrides))
-
-
-def _run_in_sweep(config: Mapping[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
-    from src.sweep.outcomes import Outcomes
-
-    settings = config["sweep"]
-    outcomes = Outcomes(folder.parent, settings["id"]) if settings["id"] else None
-    with _alone(folder):
-        if outcomes and not settings["rerun"] and is_done(folder, identity(config), version_of(config["task"])):
-            outcome = _outcome("ok", config["label"], "done by another sweep", folder)
-        elif outcomes and _too_many(outcomes, settings["max_failures"]):
-            outcome = _outcome("not started", config["label"], "too many have failed (sweep.max_failures)", folder)
-        else:
-            # which sweep ran it is nothing that a job found
-            own = {**config, "sweep": {**settings, "id": None}}
-            outcome = execute(own, folder, command=_command(overrides), quiet=True)
-    if outcomes:
-        outcomes.record(outcome)
-    return outcome
-
-
-@contextmanager
-def _alone(folder: Path, say: bool = False) -> Iterator[None]:
-    """Holds the job's folder: another sweep, or the worker of one that was killed, may be at this very job."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout:
-        if say:
-            print(f"another process is at this job; waiting until it has ended ({folder})", flush=True)
-        held = lock.acquire()
-    with held:
-        yield
-
-
-def _workers(wanted: int | str, launcher: Mapping[str, Any]) -> int:
-    """Threads of one job, where ``auto`` is its share of the cores under this launcher."""
-    if wanted != "auto":
-        return int(wanted)
-    given = launcher.get("cpus_per_task") or launcher.get("ray", {}).get("remote", {}).get("num_cpus")
-    if given:
-        return max(1, int(given))
-    cores = os.cpu_count() or 1
-    jobs_at_once = launcher.get("n_jobs", 1)
-    return max(1, cores // (cores if jobs_at_once < 0 else jobs_at_once))
-
-
-def _device(config: Mapping[str, Any], launcher: Mapping[str, Any], number: int) -> str:
-    """Where a job of a sweep runs: ``auto`` deals the GPUs that its process sees out to jobs that run at once."""
-    alone = launcher["_target_"].endswith("BasicLauncher") or config.get("trainer", {}).get("devices", 1) > 1
-    if config["device"] != "auto" or alone:
-        return str(config["device"])
-    import torch
-
-    count = torch.cuda.device_count()
-    return f"cuda:{number % count}" if count > 1 else "auto"
-
-
-def _too_many(outcomes: Any, most: int | None) -> bool:
-    return most is not None and outcomes.failures() >= most
-
-
-def _outcome(status: str, label: str, verdict: str, folder: Path, seconds: float = 0.0) -> dict[str, Any]:
-    return {"status": status, "label": label, "verdict": verdict, "folder": str(folder), "seconds": seconds}
 
 
 def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet: bool = False) -> dict[str, Any]:
@@ -165,7 +51,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
         result.events = list(dict.fromkeys([*session.events, *result.events]))
         _finish(session, result, folder)
-    return _outcome(result.status, config["label"], result.error or result.verdict, folder, result.seconds["all"])
+    return outcome(result.status, config["label"], result.error or result.verdict, folder, result.seconds["all"])
 
 
 def _tell_damage(session: Any, folder: Path) -> None:
@@ -199,10 +85,10 @@ def compare(config: Mapping[str, Any], folders: Sequence[Path], sweep: Path) -> 
     chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
     folder = sweep / "overview"
     try:
-        with _alone(folder):  # another sweep in this folder may end at the same time
+        with alone(folder):  # another sweep in this folder may end at the same time
             return execute({**config, **chosen}, folder)
     except OSError as error:
-        return _refuse(full_disk(error, folder) or str(error), folder)
+        return refused(full_disk(error, folder) or str(error), folder)
 
 
 def compare_again(folders: Sequence[Path], place: Path) -> None:
@@ -215,9 +101,9 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     config = results.read_json(newest)["config"]
     chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
-    outcome = execute({**config, **chosen, **views}, place)
-    if outcome["status"] != "ok":
-        raise UserError(outcome["verdict"])
+    found = execute({**config, **chosen, **views}, place)
+    if found["status"] != "ok":
+        raise UserError(found["verdict"])
 
 
 def _one_line(error: Exception, folder: Path) -> str:
@@ -247,37 +133,3 @@ def _run_task(config: Mapping[str, Any], session: Any) -> Result:
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
     found: Result = task(config, Store(Path(config["outputs"]) / "store", session.event), session)
     return found
-
-
-def environment(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job ran on: versions, machine, revision. Recorded, never part of its identity."""
-    import torch
-
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "CPU",
-        "cores": os.cpu_count(),
-        "threads": config["threads"],
-        "workers": config["workers"],
-        "system": f"{platform.system()} {platform.machine()}",
-        "revision": _revision(),
-    }
-
-
-def _revision() -> str:
-    """The commit of the code, with a plus where files differ from it; empty outside a checkout."""
-    described = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True
-    )
-    return described.stdout.strip()
-
-
-def _command(overrides: list[str]) -> str:
-    return shlex.join(["python", "-m", "src.run", *overrides])
-
-
-def _refuse(message: str, folder: Path) -> dict[str, Any]:
-    """The outcome of a job that was not run, or could not leave a word of it."""
-    print(f"error: {message}", file=sys.stderr)
-    return _outcome("failed", folder.name, message, folder)

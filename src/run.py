@@ -56,7 +56,7 @@ def _first_comment(path: Path) -> str:
 
 def job(config: DictConfig) -> Mapping[str, Any]:
     """One job of Hydra's, in whatever process its launcher chose."""
-    from src.job import run_job
+    from src.launched import run_job
 
     return run_job(config)
 

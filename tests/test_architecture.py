@@ -50,8 +50,10 @@ ALLOWED = {
     "sweep": {"errors", "result", "store", "configuration", "report"},
     "plugins": {"sweep", "tasks", "job", "errors", "configuration"},
     "tasks": {"report", "subjects", "learners", "data", "training"} | FRAME | STUDIES | SHARED,
-    "job": {"tasks", "report", "training"} | FRAME,
-    "run": {"job", "command_line", "errors", "resolvers", "sweep", "report"},
+    "environment": {"resolvers"},
+    "job": {"tasks", "report", "training", "environment"} | FRAME,
+    "launched": {"job", "tasks"} | FRAME,
+    "run": {"job", "launched", "command_line", "errors", "resolvers", "sweep", "report"},
     **{study: SHARED | {"models"} for study in STUDIES},
 }
 #: room -> packages it must not import
@@ -113,7 +115,13 @@ def test_rooms_stay_free_of_frameworks(path):
 
 def test_nothing_imports_run_or_tasks():
     for path in FILES:
-        if room_of(path) in ("run", "job", "tasks", "plugins"):  # Hydra enters through its sweeper as users do by run
+        if room_of(path) in (
+            "run",
+            "job",
+            "launched",
+            "tasks",
+            "plugins",
+        ):  # Hydra enters through its sweeper as users do by run
             continue
         assert not {name for name in imports(path) if name.startswith(("src.run", "src.tasks", "src.job"))}, path
 

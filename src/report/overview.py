@@ -52,7 +52,7 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     table: Table = {"job": [Link(name, _target(folder, path)) for (folder, _), name in zip(found, names, strict=True)]}
     table |= own
     for key in settings:
-        table.setdefault(pretty(key), [config.get(key) for config in flats])
+        table.setdefault(pretty(key), _alike([config.get(key) for config in flats]))
     table["outcome"] = [_outcome(job) for job in jobs]
     for name in metrics:
         for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
@@ -109,10 +109,17 @@ def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
     for key in dict.fromkeys(key for job in jobs for key in job.get("row", {}) if key not in taken):
         values = [job.get("row", {}).get(key) for job in jobs]
         told = [config.get(key) for config in settings]
-        if all(value == said for value, said, job in zip(values, told, jobs, strict=True) if job.get("row")):
-            values = told
-        table[key] = values
+        if all(str(value) == str(said) for value, said, job in zip(values, told, jobs, strict=True) if job.get("row")):
+            values = [value if job.get("row") else said for value, said, job in zip(values, told, jobs, strict=True)]
+        table[key] = _alike(values)
     return table
+
+
+def _alike(values: list[Any]) -> list[Any]:
+    """All as text where text and numbers meet, as in ``baseline, 7``: a column of a table has one type."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+    return [value if value is None or isinstance(value, list) else str(value) for value in values]
 
 
 def _read(folder: Path) -> dict[str, Any]:

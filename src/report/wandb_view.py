@@ -182,29 +182,6 @@ def start(
     return WandbRun(events=events)
 
 
-def publish(
-    result: Result,
-    folder: Path,
-    *,
-    project: str,
-    group: str = "",
-    job_type: str = "",
-    tags: Sequence[str] = (),
-    name: str = "",
-    mode: str = "auto",
-) -> list[str]:
-    """A finished result as a run of its own: start, publish, finish. Returns what went wrong, in words."""
-    view = start(
-        folder, project=project, group=group, job_type=job_type or result.task, tags=tags, name=name or result.name,
-        mode=mode, config=result.config,
-    )  # fmt: skip
-    try:
-        view.publish(result, folder)
-    finally:
-        view.finish()
-    return view.events
-
-
 def _init(folder: Path, mode: Any, fields: Mapping[str, Any]) -> Any:
     import wandb
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,17 @@ PLACE = ".sweeps"
 FAILED = ("failed", "interrupted")
 
 Outcome = Mapping[str, Any]
+
+
+def outcome(status: str, label: str, verdict: str, folder: Path, seconds: float = 0.0) -> dict[str, Any]:
+    """What a job came to."""
+    return {"status": status, "label": label, "verdict": verdict, "folder": str(folder), "seconds": seconds}
+
+
+def refused(message: str, folder: Path) -> dict[str, Any]:
+    """The outcome of a job that was not run, or could not leave a word of it; said at once."""
+    print(f"error: {message}", file=sys.stderr)
+    return outcome("failed", folder.name, message, folder)
 
 
 def new_id() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
@@ -92,6 +93,15 @@ class Checkpoints(Checkpoint):
         self.history = list(state_dict["history"])
         self.seconds = state_dict["seconds"]
         self.best = (state_dict["best"][0], state_dict["best"][1])
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes beside the target and renames: Lightning's own goes through the system's temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        partial = Path(path).with_name(f".{Path(path).name}.partial")
+        torch.save(checkpoint, partial)
+        partial.replace(path)
 
 
 class EpochSeed(Callback):

@@ -19,7 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from src.errors import UserError, suggestion
-from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, EpochSeed, resumable
+from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints, Checkpoints, EpochSeed, resumable
 from src.training.determinism import Precision, seed_everything
 from src.training.replicas import Replicas
 
@@ -133,7 +133,7 @@ def fit(
             accelerator="gpu" if on_gpu else "cpu",
             devices=[device.index or 0] if device and on_gpu and devices == 1 else devices,
             strategy=Replicas() if devices > 1 else "auto",
-            plugins=[LightningEnvironment()],  # a scheduler's signals are the job's to handle
+            plugins=[LightningEnvironment(), AtomicCheckpoints()],  # a scheduler's signals are the job's to handle
             precision=training.precision,  # type: ignore[arg-type]
             gradient_clip_val=training.gradient_clip if learner.automatic_optimization else None,
             callbacks=own,

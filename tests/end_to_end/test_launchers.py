@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src import job
+from src import launched
 from src import run as entry
 from src.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY, Ran
@@ -186,22 +186,22 @@ def test_slurm_is_asked_for_what_the_keys_say(composed, tmp_path, monkeypatch):
 )
 def test_a_job_evaluates_on_its_share_of_the_cores(launcher, workers, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert job._workers("auto", launcher) == workers
-    assert job._workers(5, launcher) == 5
+    assert launched._workers("auto", launcher) == workers
+    assert launched._workers(5, launcher) == 5
 
 
 def test_jobs_that_run_at_once_take_the_gpus_in_turn(monkeypatch):
     cores, basic = ({"_target_": f"launchers.{name}"} for name in ("JoblibLauncher", "BasicLauncher"))
     auto = {"device": "auto", "trainer": {"devices": 1}}
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [job._device(auto, cores, number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert job._device({"device": "auto"}, cores, 1) == "cuda:1"
-    assert job._device(auto, basic, 1) == "auto"
-    assert job._device({**auto, "trainer": {"devices": 2}}, cores, 1) == "auto"
-    assert job._device({**auto, "device": "cpu"}, cores, 1) == "cpu"
+    assert [launched._device(auto, cores, number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert launched._device({"device": "auto"}, cores, 1) == "cuda:1"
+    assert launched._device(auto, basic, 1) == "auto"
+    assert launched._device({**auto, "trainer": {"devices": 2}}, cores, 1) == "auto"
+    assert launched._device({**auto, "device": "cpu"}, cores, 1) == "cpu"
     for count in (0, 1):  # one: also what a job sees whose scheduler has chosen its GPU
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
-        assert job._device(auto, cores, 1) == "auto"
+        assert launched._device(auto, cores, 1) == "auto"
 
 
 @pytest.mark.parametrize("extra", ["ray", "slurm"])

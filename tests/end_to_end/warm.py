@@ -107,6 +107,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     import src.job
+    import src.launched
     import src.report.screen
     import src.report.session
     import src.run

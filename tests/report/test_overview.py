@@ -4,7 +4,7 @@ from src.report.__main__ import main
 from src.report.explorer import read
 from src.report.overview import curves_of, overview, write_overview
 from src.report.rebuild import rebuild
-from src.result import Estimate, Explorer, Figure, Result, rows, save
+from src.result import Estimate, Explorer, Figure, Result, load, rows, save
 
 
 def sweep(root, jobs=3):
@@ -128,3 +128,12 @@ def test_what_cannot_be_made_is_one_line(tmp_path, capsys, prepare, said):
     told = capsys.readouterr()
     assert told.err.startswith("error: ") and said in told.err and told.err.count("\n") == 1
     assert "good/page.html" in told.out  # the others are made all the same
+
+
+def test_jobs_that_all_failed_still_make_a_table_that_can_be_saved(tmp_path):
+    for number, variant in enumerate(("baseline", 7)):
+        failed = Result("t", f"x/{number}", status="failed", error="no", config={"variant": variant})
+        save(failed, tmp_path / str(number))
+    result = overview([tmp_path / "0", tmp_path / "1"], tmp_path / "overview" / "page.html")
+    save(result, tmp_path / "overview")
+    assert load(tmp_path / "overview").tables["jobs"]["Variant"] == ["baseline", "7"]

@@ -8,11 +8,21 @@ import zlib
 import pytest
 
 from src.report import wandb_view
-from src.report.wandb_view import WandbRun, choose_mode, logged_in, publish, start
+from src.report.wandb_view import WandbRun, choose_mode, logged_in, start
 from src.result import Estimate, Figure, Result
 from tests.fakes.result import patch_result
 
 BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4
+
+
+def publish(result, folder, **options):
+    """A finished result as a run of its own; what went wrong, in words."""
+    view = start(folder, **({"name": result.name, "job_type": result.task, "config": result.config} | options))
+    try:
+        view.publish(result, folder)
+    finally:
+        view.finish()
+    return view.events
 
 
 @pytest.fixture(autouse=True)
