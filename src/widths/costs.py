@@ -7,7 +7,7 @@ from typing import Any
 
 from src.widths.variants import blocks, find
 
-STEP_MACS = 40e6  # multiply-adds that take as long as what an optimiser step costs apart from them, on one core
+STEP_MACS = 400e6  # multiply-adds that take as long as what an optimiser step costs apart from them, on one core
 
 
 def multiply_adds(widths: Sequence[int], depth: int, size: int, channels: int = 3, classes: int = 10) -> int:
