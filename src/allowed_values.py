@@ -32,6 +32,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "name": ("words without ..", lambda value: _is_folder(value)),
     "label": ("words without ..", lambda value: _is_folder(value)),
     "device": ("auto, cpu, cuda, cuda:1", lambda value: bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(value)))),
+    "jobs_at_once": ("auto or a whole number from 1", lambda value: value == "auto" or _whole(1)[1](value)),
     "workers": ("auto or a whole number from 1", lambda value: value == "auto" or (type(value) is int and value >= 1)),
     "target_class": (
         "a class by number or name, or a list of different ones",

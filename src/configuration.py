@@ -21,7 +21,7 @@ CONF = ROOT / "conf"
 #: Recorded with a result, but another value makes no other result.
 PROVENANCE = (
     *("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback"),
-    *("sweep", "comparison", "until", "trainer", "memory", "resume_every"),
+    *("sweep", "comparison", "until", "trainer", "jobs_at_once", "resume_every"),
 )
 
 T = TypeVar("T")

@@ -40,6 +40,7 @@ def run_job(composed: DictConfig) -> dict[str, Any]:
     try:
         config = plain(composed)
         config["workers"] = _workers(config["workers"], hydra_config.launcher)
+        config["jobs_at_once"] = _jobs_at_once(config["jobs_at_once"], hydra_config.launcher)
     except UserError as error:
         found = refused(str(error), folder)
         record_single(found)
@@ -88,6 +89,25 @@ def _workers(wanted: int | str, launcher: Mapping[str, Any]) -> int:
     cores = os.cpu_count() or 1
     jobs_at_once = launcher.get("n_jobs", 1)
     return max(1, cores // (cores if jobs_at_once < 0 else jobs_at_once))
+
+
+def _jobs_at_once(wanted: int | str, launcher: Mapping[str, Any]) -> int:
+    """Jobs that share the machine's memory, or one GPU's, under this launcher."""
+    if wanted != "auto":
+        return int(wanted)
+    cores = os.cpu_count() or 1
+    remote = launcher.get("ray", {}).get("remote", {})
+    if remote.get("num_gpus"):
+        return max(1, round(1 / remote["num_gpus"]))
+    if remote:
+        return max(1, int(cores // (remote.get("num_cpus") or 1)))
+    jobs = launcher.get("n_jobs", 1)
+    jobs = cores if jobs < 0 else jobs
+    if jobs == 1:
+        return 1
+    import torch
+
+    return -(-jobs // max(1, torch.cuda.device_count()))
 
 
 def _device(config: Mapping[str, Any], launcher: Mapping[str, Any], number: int) -> str:

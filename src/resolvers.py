@@ -17,12 +17,14 @@ def register() -> None:
     OmegaConf.register_new_resolver("variants", _variants, replace=True)
 
 
-def _variants(depth: int, count: int | None = None) -> str:
+def _variants(depth: int, integration: Any, count: int | None = None) -> str:
     """The baseline and all variants of a depth, or ``count`` of them spread over the design, as values of a sweep."""
     from src.widths import variants as design
 
-    ids = range(len(design.variants(depth))) if count is None else design.spread(count, depth)
-    return ",".join(["baseline", *map(str, ids)])
+    ids = range(len(design.variants(depth, integration=integration)))
+    if count is not None:
+        return ",".join([design.BASELINE, *map(str, design.spread(count, depth, integration))])
+    return ",".join([design.BASELINE, *map(str, ids)])
 
 
 def _job_folder(label: str, *, _root_: DictConfig) -> str:

@@ -49,7 +49,7 @@ ALLOWED = {
     "report": {"errors", "result"},
     "sweep": {"errors", "result", "store", "configuration", "report"},
     "plugins": {"sweep", "tasks", "job", "errors", "configuration"},
-    "tasks": {"report", "subjects", "learners", "data", "training"} | FRAME | STUDIES | SHARED,
+    "tasks": {"report", "subjects", "learners", "data", "training", "models"} | FRAME | STUDIES | SHARED,
     "environment": {"resolvers"},
     "job": {"tasks", "report", "training", "environment"} | FRAME,
     "launched": {"job", "tasks"} | FRAME,

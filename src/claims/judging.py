@@ -59,8 +59,9 @@ def judge(
     """Each claim on each data set, all together one family for Holm's correction.
 
     Supported: the whole interval lies beyond the margin on the claimed side, and the corrected p is below 1 - level.
-    Contradicted: the same on the other side of the margin. Runs that were skipped early count with the accuracy they
-    had (leaving them out would favour whatever fails to train); jobs that failed are left out, and both are told.
+    Contradicted: the whole interval lies as far on the other side of 0. Runs that were skipped early count with the
+    accuracy they had (leaving them out would favour whatever fails to train); jobs that failed are left out, and both
+    are told.
 
     Args:
         jobs: one row per job: ``data``, ``seed``, ``status``, ``skipped``, and the columns that the claims name.
@@ -124,7 +125,7 @@ def _conclude(claim: Claim, draft: Verdict) -> Verdict:
     low, high = sorted((claim.sign * draft.estimate.low, claim.sign * draft.estimate.high))
     if low > claim.margin:
         return replace(draft, verdict="supported")
-    return replace(draft, verdict="contradicted") if high < claim.margin else draft
+    return replace(draft, verdict="contradicted") if high < -claim.margin else draft
 
 
 def _gate_closed(claim: Claim, rows: Sequence[Row], minimum: float | None) -> str:

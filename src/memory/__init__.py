@@ -9,10 +9,11 @@ from src.memory.measurement import MeasurementError, measure
 from src.memory.planning import MEASURES, Plan, plan
 from src.memory.prediction import Calibration, Prediction, calibrate, predict
 from src.memory.probing import Probe, probe
-from src.memory.training import Training
+from src.memory.training import PRECISIONS, Training
 
 __all__ = [
     "MEASURES",
+    "PRECISIONS",
     "Calibration",
     "MeasurementError",
     "Plan",

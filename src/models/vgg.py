@@ -46,6 +46,9 @@ class VGG(ConvolutionalNetwork):
         self._live = sum(parameter.numel() for parameter in self.parameters())
         if pad_widths > 1:
             self._pad(pad_widths)
+            for module in self.modules():
+                if isinstance(module, nn.Dropout):
+                    module.live = layout.hidden[-1]  # type: ignore[assignment]  # masks are drawn for these alone: the same as without padding
 
     def live_parameters(self) -> int:
         """Parameters without those of the dead channels that ``pad_widths`` adds."""
@@ -116,7 +119,8 @@ def vgg(
             padded with zeros to its number of kernels. Without parameters, so that it serves any widths; the authors
             name skip connections as the next thing to try.
         pad_widths: widen every layer to a multiple of this by dead channels, which never change what the network
-            computes or learns; 8 lets tensor cores read aligned rows.
+            computes or learns (with dropout: under the learner of width variants, which draws masks for live
+            channels alone); 8 lets tensor cores read aligned rows.
 
     Raises:
         UserError: a value that is not allowed, or an image too small for the pools.

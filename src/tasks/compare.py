@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.configuration import CONF
-from src.result import FILE, Explorer, Result, Table, read_json, scan, write_atomically
-from src.store import Store
+from src.result import FILE, Explorer, Result, Table, read_json, rows, scan, write_atomically
+from src.store import Store, digest_of
 from src.sweep.jobs import setting
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = "overview"  # of the page, below the sweep's
 CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
-VARIED = ("variant", "seed", "label")  # what the jobs of one setting differ by
+VARIED = ("variant", "seed", "label", "jobs_at_once")  # what the jobs of one setting differ by
 JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
 
@@ -25,7 +25,7 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
 
     ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
-    ``regression`` (``outcome``, ``terms``) and ``equal_cost`` (a list of costs).
+    ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs) and ``caption`` (of the jobs).
     """
     from src.report.overview import curves_of, overview
 
@@ -44,6 +44,7 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
         result.tables["curves"] = curves
         result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(how["explorer"]))
         result.figures = []
+    result.captions["jobs"] = how.get("caption", "")
     return result
 
 
@@ -72,7 +73,8 @@ def _tell_settings_apart(jobs: Table, folders: Sequence[Path]) -> dict[str, floa
         Data (and setting) -> the accuracy that the reference has to reach, as the jobs' recipes say.
     """
     read = [read_row(folder) for folder in folders]
-    digests = [setting(config, VARIED)[:4] if row else "" for config, row in read]
+    # a precision that memory decided is a setting of its own
+    digests = [digest_of([setting(config, VARIED), row.get("precision")])[:4] if row else "" for config, row in read]
     plain = [row.get("data") for _, row in read]
     several = {data for data in plain if len({d for d, other in zip(digests, plain, strict=True) if other == data}) > 1}
     jobs["data"] = [f"{data} ({d})" if data in several else data for data, d in zip(plain, digests, strict=True)]
@@ -111,16 +113,29 @@ def _judge(
         "claims": {column: values for column, values in told.items() if column not in words},
         "why": {column: values for column, values in told.items() if column in ("claim", "data", *words)},
     }
+    trained = _past_the_gate(jobs, gates)
     if how.get("regression"):
-        tables["regression"] = claims.regression(jobs, **how["regression"], **chance)
+        tables["regression"] = claims.regression(trained, **how["regression"], **chance)
     for cost in how.get("equal_cost", ()):
-        tables[f"at_equal_{cost}"] = claims.equal_cost(jobs, outcome=how["regression"]["outcome"], cost=cost, **chance)
+        same = {name: how["regression"][name] for name in ("outcome", "unit")}
+        tables[f"at_equal_{cost}"] = claims.equal_cost(trained, cost=cost, **same, **chance)
     result.tables = {**tables, **result.tables}
     result.screen = ["claims"]
     result.units["difference"] = "points"
     counts = Counter(verdict.verdict for verdict in verdicts)
     told_counts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     result.verdict = f"{result.verdict}; of {len(verdicts)} claims: {told_counts}"
+
+
+def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:
+    """The jobs on data whose baseline converged: of the others no coefficient means anything."""
+    reached: dict[str, list[float]] = {}
+    for row in rows(jobs):
+        if row["variant"] == "baseline" and row["status"] == "ok":
+            reached.setdefault(row["data"], []).append(row["validation_accuracy"])
+    held = {data for data, found in reached.items() if sum(found) / len(found) >= gates[data]}
+    return {name: [v for v, data in zip(values, jobs["data"], strict=True) if data in held]
+            for name, values in jobs.items()}  # fmt: skip
 
 
 def _statuses(outcomes: Sequence[str]) -> list[str]:

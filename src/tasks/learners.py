@@ -16,10 +16,12 @@ from src.learners.monolithic import Monolithic
 from src.learners.width_variant import WidthVariant
 from src.tasks.memory_plan import Passes
 from src.training.fitting import Training, VariantTraining
+from src.widths.variants import Variant, find
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
+LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "width_variant")
 
 
@@ -45,11 +47,15 @@ def architecture_of(recipe: Mapping[str, Any], data: ImageData) -> dict[str, Any
     """What :func:`src.models.registry.build` takes; the widths of a variant come from its place in the design."""
     architecture = {**recipe["model"], "classes": len(data.classes), "input_shape": list(data.input_shape)}
     if "variant" in recipe:
-        from src.widths.variants import find
-
-        variant = find(recipe["variant"], recipe["depth"], recipe["features"], recipe["integration"])
-        architecture["widths"] = list(variant.widths)
+        architecture["widths"] = list(variant_of(recipe, data).widths)
     return architecture
+
+
+def variant_of(recipe: Mapping[str, Any], data: ImageData, features: float | None = None) -> Variant:
+    """The recipe's place in the design, at another number of features where given."""
+    head = 4096 if max(data.input_shape[1:]) > LARGE else 512  # as in the paper
+    size = recipe["features"] if features is None else features
+    return find(recipe["variant"], recipe["depth"], size, recipe["integration"], head)
 
 
 @dataclass
@@ -103,8 +109,14 @@ def trainee(
     )
     options: dict[str, Any] = {"resume_every": config["resume_every"], "keep_last": False}
     options["devices"] = config.get("trainer", {}).get("devices", 1)
-    schedule = recipe["optim"].get("schedule") or {}
-    if training.skip_below is not None and schedule.get("name") == "sgdr":
-        ends = cycle_ends(training.epochs, schedule["first"], schedule["factor"])
+    if training.skip_below is not None:
+        schedule = recipe["optim"].get("schedule") or {}
+        sgdr = schedule.get("name") == "sgdr"
+        ends = cycle_ends(training.epochs, schedule["first"], schedule["factor"]) if sgdr else []
+        if not ends:
+            raise UserError(
+                f"{where}.training.skip_below={training.skip_below}: no cycle ends within {training.epochs} epochs; "
+                "set it to null, or take optim sgdr with a shorter first cycle"
+            )
         options["callbacks"] = [EarlySkip(end, training.skip_below, len(data.classes)) for end in ends[:1]]
     return Trainee(variant, ResidentImages(data, ghost_batch=training.ghost_batch), training, options)

@@ -49,20 +49,24 @@ def fitted_to_memory(
     how = config.get("memory")
     if not isinstance(training, VariantTraining) or not how:
         return training, Passes()
+    if training.precision not in memory.PRECISIONS:
+        session.event(f"memory is not predicted for training.precision={training.precision}")
+        return training, Passes()
     wanted = memory.Training(
         architecture,
         data.batch_size,
-        precision=training.precision if training.precision in ("32-true", "bf16-mixed") else "32-true",
+        precision=training.precision,
         ghost_batch=training.ghost_batch,
         steps_per_call=PER_CALL,
         channels_last=data.channels_last,
     )
     name = str(device)
-    jobs = max(1, (os.cpu_count() or 1) // config["workers"]) if device.type == "cpu" else 1
+    # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
+    allow = [one for one in how["allow"] if one != "bf16" or how["budget_gb"] != "auto"]
     plan = memory.plan(
         wanted,
-        memory.given_budget(how["budget_gb"], name, jobs),
-        allow=how["allow"],
+        memory.given_budget(how["budget_gb"], name, config["jobs_at_once"]),
+        allow=allow,
         method=how["predict"],
         device=name,
         calibration=lambda: _calibration(device, store, session),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from src.report.session import Session
 
 VERSION = 1  # raise when the same recipe would train to other weights
+VARIANT_VERSION = 1  # ... of width variants
 
 
 @dataclass
@@ -170,7 +171,9 @@ def trained(
 def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What a checkpoint's key says beside model, optimiser and training; nothing for networks trained as a whole."""
     name = learner_name(recipe, where)
-    return {} if name == "monolithic" else {"learner": name, "widths": architecture["widths"]}
+    if name == "monolithic":
+        return {}
+    return {"learner": name, "learner_version": VARIANT_VERSION, "widths": architecture["widths"]}
 
 
 def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:

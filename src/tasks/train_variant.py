@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from src.activations import predict
 from src.cost import cost
 from src.memory.formula import saved_bytes
+from src.models import build
 from src.result import Estimate, Result, write_atomically
 from src.statistics import proportion
 from src.store import Store
+from src.tasks.learners import variant_of
 from src.tasks.train import Trained, add_history, did_not_train, trained
-from src.widths.variants import BASELINE, Variant, find, paper_parameters
+from src.widths.variants import BASELINE, Variant, paper_parameters
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -25,10 +27,10 @@ CSV = "architecture.csv"
 def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train one variant (or find it in the store) and say what it costs and how well it does."""
     recipe = config["recipe"]
-    variant = find(recipe["variant"], recipe["depth"], recipe["features"], recipe["integration"])
     if recipe["features"] < 1:
         session.event(f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer")
     network = trained(recipe, store, session, role="network", where="recipe", config=config)
+    variant = variant_of(recipe, network.data)
     row = network.history[network.epoch]
     images, labels = network.data.tensor("test")
     with session.stage("test"):
@@ -58,21 +60,26 @@ def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> 
 def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[str, Any]:
     """What a table over all variants says of this one."""
     recipe, subject = config["recipe"], network.subject
-    found = cost(subject.model, subject.input_shape)
+    # dead channels that pad the widths are no part of the variant
+    found = cost(build({**subject.architecture, "pad_widths": 1}), subject.input_shape)
+    widths = variant.widths
     return {
         "variant": variant.name,
         "seed": config["seed"],
-        "data": str(recipe["data"]["source"]["name"]),
+        "data": _data_name(recipe, network),
+        "protocol": "test" if recipe["data"]["splits"]["validation"] == "test" else "held out",
+        "architecture": "-".join(map(str, widths)),
         "location": variant.location,
         "scale": variant.scale,
         "skew": variant.skew,
-        "widths": list(variant.widths),
-        "minimum_width": min(variant.widths),
-        "full_minimum_width": min(find(recipe["variant"], recipe["depth"], 1.0, recipe["integration"]).widths),
+        "widths": list(widths),
+        "mean_layer": sum(layer * width for layer, width in enumerate(widths)) / sum(widths),
+        "minimum_width": min(widths),
+        "full_minimum_width": min(variant_of(recipe, network.data, 1.0).widths),
         "parameters": found.parameters,
         "macs": found.macs,
-        "activation_bytes": saved_bytes(
-            network.subject.architecture["widths"], network.data.batch_size, subject.input_shape, len(subject.classes)
+        "fp32_activation_bytes": saved_bytes(
+            widths, network.data.batch_size, subject.input_shape, len(subject.classes)
         ),
         "training_seconds": network.seconds,
         "ghost_batch": recipe["training"]["ghost_batch"],
@@ -80,6 +87,12 @@ def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[
         "best_epoch": network.epoch,
         "skipped": bool(network.history[-1].get("skipped")),
     }
+
+
+def _data_name(recipe: Mapping[str, Any], network: Trained) -> str:
+    """What was trained on, in words: the source, or whose names its classes have, and the images' side."""
+    source = recipe["data"]["source"]
+    return f"{source.get('names') or source['name']} {network.data.input_shape[1]} px"
 
 
 def original_csv(variant: Variant, network: Trained, depth: int) -> str:

@@ -18,7 +18,9 @@ class BatchDropout(nn.Dropout):
             return x
         rows = self.rows
         if self.drawn is None or self.drawn[0] != rows.steps:
-            mask = x.new_empty((rows.whole, *x.shape[1:])).bernoulli_(1 - self.p)
+            live = getattr(self, "live", x.shape[1])  # channels that a padded network computes with
+            mask = x.new_zeros((rows.whole, *x.shape[1:]))
+            mask[:, :live] = x.new_empty((rows.whole, live, *x.shape[2:])).bernoulli_(1 - self.p)
             self.drawn = (rows.steps, mask)
         kept = self.drawn[1][rows.first : rows.first + len(x)]
         return (x * kept).mul_(1 / (1 - self.p))

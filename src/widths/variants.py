@@ -115,7 +115,7 @@ def find(
 ) -> Variant:
     """One variant: ``baseline``, a number of the list, or free parameters (location, scale, skew).
 
-    Free parameters need not be valid in the sense of `variants`; a layer without a share gets one feature.
+    Free parameters need not be valid in the sense of `variants`; a layer without a share gets two features.
 
     Raises:
         UserError: no such variant.

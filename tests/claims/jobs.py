@@ -25,7 +25,12 @@ def jobs(
     draw = np.random.default_rng(seed)
     rows = []
     for index in range(units):
-        row = {"variant": str(index), "location": float(LOCATIONS[index % len(LOCATIONS)]), "data": data}
+        row = {
+            "variant": str(index),
+            "architecture": f"a{index}",
+            "location": float(LOCATIONS[index % len(LOCATIONS)]),
+            "data": data,
+        }
         row["wobble"] = float(draw.normal())
         row |= {"macs": 10 ** log_macs(row), "parameters": 10 ** draw.normal(6, 0.2)}
         row["minimum_width"] = int(2 ** draw.integers(1, 6))

@@ -9,7 +9,17 @@ from src.errors import UserError
 from tests.claims.jobs import PLAIN, claim
 
 CONF = Path(__file__).parents[2] / "conf" / "claims"
-COLUMNS = ("variant", "seed", "data", "location", "macs", "full_minimum_width", "test_accuracy", "validation_accuracy")
+COLUMNS = (
+    "variant",
+    "seed",
+    "data",
+    "location",
+    "macs",
+    "full_minimum_width",
+    "architecture",
+    "test_accuracy",
+    "validation_accuracy",
+)
 
 
 def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> None:

@@ -19,6 +19,7 @@ MORE = {
     "layer_widths": ["variant=baseline,192"],
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
     "layer_widths_photographs": ["variant=100"],
+    "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
 }
 

@@ -35,7 +35,7 @@ def test_a_job_says_what_its_variant_is_and_costs(sweep):
     assert row["full_minimum_width"] == 24
     assert found["baseline"]["row"]["location"] is None
     assert found["0"]["row"]["macs"] > 5 * row["macs"], "early features are computed on large maps"
-    assert found["0"]["row"]["activation_bytes"] > row["activation_bytes"]
+    assert found["0"]["row"]["fp32_activation_bytes"] > row["fp32_activation_bytes"]
     assert row["precision"] == "32-true" and row["recompute"] is False and row["micro_batch"] is None
     assert not list(found["0"]["folder"].glob("page.html")), "jobs of a sweep write data only"
 

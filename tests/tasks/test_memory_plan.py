@@ -21,7 +21,7 @@ def fitted(monkeypatch):
 
     def fit(training, **how):
         events = []
-        config = {"memory": {**MEMORY, **how}, "workers": 1}
+        config = {"memory": {**MEMORY, **how}, "jobs_at_once": 1}
         found = fitted_to_memory(
             NETWORK, SimpleNamespace(batch_size=128, channels_last=True), training, config=config,
             device=torch.device("cpu"), store=None, session=SimpleNamespace(event=events.append),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.errors import UserError
+from src.models import build
 from src.models.layout import ConvolutionalNetwork, Layout
 from src.training.ghost_norm import parts
 from src.training.micro_batches import MicroBatches, check_sizes, out_of_memory
@@ -230,3 +231,16 @@ def test_a_copy_of_the_model_has_a_batch_of_its_own():
     other = copy.deepcopy(model)
     batches.rows.begin(BATCH, 0)
     assert other.norm_0.rows is other.norm_3.rows is not model.norm_0.rows
+
+
+def test_dead_channels_that_pad_the_widths_draw_no_masks() -> None:
+    """With dropout the padded network learns what the one without padding learns."""
+    widths = [5, 3, 6, 4, 5, 3, 3, 5, 9]  # of depth 10: seven convolutions, two hidden layers
+    found = {}
+    for pad in (1, 8):
+        torch.manual_seed(1)
+        model = build({"name": "vgg", "classes": 3, "input_shape": [3, 8, 8], "widths": widths, "pad_widths": pad})
+        found[pad] = trained(model=model)
+    for name, value in found[1].items():
+        live = found[8][name][tuple(slice(size) for size in value.shape)]
+        torch.testing.assert_close(live, value, rtol=1e-9, atol=1e-11, msg=lambda text, name=name: name + text)
