@@ -117,7 +117,10 @@ def _one_of(override: Any) -> str:
     """The override with the first of the values it sweeps over."""
     if not override.is_sweep_override():
         return str(override.input_line)
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    first = next(iter(override.sweep_string_iterator()), None)
+    if first is None:
+        raise UserError(f"{override.input_line}: holds no value; the end of a range is not part of it")
+    return f"{override.get_key_element()}={first}"
 
 
 def _check_value(override: Any, defaults: DictConfig) -> None:

@@ -43,22 +43,30 @@ def plain(config: DictConfig) -> dict[str, Any]:
     assert isinstance(found, dict)
     whole = {str(key): value for key, value in found.items()}
     check_values(whole)
-    shrink(whole, whole.pop("shrink", None) or {})
+    rules = whole.pop("shrink", None)
+    if rules:
+        shrink(whole, rules)
+        whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
     return whole
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Digest of all that decides what a job finds; provenance is left out."""
-    return digest_of({key: _without_folders(value) for key, value in config.items() if key not in PROVENANCE})
+    """Digest of all that decides what a job finds; provenance is left out.
+
+    Of a path below ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere.
+    """
+    roots = [str(config[name]) for name in ("data_root", "outputs") if config.get(name)]
+    return digest_of({key: _without_roots(value, roots) for key, value in config.items() if key not in PROVENANCE})
 
 
-def _without_folders(value: Any) -> Any:
-    """The same data in another folder is the same data: of a path only the last part is identity."""
+def _without_roots(value: Any, roots: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_folders(inner) for key, inner in value.items()}
+        return {key: _without_roots(inner, roots) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without_folders(inner) for inner in value]
-    return Path(value).name if isinstance(value, str) and "/" in value else value
+        return [_without_roots(inner, roots) for inner in value]
+    if isinstance(value, str) and "/" in value:
+        return next((str(Path(value).relative_to(root)) for root in roots if Path(value).is_relative_to(root)), value)
+    return value
 
 
 def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:

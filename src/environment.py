@@ -32,7 +32,8 @@ def environment(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _revision() -> str:
     """The commit of the code, with a plus where files differ from it; empty outside a checkout."""
-    described = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True
-    )
-    return described.stdout.strip()
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git here
+        return ""

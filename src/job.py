@@ -19,7 +19,7 @@ from src.result import Result
 from src.sweep.jobs import is_done
 from src.sweep.locking import alone
 from src.sweep.outcomes import outcome, refused
-from src.tasks.planning import version_of
+from src.tasks.planning import ANCESTORS, version_of
 
 
 def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet: bool = False) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
 
     session = Session(config, folder, quiet=quiet)
     start = time.time()
+    ran_on = {**environment(config), "command": command}
     result = Result(task=config["task"], name=f"{config['name']}/{config['label']}")
     _tell_damage(session, folder)
     try:
@@ -47,7 +48,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.config = dict(config)
         result.identity = identity(config)
         result.version = version_of(config["task"])
-        result.environment = {**environment(config), "command": command}
+        result.environment = ran_on
         result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
         result.events = list(dict.fromkeys([*session.events, *result.events]))
         _finish(session, result, folder)
@@ -128,6 +129,9 @@ def _run_task(config: Mapping[str, Any], session: Any) -> Result:
     name = config["task"]
     if name not in (*options("task"), "compare"):
         raise UserError(f"task={name}: no such task; {suggestion(str(name), options('task'))}")
+    if config["until"] not in (None, *ANCESTORS.get(name, ())):
+        stages = ", ".join(ANCESTORS.get(name, ())) or "none"
+        raise UserError(f"until={config['until']}: task={name} has no such stage (it has: {stages}); set until=null")
     device_of(config["device"])  # said here, for a job that finds everything in the store would not notice
     prepare(threads=config["threads"], seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)

@@ -29,7 +29,7 @@ def run_job(composed: DictConfig) -> dict[str, Any]:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from src.sweep.orphans import end_with_parent
+    from src.orphans import end_with_parent
     from src.sweep.running import record_single
 
     register()
@@ -71,6 +71,8 @@ def _run_in_sweep(config: Mapping[str, Any], folder: Path, overrides: list[str])
         elif outcomes and _too_many(outcomes, settings["max_failures"]):
             found = outcome("not started", config["label"], "too many have failed (sweep.max_failures)", folder)
         else:
+            if outcomes:
+                outcomes.begin(folder)
             # which sweep ran it is nothing that a job found
             own = {**config, "sweep": {**settings, "id": None}}
             found = execute(own, folder, command=_command(overrides), quiet=True)

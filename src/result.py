@@ -104,7 +104,7 @@ class Result:
     uses: list[str] = field(default_factory=list)  # digests of store entries (lineage)
     config: dict[str, Any] = field(default_factory=dict)
     identity: str = ""
-    version: int = 1  # of the task's code; see src/tasks/planning.py
+    version: str = ""  # of the task's code; see src/tasks/planning.py
     environment: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
     error: str = ""

@@ -131,8 +131,16 @@ def test_identity_ignores_provenance_and_order():
     assert identity({**CONFIG, "strong": dict(reversed(CONFIG["strong"].items()))}) == expected
     for key in PROVENANCE:
         assert identity({**CONFIG, key: "something"}) == expected, key
-    moved = {**CONFIG, "strong": {"data": {"root": "/elsewhere/data"}, "lr": 0.1}}
-    assert identity(moved) == expected, "the same data in another folder"
+
+
+def test_the_same_data_below_another_root_are_the_same():
+    def config(root, path):
+        return {**CONFIG, "data_root": root, "strong": {"data": {"path": path}}}
+
+    expected = identity(config("/a/data", "/a/data/cats/photos"))
+    assert identity(config("/b", "/b/cats/photos")) == expected
+    assert identity(config("/b", "/b/dogs/photos")) != expected
+    assert identity(config("/b", "/elsewhere/cats/photos")) != identity(config("/b", "/elsewhere/dogs/photos"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +193,7 @@ def test_plain_resolves_and_shrinks_and_leaves_hydra_out():
         }
     )
     found = plain(config)
-    assert found == {"seed": 3, "a": {"seed": 3, "epochs": 1}}
+    assert found == {"seed": 3, "a": {"seed": 3, "epochs": 1}, "tiny": True}
     assert type(found["a"]) is dict
 
 

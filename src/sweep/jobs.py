@@ -33,7 +33,7 @@ class Job:
     fault: str = ""
 
 
-def is_done(folder: Path, wanted: str, version: int) -> bool:
+def is_done(folder: Path, wanted: str, version: str) -> bool:
     """Whether ``folder`` holds a whole, successful result of this identity and of this version of the task."""
     try:
         plain = read_json(folder / FILE)

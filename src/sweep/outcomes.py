@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,14 @@ def refused(message: str, folder: Path) -> dict[str, Any]:
     return outcome("failed", folder.name, message, folder)
 
 
+def remove_dead(sweep: Path) -> None:
+    """Remove what sweeps of this machine left that were killed."""
+    host = os.uname().nodename.split(".")[0]
+    for folder in (sweep / PLACE).glob(f"*-{host}-*"):
+        if not Path(f"/proc/{folder.name.rpartition('-')[2]}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def new_id() -> str:
     """A name for a sweep that no other one has, on this machine or another."""
     return f"{time.strftime('%m%d-%H%M%S')}-{os.uname().nodename.split('.')[0]}-{os.getpid()}"
@@ -48,6 +57,17 @@ class Outcomes:
 
     def __init__(self, sweep: Path, name: str) -> None:
         self.folder = sweep / PLACE / name
+        self._lock = threading.Lock()  # the parent's watching thread reads as well
+        self._read: set[str] = set()
+        self._found: dict[str, Outcome] = {}
+
+    def begin(self, folder: Path) -> None:
+        """Called by the job: if its process ends without a word, the sweep knows whom to suspect."""
+        (self.folder / f"{folder.name}.begun").touch()
+
+    def begun(self) -> set[str]:
+        """Names of the folders of all jobs that have begun."""
+        return {path.stem for path in self.folder.glob("*.begun")}
 
     def record(self, outcome: Outcome) -> None:
         """Called by the job, in whatever process it ran."""
@@ -56,11 +76,16 @@ class Outcomes:
 
     def read(self) -> dict[str, Outcome]:
         """Job folder -> outcome, of all jobs that have ended so far."""
-        found: dict[str, Outcome] = {}
-        for path in sorted(self.folder.glob("[!.]*.json"), key=lambda path: path.stat().st_mtime_ns):
-            outcome = read_json(path)
-            found[outcome["folder"]] = outcome
-        return found
+        with self._lock:
+            new = [path for path in self.folder.glob("[!.]*.json") if path.name not in self._read]
+            for path in sorted(new, key=lambda path: path.stat().st_mtime_ns):
+                try:
+                    found = read_json(path)
+                except (OSError, ValueError):  # a slow disk of a cluster: next time
+                    continue
+                self._read.add(path.name)
+                self._found[found["folder"]] = found
+            return dict(self._found)
 
     def failures(self) -> int:
         """How many have failed so far."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from src.errors import full_disk
 from src.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
-from src.sweep.outcomes import FAILED, Outcome, Outcomes, new_id
+from src.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
 from src.sweep.watch import Watch
 
 Launch = Callable[[Sequence[Sequence[str]]], object]
@@ -21,7 +21,7 @@ _last: list[Outcome] = []
 class Planning(Protocol):
     """What a sweep asks about tasks; see :mod:`src.tasks.planning`."""
 
-    def version_of(self, task: str) -> int: ...
+    def version_of(self, task: str) -> str: ...
     def ancestors(self, config: Mapping[str, Any]) -> Ancestors: ...
 
 
@@ -33,7 +33,7 @@ def run_sweep(
     folder: Path,
     settings: Mapping[str, Any],
     stage_first: bool,
-    finish: Callable[[Sequence[Path]], Outcome],
+    finish: Callable[[Sequence[Path], Mapping[str, Any]], Outcome],
 ) -> list[Outcome]:
     """Run what is missing of ``jobs`` and tell what all of them came to.
 
@@ -44,36 +44,38 @@ def run_sweep(
         folder: of the sweep.
         settings: ``max_failures``: after so many no further job is started; ``rerun``: also what is done runs again.
         stage_first: make what several jobs need before them (pointless where jobs run one after the other).
-        finish: makes the page over all jobs, given their folders.
+        finish: makes the page over all jobs, given their folders and the configuration of one of them.
     """
     jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
-    broken = [job for job in jobs if job.fault]
-    done = [] if settings["rerun"] else [job for job in jobs if not job.fault and _done(job, planning)]
-    missing = longest_first(job for job in jobs if not job.fault and job not in done)
+    broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
+    done = [] if settings["rerun"] else [job for job in whole if _done(job, planning)]
+    places = {job.folder for job in done}
+    missing = longest_first(job for job in whole if job.folder not in places)
     if done:
         print(f"{len(done)} of {len(jobs)} jobs are done already; sweep.rerun=true would run them again", flush=True)
     for job in broken:
         print(f"failed   {job.folder.name}  {job.fault}", flush=True)
+    remove_dead(folder)
     outcomes = Outcomes(folder, new_id())
     mark = f"sweep.id={outcomes.folder.name}"
     try:
         if missing and stage_first:
             _run_stages(missing, launch, planning)
         found = _run(missing, launch, outcomes, mark) if missing else {}
+        begun = outcomes.begun()
     finally:
         outcomes.remove()
-    kept = [{"status": "ok", "label": job.folder.name, "verdict": "", "folder": str(job.folder)} for job in done]
-    faults = [{"status": "failed", "label": j.folder.name, "verdict": j.fault, "folder": str(j.folder)} for j in broken]
-    ended = [*kept, *faults, *(found.get(str(job.folder), _lost(job)) for job in missing)]
+    kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]
+    faults = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
+    ended = [*kept, *faults, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
     _count(ended)
-    page = finish([job.folder for job in jobs if not job.fault])
-    _last[:] = [*ended, page]
+    _last[:] = [*ended, finish([job.folder for job in whole], whole[0].config)] if whole else ended
     return ended
 
 
 def exit_code() -> int:
     """1 if a job of the last sweep failed or was not started."""
-    return int(any(outcome["status"] != "ok" for outcome in _last))
+    return int(any(found["status"] != "ok" for found in _last))
 
 
 def forget() -> None:
@@ -81,9 +83,9 @@ def forget() -> None:
     _last.clear()
 
 
-def record_single(outcome: Outcome) -> None:
+def record_single(found: Outcome) -> None:
     """The outcome of a job that is no part of a sweep decides the exit code alone."""
-    _last[:] = [outcome]
+    _last[:] = [found]
 
 
 def _done(job: Job, planning: Planning) -> bool:
@@ -94,7 +96,8 @@ def _done(job: Job, planning: Planning) -> bool:
 
 def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning) -> None:
     for stage, chosen in stages(missing, planning.ancestors).items():
-        print(f"first, what several jobs share: {stage}, {len(chosen)} times", flush=True)
+        count = f"{len(chosen)} job{'s' if len(chosen) > 1 else ''}"
+        print(f"first, what several jobs share: {stage}, {count}", flush=True)
         # no outcome is asked for: a job that misses what a stage could not make says why itself
         _launch(launch, [[*job.overrides, f"until={stage}"] for job in chosen])
 
@@ -106,10 +109,19 @@ def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) 
         print(f"error: {full_disk(error, outcomes.folder) or error}", file=sys.stderr, flush=True)
         return {}
     with Watch(missing, outcomes):
-        for _ in range(2):  # a worker that was killed takes the other workers' jobs with it: they get a second chance
-            left = [job for job in missing if str(job.folder) not in outcomes.read()]
-            if not left or _launch(launch, [[*job.overrides, mark] for job in left]):
-                break
+        left, suspects = list(missing), []
+        while left and not _launch(launch, [[*job.overrides, mark] for job in left]):
+            # the pool died with one of its jobs: those that had begun come last and one by one, so that a job that
+            # kills its process (memory) takes no other with it
+            ended, begun = outcomes.read(), outcomes.begun()
+            rest = [job for job in left if str(job.folder) not in ended]
+            fresh = [job for job in rest if job.folder.name not in begun]
+            suspects += [job for job in rest if job.folder.name in begun]
+            if len(fresh) == len(left):
+                break  # nothing ever begins with this launcher
+            left = fresh
+        for job in suspects:
+            _launch(launch, [[*job.overrides, mark]])
     return outcomes.read()
 
 
@@ -124,13 +136,18 @@ def _launch(launch: Launch, lines: Sequence[Sequence[str]]) -> bool:
     return True
 
 
-def _lost(job: Job) -> Outcome:
+def _lost(job: Job, begun: set[str], planning: Planning) -> Outcome:
+    """What is told of a job that left no outcome."""
+    if _done(job, planning):
+        return outcome("ok", job.folder.name, "", job.folder)
+    if job.folder.name not in begun:
+        return outcome("not started", job.folder.name, "the launcher could not start it", job.folder)
     said = "its process ended without a word (killed, or out of memory or disk?); the same command runs it again"
-    return {"status": "failed", "label": job.folder.name, "verdict": said, "folder": str(job.folder)}
+    return outcome("failed", job.folder.name, said, job.folder)
 
 
 def _count(ended: Sequence[Outcome]) -> None:
-    failed = sum(outcome["status"] in FAILED for outcome in ended)
-    waiting = sum(outcome["status"] == "not started" for outcome in ended)
-    more = f", {waiting} not started (sweep.max_failures)" if waiting else ""
+    failed = sum(found["status"] in FAILED for found in ended)
+    waiting = sum(found["status"] == "not started" for found in ended)
+    more = f", {waiting} not started" if waiting else ""
     print(f"\n{len(ended)} jobs: {len(ended) - failed - waiting} ended, {failed} failed{more}", flush=True)

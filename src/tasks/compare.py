@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.configuration import CONF
-from src.result import FILE, Explorer, Result, Table, read_json, rows, scan, write_atomically
+from src.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
 from src.store import Store, digest_of
 from src.sweep.jobs import setting
 
@@ -48,15 +48,6 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     return result
 
 
-def jobs_below(folder: Path) -> list[Path]:
-    """Folders of all results below ``folder`` that are jobs to compare: no comparison, no stage of other jobs."""
-    return [
-        place
-        for place, plain in scan(folder)
-        if plain.get("task") != "compare" and not plain.get("config", {}).get("until")
-    ]
-
-
 def read_row(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """A job's configuration and row; both empty where it left none."""
     try:
@@ -81,7 +72,7 @@ def _tell_settings_apart(jobs: Table, folders: Sequence[Path]) -> dict[str, floa
     return {
         data: config["recipe"]["training"]["minimum_accuracy"]
         for data, (config, row) in zip(jobs["data"], read, strict=True)
-        if row
+        if row and not config.get("tiny")
     }
 
 

@@ -27,13 +27,13 @@ from src.result import write_atomically
 from src.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.store import Key, Store
 from src.subjects import Subject, kept_of, save_subject
+from src.tasks.planning import KINDS
 from src.tasks.train import Trained
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
 CHECKPOINT = "search.safetensors"
-VERSION = 1  # raise when the same strong network would be cut into other modules
 
 
 @dataclass
@@ -109,7 +109,7 @@ def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session
     key = Key(
         "modules",
         {name: config[name] for name in ("importance", "sensitivity", "search", "seed")} | {"epoch": strong.epoch},
-        VERSION,
+        KINDS["modules"],
         (strong.digest,),
     )
     images, labels = strong.data.tensor("validation")

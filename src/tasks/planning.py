@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: Raised by hand when a task's code changes what it finds; finished jobs of an older version run again.
-VERSIONS: dict[str, int] = {}
+#: Raised by hand when code changes what it makes: what is in the store is then made again ...
+KINDS = {"checkpoint": 1, "variant": 1, "modules": 1}
+
+#: ... and so is the result of a task that makes it; the first number is raised when the task's own findings change.
+TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "train": (1, ("checkpoint",)),
+    "train_variant": (1, ("checkpoint", "variant")),
+    "modularize": (1, ("checkpoint", "modules")),
+    "patch": (1, ("checkpoint", "modules")),
+}
 
 #: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
 ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -18,9 +26,10 @@ ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def version_of(task: str) -> int:
-    """The version of a task's results."""
-    return VERSIONS.get(task, 1)
+def version_of(task: str) -> str:
+    """The version of a task's results: its own and those of all it makes."""
+    own, kinds = TASKS.get(task, (1, ()))
+    return " ".join([str(own), *(f"{kind}{KINDS[kind]}" for kind in kinds)])
 
 
 def ancestors(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

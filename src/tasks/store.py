@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.errors import UserError
 from src.result import Estimate, Result, scan, table_of
 from src.store import Entry, Store
+from src.sweep.outcomes import PLACE
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -21,6 +23,9 @@ def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     be at work: its next start would go on with them.
     """
     users = _users(Path(config["outputs"]))
+    running = list(Path(config["outputs"]).glob(f"*/{PLACE}/*"))
+    if running and config["prune"] != "none":
+        raise UserError(f"prune={config['prune']}: a sweep is running ({running[0].parent.parent}); wait until it ends")
     pruned: list[str] = []
     freed = 0
     if config["prune"] in ("unused", "all_leftovers"):
@@ -57,10 +62,10 @@ def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
 
 
 def _users(outputs: Path) -> dict[str, list[str]]:
-    """Digest of an entry -> names of the finished results that use it."""
+    """Digest of an entry -> names of the results that use it, also of failed ones: they may run again."""
     users: dict[str, list[str]] = {}
     for _, plain in scan(outputs):
-        for digest in plain.get("uses", ()) if plain.get("status") == "ok" else ():
+        for digest in plain.get("uses", ()):
             users.setdefault(digest, []).append(plain["name"])
     return users
 

@@ -20,15 +20,13 @@ from src.subjects import Subject, load_subject, save_description
 from src.tasks.estimates import accuracies
 from src.tasks.learners import architecture_of, learner_name, trainee, training_of
 from src.tasks.memory_plan import fitted_to_memory
+from src.tasks.planning import KINDS
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit, overfitted_epoch
 
 if TYPE_CHECKING:
     from src.report.session import Session
-
-VERSION = 1  # raise when the same recipe would train to other weights
-VARIANT_VERSION = 1  # ... of width variants
 
 
 @dataclass
@@ -115,7 +113,7 @@ def trained(
             "training": _training_part(recipe, training),
             "images": data.digest(),
         },
-        VERSION,
+        KINDS["checkpoint"],
     )
 
     def build(folder: Path) -> dict[str, Any]:
@@ -173,7 +171,7 @@ def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], wh
     name = learner_name(recipe, where)
     if name == "monolithic":
         return {}
-    return {"learner": name, "learner_version": VARIANT_VERSION, "widths": architecture["widths"]}
+    return {"learner": name, "learner_version": KINDS["variant"], "widths": architecture["widths"]}
 
 
 def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, distributed
 
+from src.orphans import end_with_parent
 from src.training.ghost_norm import GhostNorm, momentum_per_group, parts
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Replicas(DDPStrategy):
 
     def __init__(self) -> None:
         super().__init__(start_method="spawn" if torch.cuda.is_initialized() else "fork")
+
+    def setup_environment(self) -> None:
+        """Called in each process: none of them outlives the job that started it."""
+        end_with_parent("")
+        super().setup_environment()
 
     def configure_ddp(self) -> None:
         """Nothing to wrap."""

@@ -1,6 +1,6 @@
 import json
 
-from src.sweep.outcomes import Outcomes, new_id
+from src.sweep.outcomes import Outcomes, new_id, remove_dead
 
 
 def outcome(folder, status="ok"):
@@ -37,3 +37,12 @@ def test_a_half_written_outcome_is_not_read(tmp_path):
 def test_ids_are_fit_for_a_folder_and_an_override():
     assert new_id().replace("-", "").replace("_", "").isalnum()
     json.dumps(new_id())
+
+
+def test_what_killed_sweeps_left_is_removed_and_no_other(tmp_path):
+    mine, dead = Outcomes(tmp_path, new_id()), Outcomes(tmp_path, new_id().rsplit("-", 1)[0] + "-999999999")
+    other = Outcomes(tmp_path, "0101-000000-elsewhere-999999999")
+    for outcomes in (mine, dead, other):
+        outcomes.record(outcome(tmp_path / "a"))
+    remove_dead(tmp_path)
+    assert mine.folder.exists() and other.folder.exists() and not dead.folder.exists()

@@ -16,7 +16,7 @@ class Plan:
     """One task without ancestors, at version 1."""
 
     def version_of(self, task):
-        return 1
+        return ""
 
     def ancestors(self, config):
         return config.get("ancestors", {})
@@ -36,6 +36,8 @@ class Launcher:
             fields = dict(part.split("=") for part in line)
             name = fields["name"]
             self.ran.append(name + (f":{fields['until']}" if "until" in fields else ""))
+            if "sweep.id" in fields:
+                Outcomes(self.root, fields["sweep.id"]).begin(self.root / name)
             if self.dies.get(name):
                 self.dies[name] -= 1
                 raise RuntimeError("a worker was\nkilled")
@@ -62,7 +64,7 @@ def sweep(tmp_path):
         ]  # fmt: skip
         finished = pages if pages is not None else []
 
-        def finish(folders):
+        def finish(folders, config):
             finished.append([folder.name for folder in folders])
             return {"status": "ok"}
 
@@ -97,7 +99,7 @@ def test_done_jobs_run_again_where_asked(sweep, tmp_path):
 def test_a_worker_that_dies_once_costs_nothing(sweep, tmp_path, capsys):
     launcher = Launcher(tmp_path, dies={"b": 1})
     sweep("abc", launcher)
-    assert launcher.ran == ["c", "b", "b", "a"] and running.exit_code() == 0
+    assert launcher.ran == ["c", "b", "a", "b"] and running.exit_code() == 0
     assert "RuntimeError: a worker was killed" in capsys.readouterr().err
 
 
@@ -106,6 +108,25 @@ def test_a_worker_that_dies_twice_fails_its_job_and_says_so(sweep, tmp_path, cap
     assert [outcome["status"] for outcome in ended] == ["ok", "failed"] and running.exit_code() == 1
     assert "its process ended without a word" in ended[1]["verdict"]
     assert "2 jobs: 1 ended, 1 failed" in capsys.readouterr().out
+
+
+def test_a_job_that_kills_its_process_takes_no_other_with_it(sweep, tmp_path, capsys):
+    launcher = Launcher(tmp_path, dies={"d": 9})
+    ended = sweep("abcd", launcher)
+    assert launcher.ran == ["d", "c", "b", "a", "d"], "the suspect comes last, alone"
+    assert [outcome["status"] for outcome in ended] == ["failed", "ok", "ok", "ok"]
+
+
+def test_a_launcher_that_starts_nothing_is_not_asked_again(sweep, tmp_path, capsys):
+    asked = []
+
+    def broken(lines):
+        asked.append(len(lines))
+        raise RuntimeError("no srun here")
+
+    ended = sweep("abc", broken)
+    assert asked == [3] and {outcome["status"] for outcome in ended} == {"not started"}
+    assert "no srun here" in capsys.readouterr().err and running.exit_code() == 1
 
 
 def test_shared_ancestors_come_first_unless_jobs_run_in_a_row(sweep, tmp_path):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+MANY = 20  # jobs that take a moment to look through
 
 
 class AnatomySweeper(BasicSweeper):
@@ -21,10 +25,12 @@ class AnatomySweeper(BasicSweeper):
         from src.tasks import planning
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (grid,) = self.split_arguments(overrides, None)
-        common = set.intersection(*map(set, grid))
+        (grid,) = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)
+        if len(grid) > MANY:
+            print(f"{len(grid)} jobs; looking which of them are done", flush=True)
+        common = set.intersection(*map(set, grid)) if len(grid) > 1 else set()
         jobs = [self._job(line, [part for part in line if part not in common], planning) for line in grid]
         return run_sweep(
             jobs,
@@ -49,9 +55,9 @@ class AnatomySweeper(BasicSweeper):
         from src.errors import UserError
         from src.sweep.jobs import Job
 
-        assert self.config is not None and self.hydra_context is not None
+        assert self.config is not None
         try:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+            composed = self._compose(overrides, swept)
             folder = Path(composed.hydra.sweep.dir, composed.hydra.sweep.subdir)
             config = plain(composed)
             return Job(tuple(overrides), folder, config, planning.expense(config))
@@ -59,10 +65,38 @@ class AnatomySweeper(BasicSweeper):
             named = Path(self.config.hydra.sweep.dir, " ".join(swept).replace("/", "_")[:200])
             return Job(tuple(overrides), named, {}, 0.0, first_line(error))
 
-    def _compare(self, folders: Sequence[Path]) -> Any:
+    def _compose(self, overrides: list[str], swept: list[str]) -> DictConfig:
+        """As Hydra composes a job. Lines that differ by plain values alone share one composition, which is slow."""
+        assert self.config is not None and self.hydra_context is not None
+        loader = self.hydra_context.config_loader
+        values = [one for one in OverridesParser.create(loader).parse_overrides(swept) if _is_value(one, self.config)]
+        lines = {one.input_line for one in values}
+        rest = tuple(line for line in overrides if line not in lines)
+        if rest not in self._composed:
+            self._composed[rest] = loader.load_sweep_config(self.config, overrides)
+            return self._composed[rest]
+        composed = copy.deepcopy(self._composed[rest])
+        with open_dict(composed):
+            for one in values:
+                OmegaConf.update(composed, one.key_or_group, one.value())
+        return composed
+
+    def _compare(self, folders: Sequence[Path], config: Mapping[str, Any]) -> Any:
         """One page over all jobs: a job of its own that reads their results."""
-        from src.configuration import plain
         from src.job import compare
 
         assert self.config is not None
-        return compare(plain(self.config), folders, Path(self.config.hydra.sweep.dir))
+        return compare(config, folders, Path(self.config.hydra.sweep.dir))
+
+
+def _is_value(override: Any, config: DictConfig) -> bool:
+    """Whether it replaces a value that is there, and neither a group nor a mapping."""
+    if override.is_add() or override.is_force_add() or override.is_delete() or override.package is not None:
+        return False
+    found = OmegaConf.select(config, override.key_or_group, throw_on_missing=False)
+    known = found is not None and not OmegaConf.is_config(found) and not OmegaConf.is_config(override.value())
+    return known and override.key_or_group not in _groups(config)
+
+
+def _groups(config: DictConfig) -> set[str]:
+    return {str(name).split("@")[0] for name in config.hydra.runtime.choices}

@@ -15,9 +15,9 @@ INTERVAL = 1.0  # seconds between two looks
 _watched: list[threading.Thread] = []
 
 
-def end_with_parent() -> None:
-    """Called by every job: in a worker of joblib, a thread ends the process once its parent is gone."""
-    if _watched or not multiprocessing.current_process().name.startswith("Loky"):
+def end_with_parent(kind: str = "Loky") -> None:
+    """In a process whose name begins with ``kind`` (a worker of joblib), a thread ends it once its parent is gone."""
+    if _watched or not multiprocessing.current_process().name.startswith(kind):
         return
     parent = os.getppid()
     _watched.append(threading.Thread(target=_watch, args=(parent,), daemon=True))
