@@ -68,6 +68,7 @@ def began(folder):
     return f"{folder}/layer_widths/*/curves.csv"
 
 
+@pytest.mark.slow
 def test_stopped_it_leaves_no_process_and_goes_on(run, expected, tmp_path):
     ended = run(tmp_path, *CORES, strike=(signal.SIGTERM, began(tmp_path)))
     assert ended.code == 143 and kills.gone(ended.session), ended.text
