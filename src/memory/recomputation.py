@@ -30,7 +30,7 @@ def recomputing(model: nn.Module, enabled: bool = True) -> Iterator[None]:
         return
     if not isinstance(model, ConvolutionalNetwork):
         raise TypeError(f"{type(model).__name__} has no known groups of layers to compute again")
-    parts = groups(model)
+    parts = model.passes()
 
     def forward(images: Tensor) -> Tensor:
         state = (images, images)
@@ -46,18 +46,3 @@ def recomputing(model: nn.Module, enabled: bool = True) -> Iterator[None]:
         yield
     finally:
         del model.forward
-
-
-def groups(model: ConvolutionalNetwork) -> list[tuple[int, int, bool]]:
-    """The steps of the forward pass in parts (start, stop, compute again): those from a convolution to its ReLU."""
-    kinds = [getattr(model, name) if name else None for _, name in model._steps]
-    parts: list[tuple[int, int, bool]] = []
-    start = 0
-    while start < len(kinds):
-        stop = start + 1
-        if isinstance(kinds[start], nn.Conv2d):
-            while stop < len(kinds) and isinstance(kinds[stop], nn.BatchNorm2d | nn.ReLU):
-                stop += 1
-        parts.append((start, stop, stop > start + 1))
-        start = stop
-    return parts

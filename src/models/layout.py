@@ -171,6 +171,24 @@ class ConvolutionalNetwork(nn.Module):
         """The number of the step that is the module ``name``."""
         return [module for _, module in self._steps].index(name)
 
+    def passes(self) -> list[tuple[int, int, bool]]:
+        """The steps in parts (start, stop, group): a convolution with its norm and ReLU is a group.
+
+        Groups are what is computed again in the backward pass where memory is short: small on purpose, for of an
+        early-heavy network nearly all memory is its first block.
+        """
+        kinds = [getattr(self, name) if name else None for _, name in self._steps]
+        found: list[tuple[int, int, bool]] = []
+        start = 0
+        while start < len(kinds):
+            stop = start + 1
+            if isinstance(kinds[start], nn.Conv2d):
+                while stop < len(kinds) and isinstance(kinds[stop], nn.BatchNorm2d | nn.ReLU):
+                    stop += 1
+            found.append((start, stop, stop > start + 1))
+            start = stop
+        return found
+
     def kernel_groups(self) -> list[dict[str, Any]]:
         """The wiring as plain data, one entry per set of convolutions whose kernels can only be kept together.
 

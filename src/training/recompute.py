@@ -18,7 +18,7 @@ from src.training.ghost_norm import Rows
 
 def can_recompute(model: nn.Module) -> bool:
     """Whether the network tells its steps, as those of :mod:`src.models.layout` do."""
-    return hasattr(model, "run") and hasattr(model, "_steps")
+    return hasattr(model, "run") and hasattr(model, "passes")
 
 
 def recomputed(model: Any, rows: Rows) -> Callable[[Tensor], Tensor]:
@@ -29,7 +29,7 @@ def recomputed(model: Any, rows: Rows) -> Callable[[Tensor], Tensor]:
     """
     if not can_recompute(model):
         raise TypeError(f"{type(model).__name__} has no known groups of layers to compute again")
-    groups = _groups(model)
+    groups = model.passes()
 
     def forward(images: Tensor) -> Tensor:
         state = (images, images)
@@ -45,18 +45,3 @@ def recomputed(model: Any, rows: Rows) -> Callable[[Tensor], Tensor]:
         return state[0]
 
     return forward
-
-
-def _groups(model: Any) -> list[tuple[int, int, bool]]:
-    """The steps in parts (start, stop, compute again): a convolution with its norm and ReLU is a group."""
-    kinds = [getattr(model, name) if name else None for _, name in model._steps]
-    found: list[tuple[int, int, bool]] = []
-    start = 0
-    while start < len(kinds):
-        stop = start + 1
-        if isinstance(kinds[start], nn.Conv2d):
-            while stop < len(kinds) and isinstance(kinds[stop], nn.BatchNorm2d | nn.ReLU):
-                stop += 1
-        found.append((start, stop, stop > start + 1))
-        start = stop
-    return found
