@@ -16,9 +16,8 @@ from src.sweep.jobs import setting
 if TYPE_CHECKING:
     from src.report.session import Session
 
-FOLDER = "overview"  # of the page, below the sweep's
 CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
-VARIED = ("variant", "seed", "label", "jobs_at_once")  # what the jobs of one setting differ by
+VARIED = ("variant", "seed")  # what the jobs of one setting differ by
 JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
 

@@ -13,6 +13,7 @@ import torch
 from src import memory
 from src.data.datamodule import ImageData
 from src.data.resident import PER_CALL
+from src.models.registry import names
 from src.result import read_json, write_json
 from src.store import Key, Store
 from src.training.fitting import Training, VariantTraining
@@ -68,6 +69,7 @@ def fitted_to_memory(
         memory.given_budget(how["budget_gb"], name, config["jobs_at_once"]),
         allow=allow,
         method=how["predict"],
+        can_recompute=architecture["name"] in names(),  # ours tell their groups of layers
         device=name,
         calibration=lambda: _calibration(device, store, session),
     )
