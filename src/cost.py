@@ -1,8 +1,10 @@
-"""What a network costs: parameters, and multiply-adds per image."""
+"""What a network costs: parameters, multiply-adds per image, and time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -44,3 +46,26 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     with torch.no_grad():
         twin(torch.empty(1, *input_shape, device="meta", dtype=dtype))
     return Cost(sum(parameter.numel() for parameter in model.parameters()), total)
+
+
+@torch.inference_mode()
+def latency(model: nn.Module, images: Tensor, repeats: int = 7) -> float:
+    """Median seconds of a call with normalised ``images`` (n, C, H, W), after one call to warm up; in evaluation mode.
+
+    With the threads that torch has at the moment; on a GPU, what it was asked for is waited for.
+    """
+    device = next(model.parameters(), images).device
+    batch, took = images.to(device), []
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            model(batch)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            took.append(time.perf_counter() - start)
+    finally:
+        for module, training in modes:
+            module.training = training
+    return median(took[1:])

@@ -1,4 +1,4 @@
-"""Which learner trains a recipe's network, on what, and how: ``learner: monolithic`` or ``width_variant``."""
+"""Which learner trains a recipe's network, on what, and how: ``learner: monolithic``, ``modular``, ``width_variant``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch import nn
 from src.configuration import settings
 from src.data.datamodule import ImageData
 from src.errors import UserError, suggestion
+from src.learners.modular import Modular
 from src.learners.monolithic import Monolithic
 from src.learners.width_variant import WidthVariant
+from src.models import build
 from src.tasks.memory_plan import Passes
 from src.training.fitting import Training, VariantTraining
 from src.widths.variants import Variant, find
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from src.report.session import Session
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
-LEARNERS = ("monolithic", "width_variant")
+LEARNERS = ("monolithic", "modular", "width_variant")
 
 
 def learner_name(recipe: Mapping[str, Any], where: str) -> str:
@@ -87,10 +89,15 @@ def trainee(
     session: Session,
 ) -> Trainee:
     """The recipe's learner with fresh weights, ready to be fitted."""
-    if not isinstance(training, VariantTraining):
+    if learner_name(recipe, where) == "monolithic":
         learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
         return Trainee(learner, data, training, {"resume_every": config["resume_every"]})
     from src.data.resident import ResidentImages
+
+    if not isinstance(training, VariantTraining):
+        how = {"label_smoothing": training.label_smoothing, "gradient_clip": training.gradient_clip}
+        module = Modular(build(architecture), recipe["optim"], **how)
+        return Trainee(module, ResidentImages(data), training, {"resume_every": config["resume_every"]})
     from src.training.early_skip import EarlySkip
     from src.training.sgdr import cycle_ends
 

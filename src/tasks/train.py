@@ -21,6 +21,7 @@ from src.tasks.estimates import accuracies
 from src.tasks.learners import architecture_of, learner_name, trainee, training_of
 from src.tasks.memory_plan import fitted_to_memory
 from src.tasks.planning import KINDS
+from src.tasks.warm_start import warm_start
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit, overfitted_epoch
@@ -36,6 +37,7 @@ class Trained:
     subject: Subject
     data: ImageData
     digest: str
+    folder: Path  # of its weights, by epoch where they were kept
     history: list[dict[str, float]]
     training: Training
     epoch: int
@@ -81,6 +83,7 @@ def trained(
     config: Mapping[str, Any],
     where: str = "",
     data: ImageData | None = None,
+    start: Subject | None = None,
 ) -> Trained:
     """The network of ``recipe``, from the store or trained now.
 
@@ -90,6 +93,7 @@ def trained(
         config: the job's configuration, for device and threads.
         where: key of the recipe in the configuration, for messages; by default the role.
         data: the images where they are loaded already, or others than the recipe's.
+        start: the network whose weights the training begins with, instead of random ones.
 
     Raises:
         UserError: a part of the recipe is wrong, or the model cannot take the images.
@@ -112,13 +116,17 @@ def trained(
             **_variant_part(recipe, architecture, where),
             "training": _training_part(recipe, training),
             "images": data.digest(),
+            **({"start": list(start.lineage)} if start else {}),
         },
         KINDS["checkpoint"],
+        start.lineage if start else (),
     )
 
     def build(folder: Path) -> dict[str, Any]:
         seed_everything("weights", recipe["seed"])
         trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
+        if start is not None:
+            warm_start(trained_as.model, data.classes, start)
         seconds: list[float] = []
         with session.stage(f"{role}: training", training.epochs) as advance:
 
@@ -163,7 +171,8 @@ def trained(
         )
     subject = load_subject(path, [entry.digest])
     subject.model.to(device)
-    return Trained(subject, data, entry.digest, history, training, epoch, entry.notes["seconds"], entry.notes["how"])
+    found = history, training, epoch, entry.notes["seconds"], entry.notes["how"]
+    return Trained(subject, data, entry.digest, entry.folder, *found)
 
 
 def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -171,6 +180,8 @@ def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], wh
     name = learner_name(recipe, where)
     if name == "monolithic":
         return {}
+    if name == "modular":
+        return {"learner": name, "learner_version": KINDS["module"]}
     return {"learner": name, "learner_version": KINDS["variant"], "widths": architecture["widths"]}
 
 

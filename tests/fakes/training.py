@@ -20,8 +20,10 @@ from torch import Tensor
 
 from src.data.epoch_loader import Call
 from src.data.resident import ResidentImages
+from src.learners.modular import Modular
 from src.learners.monolithic import Monolithic
 from src.learners.width_variant import WidthVariant
+from src.models import build
 from src.training import checkpoints
 from src.training.determinism import prepare, seed_everything
 from src.training.fitting import Training, fit
@@ -30,7 +32,7 @@ from tests.fakes.networks import ARCHITECTURE
 
 EPOCHS = 4
 LAST = 2  # the epoch in which a killed training is killed
-LEARNERS = ("monolithic", "variant")
+LEARNERS = ("monolithic", "modular", "variant")
 PLACES = ("step", "history", "checkpoint")
 OPTIM = {"name": "adamw", "lr": 0.01, "schedule": {"name": "cosine", "warmup": 0.1}}
 RESTARTS = {
@@ -55,6 +57,9 @@ def train(
     network: Any
     if learner == "monolithic":
         network = (Killed if kill_at == "step" else Monolithic)(architecture, OPTIM)
+    elif learner == "modular":
+        data = ResidentImages(data, per_call=2)
+        network = (KilledModular if kill_at == "step" else Modular)(build(architecture), OPTIM)
     else:
         data = ResidentImages(data, per_call=2)
         network = (KilledVariant if kill_at == "step" else WidthVariant)(architecture, RESTARTS, 12, 4, 8)
@@ -72,6 +77,15 @@ class Killed(Monolithic):
         if (self.current_epoch, batch_index) == (LAST, 2):
             kill()
         return super().training_step(batch, batch_index)
+
+
+class KilledModular(Modular):
+    """Dies before the last optimiser steps of an epoch."""
+
+    def training_step(self, call: Call, call_index: int) -> None:
+        if (self.current_epoch, call_index) == (LAST, 1):
+            kill()
+        super().training_step(call, call_index)
 
 
 class KilledVariant(WidthVariant):

@@ -32,10 +32,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken_variant(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unbroken_variant")
-    train(folder, learner="variant")
-    return folder
+def whole(unbroken: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of an unbroken training of each learner."""
+    folders = {"monolithic": unbroken}
+    for learner in LEARNERS[1:]:
+        folders[learner] = tmp_path_factory.mktemp(f"unbroken_{learner}")
+        train(folders[learner], learner=learner)
+    return folders
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_files_of_a_finished_training(unbroken: Path):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_killed_training_goes_on_to_the_same_bits(
-    learner: str, place: str, killed: Path, unbroken: Path, unbroken_variant: Path, tmp_path: Path
+    learner: str, place: str, killed: Path, whole: dict[str, Path], tmp_path: Path
 ):
     folder = tmp_path / place
     shutil.copytree(killed / f"{learner}_{place}", folder)
@@ -71,12 +74,12 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     told: list[dict[str, float]] = []
     history = train(folder, learner=learner, on_epoch=told.append)
     assert told == history and len(history) == EPOCHS, "epochs done before are told too, each once"
-    assert left_in(folder) == left_in(unbroken if learner == "monolithic" else unbroken_variant)
+    assert left_in(folder) == left_in(whole[learner])
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_fewer_resumable_checkpoints_end_in_the_same_bits(
-    learner: str, killed: Path, unbroken: Path, unbroken_variant: Path, tmp_path: Path
+    learner: str, killed: Path, whole: dict[str, Path], tmp_path: Path
 ):
     """Only the weights and the history of later epochs are there, as the last checkpoint is of an early one."""
     folder = tmp_path / "early"
@@ -86,7 +89,7 @@ def test_fewer_resumable_checkpoints_end_in_the_same_bits(
     (folder / RESUME).replace(tmp_path / "late" / RESUME)
     assert torch.load(tmp_path / "late" / RESUME, weights_only=True)["epoch"] == 0
     train(tmp_path / "late", learner=learner, resume_every=3600)
-    assert left_in(tmp_path / "late") == left_in(unbroken if learner == "monolithic" else unbroken_variant)
+    assert left_in(tmp_path / "late") == left_in(whole[learner])
 
 
 def test_a_request_to_end_reaches_the_process(killed: Path):
