@@ -6,70 +6,154 @@ sees the same images as one that was never stopped, on any device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from src.errors import UserError, suggestion
 from src.seeds import stream
+
+FLIP_AXES = ("left_right", "up_down")
+KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca")
 
 
 class Draws(NamedTuple):
-    """What happens to each image of a batch: offsets (n,) in 0..2*padding, and bool flips (n,)."""
+    """What happens to each image of a batch: offsets (n,) in 0..2*padding (+ spare), and bool flips (n,)."""
 
     down: Tensor
     right: Tensor
     flipped: Tensor
 
 
-def draw(count: int, *, crop_padding: int, flip: bool, seed: int, epoch: int, step: int) -> Draws:
-    """Independent draws for each of `count` images, a pure function of the arguments; on the CPU."""
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The augmentation itself.
+
+    Raises:
+        UserError: a value of a further key than crop_padding and flip is not allowed.
+    """
+    axis, crop, strength = options.get("flip_axis", FLIP_AXES[0]), options.get("crop"), options.get("rgb_pca", 0.0)
+    if axis not in FLIP_AXES:
+        raise UserError(f"data.augment.flip_axis={axis}: {suggestion(str(axis), FLIP_AXES)}")
+    if crop is not None and (not isinstance(crop, int) or isinstance(crop, bool) or crop < 1):
+        raise UserError(f"data.augment.crop={crop}: allowed are whole numbers of pixels from 1, or null")
+    if not isinstance(strength, int | float) or strength < 0:
+        raise UserError(f"data.augment.rgb_pca={strength}: give a standard deviation of at least 0, as 0.1")
+    return options
+
+
+def check_crop(crop: int | None, shape: Sequence[int]) -> None:
+    """UserError where images (C, H, W) are smaller than what is to be cut out of them."""
+    if crop is not None and crop > min(shape[1:]):
+        raise UserError(
+            f"data.augment.crop={crop}: the images have {shape[1]}x{shape[2]} pixels; take at most {min(shape[1:])}"
+        )
+
+
+def geometry(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`augment` takes of the augmentation."""
+    return {key: value for key, value in options.items() if key != "rgb_pca"}
+
+
+def draw(
+    count: int, *, crop_padding: int, flip: bool, seed: int, epoch: int, step: int, spare: tuple[int, int] = (0, 0)
+) -> Draws:
+    """Independent draws for each of `count` images, a pure function of the arguments; on the CPU.
+
+    Args:
+        spare: rows and columns that an image has more than what is cut out.
+    """
     generator = stream(seed, "augment", epoch, step)
-    offsets = torch.randint(0, 2 * crop_padding + 1, (2, count), generator=generator)
+    down, right = (2 * crop_padding + more + 1 for more in spare)
+    if down == right:
+        offsets = torch.randint(0, down, (2, count), generator=generator)
+    else:
+        offsets = torch.stack([torch.randint(0, end, (count,), generator=generator) for end in (down, right)])
     flipped = torch.rand(count, generator=generator) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)
     return Draws(offsets[0], offsets[1], flipped)
 
 
-def crop_and_flip(images: Tensor, draws: Draws, crop_padding: int) -> Tensor:
-    """Pad with zeros, cut the old size out at each image's own offset, and flip left-right where drawn.
+def spare_of(images: Tensor, crop: int | None) -> tuple[int, int]:
+    """Rows and columns that images (n, C, H, W) have more than the crop."""
+    height, width = images.shape[2:]
+    return (0, 0) if crop is None else (height - crop, width - crop)
+
+
+def crop_and_flip(
+    images: Tensor, draws: Draws, crop_padding: int, crop: int | None = None, flip_axis: str = FLIP_AXES[0]
+) -> Tensor:
+    """Pad with zeros, cut the old size (or ``crop``) out at each image's own offset, and flip where drawn.
 
     Args:
         images: (n, C, H, W) of any type.
         draws: one row per image.
         crop_padding: pixels added on every side.
+        crop: side of what is cut out, in pixels; None: the images' own size.
+        flip_axis: what is swapped, ``left_right`` or ``up_down``.
 
     Returns:
-        (n, C, H, W) of the same type, in channels-last memory.
+        (n, C, H, W) or (n, C, crop, crop) of the same type, in channels-last memory.
     """
     count, _, height, width = images.shape
     device = images.device
     down, right, flipped = (values.to(device, non_blocking=True) for values in draws)
     padded = torch.nn.functional.pad(images, (crop_padding,) * 4).permute(0, 2, 3, 1)
-    across = torch.arange(width, device=device)
-    columns = torch.where(flipped[:, None], across.flip(0), across) + right[:, None]  # (n, W)
-    rows = torch.arange(height, device=device) + down[:, None]  # (n, H)
+    columns = torch.arange(crop or width, device=device).expand(count, -1)  # (n, W)
+    rows = torch.arange(crop or height, device=device).expand(count, -1)  # (n, H)
+    if flip_axis == "up_down":
+        rows = torch.where(flipped[:, None], rows.flip(1), rows)
+    else:
+        columns = torch.where(flipped[:, None], columns.flip(1), columns)
+    rows, columns = rows + down[:, None], columns + right[:, None]
     number = torch.arange(count, device=device)[:, None, None]
     return padded[number, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def augment(
-    images: Tensor, *, crop_padding: int = 0, flip: bool = False, seed: int = 0, epoch: int = 0, step: int = 0
+    images: Tensor,
+    *,
+    crop_padding: int = 0,
+    flip: bool = False,
+    crop: int | None = None,
+    flip_axis: str = FLIP_AXES[0],
+    seed: int = 0,
+    epoch: int = 0,
+    step: int = 0,
 ) -> Tensor:
     """Random crops and flips of a batch (n, C, H, W); without either, the batch itself."""
-    if not crop_padding and not flip:
+    if not crop_padding and not flip and crop is None:
         return images
-    draws = draw(len(images), crop_padding=crop_padding, flip=flip, seed=seed, epoch=epoch, step=step)
-    return crop_and_flip(images, draws, crop_padding)
+    draws = draw(
+        len(images),
+        crop_padding=crop_padding,
+        flip=flip,
+        seed=seed,
+        epoch=epoch,
+        step=step,
+        spare=spare_of(images, crop),
+    )
+    return crop_and_flip(images, draws, crop_padding, crop, flip_axis)
+
+
+def centre(images: Tensor, crop: int | None) -> Tensor:
+    """The middle (n, C, crop, crop) of images (n, C, H, W), rounded up and left; a view."""
+    if crop is None:
+        return images
+    down, right = (more // 2 for more in spare_of(images, crop))
+    return images[:, :, down : down + crop, right : right + crop]
 
 
 def normalise(
     images: Tensor, mean: Sequence[float], std: Sequence[float], channels_last: bool = True, contrast: str = "none"
 ) -> Tensor:
-    """uint8 (n, C, H, W) -> float32 (x - mean) / std per channel, of x in 0..1 or of `global_contrast`."""
+    """uint8 (n, C, H, W) -> float32 (x - mean) / std per channel, of x in 0..1 or of `global_contrast`.
+
+    Floats, which are whitened images, are x themselves.
+    """
     device = images.device
     whole = contrast == "global"
-    scale = 1 / ((1 if whole else 255) * torch.tensor(std, dtype=torch.float64))
+    scale = 1 / ((1 if whole or images.is_floating_point() else 255) * torch.tensor(std, dtype=torch.float64))
     shift = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
     values = global_contrast(images) if whole else images.to(torch.float32, copy=True)
     values = values.contiguous(memory_format=torch.channels_last) if channels_last else values.contiguous()

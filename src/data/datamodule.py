@@ -7,9 +7,11 @@ A config of the data group, every key of which is an argument of `ImageData`::
     splits: {validation: 0.2, calibration: 0.1, drop_seen: true}
     caps: {train: 200, test: null}                # per class, or {default: 200, disc: 12}
     label_noise: {fraction: 0.0, classes: null}   # of the training part alone
-    augment: {crop_padding: 4, flip: true}
+    augment: {crop_padding: 4, flip: true}        # crop: 28, flip_axis: up_down, rgb_pca: 0.1
     normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
-    contrast: none                                # global: each image by its own mean and std, before normalisation
+    contrast: none                                # global: each image by its own mean and std, before normalisation;
+                                                  # per_pixel, zca: whitened over the images
+    whitening: {scope: train, eps: 1.0e-3, rule: clamp}
     batch_size: 128
     eval_batch_size: 512
     seed: 0
@@ -32,23 +34,27 @@ and as published, from two sources::
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from src.data.augment import augment, normalise
+from src.data.augment import KEYS, augment, centre, check_crop, checked, geometry, normalise
+from src.data.colours import colour_components, draw_colours, shift_colours
 from src.data.image_set import ImageSet, Splits
 from src.data.loader import Batch, BatchLoader
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
 from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
 from src.data.splits import apply_indices, drop_seen, split_pool
+from src.data.whitener import WhitenedImages, Whitener, WhiteningOptions, whitened
 from src.errors import UserError, suggestion
+from src.imageops.whitening import KINDS, Whitening
 
 Options = Mapping[str, Any]
 
@@ -70,19 +76,25 @@ class ImageData(pl.LightningDataModule):
         split_indices: saved splits to apply instead (see attribute of that name).
         batch_size: of training.
         eval_batch_size: of everything else.
-        augment: crop_padding in pixels, flip.
+        augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
+            crop, the side of what is cut out at random, and in the middle of all other images; rgb_pca, the standard
+            deviation of `src.data.colours`.
         normalisation: ``train``, a published one by name, or mean and std.
         channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits, caps, noise.
         shuffle_seed: of the order and the augmentation (None: `seed`).
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
-            and pixels; `normalisation` comes after it, and ``train`` is measured after it.
+            and pixels; `normalisation` comes after it, and ``train`` is measured after it. ``per_pixel``, ``zca``:
+            whitened (`src.imageops.whitening`) before anything is cut out, which is the normalisation ``train``.
+        whitening: scope, eps and rule of `src.data.whitener.WhiteningOptions`.
 
     Attributes (after `setup`):
         sets: part -> ImageSet.
         split_indices: part -> int64 positions in the pool (the train side after classes, mix, caps and drop_seen).
         mislabelled: bool (train images,), where label noise changed the label.
         mean, std: normalisation per channel, of 0..1 or of contrast-normalised values.
+        whitener: what whitens the parts, or None.
+        colours: float32 (C, C), the components of rgb_pca, or None.
         events: one line for everything that was reduced or left out.
     """
 
@@ -103,6 +115,7 @@ class ImageData(pl.LightningDataModule):
         seed: int = 0,
         shuffle_seed: int | None = None,
         contrast: str = "none",
+        whitening: Options | None = None,
     ) -> None:
         super().__init__()
         if contrast not in CONTRASTS:
@@ -121,7 +134,13 @@ class ImageData(pl.LightningDataModule):
         self.caps = _options("caps", caps, ["train", "test"])
         self.label_noise = _options("label_noise", label_noise, ["fraction", "classes"])
         self.splits = _options("splits", splits, ["validation", "calibration", "drop_seen"])
-        self.augment = _options("augment", augment, ["crop_padding", "flip"])
+        self.augment = checked(_options("augment", augment, KEYS))
+        self.whitening_options = WhiteningOptions(**_options("whitening", whitening, ["scope", "eps", "rule"]))
+        if contrast in KINDS and self.augment.get("rgb_pca"):
+            raise UserError(
+                f"data.augment.rgb_pca={self.augment['rgb_pca']}: with data.contrast={contrast} images are whitened "
+                "once, before any change of colour; set one of them to 0 or none"
+            )
         self.given_indices = split_indices
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.normalisation, self.contrast, self.channels_last = normalisation, contrast, channels_last
@@ -131,6 +150,8 @@ class ImageData(pl.LightningDataModule):
         self.mislabelled = torch.zeros(0, dtype=torch.bool)
         self.mean: list[float] = []
         self.std: list[float] = []
+        self.whitener: Whitener | None = None
+        self.colours: Tensor | None = None
         self.events: list[str] = []
 
     def setup(self, stage: str | None = None) -> None:
@@ -165,6 +186,13 @@ class ImageData(pl.LightningDataModule):
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
         sets["train"], self.mislabelled = self._with_noise(sets["train"], events)
         self.mean, self.std = statistics(self.normalisation, sets["train"].images, self.contrast)
+        check_crop(self.augment.get("crop"), pool.shape)
+        if self.augment.get("rgb_pca"):
+            self.colours = colour_components(sets["train"].images)
+        if self.contrast in KINDS:
+            self.whitener = Whitener(sets, self.contrast, self.whitening_options)
+            if self.whitening_options.scope == "evaluation":
+                events.append("data.whitening.scope=evaluation: test images are whitened by their own statistics")
         self.split_indices, self.events = indices, events
         self.sets = sets
 
@@ -221,8 +249,10 @@ class ImageData(pl.LightningDataModule):
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        return self._set("train").shape
+        """(C, H, W) of one image as the model sees it: of a crop where images are cropped."""
+        channels, height, width = self._set("train").shape
+        crop = self.augment.get("crop")
+        return (channels, height, width) if crop is None else (channels, crop, crop)
 
     def digest(self) -> str:
         """SHA-256 of all that a network learns from: images and labels, normalisation, augmentation, batches."""
@@ -234,6 +264,10 @@ class ImageData(pl.LightningDataModule):
         how = [self.mean, self.std, self.augment, self.batch_size, self.shuffle_seed, self.input_shape, self.classes]
         if self.contrast != "none":  # else the digest from before there was a choice
             how.append(self.contrast)
+        if self.whitener is not None:
+            how += [self.whitening_options, self.whitener.digest()]
+        if self.colours is not None:
+            how.append(self.colours.tolist())
         found.update(repr(how).encode())
         return found.hexdigest()
 
@@ -248,38 +282,69 @@ class ImageData(pl.LightningDataModule):
             "mean": self.mean,
             "std": self.std,
             "contrast": self.contrast,
+            **({} if self.whitener is None else {"whitening": asdict(self.whitening_options)}),
             "seed": self.seed,
             "events": list(self.events),
         }
 
-    def tensor(self, part: str, normalised: bool = True) -> tuple[Tensor, Tensor]:
+    def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
         """All images of a part and their labels, for studies.
 
         Args:
             part: train, validation, calibration or test.
             normalised: float32 in the layout the model sees, else the raw uint8.
+            whole: without the crop.
 
         Returns:
             (N, C, H, W) and int64 (N,).
         """
-        images = self._set(part)
-        return (self.normalise(images.images) if normalised else images.images), images.labels
+        raw = self._set(part)
+        if not normalised:
+            return raw.images, raw.labels
+        images, labels = self.resident(part, raw.images.device)
+        return self.normalise(images, whole), labels
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (n, C, H, W) -> float32 as the model sees it."""
-        return normalise(images, self.mean, self.std, self.channels_last, self.contrast)
+    def normalise(self, images: Tensor, whole: bool = False) -> Tensor:
+        """uint8 (n, C, H, W) -> float32 as the model sees it.
+
+        Floats have been whitened already; images of the size of a crop have been cut out already.
+
+        Args:
+            images: raw, or what `resident` gives.
+            whole: without the crop.
+        """
+        if self.whitener is not None and not images.is_floating_point():
+            images = whitened(images, self.whitener.of("train", images.device), self.channels_last)
+        seen = images if whole else centre(images, self.augment.get("crop"))
+        return normalise(seen, self.mean, self.std, self.channels_last, self.contrast)
+
+    def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        """A part's images, raw or, where they are whitened, float32, and its labels, on the device."""
+        images = self._set(part)
+        if self.whitener is None:
+            return images.images.to(device), images.labels.to(device)
+        whitening = self.whitener.of(part, device)
+        return whitened(images.images, whitening, self.channels_last), images.labels.to(device)
+
+    @property
+    def whitening(self) -> Whitening | None:
+        """A copy of what whitens training images, of values in 0..1, for a network that is to carry it; or None."""
+        self.setup()
+        if self.whitener is None:
+            return None
+        return copy.deepcopy(self.whitener.of("train", self.sets["train"].images.device))
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled raw batches, another order every epoch."""
-        return BatchLoader(self._set("train"), self.batch_size, self.shuffle_seed, self._epoch)
+        """Shuffled raw batches, another order every epoch; whitened ones where images are whitened."""
+        return BatchLoader(self._loaded("train"), self.batch_size, self.shuffle_seed, self._epoch)
 
     def val_dataloader(self) -> BatchLoader:
-        """Raw batches of the validation part, in order."""
-        return BatchLoader(self._set("validation"), self.eval_batch_size)
+        """Batches of the validation part, in order."""
+        return BatchLoader(self._loaded("validation"), self.eval_batch_size)
 
     def test_dataloader(self) -> BatchLoader:
-        """Raw batches of the test set, in order."""
-        return BatchLoader(self._set("test"), self.eval_batch_size)
+        """Batches of the test set, in order."""
+        return BatchLoader(self._loaded("test"), self.eval_batch_size)
 
     def predict_dataloader(self) -> BatchLoader:
         """The test set once more."""
@@ -290,8 +355,18 @@ class ImageData(pl.LightningDataModule):
         images = batch.images
         if batch.moment is not None:
             epoch, step = batch.moment
-            images = augment(images, **self.augment, seed=self.shuffle_seed, epoch=epoch, step=step)
+            how: dict[str, Any] = {"seed": self.shuffle_seed, "epoch": epoch, "step": step}
+            images = augment(images, **geometry(self.augment), **how)
+            if self.colours is not None:
+                shares = draw_colours(len(images), len(self.colours), self.augment["rgb_pca"], **how)
+                images = shift_colours(images, shares, self.colours)
         return self.normalise(images), batch.labels
+
+    def _loaded(self, part: str) -> ImageSet | WhitenedImages:
+        if self.whitener is None:
+            return self._set(part)
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        return WhitenedImages(*self.resident(part, device))
 
     def _epoch(self) -> int:
         return int(self.trainer.current_epoch) if self.trainer is not None else 0

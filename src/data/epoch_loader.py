@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from src.data.augment import Draws, crop_and_flip, draw
+from src.data.augment import Draws, crop_and_flip, draw, spare_of
+from src.data.colours import draw_colours, shift_colours
 from src.seeds import stream
 
 
@@ -36,15 +37,16 @@ class EpochLoader:
     call and of processes. It cannot go on within an epoch: trainings are resumed at the end of one.
 
     Args:
-        images: uint8 (N, C, H, W), on the device.
+        images: uint8 (N, C, H, W), or float32 where they are whitened, on the device.
         labels: int64 (N,), there too.
         batch_size: images per batch; a last batch of one image joins the one before it.
         per_call: batches per call.
-        augment: crop_padding, flip.
+        augment: as of an `ImageData`.
         seed: of order and augmentation.
         epoch: tells the current epoch.
         unit: images that no two processes share between them (a ghost batch).
         process: our number, and how many there are.
+        colours: the components along which rgb_pca shifts.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class EpochLoader:
         epoch: Callable[[], int],
         unit: int = 1,
         process: tuple[int, int] = (0, 1),
+        colours: Tensor | None = None,
     ) -> None:
         self.images, self.labels = images, labels
         self.sizes = cut(len(images), batch_size)
         self.whole_batches = len(images) // batch_size
         self.per_call = per_call
-        self.augment = augment
+        self.augment, self.colours = augment, colours
         self.seed = seed
         self._epoch = epoch
         self._shares = [share(size, unit, *process) for size in self.sizes]
@@ -76,11 +79,17 @@ class EpochLoader:
     def __iter__(self) -> Iterator[Call]:
         epoch, count, device = self._epoch(), len(self.images), self.images.device
         order = torch.randperm(count, generator=stream(self.seed, "order", epoch)).to(device)
+        when = {"seed": self.seed, "epoch": epoch, "step": 0}  # the epoch is one step of draws
+        how = {"crop_padding": 0, "flip": False, "crop": None, "flip_axis": "left_right", **self.augment}
         draws: Draws | None = None
-        if any(self.augment.values()):
-            options = {"crop_padding": 0, "flip": False, **self.augment}
-            drawn = draw(count, **options, seed=self.seed, epoch=epoch, step=0)  # the epoch is one step of draws
+        if how["crop_padding"] or how["flip"] or how["crop"]:
+            spare = spare_of(self.images, how["crop"])
+            drawn = draw(count, crop_padding=how["crop_padding"], flip=how["flip"], spare=spare, **when)
             draws = Draws(*(values.to(device) for values in drawn))
+        shares_of_colour: Tensor | None = None
+        if self.colours is not None:
+            shares_of_colour = draw_colours(count, len(self.colours), how["rgb_pca"], **when)
+            shares_of_colour = shares_of_colour.to(device)
         begins = [0, *accumulate(self.sizes)]
         for start in range(0, len(self.sizes), self.per_call):
             shares = self._shares[start : start + self.per_call]
@@ -93,7 +102,9 @@ class EpochLoader:
             images = self.images[index]
             if draws is not None:
                 mine = Draws(*(values[rows] for values in draws))
-                images = crop_and_flip(images, mine, self.augment.get("crop_padding", 0))
+                images = crop_and_flip(images, mine, how["crop_padding"], how["crop"], how["flip_axis"])
+            if self.colours is not None and shares_of_colour is not None:
+                images = shift_colours(images, shares_of_colour[rows], self.colours)
             yield Call(images, self.labels[index], shares)
 
 

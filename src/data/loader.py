@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from src.data.image_set import ImageSet
+from src.data.whitener import WhitenedImages
 from src.seeds import stream
 
 
 class Batch(NamedTuple):
     """Raw images on their way to the device; `moment` is (epoch, step) in training, None in evaluation."""
 
-    images: Tensor  # uint8 (n, C, H, W)
+    images: Tensor  # uint8 (n, C, H, W), or float32 where they are whitened
     labels: Tensor  # int64 (n,)
     moment: tuple[int, int] | None
 
@@ -27,14 +28,14 @@ class BatchLoader:
     next batch (`state_dict`, which Lightning saves in its checkpoints).
 
     Args:
-        images: the set.
+        images: the set, raw or whitened.
         batch_size: images per batch; a last batch of one image joins the one before it, as batch norm cannot take it.
         seed: of the order.
         epoch: tells the current epoch; None for evaluation: in order, and no moment.
     """
 
     def __init__(
-        self, images: ImageSet, batch_size: int, seed: int = 0, epoch: Callable[[], int] | None = None
+        self, images: ImageSet | WhitenedImages, batch_size: int, seed: int = 0, epoch: Callable[[], int] | None = None
     ) -> None:
         self.images = images
         self.batch_size = batch_size

@@ -1,6 +1,7 @@
 """Mean and standard deviation per channel: measured on the training part, or as published.
 
-With contrast ``global`` every image is first brought to mean 0 and standard deviation 1 (`augment.global_contrast`).
+With contrast ``global`` every image is first brought to mean 0 and standard deviation 1 (`augment.global_contrast`);
+with ``per_pixel`` and ``zca`` all images are whitened first (`src.imageops.whitening`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from src.data.augment import channel_statistics
 from src.errors import UserError, suggestion
+from src.imageops.whitening import KINDS
 
 PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -24,7 +26,7 @@ PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Name -> mean and std of 0..1; those of one channel serve any number of channels."""
 
 
-CONTRASTS = ("none", "global")
+CONTRASTS = ("none", "global", *KINDS)
 
 
 def statistics(
@@ -35,12 +37,15 @@ def statistics(
     Args:
         wanted: ``train``, a name of `PUBLISHED`, or a mapping with mean and std (numbers, or one per channel).
         train: uint8 (N, C, H, W).
-        contrast: ``none`` or ``global``: what is done to every image before.
+        contrast: ``none``, ``global`` or a whitening: what is done to every image before. After a whitening there is
+            nothing left to measure: ``train`` is mean 0 and std 1.
 
     Raises:
         UserError: unknown name, missing key, wrong number of channels, a std that is not positive, or statistics of
             a data set for images of another contrast.
     """
+    if wanted == "train" and contrast in KINDS:
+        wanted = "none"
     if wanted == "train":
         return channel_statistics(train, contrast)
     if isinstance(wanted, str):

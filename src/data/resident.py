@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -43,6 +41,7 @@ class ResidentImages(pl.LightningDataModule):
             self.data.batch_size,
             per_call=max(1, min(self.per_call, CALL_BYTES // batch_bytes)),
             augment=self.data.augment,
+            colours=self.data.colours,
             seed=self.data.shuffle_seed,
             epoch=lambda: 0 if self.trainer is None else self.trainer.current_epoch,
             unit=self.ghost_batch or 1,
@@ -58,14 +57,13 @@ class ResidentImages(pl.LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Call, dataloader_idx: int) -> Call:
-        """uint8 -> float32 as the model sees it."""
+        """Raw or whitened -> float32 as the model sees it."""
         return batch._replace(images=self.data.normalise(batch.images))
 
     def _on_device(self, part: str) -> tuple[Tensor, Tensor]:
         self.setup()
-        images: Any = self.data.sets[part]
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        return images.images.to(device), images.labels.to(device)
+        return self.data.resident(part, device)
 
     @property
     def _process(self) -> tuple[int, int]:

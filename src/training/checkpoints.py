@@ -61,7 +61,8 @@ class Checkpoints(Checkpoint):
         self.seconds += time.monotonic() - self.epoch_since
         self.epoch_since = time.monotonic()
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        self.history.append({"epoch": epoch, **metrics, **({"skipped": 1.0} if trainer.should_stop else {})})
+        skipped = trainer.should_stop and any(getattr(each, "skipped", False) for each in trainer.checkpoint_callbacks)
+        self.history.append({"epoch": epoch, **metrics, **({"skipped": 1.0} if skipped else {})})
         self._keep(pl_module, metrics, ends=epoch + 1 == trainer.max_epochs or trainer.should_stop)
         due = time.monotonic() - self.resumable_since >= self.resume_every
         if trainer.strategy.broadcast(due):  # processes wait for each other there, so all have to come

@@ -21,10 +21,11 @@ class EarlySkip(Checkpoint):
     def __init__(self, after: int, share: float, classes: int) -> None:
         self.after = after
         self.least = share / classes
+        self.skipped = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch == self.after and float(trainer.callback_metrics["train/accuracy"]) < self.least:
-            trainer.should_stop = True
+            trainer.should_stop = self.skipped = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A training that was killed between its last epoch and its end does not go on."""

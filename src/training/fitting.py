@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from src.errors import UserError, suggestion
+from src.training import early_stopping
 from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints, Checkpoints, EpochSeed, resumable
 from src.training.determinism import Precision, seed_everything
 from src.training.replicas import Replicas
@@ -35,6 +36,8 @@ class Training:
         minimum_accuracy: validation accuracy below which the network counts as not trained.
         label_smoothing: of the training loss.
         gradient_clip: norm that the gradient is clipped to, or None.
+        early_stopping: ``patience`` and ``min_delta`` of :class:`src.training.early_stopping.LossStopping`, or None to
+            train for all epochs.
     """
 
     epochs: int
@@ -43,6 +46,7 @@ class Training:
     minimum_accuracy: float = 0.0
     label_smoothing: float = 0.0
     gradient_clip: float | None = None
+    early_stopping: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -57,6 +61,8 @@ class Training:
                 raise UserError(f"training.{key}={value} is no share; take a number from 0 to 1")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
             raise UserError(f"training.gradient_clip={self.gradient_clip} is not above 0; use null not to clip")
+        if self.early_stopping is not None:
+            early_stopping.check(self.early_stopping)
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ def fit(
     on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
     own: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, keeper]
+    if training.early_stopping is not None:
+        own.append(early_stopping.LossStopping(**training.early_stopping))
     if on_epoch and devices == 1:
         own.append(EpochReport(keeper, on_epoch))
     if devices > 1:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from src.errors import UserError, suggestion
+from src.training.max_norm import bound_norms
 from src.training.sgdr import check_cycles, sgdr
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -21,17 +22,22 @@ SCHEDULES = ("constant", "cosine", "milestones", "sgdr")
 def build_optimizer(optim: Mapping[str, Any], model: nn.Module) -> Optimizer:
     """``{name: sgd, lr: .01, momentum: .9, weight_decay: 1e-4, ...}``; further keys go to the optimiser as they are.
 
+    ``max_norm: {value: 2.0, axis: filter}`` bounds the weights after every step (`src.training.max_norm`).
+
     Raises:
         UserError: an unknown name or option.
     """
-    options = {key: value for key, value in optim.items() if key not in ("name", "schedule")}
+    options = {key: value for key, value in optim.items() if key not in ("name", "schedule", "max_norm")}
     name = optim["name"]
     if name not in OPTIMIZERS:
         raise UserError(f"optim.name={name} is not an optimiser; {suggestion(name, OPTIMIZERS)}")
     try:
-        return OPTIMIZERS[name](model.parameters(), **options)
+        optimizer: Optimizer = OPTIMIZERS[name](model.parameters(), **options)
     except (TypeError, ValueError) as error:
         raise UserError(f"optim: {name} does not take {options} ({error}); mend that key of conf/optim") from None
+    if optim.get("max_norm"):
+        bound_norms(optimizer, model, optim["max_norm"])
+    return optimizer
 
 
 def build_schedule(

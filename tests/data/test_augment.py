@@ -1,10 +1,25 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from src.data.augment import augment, channel_statistics, crop_and_flip, draw, global_contrast, normalise
+from src.data.augment import (
+    augment,
+    centre,
+    channel_statistics,
+    check_crop,
+    checked,
+    crop_and_flip,
+    draw,
+    global_contrast,
+    normalise,
+    spare_of,
+)
+from src.errors import UserError
+from src.seeds import stream
 
 
 @pytest.fixture
@@ -12,15 +27,18 @@ def images() -> Tensor:
     return torch.randint(1, 256, (40, 3, 7, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def naive(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, padding: int) -> Tensor:
+def naive(
+    images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, padding: int, crop: int | None = None, axis: int = 2
+) -> Tensor:
     """One image at a time, by slices."""
     height, width = images.shape[2:]
+    rows, columns = crop or height, crop or width
     made = []
     for image, top, left, mirrored in zip(images, down.tolist(), right.tolist(), flipped.tolist(), strict=True):
         padded = torch.zeros(3, height + 2 * padding, width + 2 * padding, dtype=images.dtype)
         padded[:, padding : padding + height, padding : padding + width] = image
-        cut = padded[:, top : top + height, left : left + width]
-        made.append(cut.flip(2) if mirrored else cut)
+        cut = padded[:, top : top + rows, left : left + columns]
+        made.append(cut.flip(axis) if mirrored else cut)
     return torch.stack(made)
 
 
@@ -28,6 +46,58 @@ def naive(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, padding:
 def test_equals_a_loop_over_the_images(images: Tensor, padding: int, flip: bool) -> None:
     draws = draw(40, crop_padding=padding, flip=flip, seed=1, epoch=2, step=3)
     assert torch.equal(crop_and_flip(images, draws, padding), naive(images, *draws, padding))
+
+
+@pytest.mark.parametrize(("padding", "crop"), [(0, 5), (2, 7), (0, 7), (1, 3)])
+@pytest.mark.parametrize("flip_axis", ["left_right", "up_down"])
+def test_smaller_crops_and_the_other_axis_equal_the_loop(
+    images: Tensor, padding: int, crop: int, flip_axis: str
+) -> None:
+    spare = spare_of(images, crop)
+    assert spare == (7 - crop, 9 - crop)
+    draws = draw(40, crop_padding=padding, flip=True, seed=1, epoch=2, step=3, spare=spare)
+    expected = naive(images, *draws, padding, crop, 2 if flip_axis == "left_right" else 1)
+    how: dict[str, Any] = {"crop_padding": padding, "crop": crop, "flip_axis": flip_axis}
+    assert torch.equal(crop_and_flip(images, draws, **how), expected)
+    assert torch.equal(augment(images, flip=True, **how, seed=1, epoch=2, step=3), expected)
+    assert expected.shape == (40, 3, crop, crop)
+
+
+def test_the_draws_are_those_from_before_there_were_crops() -> None:
+    generator = stream(1, "augment", 2, 3)
+    offsets = torch.randint(0, 7, (2, 50), generator=generator)
+    flipped = torch.rand(50, generator=generator) < 0.5
+    draws = draw(50, crop_padding=3, flip=True, seed=1, epoch=2, step=3)
+    assert torch.equal(torch.stack([draws.down, draws.right]), offsets) and torch.equal(draws.flipped, flipped)
+
+
+def test_every_place_of_a_crop_is_drawn() -> None:
+    """The last one too, which the thesis of these options left out (0 to 3 of 0 to 4)."""
+    for spare in ((4, 4), (2, 4)):
+        draws = draw(500, crop_padding=0, flip=False, seed=0, epoch=0, step=0, spare=spare)
+        assert draws.down.unique().tolist() == list(range(spare[0] + 1))
+        assert draws.right.unique().tolist() == list(range(spare[1] + 1))
+
+
+def test_the_centre(images: Tensor) -> None:
+    assert centre(images, None) is images
+    assert torch.equal(centre(images, 4), images[:, :, 1:5, 2:6])
+    assert torch.equal(centre(images[:, :, :, :7], 7), images[:, :, :, :7])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"flip_axis": "updown"}, r"data\.augment\.flip_axis=updown: did you mean 'up_down'"),
+        ({"crop": 0}, r"data\.augment\.crop=0: allowed are whole numbers"),
+        ({"rgb_pca": -1.0}, r"data\.augment\.rgb_pca=-1\.0: give a standard deviation"),
+    ],
+)
+def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        checked(options)
+    with pytest.raises(UserError, match=r"data\.augment\.crop=8: the images have 7x9 pixels; take at most 7"):
+        check_crop(8, (3, 7, 9))
 
 
 def test_is_a_pure_function_of_seed_epoch_and_step(images: Tensor) -> None:

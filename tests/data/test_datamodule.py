@@ -79,6 +79,24 @@ def test_without_contrast_the_digest_is_the_one_from_before_there_was_a_choice()
     assert data.digest() == found.hexdigest()
 
 
+def test_new_ways_to_augment_change_the_digest_and_old_ones_do_not() -> None:
+    plain = {"crop_padding": 2, "flip": True}
+    ways: list[dict[str, Any]] = [{}, {"crop": 12}, {"flip_axis": "up_down"}, {"rgb_pca": 0.1}]
+    assert len({make(augment=plain | way).digest() for way in ways}) == len(ways)
+    assert make(augment=plain | {"crop": None, "rgb_pca": None}).digest() == make().digest()
+
+
+def test_images_seen_by_a_model_are_cropped_and_raw_ones_are_not() -> None:
+    data = make(augment={"crop": 12})
+    assert data.input_shape == (3, 12, 12) and data.summary()["input_shape"] == [3, 12, 12]
+    seen, whole, raw = data.tensor("test")[0], data.tensor("test", whole=True)[0], data.tensor("test", False)[0]
+    assert torch.equal(seen, whole[:, :, 2:14, 2:14]) and whole.shape == raw.shape == (18, 3, 16, 16)
+    assert seen.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(data.normalise(raw), seen) and torch.equal(data.normalise(raw, whole=True), whole)
+    (batch,) = list(data.test_dataloader())
+    assert torch.equal(data.on_after_batch_transfer(batch, 0)[0], seen)
+
+
 def test_the_protocol_without_a_held_out_part_says_so() -> None:
     data = make(splits={"validation": "test", "calibration": 0.0})
     data.setup()
@@ -158,6 +176,7 @@ def test_mix_of_two_sources() -> None:
         ({"classes": None, "mix": {"others": [1], "target": 99}}, "class 99"),
         ({"caps": {"trian": 1}}, "did you mean 'train'"),
         ({"augment": {"flips": True}}, "did you mean 'flip'"),
+        ({"augment": {"crop": 17}}, r"data\.augment\.crop=17: the images have 16x16 pixels; take at most 16"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"normalisation": "cifar"}, "cifar10"),
     ],

@@ -122,6 +122,32 @@ def test_resident_images_are_normalised_as_the_data_module_does():
     assert torch.equal(resident.on_after_batch_transfer(call, 0).images, data.tensor("validation")[0])
 
 
+@pytest.mark.parametrize("per_call", [1, 16])
+def test_crops_flips_and_colours_are_those_of_the_data_module(per_call: int):
+    """Whose draws are of one batch, and here of the whole epoch."""
+    data = ImageData(
+        {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6},
+        classes=[0, 3], splits={"validation": 0.2}, batch_size=1000, shuffle_seed=3,
+        augment={"crop_padding": 1, "flip": True, "crop": 12, "flip_axis": "up_down", "rgb_pca": 0.5},
+    )  # fmt: skip
+    (batch,) = data.train_dataloader()
+    expected, labels = data.on_after_batch_transfer(batch, 0)
+    data.batch_size = 8
+    resident = ResidentImages(data, per_call=per_call)
+    calls = [resident.on_after_batch_transfer(call, 0) for call in resident.train_dataloader()]
+    images, found = whole(calls)
+    assert images.shape[1:] == data.input_shape == (3, 12, 12) and len(calls) == {1: 4, 16: 1}[per_call]
+    torch.testing.assert_close(images, expected)
+    assert torch.equal(found, labels)
+    data.augment["rgb_pca"] = 0.0
+    (plain,) = list(ResidentImages(data, per_call=16).train_dataloader())
+    change = expected - data.normalise(plain.images)
+    assert float(change.abs().mean()) > 0.05 and data.colours is not None
+    (call,) = resident.val_dataloader()
+    held_out = resident.on_after_batch_transfer(call, 0).images
+    assert torch.equal(held_out, data.tensor("validation", whole=True)[0][:, :, 2:14, 2:14])
+
+
 def test_a_call_takes_no_more_than_its_bytes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("src.data.resident.CALL_BYTES", 3 * 8 * 4 * 3 * 256)  # three batches
     data = ImageData({"name": "glyphs", "size": 16, "train_per_class": 40, "test_per_class": 2}, [0, 3], batch_size=8)

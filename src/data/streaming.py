@@ -1,0 +1,282 @@
+"""The data module of images that do not fit in memory: they stay in files and are decoded by worker processes.
+
+A config, every key of which is an argument of `StreamingImages`::
+
+    source: {name: imagenet, root: FOLDER, size: 256, below: n00015388, leave_out: [],
+             tree: {levels: [2, 11, 47], smallest: 2}}
+    caps: {train: null, test: null}               # per class
+    splits: {validation: 0.2, calibration: 0.0}   # of the folder train; the folder val is the test set
+    augment: {crop: 224, flip: true, flip_axis: left_right, rgb_pca: 0.1}
+    normalisation: imagenet                       # train: measured on some of the training images
+    contrast: none                                # or global
+    batch_size: 128
+    eval_batch_size: 256
+    workers: auto                                 # processes that decode; 0: none
+    seed: 0
+
+Training images are cut out of the whole image, all others out of its middle square.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from src.data.augment import FLIP_AXES, check_crop
+from src.data.colours import colour_components
+from src.data.datamodule import TEST, ImageData, Options, _options
+from src.data.decoding import Cut, number_of_workers
+from src.data.file_images import FileImages
+from src.data.image_set import ImageSet
+from src.data.imagenet import Files, ImageNet, read_imagenet
+from src.data.loader import Batch, BatchLoader
+from src.data.mixing import cap
+from src.data.normalisation import statistics
+from src.data.sources.fitting import check
+from src.data.splits import split_pool
+from src.data.wordnet_tree import LEVELS, Nested
+from src.errors import UserError
+from src.seeds import stream
+
+MEASURED = 2048  # training images by which colours are measured
+CONTRASTS = ("none", "global")
+
+
+class StreamingImages(ImageData):
+    """Image files in four parts: train, validation, calibration, test; an `ImageData` for all who use one.
+
+    The images of its sets are `FileImages`: ``split`` and ``to`` give tensors, other operations need one of them first.
+
+    Args:
+        source: name (``imagenet``), root, and optionally size (pixels of the shorter side, 256), below, leave_out and
+            tree (levels, smallest; null: no tree), see `src.data.imagenet.read_imagenet`.
+        caps: most images per class of the pool (``train``, drawn by `seed`) and of ``test`` (the first ones).
+        splits: validation and calibration, stratified by class (fractions, or images per class; validation ``test``).
+        batch_size, eval_batch_size: of training, and of everything else.
+        augment: crop (side, cut out at random from training images and from the middle of others), flip, flip_axis,
+            rgb_pca.
+        normalisation: a published one by name, mean and std, or ``train``, measured on `MEASURED` training images.
+        channels_last: memory layout of the images that the model sees.
+        seed: the data seed: splits and caps.
+        shuffle_seed: of order and augmentation (None: `seed`).
+        contrast: ``none`` or ``global``.
+        workers: processes that decode, or ``auto``.
+
+    Attributes (after `setup`):
+        tree: the label tree over the classes in plain form, or None.
+    """
+
+    def __init__(
+        self,
+        source: Options,
+        caps: Options | None = None,
+        splits: Options | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 256,
+        augment: Options | None = None,
+        normalisation: str | Options = "imagenet",
+        channels_last: bool = True,
+        seed: int = 0,
+        shuffle_seed: int | None = None,
+        contrast: str = "none",
+        workers: int | str = "auto",
+    ) -> None:
+        if contrast not in CONTRASTS:
+            raise UserError(f"data.contrast={contrast}: images in files take none or global; choose one of them")
+        if (augment or {}).get("crop_padding"):
+            raise UserError(
+                "data.augment.crop_padding: images in files are not padded; set augment.crop, e.g. crop=224"
+            )
+        super().__init__(
+            source,
+            caps=caps,
+            splits={**(splits or {}), "drop_seen": False},
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            augment=augment,
+            normalisation=normalisation,
+            channels_last=channels_last,
+            seed=seed,
+            shuffle_seed=shuffle_seed,
+            contrast=contrast,
+        )
+        self.folder = _options("source", source, ["name", "root", "size", "below", "leave_out", "tree"])
+        self.size = self.folder.get("size", 256)
+        check(self.size, None)
+        check_crop(self.augment.get("crop"), (3, self.size, self.size))
+        self.workers = number_of_workers(workers, self.size)
+        self.tree: Nested | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """List the files, split and measure; a second call does nothing.
+
+        Raises:
+            UserError: a value that is not allowed, a file missing or damaged.
+        """
+        if self.sets:
+            return
+        found = self._read()
+        events = list(found.events)
+        pool = cap(self._set_of(found, found.train), self.caps.get("train"), self.seed)
+        test = cap(self._set_of(found, found.test), self.caps.get("test"))
+        for name, before, after in (("train", found.train, pool), ("test", found.test, test)):
+            if len(after) < len(before.paths):
+                events.append(f"data.caps.{name}: {len(after)} of {len(before.paths)} images")
+        sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
+        indices = split_pool(_by_number(pool), **sizes, seed=self.seed)
+        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
+        if self.splits.get("validation") == TEST:
+            sets["validation"] = test
+            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        self._measure(sets["train"], events)
+        self.mislabelled = torch.zeros(len(sets["train"]), dtype=torch.bool)
+        self.tree, self.split_indices, self.events = found.tree, indices, events
+        self.sets = sets
+
+    def _read(self) -> ImageNet:
+        tree = self.folder.get("tree")
+        how = (
+            {"levels": None}
+            if tree is None
+            else {"levels": LEVELS, **_options("source.tree", tree, ["levels", "smallest"])}
+        )
+        root = self.folder.get("root")
+        if not root:
+            raise UserError("data.source.root: the folder of ImageNet; set it, e.g. data.source.root=/data/imagenet")
+        return read_imagenet(str(root), self.folder.get("below"), self.folder.get("leave_out", ()), **how)
+
+    def _set_of(self, found: ImageNet, files: Files) -> ImageSet:
+        count = len(files.paths)
+        root = str(self.folder["root"])
+        images = FileImages(root, files.paths, files.sizes, torch.arange(count), count, self.size, self.workers)
+        superclasses = None if found.tree is None else superclasses_of(found.tree, found.classes)
+        return ImageSet(cast(Tensor, images), files.labels, tuple(found.classes), superclasses)
+
+    def _measure(self, train: ImageSet, events: list[str]) -> None:
+        """Normalisation and colours, where they are the training images' own by some of them."""
+        images = train.images
+        if self.normalisation == "train" or self.augment.get("rgb_pca"):
+            if len(train) > MEASURED:
+                drawn = torch.randperm(len(train), generator=stream(self.seed, "measured"))[:MEASURED]
+                events.append(f"data: colours are measured on {MEASURED} of {len(train)} training images")
+                images = images[drawn.sort().values]
+            images = images.to("cpu")
+        self.mean, self.std = statistics(self.normalisation, images, self.contrast)
+        if self.augment.get("rgb_pca"):
+            self.colours = colour_components(images)
+
+    def digest(self) -> str:
+        """SHA-256 of the names, sizes in bytes and labels of the files, and of all settings that a training sees.
+
+        Not of the pixels: reading half a million files takes longer than an epoch. A file that is replaced by another
+        of the same size is not noticed.
+        """
+        found = hashlib.sha256()
+        for part in ("train", "validation", "calibration"):
+            images = self._set(part)
+            files = files_of(images)
+            found.update("\n".join(files.files).encode())
+            for values in (files.sizes, files.numbers, images.labels):
+                found.update(values.numpy().tobytes())
+        how = [self.mean, self.std, self.augment, self.size, self.batch_size, self.shuffle_seed, self.classes]
+        how += [self.contrast, None if self.colours is None else self.colours.tolist()]
+        found.update(repr(how).encode())
+        return found.hexdigest()
+
+    @property
+    def training_cut(self) -> Cut:
+        """What is made of a training image."""
+        axis = self.augment.get("flip_axis", FLIP_AXES[0])
+        return Cut(self.size, self.augment.get("crop", self.size), axis, self.augment.get("flip", False), self.colours)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled batches, cut at random, raw; another order and other cuts every epoch."""
+        return self.stream(self._epoch)
+
+    def stream(self, epoch: Callable[[], int]) -> StreamedBatches:
+        """The training batches of the epoch that ``epoch`` tells."""
+        part, shift = self._set("train"), self.augment.get("rgb_pca", 0.0)
+        return StreamedBatches(part, self.batch_size, self.shuffle_seed, epoch, self.training_cut, shift)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Raw batches of the validation part, in order."""
+        return StreamedBatches(self._set("validation"), self.eval_batch_size)
+
+    def test_dataloader(self) -> BatchLoader:
+        """Raw batches of the test set, in order."""
+        return StreamedBatches(self._set("test"), self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """On the device: cut out the middle where that is still to do, and normalise -> float32 images and labels."""
+        return self.normalise(batch.images), batch.labels
+
+
+class StreamedBatches(BatchLoader):
+    """A `BatchLoader` over `FileImages`: order, batches and images are a pure function of seed and epoch.
+
+    The number of workers changes nothing; a loader that was stopped within an epoch goes on with the next batch.
+
+    Args:
+        images: the set.
+        batch_size, seed, epoch: as of a `BatchLoader`.
+        cut: of training images; None: the middle square.
+        rgb_pca: of training images.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        batch_size: int,
+        seed: int = 0,
+        epoch: Callable[[], int] | None = None,
+        cut: Cut | None = None,
+        rgb_pca: float = 0.0,
+    ) -> None:
+        super().__init__(images, batch_size, seed, epoch)
+        side = files_of(images).side
+        self.cut, self.rgb_pca = cut or Cut(side, side), rgb_pca
+
+    def __iter__(self) -> Iterator[Batch]:
+        first, self._first = self._first, 0
+        count, batches = len(self.images), len(self)
+        epoch = None if self._epoch is None else self._epoch()
+        order, moment = torch.arange(count), None
+        if epoch is not None:
+            order = torch.randperm(count, generator=stream(self.seed, "order", epoch))
+            moment = self.seed, epoch
+        ends = [*range(0, batches * self.batch_size, self.batch_size), count]
+        rows = [order[ends[step] : ends[step + 1]] for step in range(first, batches)]
+        decoded = files_of(self.images).batches(rows, self.cut, moment, self.rgb_pca)
+        for step, (index, images) in enumerate(zip(rows, decoded, strict=False), first):
+            self._done = step + 1
+            yield Batch(images, self.images.labels[index], None if epoch is None else (epoch, step))
+
+
+def files_of(images: Any) -> FileImages:
+    """The files behind a set of a `StreamingImages`."""
+    return cast(FileImages, images.images)
+
+
+def superclasses_of(tree: Nested, classes: list[str]) -> tuple[str, ...]:
+    """For each class the name of the lowest node that it is below; of a tree of one node the same for all."""
+    above: dict[str, str] = {}
+
+    def walk(node: Nested, name: str) -> None:
+        if isinstance(node, Mapping):
+            for child, below in node.items():
+                walk(below, child)
+        else:
+            above.update(dict.fromkeys(node, name))
+
+    walk(tree, "all")
+    return tuple(above[name] for name in classes)
+
+
+def _by_number(pool: ImageSet) -> ImageSet:
+    """The same labels with the files' numbers for pixels: splits take images of the same pixels for copies."""
+    numbers = torch.arange(len(pool)).view(torch.uint8).view(-1, 1, 1, 8)
+    return ImageSet(numbers, pool.labels, pool.classes)

@@ -1,0 +1,93 @@
+"""The whitenings of a data set's parts, fitted when they are first asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.data.image_set import ImageSet
+from src.errors import UserError, suggestion
+from src.imageops.whitening import RULES, Whitening
+
+SCOPES = ("train", "subset", "evaluation")
+BATCH = 2048  # images that are whitened at once
+
+
+@dataclass(frozen=True)
+class WhiteningOptions:
+    """How images are whitened.
+
+    Attributes:
+        scope: whose statistics: ``train``: the training images of the whole data set, also for a subset of its
+            classes; ``subset``: the training images of the subset; ``evaluation``: each part's own, even the test
+            images' (as in the thesis on modular networks, L. Friedrichsen 2020; its accuracy flatters).
+        eps: least eigenvalue, or what is added to each.
+        rule: ``clamp`` or ``add``.
+    """
+
+    scope: str = "train"
+    eps: float = 1e-3
+    rule: str = "clamp"
+
+    def __post_init__(self) -> None:
+        for key, value, allowed in (("scope", self.scope, SCOPES), ("rule", self.rule, RULES)):
+            if value not in allowed:
+                raise UserError(f"data.whitening.{key}={value}: {suggestion(str(value), allowed)}")
+
+
+class Whitener:
+    """Gives the whitening of each part; what is fitted is kept.
+
+    Args:
+        sets: part -> images.
+        kind: ``per_pixel`` or ``zca``.
+        options: how.
+    """
+
+    def __init__(self, sets: Mapping[str, ImageSet], kind: str, options: WhiteningOptions) -> None:
+        self.sets, self.kind, self.options = sets, kind, options
+        self._fitted: dict[str, Whitening] = {}
+
+    def of(self, part: str, device: torch.device) -> Whitening:
+        """The whitening of a part, there; it is fitted where it is first asked for."""
+        part = part if self.options.scope == "evaluation" else "train"
+        if part not in self._fitted:
+            self._fitted[part] = self.fit(self.sets[part].images.to(device))
+        return self._fitted[part].to(device)
+
+    def fit(self, images: Tensor) -> Whitening:
+        """Another one with the same options, by the statistics of uint8 images (n, C, H, W)."""
+        return Whitening.fit(images, self.kind, eps=self.options.eps, rule=self.options.rule)
+
+    def for_subset(self, sets: Mapping[str, ImageSet]) -> Whitener:
+        """What whitens some classes of the data set."""
+        return self if self.options.scope == "train" else Whitener(sets, self.kind, self.options)
+
+    def digest(self) -> str:
+        """SHA-256 of the images that a training's are whitened by."""
+        return hashlib.sha256(self.sets["train"].images.contiguous().numpy().tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class WhitenedImages:
+    """What a loader needs of an image set, whitened: float32 (N, C, H, W) and int64 (N,), on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@torch.no_grad()
+def whitened(images: Tensor, whitening: Whitening, channels_last: bool) -> Tensor:
+    """All of uint8 (N, C, H, W) as float32 on the whitening's device, some at a time."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    made = torch.empty(images.shape, device=whitening.mean.device, memory_format=layout)
+    for into, chunk in zip(made.split(BATCH), images.split(BATCH), strict=True):
+        into.copy_(whitening(chunk.to(made.device) / 255))
+    return made

@@ -1,0 +1,1 @@
+"""Batched operations on images, on whatever device they are."""

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from src.data.datamodule import ImageData
+from src.data.relabelled import capped, relabelled
+from src.errors import UserError
+
+PARTS = ("train", "validation", "calibration", "test")
+
+
+def make(**changes: Any) -> ImageData:
+    options: dict[str, Any] = {
+        "source": {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6},
+        "classes": [0, 3, 5, 7],
+        "splits": {"validation": 0.2, "calibration": 2},
+        "batch_size": 8,
+    }
+    data = ImageData(**(options | changes))
+    data.setup()
+    return data
+
+
+def test_images_of_the_chosen_classes_with_their_new_labels() -> None:
+    data = make()
+    part = relabelled(data, [1, -1, 0, 1], ["dots", "others"])
+    assert part.classes == ("dots", "others")
+    for name in PARTS:
+        before, after = data.sets[name], part.sets[name]
+        images, labels = [], []
+        for image, label in zip(before.images, before.labels.tolist(), strict=True):
+            if label != 1:
+                images.append(image)
+                labels.append({0: 1, 2: 0, 3: 1}[label])
+        assert torch.equal(after.images, torch.stack(images)) and after.labels.tolist() == labels
+        assert after.superclasses is None and after.masks is not None and len(after.masks) == len(labels)
+    kept = data.sets["train"].labels != 1
+    assert torch.equal(part.split_indices["train"], data.split_indices["train"][kept])
+    assert (part.mean, part.std) == (data.mean, data.std)
+    images, labels = next(iter(part.train_dataloader()))[:2]
+    assert images.shape == (8, 3, 16, 16) and int(labels.max()) <= 1
+
+
+def test_where_no_class_is_left_out_the_images_are_shared() -> None:
+    data = make()
+    root = relabelled(data, [0, 0, 1, 1], ["first", "second"])
+    for name in PARTS:
+        assert root.sets[name].images is data.sets[name].images
+        assert torch.equal(root.sets[name].labels, data.sets[name].labels // 2)
+
+
+def test_the_digest_is_that_of_its_own_images_and_labels() -> None:
+    data = make()
+    same = relabelled(data, [0, 1, 2, 3], data.classes)
+    assert same.digest() == data.digest()
+    targets = ([0, 1, -1, -1], [-1, -1, 0, 1], [0, 0, 1, 1], [1, 1, 0, 0])
+    digests = {relabelled(data, each, ["a", "b"]).digest() for each in targets}
+    digests |= {relabelled(data, [0, 0, 1, 1], ["a", "b"], cap=20, cap_seed=seed).digest() for seed in (0, 1)}
+    assert len(digests | {data.digest()}) == 7
+
+
+def test_a_cap_takes_as_many_of_each_class() -> None:
+    data = make()
+    rows = torch.arange(len(data.sets["train"]))
+    assert data.sets["train"].per_class.tolist() == [14] * 4
+    for cap, counts in ((12, [3, 3, 3, 3]), (14, [4, 4, 3, 3]), (1000, [14] * 4)):
+        chosen = capped(data.sets["train"].labels, rows, cap, 0)
+        assert torch.bincount(data.sets["train"].labels[chosen]).tolist() == counts
+        assert torch.equal(chosen, chosen.sort().values)
+    uneven = torch.tensor([0] * 20 + [1] * 3)
+    assert torch.bincount(uneven[capped(uneven, torch.arange(23), 10, 0)]).tolist() == [7, 3]
+    small, large = (set(capped(data.sets["train"].labels, rows, cap, 5).tolist()) for cap in (12, 24))
+    assert small < large, "a larger cap adds images"
+    part = relabelled(data, [0, 1, -1, 0], ["a", "b"], cap=9)
+    assert part.sets["train"].per_class.tolist() == [6, 3]
+    assert [len(part.sets[name]) for name in PARTS[1:]] == [12, 6, 18], "the other parts are not capped"
+
+
+def test_wrong_labels_stay_known() -> None:
+    data = make(label_noise={"fraction": 0.5})
+    part = relabelled(data, [0, 1, -1, -1], ["a", "b"])
+    kept = data.sets["train"].labels < 2
+    assert torch.equal(part.mislabelled, data.mislabelled[kept]) and bool(part.mislabelled.any())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cap": 1}, "tree: node 'b' has no image to train on among the 1 that expert_cap leaves"),
+        ({"cap": 0}, "expert_cap=0: allowed are whole numbers from 1"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        relabelled(make(), [0, 1, -1, -1], ["a", "b"], **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_node_without_images_to_validate_with() -> None:
+    data = make()
+    validation = data.sets["validation"]
+    data.sets["validation"] = validation.select(validation.labels < 2)
+    with pytest.raises(UserError, match="the node of a, b has no image to validate with"):
+        relabelled(data, [-1, -1, 0, 1], ["a", "b"])
+
+
+def test_targets_that_do_not_fit_the_classes() -> None:
+    for targets, names in (([0, 1], ["a", "b"]), ([0, 0, -1, -1], ["a", "b"]), ([0, 1, 2, -1], ["a", "b"])):
+        with pytest.raises(ValueError, match="targets"):
+            relabelled(make(), targets, names)

@@ -1,0 +1,133 @@
+"""A data module whose images are whitened: whose statistics, in what order with crops, through both ways of loading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.data.datamodule import ImageData
+from src.data.relabelled import relabelled
+from src.data.resident import ResidentImages
+from src.errors import UserError
+from src.imageops.whitening import Whitening
+
+PARTS = ("train", "validation", "calibration", "test")
+
+
+def make(**changes: Any) -> ImageData:
+    options: dict[str, Any] = {
+        "source": {"name": "glyphs", "size": 16, "train_per_class": 30, "test_per_class": 20},
+        "classes": [0, 3, 5, 7],
+        "splits": {"validation": 0.3, "calibration": 5},
+        "batch_size": 8,
+        "contrast": "zca",
+    }
+    data = ImageData(**(options | changes))
+    data.setup()
+    return data
+
+
+def by(data: ImageData, of: str, part: str, kind: str = "zca", **options: Any) -> Tensor:
+    """A part, whitened by the statistics of another."""
+    return Whitening.fit(data.sets[of].images, kind, **options)(data.sets[part].images / 255)
+
+
+@pytest.mark.parametrize("kind", ["per_pixel", "zca"])
+def test_every_part_is_whitened_by_the_training_images(kind: str) -> None:
+    data = make(contrast=kind, whitening={"eps": 0.01})
+    assert (data.mean, data.std) == ([0.0] * 3, [1.0] * 3)
+    for part in PARTS:
+        found = data.tensor(part)[0]
+        torch.testing.assert_close(found, by(data, "train", part, kind, eps=0.01))
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(data.normalise(data.sets[part].images), found)
+    whitening = data.whitening
+    assert whitening is not None and whitening.kind == kind
+    torch.testing.assert_close(whitening(data.sets["test"].images / 255), data.tensor("test")[0])
+    assert make(contrast="none").whitening is None
+
+
+def test_with_scope_evaluation_each_part_has_its_own() -> None:
+    data = make(whitening={"scope": "evaluation"})
+    for part in PARTS:
+        torch.testing.assert_close(data.tensor(part)[0], by(data, part, part))
+    (event,) = data.events
+    assert "their own statistics" in event
+
+
+def test_a_subset_has_the_statistics_of_the_scope() -> None:
+    for scope, shared in (("train", True), ("subset", False), ("evaluation", False)):
+        data = make(whitening={"scope": scope})
+        part = relabelled(data, [0, 1, -1, -1], ["a", "b"])
+        of = data if shared else part
+        expected = Whitening.fit(of.sets["train"].images, "zca")(part.sets["train"].images / 255)
+        torch.testing.assert_close(part.tensor("train")[0], expected)
+
+
+def test_both_ways_of_loading_show_the_same_images_and_whiten_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make(augment={"crop": 12, "flip": True}, splits={"validation": 0.3}, batch_size=1000)
+    resident = ResidentImages(data)
+    (batch,) = data.train_dataloader()
+    (call,) = resident.train_dataloader()
+    first, labels = data.on_after_batch_transfer(batch, 0)
+    second = resident.on_after_batch_transfer(call, 0)
+    assert first.shape[1:] == data.input_shape == (3, 12, 12)
+    assert torch.equal(first, second.images) and torch.equal(labels, second.labels)
+    (held_out,), (held_out_call,) = data.val_dataloader(), resident.val_dataloader()
+    middle = data.tensor("validation", whole=True)[0][:, :, 2:14, 2:14]
+    assert torch.equal(data.on_after_batch_transfer(held_out, 0)[0], middle)
+    assert torch.equal(resident.on_after_batch_transfer(held_out_call, 0).images, middle)
+    loader, calls = data.train_dataloader(), resident.train_dataloader()
+    monkeypatch.setattr(Whitening, "forward", lambda *_: pytest.fail("whitened again"))
+    for again in loader:
+        data.on_after_batch_transfer(again, 0)
+    for again_call in calls:
+        resident.on_after_batch_transfer(again_call, 0)
+
+
+def test_a_training_crop_is_one_of_the_whitened_image() -> None:
+    data = make(augment={"crop": 12}, batch_size=1000)
+    whole = by(data, "train", "train")
+    (batch,) = data.train_dataloader()
+    crops = data.on_after_batch_transfer(batch, 0)[0]
+    windows = whole.unfold(2, 12, 1).unfold(3, 12, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 12, 12)
+    for crop in crops:
+        assert float((windows - crop).abs().amax((1, 2, 3)).min()) < 1e-4
+
+
+def test_the_digest_tells_whitenings_apart() -> None:
+    changes: list[dict[str, Any]] = [
+        {"contrast": "none", "normalisation": "none"},
+        {"contrast": "global", "normalisation": "none"},
+        {"contrast": "per_pixel"},
+        {},
+        {"whitening": {"eps": 0.1}},
+        {"whitening": {"rule": "add"}},
+        {"whitening": {"scope": "subset"}},
+    ]
+    assert len({make(**change).digest() for change in changes}) == len(changes)
+    assert make(whitening={"scope": "train"}).digest() == make().digest()
+    half = [0, 1, -1, -1]
+    alone = make(classes=[0, 3])
+    assert relabelled(make(), half, ["a", "b"]).digest() != relabelled(alone, [0, 1], ["a", "b"]).digest()
+    assert make().summary()["whitening"] == {"scope": "train", "eps": 0.001, "rule": "clamp"}
+    assert "whitening" not in make(contrast="none").summary()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"whitening": {"scope": "trian"}}, r"data\.whitening\.scope=trian: did you mean 'train'"),
+        ({"whitening": {"rule": "ad"}}, r"data\.whitening\.rule=ad: did you mean 'add'"),
+        ({"whitening": {"ep": 1}}, r"data\.whitening\.ep: no such key; did you mean 'eps'"),
+        ({"normalisation": "cifar100"}, r"was measured without data\.contrast=zca"),
+        ({"augment": {"rgb_pca": 0.1}}, r"data\.augment\.rgb_pca=0\.1: with data\.contrast=zca"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        make(**changes)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,116 @@
+"""A training ends where Keras' rule says, and at the same epoch however often it was killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.data.resident import ResidentImages
+from src.errors import UserError
+from src.learners.monolithic import Monolithic
+from src.learners.width_variant import WidthVariant
+from src.training.checkpoints import RESUME
+from src.training.determinism import prepare, seed_everything
+from src.training.early_stopping import LossStopping
+from src.training.fitting import Training, fit
+from tests.fakes.data import TinyData
+from tests.fakes.networks import ARCHITECTURE
+from tests.fakes.training import OPTIM, RESTARTS
+
+NEVER_BETTER = {"patience": 2, "min_delta": 100.0}  # the first epoch is the best: ends with the third
+
+
+def train(folder: Path, early_stopping: dict[str, Any] | None, learner: str = "monolithic", **options: Any) -> list:
+    folder.mkdir(exist_ok=True)
+    prepare(threads=1, seed=0)
+    seed_everything("weights", 0)
+    data: Any = TinyData()
+    network: Any = Monolithic(ARCHITECTURE, OPTIM)
+    if learner == "variant":
+        data = ResidentImages(data, per_call=2)
+        network = WidthVariant({**ARCHITECTURE, "batch_norm": True}, RESTARTS, 12, 4, 8)
+    training = Training(6, keep_every=1, early_stopping=early_stopping)
+    return fit(network, data, training, folder, seed=0, **options)
+
+
+def left_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("learner", ["monolithic", "variant"])
+def test_it_ends_early_with_all_its_files(learner: str, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", None, learner)
+    told: list[dict[str, float]] = []
+    history = train(tmp_path / "early", NEVER_BETTER, learner, on_epoch=told.append)
+    assert len(whole) == 6 and history == told == whole[:3], "nor is an epoch marked"
+    files = left_in(tmp_path / "early")
+    assert set(files) == {"best.safetensors", "last.safetensors", "history.json"} | {
+        f"epoch_{epoch:04d}.safetensors" for epoch in range(3)
+    }
+    assert files["last.safetensors"] == files["epoch_0002.safetensors"]
+    assert json.loads(files["history.json"]) == history
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_killed_training_ends_at_the_same_epoch(epochs: int, tmp_path: Path) -> None:
+    """Killed where the second and the third epoch begin, and between the last one and the end."""
+    train(tmp_path / "unbroken", NEVER_BETTER)
+    folder = tmp_path / "killed"
+
+    def killed(metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == epochs - 1:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train(folder, NEVER_BETTER, on_epoch=killed)
+    assert torch.load(folder / RESUME, weights_only=True)["epoch"] == epochs - 1
+    assert len(train(folder, NEVER_BETTER)) == 3
+    assert left_in(folder) == left_in(tmp_path / "unbroken")
+
+
+def keras_ends_at(losses: list[float], patience: int, min_delta: float) -> int | None:
+    best, wait = float("inf"), 0
+    for epoch, loss in enumerate(losses):
+        if loss + min_delta < best:
+            best, wait = loss, 0
+        else:
+            wait += 1
+            if wait >= patience:
+                return epoch
+    return None
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "min_delta", "ends"),
+    [
+        ([1.0, 0.9, 0.95, 0.93, 0.91, 0.5], 3, 0.01, 4),
+        ([1.0, 0.995, 0.985, 0.98, 0.976, 0.9755], 3, 0.01, 5),  # 0.985 counts, being 0.015 below
+        ([1.0, 0.995, 0.992, 0.991, 0.5], 3, 0.01, 3),
+        ([1.0, float("nan"), float("inf"), 0.5, 0.6], 3, 0.0, None),
+        ([float("nan")] * 4, 3, 0.0, 2),
+        ([1.0, 1.0], 1, 0.0, 1),
+    ],
+)
+def test_the_rule_is_keras(losses: list[float], patience: int, min_delta: float, ends: int | None) -> None:
+    assert keras_ends_at(losses, patience, min_delta) == ends
+    rule = LossStopping(patience, min_delta)
+    stops = [rule._evaluate_stopping_criteria(torch.tensor(loss, dtype=torch.float64))[0] for loss in losses]
+    assert (stops.index(True) if True in stops else None) == ends
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"patience": 3}, r"training\.early_stopping=\{'patience': 3\}: give patience and min_delta"),
+        ({"patience": 0, "min_delta": 0.0}, r"training\.early_stopping\.patience=0: allowed are whole numbers"),
+        ({"patience": 3, "min_delta": -1}, r"training\.early_stopping\.min_delta=-1: give a number of at least 0"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        Training(1, early_stopping=values)
+    assert "\n" not in str(error.value)
