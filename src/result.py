@@ -42,11 +42,13 @@ class Figure:
     lines:   y over x, one line per value of ``group``; with ``{y}_low``/``{y}_high`` columns a band.
     bars:    y per x, coloured by ``group``; with ``{y}_low``/``{y}_high`` columns whiskers.
     points:  y over x as a scatter, coloured by ``group``.
+    box:     one box per x, coloured by ``group``: ``{y}`` is the median, ``{y}_q1`` and ``{y}_q3`` the box,
+             ``{y}_low`` and ``{y}_high`` the whiskers; with a ``{y}_mean`` column a dashed line or a mark in it.
     heatmap: ``value`` over x (columns) and y (rows).
     image:   the picture ``images[table]``.
     """
 
-    kind: Literal["lines", "bars", "points", "heatmap", "image"]
+    kind: Literal["lines", "bars", "points", "box", "heatmap", "image"]
     table: str
     title: str
     caption: str = ""
@@ -55,6 +57,8 @@ class Figure:
     value: str = ""
     group: str = ""
     percent: bool = False  # the drawn values are fractions to be shown in percent
+    diagonal: bool = False  # lines: with a dashed y = x, for reliability diagrams
+    section: str = ""  # the heading of the page that it stands under
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Result:
     metrics: dict[str, Estimate] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
+    sections: dict[str, str] = field(default_factory=dict)  # table -> the page's heading that it stands under
     screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
     units: dict[str, str] = field(default_factory=dict)  # of metrics and of columns in any table: see UNITS
     images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)

@@ -134,3 +134,24 @@ def test_rows_and_tables_are_each_others_opposite():
     assert table_of([]) == {}
     with pytest.raises(ValueError, match="shorter"):
         rows({"a": [1, 2], "b": [1]})
+
+
+def test_a_result_from_before_there_were_sections_is_read_with_none(tmp_path: Path):
+    before = some_result()
+    save(before, tmp_path)
+    plain = results.read_json(tmp_path / FILE)
+    del plain["sections"]
+    for figure in plain["figures"]:
+        del figure["section"], figure["diagonal"]
+    results.write_json(tmp_path / FILE, plain)
+    after = load(tmp_path)
+    assert after.sections == {} and after.figures == before.figures
+
+
+def test_sections_are_read_as_they_were_written(tmp_path: Path):
+    before = some_result()
+    before.sections = {"methods": "Accuracy"}
+    before.figures[0] = replace(before.figures[0], section="Accuracy", diagonal=True)
+    save(before, tmp_path)
+    after = load(tmp_path)
+    assert after.sections == before.sections and after.figures == before.figures

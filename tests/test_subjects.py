@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +13,24 @@ import torch
 from src.calibration import Platt
 from src.data.augment import normalise
 from src.errors import UserError
+from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.composition import Composition, compose
+from src.hierarchy.tree import flat, from_plain
+from src.hierarchy.views import Views
+from src.imageops.whitening import Whitening
 from src.modularity.patched import Patch, PatchedNetwork
 from src.modularity.patching import Range
 from src.slicing import extract, plan_for
-from src.subjects import Subject, keep_of, kept_of, load_subject, patched_subject, save_description, save_subject
+from src.subjects import (
+    Subject,
+    composed_subject,
+    keep_of,
+    kept_of,
+    load_subject,
+    patched_subject,
+    save_description,
+    save_subject,
+)
 from tests.fakes.networks import SHAPE, images, subject
 
 
@@ -42,12 +57,42 @@ def patched() -> Subject:
     return patched_subject(weak, modules, patches, temperature=1.75)
 
 
+TREE = from_plain({"left": ["a", "b", "c"], "right": ["d", "e"], "f": None}, list("abcdef"))
+
+
+def parts(**options: Any) -> list[Subject]:
+    """A module for each node of the tree."""
+    return [
+        replace(subject(seed, classes=len(node.children), **options), classes=node.children)
+        for seed, node in enumerate(TREE.nodes)
+    ]
+
+
+def composed_of_modules() -> Subject:
+    """Cut to half of their kernels, hard gating with temperatures."""
+    modules = [replace(module_of(part, seed), classes=part.classes) for seed, part in enumerate(parts())]
+    return composed_subject(modules, TREE, Composition("hard", temperatures=(1.0, 0.5, 2.0)))
+
+
+def composed_of_crops() -> Subject:
+    """Of whitened images; modules that share a trunk and answer for more than their children."""
+    whitening = Whitening.fit(images(20, seed=3), "zca")
+    wide = [subject(seed, classes=4, batch_norm=True) for seed in range(3)]
+    return composed_subject(
+        wide, TREE, Composition("additive", weights=(0.25, 0.75), route="crop"), preparation=whitening,
+        share_trunk=True, columns=[[2, 0, 1], [3, 2, 1], [0, 1]], views=Views(12, "ten", "up_down"),
+    )  # fmt: skip
+
+
 MAKERS = {
     "trained": lambda: subject(0),
     "trained with batch norm": lambda: subject(0, batch_norm=True),
     "module": lambda: module_of(subject(0), 1),
     "module with batch norm": lambda: module_of(subject(0, batch_norm=True), 1),
     "patched": patched,
+    "composed": lambda: composed_subject(parts(), TREE, Composition("soft")),
+    "composed of modules": composed_of_modules,
+    "composed of crops": composed_of_crops,
 }
 
 
@@ -62,7 +107,7 @@ def test_it_answers_as_before_to_the_bit(kind: str, tmp_path: Path):
     expected = answers(before)
     torch.manual_seed(123)
     after = load_subject(save_subject(before, tmp_path / "new" / "folder"))
-    assert torch.equal(answers(after), expected) and expected.std() > 0
+    assert torch.equal(answers(after), expected) and expected.exp().std() > 0
     assert not after.model.training
     for name in ("architecture", "classes", "mean", "std", "kept", "lineage", "notes", "contrast", "input_shape"):
         assert getattr(after, name) == getattr(before, name), name
@@ -113,6 +158,75 @@ def test_a_patched_subject_hands_each_network_its_own_normalisation():
     assert isinstance(model, PatchedNetwork)
     moved = weak.normalise(images()) * model.scale + model.shift
     assert torch.allclose(moved, strong.normalise(images()), atol=1e-4)
+
+
+def test_a_composed_subject_is_its_modules_composed():
+    own = parts()
+    whole = composed_subject(own, TREE, Composition("soft"))
+    heard = [part.model(part.normalise(images())) for part in own]
+    assert torch.allclose(answers(whole), compose(TREE, heard, Composition("soft")), atol=1e-6)
+    assert whole.classes == TREE.classes and whole.input_shape == SHAPE and whole.mean == own[0].mean
+    assert whole.lineage == ("digest0", "digest1", "digest2")
+    assert json.loads(json.dumps(whole.architecture)) == whole.architecture, "plain values"
+    assert composed_subject(
+        [own[0], own[1], own[1]], TREE, Composition(), columns=[[0, 1, 2], [0, 1, 2], [0, 1]]
+    ).lineage == (
+        "digest0",
+        "digest1",
+    )
+
+
+def test_a_shared_trunk_is_the_first_modules():
+    own = parts()
+    network = composed_subject(own, TREE, Composition("soft"), share_trunk=True).model
+    assert isinstance(network, ComposedNetwork) and network.trunk is not None
+    ready = own[0].normalise(images())
+    heard = network.answers(ready)
+    assert torch.allclose(heard[0], own[0].model(ready), atol=1e-6)
+    assert not torch.allclose(heard[1], own[1].model(ready), atol=1e-3)
+    first = sum(parameter.numel() for parameter in own[0].model.parameters())
+    heads = [sum(parameter.numel() for parameter in part.parameters()) for part in network.parts]
+    assert sum(parameter.numel() for parameter in network.parameters()) == first + heads[1] + heads[2]
+
+
+def test_a_composed_subject_sees_crops_of_larger_images(tmp_path: Path):
+    whole = composed_subject(parts(), TREE, Composition("hard"), views=Views(12, "five"), input_shape=(3, 14, 14))
+    larger = torch.randint(0, 256, (4, 3, 14, 14), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    again = load_subject(save_subject(whole, tmp_path))
+    with torch.no_grad():
+        found = again.model(again.normalise(larger))
+        assert torch.equal(found, whole.model(whole.normalise(larger))) and found.shape == (4, 6)
+    with pytest.raises(UserError, match="do not fit a model for"):
+        whole.normalise(images())
+
+
+def test_a_monolith_can_be_seen_through_crops():
+    one = subject(0)
+    whole = composed_subject([one], flat(one.classes), Composition("soft"), views=Views(12, "ten"))
+    ready = one.normalise(images())
+    mean = (one.model(ready).softmax(1) + one.model(ready.flip(3)).softmax(1)) / 2
+    assert torch.allclose(answers(whole).exp().float(), mean, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mean": (0.1, 0.4, 0.3)}, "modules: mean (0.5, 0.4, 0.3) of one and (0.1, 0.4, 0.3) of another"),
+        ({"contrast": "global"}, "modules: contrast none of one and global of another"),
+        ({"classes": ("e", "d")}, "modules: that of node 'right' tells e, d apart, the tree has d, e there"),
+    ],
+)
+def test_modules_that_do_not_fit_together(change: dict[str, Any], words: str):
+    own = parts()
+    own[2] = replace(own[2], **change)
+    with pytest.raises(UserError) as error:
+        composed_subject(own, TREE, Composition())
+    assert str(error.value).startswith(words) and "\n" not in str(error.value)
+
+
+def test_crops_of_another_size_than_the_modules():
+    with pytest.raises(UserError, match=r"views.size=10: the modules take images of 12 pixels; take that size"):
+        composed_subject(parts(), TREE, Composition(), views=Views(10))
 
 
 def test_contrast_is_kept_and_applied_before_the_channels(tmp_path: Path):

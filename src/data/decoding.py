@@ -13,7 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,8 +136,8 @@ def decoded(
         UserError: a file is no readable image; a worker died.
     """
     parts = [rows.split(PIECE) for rows in batches]
-    requests = [_request(files, rows, draw) for pieces in parts for rows in pieces]
-    made = _pieces(requests, cut, min(workers, len(requests)))
+    requests = (_request(files, rows, draw) for pieces in parts for rows in pieces)  # made as workers ask for them
+    made = _pieces(requests, cut, min(workers, sum(map(len, parts))))
     for pieces in parts:
         images = [next(made) for _ in pieces]
         yield torch.cat(images) if len(images) != 1 else images[0]
@@ -150,7 +150,7 @@ def _request(files: Sequence[str], rows: Tensor, draw: Draw | None) -> Request:
     return Request(chosen, draw.place[rows].tolist(), None if draw.shares is None else draw.shares[rows].tolist())
 
 
-def _pieces(requests: list[Request], cut: Cut, workers: int) -> Iterator[Tensor]:
+def _pieces(requests: Iterable[Request], cut: Cut, workers: int) -> Iterator[Tensor]:
     decoder = Decoder(cut)
     loader: DataLoader[Tensor | str] | map[Tensor | str] = map(decoder.__getitem__, requests)
     if workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from src.report.cells import is_number
@@ -15,6 +15,7 @@ from src.result import Figure, Result, Table
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
 # for an ordered group of more (layers): from violet to yellow, as viridis, without its darkest and brightest ends
 RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
+BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -32,17 +33,21 @@ class Series:
     said: list[str]  # the value and its interval in words
     labels: list[str]  # the row's own name, from the first column of text that is not drawn; empty without one
     about: list[str]  # all such texts
+    q1: list[float] = field(default_factory=list)  # of boxes, around the median y
+    q3: list[float] = field(default_factory=list)
+    mean: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines, bars or points."""
+    """Lines, bars, points or boxes."""
 
     series: list[Series]
     x_title: str
     y_title: str
     y_unit: str
     categories: list[str]  # of the x axis in order; empty where x is a number
+    diagonal: tuple[float, float] | None = None  # where a line y = x begins and ends
 
     @property
     def horizontal(self) -> bool:
@@ -82,7 +87,8 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
     if table is None:
         raise ValueError(f"there is no table '{figure.table}'")
     value = figure.value if figure.kind == "heatmap" else figure.y
-    for column in (figure.x, figure.y, value, *([figure.group] if figure.group else [])):
+    more = [f"{figure.y}_{part}" for part in BOX] if figure.kind == "box" else []
+    for column in (figure.x, figure.y, value, *more, *([figure.group] if figure.group else [])):
         if column not in table:
             raise ValueError(f"table '{figure.table}' has no column '{column}'")
     if not table[value]:
@@ -118,7 +124,7 @@ def _blend(first: str, second: str, share: float) -> str:
 def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[str, tuple[str, int]]) -> Chart:
     count = min(len(table[figure.y]), ROWS)
     x = table[figure.x][:count]
-    numeric = figure.kind != "bars" and all(is_number(value) for value in x)
+    numeric = figure.kind not in ("bars", "box") and all(is_number(value) for value in x)
     places = [shown(value, x_unit) for value in x] if numeric else [plain_text(value) for value in x]
     write = writer(table[figure.y], unit)
     low, high = (table.get(f"{figure.y}_{end}") for end in ("low", "high"))
@@ -134,6 +140,11 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         colour, order = known.get(group, (PALETTE[0], 0))
         lows = [shown(low[row], unit) for row in rows] if low is not None and bounded else []
         highs = [shown(high[row], unit) for row in rows] if high is not None and bounded else []
+        box = {
+            part: [shown(values[row], unit) for row in rows]
+            for part in ("q1", "q3", "mean")
+            if figure.kind == "box" and (values := table.get(f"{figure.y}_{part}")) is not None
+        }
         said = []
         for row in rows:
             bounds = interval(low[row], high[row], write) if low is not None and high is not None else ""
@@ -150,6 +161,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
                 said=said,
                 labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
                 about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
+                **box,
             )
         )
     return Chart(
@@ -158,7 +170,20 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         titled(figure.y, unit),
         unit,
         [] if numeric else [str(place) for place in dict.fromkeys(places)],
+        _diagonal(series, numeric) if figure.diagonal else None,
     )
+
+
+def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:
+    """From the least to the greatest of all numbers on both axes.
+
+    Raises:
+        ValueError: the x axis has no numbers.
+    """
+    if not numeric:
+        raise ValueError("a diagonal needs numbers on both axes")
+    ends = [value for one in series for value in (*one.x, *one.y) if math.isfinite(value)]
+    return min(ends, default=0.0), max(ends, default=1.0)
 
 
 def _grid(figure: Figure, table: Table, unit: str) -> Grid:

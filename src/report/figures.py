@@ -29,7 +29,7 @@ def plotly(figure: Figure, result: Result) -> dict[str, Any]:
     drawing = read(figure, result)
     if isinstance(drawing, Grid):
         return _heatmap(drawing)
-    return {"bars": _bars, "lines": _lines, "points": _points}[figure.kind](drawing)
+    return {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}[figure.kind](drawing)
 
 
 def _bars(chart: Chart) -> dict[str, Any]:
@@ -74,8 +74,36 @@ def _bars(chart: Chart) -> dict[str, Any]:
     return {"data": data, "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis}}
 
 
+def _boxes(chart: Chart) -> dict[str, Any]:
+    data = []
+    for series in chart.series:
+        box: dict[str, Any] = {
+            "type": "box",
+            "name": _escape(series.name),
+            "x": _places(series, chart),
+            "median": _numbers(series.y),
+            "q1": _numbers(series.q1),
+            "q3": _numbers(series.q3),
+            "lowerfence": _numbers(series.low),
+            "upperfence": _numbers(series.high),
+            "line": {"color": series.colour, "width": 1.6},
+            "fillcolor": _faint(series.colour),
+            "whiskerwidth": 0.5,
+        }
+        data.append(box | ({"mean": _numbers(series.mean), "boxmean": True} if series.mean else {}))
+    layout = _layout(chart) | {"boxmode": "group", "boxgap": 0.3, "boxgroupgap": 0.15}
+    y_axis = _y_axis(chart) | {"hoverformat": ".4~g"}
+    return {"data": data, "layout": layout | {"xaxis": _x_axis(chart), "yaxis": y_axis}}
+
+
 def _lines(chart: Chart) -> dict[str, Any]:
     data: list[dict[str, Any]] = []
+    if chart.diagonal:
+        line = {"color": "#8a8f98", "width": 1.4, "dash": "dash"}
+        data.append(
+            {"type": "scatter", "mode": "lines", "x": _numbers([*chart.diagonal]), "y": _numbers([*chart.diagonal]),
+             "line": line, "hoverinfo": "skip", "showlegend": False}
+        )  # fmt: skip
     for series in chart.series:
         x = _places(series, chart)
         look = {"color": series.colour, "width": 2.2, "dash": _DASHES[series.order // 8 % len(_DASHES)]}

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 from src.report import explorer, html
 from src.report.figures import plotly
 from src.report.screen import PAGE
-from src.result import Figure, Result, write_atomically
+from src.report.words import pretty
+from src.result import Figure, Result, Table, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+SECTIONS = 3  # from so many on they have a line of links of their own
+LONG = 40  # rows; a longer table of a section is folded, and one that a figure shows
 
 
 def write_page(result: Result, folder: Path) -> Path:
@@ -27,18 +32,30 @@ def write_page(result: Result, folder: Path) -> Path:
 def render(result: Result) -> str:
     """The page as text. A figure that cannot be drawn is named with the reason; it does not cost the page."""
     drawn: list[Mapping[str, Any]] = []
-    figures = [_figure(figure, result, drawn) for figure in result.figures]
+    sections: dict[str, list[str]] = {}
+    for figure in result.figures:
+        sections.setdefault(figure.section, []).append(_figure(figure, result, drawn))
     explored = explorer.read(result)
     # the explorer has its tables' rows, all of them
     inside = (result.explorer.table, result.explorer.curves) if result.explorer else ()
     shown = [name for name in result.tables if name not in inside]
     first = [name for name in result.screen if name in shown]
-    others = [name for name in shown if name not in first]
+    pictured = {figure.table for figure in result.figures}
+    others: dict[str, list[str]] = {}
+    for name in shown:
+        if name not in first:
+            section = result.sections.get(name, "")
+            table = _table(name, result)
+            if section and (name in pictured or _length(result.tables[name]) > LONG):
+                table = html.details(f"Table: {pretty(name)}", table)
+            others.setdefault(section, []).append(table)
+    loose, more = sections.pop("", []), others.pop("", [])
+    headings = list(dict.fromkeys([*sections, *others]))
     body = [
         f'<header><div class="eyebrow">{html.text(result.task)}</div><h1>{html.text(result.name)}</h1>',
         html.verdict(result),
         html.metrics(result.metrics, result.units),
-        _contents(result, bool(first), bool(figures), bool(others)),
+        _contents(result, bool(first), headings, bool(loose), bool(more)),
         "</header>\n<main>",
     ]
     if first:
@@ -46,27 +63,46 @@ def render(result: Result) -> str:
     if explored and result.explorer:
         caption = result.captions.get(result.explorer.table, "")
         body += ['<h2 id="explore">Explore</h2>', explorer.block(explored, caption)]
-    if figures:
-        body += ['<h2 id="figures-of-it">Figures</h2><div class="figures">', *figures, "</div>"]
-    if others:
-        body += ['<h2 id="tables">More tables</h2>', *(_table(name, result) for name in others)]
+    for number, heading in enumerate(headings, 1):
+        body += [f'<h2 id="section-{number}">{html.text(heading)}</h2>', *_grid(sections.get(heading, []))]
+        body += others.get(heading, [])
+    if loose:
+        body += [f'<h2 id="figures-of-it">{"More figures" if headings else "Figures"}</h2>', *_grid(loose)]
+    if more:
+        body += ['<h2 id="tables">More tables</h2>', *more]
     body += ['<h2 id="events">What was reduced or replaced</h2>', html.events(result.events), _provenance(result)]
     body += ["</main>"]
     return html.document(result.name, body, drawn, explored if explored and explored["columns"] else None)
 
 
-def _contents(result: Result, first: bool, figures: bool, tables: bool) -> str:
+def _length(table: Table) -> int:
+    return len(next(iter(table.values()), []))
+
+
+def _grid(figures: list[str]) -> list[str]:
+    return ['<div class="figures">', *figures, "</div>"] if figures else []
+
+
+def _contents(result: Result, first: bool, headings: list[str], figures: bool, tables: bool) -> str:
+    """Links to the parts of the page; three or more sections of its own stand in a line by themselves."""
     count = len(result.events)
+    sections = {f"section-{number}": heading for number, heading in enumerate(headings, 1)}
     links = {
         "results": "Results" if first else "",
         "explore": "Explore" if result.explorer else "",
-        "figures-of-it": "Figures" if figures else "",
+        **({} if len(headings) >= SECTIONS else sections),
+        "figures-of-it": ("More figures" if headings else "Figures") if figures else "",
         "tables": "More tables" if tables else "",
         "events": f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced",
         "provenance": "Provenance" if _traced(result) else "",
     }
-    found = "".join(f'<a href="#{target}">{said}</a>' for target, said in links.items() if said)
-    return f"<nav>{found}</nav>"
+    listed = _links("sections", sections) if len(headings) >= SECTIONS else ""
+    return listed + _links("", links)
+
+
+def _links(kind: str, links: Mapping[str, str]) -> str:
+    found = "".join(f'<a href="#{target}">{html.text(said)}</a>' for target, said in links.items() if said)
+    return f'<nav class="{kind}">{found}</nav>' if kind else f"<nav>{found}</nav>"
 
 
 def _table(name: str, result: Result) -> str:

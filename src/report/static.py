@@ -124,7 +124,8 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
         if isinstance(drawing, Grid):
             _heatmap(axes, drawing)
         else:
-            draw: dict[str, Callable[[Axes, Chart], None]] = {"bars": _bars, "lines": _lines, "points": _points}
+            draw: dict[str, Callable[[Axes, Chart], None]]
+            draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}
             draw[figure.kind](axes, drawing)
         canvas.savefig(path, metadata={"Software": None})
 
@@ -191,7 +192,32 @@ def _bars(axes: Axes, chart: Chart) -> None:
     _legend(axes, chart)
 
 
+def _boxes(axes: Axes, chart: Chart) -> None:
+    from matplotlib.colors import to_rgb
+
+    count = len(chart.series)
+    width = 0.7 / count
+    for index, series in enumerate(chart.series):
+        numbers = zip(series.y, series.q1, series.q3, series.low, series.high, strict=True)
+        boxes = [dict(zip(("med", "q1", "q3", "whislo", "whishi"), found, strict=True)) for found in numbers]
+        for box, mean in zip(boxes, series.mean, strict=False):
+            box["mean"] = mean
+        places = [place + (index - (count - 1) / 2) * width for place in _places(series, chart)]
+        line = {"color": series.colour, "linewidth": 1.3}
+        parts = axes.bxp(
+            boxes, places, widths=width * 0.84, patch_artist=True, showfliers=False, manage_ticks=False,
+            showmeans=bool(series.mean), label=series.name, boxprops={"edgecolor": series.colour, "linewidth": 1.3},
+            medianprops={**line, "linewidth": 2}, whiskerprops=line, capprops=line,
+            meanprops={"marker": "D", "markersize": 3.5, "markerfacecolor": "white", "markeredgecolor": series.colour},
+        )  # fmt: skip
+        for patch in parts["boxes"]:
+            patch.set_facecolor((*to_rgb(series.colour), 0.18))
+    _frame(axes, chart)
+
+
 def _lines(axes: Axes, chart: Chart) -> None:
+    if chart.diagonal:
+        axes.plot(chart.diagonal, chart.diagonal, "--", color="#8a8f98", linewidth=1.2)
     for series in chart.series:
         x = _places(series, chart)
         axes.plot(

@@ -9,7 +9,27 @@ from typing import Any
 NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
-    for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB")
+    for word in (
+        "F1",
+        "TC",
+        "FLOPs",
+        "MACs",
+        "AUC",
+        "ROC",
+        "ECE",
+        "BN",
+        "CNN",
+        "GPU",
+        "CPU",
+        "ID",
+        "IoU",
+        "MSE",
+        "RGB",
+        "NLL",
+        "AUROC",
+        "CE",
+        "mCE",
+    )
 }
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 

@@ -1,4 +1,4 @@
-"""Which learner trains a recipe's network, on what, and how: ``learner: monolithic``, ``modular``, ``width_variant``."""
+"""Which learner trains a recipe's network, on what and how: ``learner: monolithic``, ``modular``, ``width_variant``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from src.configuration import settings
 from src.data.datamodule import ImageData
+from src.data.opening import in_calls
 from src.errors import UserError, suggestion
 from src.learners.modular import Modular
 from src.learners.monolithic import Monolithic
@@ -92,12 +93,14 @@ def trainee(
     if learner_name(recipe, where) == "monolithic":
         learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
         return Trainee(learner, data, training, {"resume_every": config["resume_every"]})
-    from src.data.resident import ResidentImages
-
     if not isinstance(training, VariantTraining):
-        how = {"label_smoothing": training.label_smoothing, "gradient_clip": training.gradient_clip}
-        module = Modular(build(architecture), recipe["optim"], **how)
-        return Trainee(module, ResidentImages(data), training, {"resume_every": config["resume_every"]})
+        module = Modular(
+            build(architecture),
+            recipe["optim"],
+            label_smoothing=training.label_smoothing,
+            gradient_clip=training.gradient_clip,
+        )
+        return Trainee(module, in_calls(data), training, {"resume_every": config["resume_every"]})
     from src.training.early_skip import EarlySkip
     from src.training.sgdr import cycle_ends
 
@@ -126,4 +129,4 @@ def trainee(
                 "set it to null, or take optim sgdr with a shorter first cycle"
             )
         options["callbacks"] = [EarlySkip(end, training.skip_below, len(data.classes)) for end in ends[:1]]
-    return Trainee(variant, ResidentImages(data, ghost_batch=training.ghost_batch), training, options)
+    return Trainee(variant, in_calls(data, training.ghost_batch), training, options)

@@ -32,9 +32,9 @@ MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may co
 def patch(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train a strong and a weak network, cut the strong one into modules, patch the weak one, and judge the patch."""
     strong_data = images_of(config["strong"], session, "strong")
-    _check_target(config, strong_data)
+    check_target(config, strong_data)
     weak_data = images_of(config["weak"], session, "weak")
-    names = _target_names(config, weak_data, strong_data)
+    names = target_names(config, weak_data, strong_data)
     strong = trained(config["strong"], store, session, role="strong", config=config, data=strong_data)
     result = Result("patch", config["name"], uses=[strong.digest])
     if not strong.converged:
@@ -163,7 +163,7 @@ def _add_pictures(result: Result, trial: Trial, predictions: Mapping[str, Tensor
             )
 
 
-def _check_target(config: Mapping[str, Any], strong: ImageData) -> None:
+def check_target(config: Mapping[str, Any], strong: ImageData) -> None:
     """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
     given, chosen = config["target_class"], config["strong"]["data"].get("classes")
     numbers = list(chosen or range(len(strong.classes)))
@@ -174,7 +174,7 @@ def _check_target(config: Mapping[str, Any], strong: ImageData) -> None:
             raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
 
 
-def _target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:
+def target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:
     """Names of the target classes, in the order in which they end the weak network's classes."""
     given = config["target_class"]
     count = len(given) if isinstance(given, list) else 1

@@ -14,6 +14,8 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "train_variant": (1, ("checkpoint", "variant")),
     "modularize": (1, ("checkpoint", "modules")),
     "patch": (1, ("checkpoint", "modules")),
+    "compose": (1, ("checkpoint", "module", "composed")),
+    "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
 
 #: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
@@ -22,6 +24,20 @@ ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
     "patch": {
         "strong": ("strong",),
         "modules": ("strong", "importance", "sensitivity", "search", "seed"),
+    },
+    "compose": {
+        "modules": (
+            "monolith",
+            "router",
+            "expert",
+            "tree",
+            "expert_cap",
+            "modules",
+            "finetune_epochs",
+            "match",
+            "control",
+            "seed",
+        ),
     },
 }
 

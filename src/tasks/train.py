@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
-from src.activations import predict
 from src.configuration import keywords
 from src.data.datamodule import ImageData
+from src.data.opening import data_module
 from src.errors import UserError
 from src.result import Estimate, Figure, Result, table_of
 from src.store import Key, Store
@@ -21,6 +21,7 @@ from src.tasks.estimates import accuracies
 from src.tasks.learners import architecture_of, learner_name, trainee, training_of
 from src.tasks.memory_plan import fitted_to_memory
 from src.tasks.planning import KINDS
+from src.tasks.predictions import of_part
 from src.tasks.warm_start import warm_start
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
@@ -57,8 +58,7 @@ class Trained:
 def train(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train the recipe's network (or find it in the store) and measure it on the test images."""
     network = trained(config["recipe"], store, session, role="network", where="recipe", config=config)
-    images, labels = network.data.tensor("test")
-    logits = predict(network.subject.model, images)
+    logits, labels = of_part(network, "test")
     found, _ = accuracies(
         {"network": logits.argmax(1)}, labels, "network", resamples=config["resamples"], seed=config["seed"]
     )
@@ -104,7 +104,7 @@ def trained(
     if data is None:
         data = images_of(recipe, session, role, where)
     if recipe["model"].get("width", 1) < 1:
-        session.event(f"{role}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
+        session.event(f"{where}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
     architecture = architecture_of(recipe, data)
     training, passes = fitted_to_memory(
         architecture, data, training, config=config, device=device, store=store, session=session
@@ -193,7 +193,8 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
-    data = ImageData(**keywords(ImageData, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
+    kind = data_module(recipe["data"])
+    data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
     if not len(data.sets["validation"]):

@@ -227,3 +227,26 @@ def test_the_readers_agree(tmp_path: Path) -> None:
     assert meta.numbers == {number: synset for synset, number in ids.items()}
     (tmp_path / "words.txt").rename(tmp_path / "LOC_synset_mapping.txt")
     assert read_wordnet(tmp_path).names == words()
+
+
+def test_the_preset_has_the_keys_that_the_loader_reads() -> None:
+    import inspect
+
+    from omegaconf import OmegaConf
+
+    from src.data.opening import data_module
+    from src.data.streaming import StreamingImages
+    from src.resolvers import ROOT
+
+    config = OmegaConf.load(ROOT / "conf" / "data" / "imagenet_animals.yaml")
+    assert OmegaConf.is_missing(config.source, "root")
+    preset = OmegaConf.to_container(
+        OmegaConf.merge({"data_seed": 3}, config, {"source": {"root": "there"}}), resolve=True
+    )
+    assert isinstance(preset, dict) and data_module(preset) is StreamingImages  # type: ignore[arg-type]
+    del preset["data_seed"]
+    arguments = set(inspect.signature(StreamingImages).parameters)
+    assert arguments - set(preset) == {"channels_last", "shuffle_seed"}
+    data = StreamingImages(**preset)  # type: ignore[arg-type]
+    assert data.folder.keys() == {"name", "root", "size", "below", "leave_out", "tree"}
+    assert data.training_cut.crop == 224 and data.training_cut.side == 256 and data.seed == 3

@@ -6,7 +6,7 @@ import pytest
 from src.report.drawing import PALETTE, colours, names, read
 from src.report.figures import plotly
 from src.report.static import write_figures
-from src.result import Figure, Result
+from src.result import Figure, Result, table_of
 from tests.fakes.result import HOSTILE, patch_result
 
 
@@ -109,3 +109,69 @@ def test_pictures_are_written_and_one_bad_figure_does_not_stop_the_others(tmp_pa
 def test_file_names_are_safe_and_never_equal():
     result = Result("t", "n", figures=[Figure("lines", "t", title) for title in ("A b", "a/b", "../../x", "龍")])
     assert names(result) == ["a_b", "a_b_2", "x", "figure"]
+
+
+def boxed() -> Result:
+    """Two boxes per network, with values that are all different."""
+    five = {"acc": 0.5, "acc_low": 0.1, "acc_q1": 0.4, "acc_q3": 0.65, "acc_high": 0.9, "acc_mean": 0.52}
+    records = [
+        {"severity": severity, "network": network, **{name: value - severity / 100 for name, value in five.items()}}
+        for network in ("a", "b")
+        for severity in (1, 2)
+    ]
+    return Result("t", "n", tables={"boxes": table_of(records)}, units={"acc": "%"})
+
+
+def test_boxes_are_drawn_from_the_five_numbers_of_the_table():
+    go = pytest.importorskip("plotly.graph_objects")
+    spec = plotly(Figure("box", "boxes", "B", x="severity", y="acc", group="network"), boxed())
+    go.Figure(spec)
+    assert [trace["name"] for trace in spec["data"]] == ["a", "b"] and spec["layout"]["boxmode"] == "group"
+    box = spec["data"][1]
+    assert box["x"] == ["1", "2"] and spec["layout"]["xaxis"]["type"] == "category"
+    drawn = {"lowerfence": [9, 8], "q1": [39, 38], "median": [49, 48], "q3": [64, 63], "upperfence": [89, 88]}
+    for name, values in drawn.items():
+        assert box[name] == pytest.approx(values), name
+    assert box["mean"] == pytest.approx([51, 50]) and box["boxmean"] is True
+    assert "y" not in box  # or plotly would compute boxes of its own
+
+
+def test_a_box_without_a_mean_or_without_its_numbers():
+    result = boxed()
+    del result.tables["boxes"]["acc_mean"]
+    figure = Figure("box", "boxes", "B", x="severity", y="acc", group="network")
+    assert not {"mean", "boxmean"} & set(plotly(figure, result)["data"][0])
+    del result.tables["boxes"]["acc_q3"]
+    with pytest.raises(ValueError, match="has no column 'acc_q3'"):
+        plotly(figure, result)
+
+
+def test_static_boxes_stand_where_their_numbers_are(monkeypatch, tmp_path):
+    from matplotlib.axes import Axes
+
+    seen = []
+    draw = Axes.bxp
+
+    def record(self, boxes, positions, **options):
+        seen.append((boxes, positions, options["showmeans"]))
+        return draw(self, boxes, positions, **options)
+
+    monkeypatch.setattr(Axes, "bxp", record)
+    result = boxed()
+    result.figures = [Figure("box", "boxes", "B", x="severity", y="acc", group="network")]
+    assert write_figures(result, tmp_path)[1] == []
+    (first, left, _), (second, right, means) = seen
+    assert first[0] == pytest.approx({"whislo": 9, "q1": 39, "med": 49, "q3": 64, "whishi": 89, "mean": 51})
+    assert len(second) == 2 and means and all(a < b for a, b in zip(left, right, strict=True))
+
+
+def test_a_diagonal_spans_the_numbers_of_both_axes_and_hides_from_the_legend():
+    table = {"confidence": [0.2, 0.9], "accuracy": [0.1, 0.7], "network": ["a", "b"]}
+    result = Result("t", "n", tables={"r": table}, units={"confidence": "%", "accuracy": "%"})
+    figure = Figure("lines", "r", "R", x="confidence", y="accuracy", group="network", diagonal=True)
+    diagonal, *lines = plotly(figure, result)["data"]
+    assert diagonal["x"] == diagonal["y"] == [10, 90]
+    assert diagonal["line"]["dash"] == "dash" and diagonal["showlegend"] is False
+    assert [line["name"] for line in lines] == ["a", "b"]
+    with pytest.raises(ValueError, match="a diagonal needs numbers on both axes"):
+        plotly(Figure("lines", "r", "R", x="network", y="accuracy", diagonal=True), result)

@@ -167,3 +167,52 @@ def test_an_overview_of_nothing_and_of_a_damaged_result(tmp_path):
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "result.json").write_text("{")
     assert "is damaged" in Page(write_overview([tmp_path / "job"], tmp_path / "one.html")).text
+
+
+def sectioned() -> Result:
+    """Figures of two sections in turn, one of none, and a table with a section of its own."""
+    result = Result("t", "n", tables={name: {"x": [1, 2], "y": [3, 4]} for name in ("a", "b", "c", "d")})
+    result.sections = {"b": "Errors", "c": "<i>Cost", "d": "Accuracy"}
+    result.figures = [
+        Figure("lines", "a", title, x="x", y="y", section=section)
+        for title, section in (("E1", "Errors"), ("A1", "Accuracy"), ("loose", ""), ("E2", "Errors"))
+    ]
+    return result
+
+
+def test_figures_and_tables_of_a_section_stand_together_in_order_of_first_appearance(tmp_path):
+    text = Page(write_page(sectioned(), tmp_path)).text
+    places = [text.rindex(said) for said in ("E1", "E2", " B ", "A1", " D ", "<i>Cost", " C ", "loose", " A ")]
+    assert places == sorted(places)
+
+
+def test_three_sections_have_a_list_of_links_and_their_names_are_text(tmp_path):
+    page = Page(write_page(sectioned(), tmp_path))
+    assert {"class": "sections"} in page.every("nav")
+    targets = [link["href"] for link in page.every("a") if link["href"].startswith("#section-")]
+    assert targets == ["#section-1", "#section-2", "#section-3"]
+    assert targets == ["#" + heading["id"] for heading in page.every("h2") if heading["id"].startswith("section-")]
+    assert not page.every("i") and "Errors Accuracy <i>Cost More figures More tables" in page.text
+
+
+def test_two_sections_are_links_among_the_others(tmp_path):
+    result = sectioned()
+    del result.sections["c"]
+    page = Page(write_page(result, tmp_path))
+    assert page.every("nav") == [{}] and "Errors Accuracy More figures More tables" in page.text
+
+
+def test_a_table_for_the_screen_is_a_result_also_with_a_section(tmp_path):
+    result = sectioned()
+    result.screen = ["b"]
+    text = Page(write_page(result, tmp_path)).text
+    assert text.count(" B ") == 1 and text.index(" B ") < text.index("E1")
+
+
+def test_tables_of_a_section_that_a_figure_shows_or_that_are_long_are_folded(tmp_path):
+    result = sectioned()
+    result.sections["a"] = "Errors"
+    result.tables["b"] = {"x": list(range(41))}
+    text = Page(write_page(result, tmp_path)).text
+    assert all(f"Table: {name}" in text for name in "AB")
+    assert "Table: C" not in text and "Table: D" not in text

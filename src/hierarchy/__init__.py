@@ -1,0 +1,1 @@
+"""Networks composed of independently trained modules over a label tree."""

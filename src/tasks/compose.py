@@ -1,0 +1,277 @@
+"""``task=compose``: a network of independently trained modules over a label tree, against a monolith.
+
+The study of L. Friedrichsen, "Impact of modularization on learning behavior and detection rate of CNNs" (2020), with
+what it left out: controls, intervals, the split of the gap, its own error heuristic in numbers, all 19 corruptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from src.configuration import keywords
+from src.data.datamodule import ImageData
+from src.data.opening import data_module
+from src.errors import UserError
+from src.hierarchy.chaining import fit_chain
+from src.hierarchy.collapse import collapsed
+from src.hierarchy.composition import Composition, oracle
+from src.hierarchy.composition import compose as compose_answers
+from src.hierarchy.nodes import Tree
+from src.hierarchy.tree import random_like
+from src.result import Result
+from src.store import Store
+from src.subjects import Subject, save_subject
+from src.tasks import shift
+from src.tasks.composed_accuracy import HARD, MONOLITH, accuracy_of, add_accuracy, difference_of
+from src.tasks.composed_cost import add_costs
+from src.tasks.composed_errors import Heard, add_errors
+from src.tasks.composed_learning import add_learning
+from src.tasks.composed_routes import add_routes
+from src.tasks.composition import (
+    answers,
+    composed,
+    composition_of,
+    confusion,
+    seen_through_views,
+)
+from src.tasks.label_tree import tree_of
+from src.tasks.matching import matched_recipe
+from src.tasks.predictions import log_probabilities
+from src.tasks.train import Trained, add_history, did_not_train, images_of, stopped, trained
+from src.tasks.tree_modules import TreeModules, modules_of_tree
+from src.tasks.tree_training import check_way, parts_of, trained_together
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
+
+
+@dataclass
+class Networks:
+    """All that is compared."""
+
+    data: ImageData
+    tree: Tree
+    monolith: Trained
+    modules: TreeModules
+    composition: Composition
+    composed: Subject
+    control: TreeModules | None
+
+
+def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+    """Train modules, monolith and control, and measure what the composition costs and buys."""
+    result = Result("compose", config["name"])
+    networks = networks_of(config, store, session)
+    result.uses = [
+        networks.monolith.digest,
+        *networks.modules.uses,
+        *(networks.control.uses if networks.control else ()),
+    ]
+    if config["until"] == "modules":
+        return stopped(result, "modules")
+    named = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
+    add_history(result, {MONOLITH: networks.monolith, **named})
+    heard = _heard(networks, session)
+    found = _answers(networks, heard, config, session)
+    test = networks.data.sets["test"]
+    add_accuracy(result, found, test.labels, networks.tree, config)
+    add_errors(result, networks.tree, heard, found, _examined(config), config)
+    shift.add_calibration(result, {name: found[name] for name in _examined(config)}, test.labels)
+    _add_shift(result, networks, found, config, session)
+    with session.stage("learning"):
+        add_learning(result, networks.modules, networks.monolith, networks.composition, config, test)
+    _add_costs(result, networks, config, store, session)
+    add_routes(
+        result, networks.tree, heard.test, found[_name(config)].argmax(1), test, config["single_images"], config["seed"]
+    )
+    save_subject(networks.composed, session.folder / "composed")
+    _conclude(result, networks, found, config)
+    return result
+
+
+def composed_of(config: Mapping[str, Any], store: Store, session: Session) -> tuple[Subject, ImageData, list[str]]:
+    """The composed network alone, the images of its modules, and the digests of what it is made of."""
+    data = images_of(config["monolith"], session, "monolith", "monolith")
+    tree = _tree(config, data, store, session)
+    modules, subject = _modules(config, tree, data, store, session)
+    return subject, data, modules.uses
+
+
+def networks_of(config: Mapping[str, Any], store: Store, session: Session) -> Networks:
+    """Everything that has to be trained, from the store where it is there."""
+    data = images_of(config["monolith"], session, MONOLITH, MONOLITH)
+    tree = _tree(config, data, store, session)
+    recipe = matched_recipe(config, tree, data, session)
+    monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
+    modules, subject = _modules(config, tree, data, store, session)
+    control = None
+    if config["control"] == "random":
+        control = modules_of_tree(config, random_like(tree, config["seed"]), data, store, session, role="random tree")
+    return Networks(data, tree, monolith, modules, composition_of(config, modules), subject, control)
+
+
+def _tree(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
+    def confusions() -> Tensor:
+        network = trained(config["monolith"], store, session, role=MONOLITH, config=config, data=data)
+        return confusion(network, "validation")
+
+    return tree_of(config["tree"], data, confusions)
+
+
+def _modules(
+    config: Mapping[str, Any], tree: Tree, data: ImageData, store: Store, session: Session
+) -> tuple[TreeModules, Subject]:
+    """The modules one by one, and the network that they make, which may have been trained further as a whole."""
+    check_way(config)
+    apart = config["modules"] == "separate"
+    modules = modules_of_tree(config, tree, data, store, session) if apart else None
+    if modules is None or config["finetune_epochs"]:
+        modules = parts_of(trained_together(config, tree, data, store, session, modules), config, tree)
+    return modules, composed(config, modules, data)
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    """The row of the composition that is examined."""
+    return f"modules, {config['composition']['rule']}"
+
+
+def _examined(config: Mapping[str, Any]) -> list[str]:
+    """What is looked at closely: the monolith, the composition as configured, and the hard route of the thesis."""
+    return list(dict.fromkeys([MONOLITH, _name(config), HARD]))
+
+
+def _heard(networks: Networks, session: Session) -> Heard:
+    """What every module says of all images, also of those that would not reach it."""
+    test, held_out = networks.data.sets["test"], networks.data.sets["validation"]
+    with session.stage("modules: answers"):
+        own, known = (answers(networks.composed, part.images) for part in (test, held_out))
+    return Heard(own, test.labels, known, held_out.labels)
+
+
+def _answers(networks: Networks, heard: Heard, config: Mapping[str, Any], session: Session) -> dict[str, Tensor]:
+    """Log-probabilities of all test images by every network and rule."""
+    how, tree, images = networks.composition, networks.tree, networks.data.sets["test"].images
+    with session.stage("composition"):
+        whole = seen_through_views(config, networks.monolith, networks.data)
+        found = {MONOLITH: log_probabilities(whole, images)}
+        for rule in RULES:
+            found[f"modules, {rule}"] = compose_answers(tree, heard.test, _ruled(how, rule))
+        chain = fit_chain(tree, heard.held_out, heard.held_out_labels)
+        found["modules, chaining"] = chain(heard.test)
+        found["modules, oracle routing"] = oracle(tree, heard.test, heard.labels)
+        if networks.control is not None:
+            other = composed(config, networks.control, networks.data, _ruled(how, "soft"))
+            said = answers(other, images)
+            for rule in ("soft", "hard"):
+                found[f"random tree, {rule}"] = compose_answers(networks.control.tree, said, _ruled(how, rule))
+    return found
+
+
+def _ruled(how: Composition, rule: str) -> Composition:
+    from dataclasses import replace
+
+    return replace(how, rule=rule, temperatures=how.temperatures)
+
+
+def _add_shift(
+    result: Result, networks: Networks, found: Mapping[str, Tensor], config: Mapping[str, Any], session: Session
+) -> None:
+    """Corrupted images, seen by all; and images of none of the classes."""
+    how, test = config["shift"], networks.data.sets["test"]
+    subjects = _subjects(networks, config)
+    seen = test.select(shift.chosen_images(test, how["images"]))
+    if len(seen) < len(test):
+        session.event(f"shift.images={len(seen)}: of {len(test)} test images were corrupted")
+    shifted = shift.under_corruption(
+        {name: shift.predictor(subject) for name, subject in subjects.items()},
+        seen.images,
+        seen.labels,
+        corruptions=how["corruptions"],
+        severities=how["severities"],
+        seed=config["seed"],
+        batch=how["batch"],
+        session=session,
+    )
+    chance = {"resamples": config["resamples"], "seed": config["seed"]}
+    shift.add_robustness(result, shifted, shifted.reference(MONOLITH), **chance)
+    unknown = _unknown(config, networks.data)
+    with session.stage("unknown classes"):
+        pairs = {name: (found[name], log_probabilities(subject, unknown)) for name, subject in subjects.items()}
+    shift.add_out_of_distribution(result, pairs, str(config["unknown"]["source"]["name"]), **chance)
+
+
+def _subjects(networks: Networks, config: Mapping[str, Any]) -> dict[str, Subject]:
+    """The networks of :func:`_examined`."""
+    whole = seen_through_views(config, networks.monolith, networks.data)
+    hard = composed(config, networks.modules, networks.data, _ruled(networks.composition, "hard"))
+    return {MONOLITH: whole, _name(config): networks.composed} | ({} if _name(config) == HARD else {HARD: hard})
+
+
+def _unknown(config: Mapping[str, Any], data: ImageData) -> Tensor:
+    """Test images of another data set, uint8 (m, C, H, W)."""
+    kind = data_module(config["unknown"])
+    other = kind(**keywords(kind, config["unknown"], "unknown"))
+    other.setup()
+    images = other.sets["test"].images
+    shape = data.sets["test"].shape
+    if tuple(images.shape[1:]) != shape:
+        raise UserError(
+            f"unknown: images of shape {tuple(images.shape[1:])}, the networks take {shape}; set unknown.source.size"
+        )
+    return images
+
+
+def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], store: Store, session: Session) -> None:
+    both = {
+        rule: composed(config, networks.modules, networks.data, _ruled(networks.composition, rule))
+        for rule in ("hard", "soft")
+    }
+    whole = seen_through_views(config, networks.monolith, networks.data)
+    images = networks.data.sets["test"].images[: config["latency_images"]]
+    with session.stage("cost"):
+        add_costs(
+            result,
+            networks.modules,
+            networks.monolith,
+            {MONOLITH: whole, **both},
+            images,
+            store=store,
+            session=session,
+        )
+
+
+def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Metrics, the row of a table over many jobs, and the verdict."""
+    name = _name(config)
+    whole, own, difference = accuracy_of(result, MONOLITH), accuracy_of(result, name), difference_of(result, name)
+    result.metrics = {
+        "monolith_accuracy": whole,
+        "composed_accuracy": own,
+        "composed_against_monolith": difference,
+        **result.metrics,
+    }
+    result.units |= dict.fromkeys(("monolith_accuracy", "composed_accuracy"), "%")
+    result.units |= {"composed_against_monolith": "points", "router_share": "%"}
+    result.row = {"data": config["monolith"]["data"]["source"]["name"], "tree": config["tree"]["name"], "rule": name}
+    result.screen = ["networks"]
+    fallen = [who for who in _examined(config) if collapsed(found[who].argmax(1), len(networks.tree.classes))]
+    if not networks.monolith.converged:
+        result.verdict, result.verdict_kind = did_not_train("the monolith", networks.monolith), "no verdict"
+        return
+    if fallen:
+        result.verdict = f"no verdict: {', '.join(fallen)} collapsed to one class; train longer or with another optim"
+        result.verdict_kind = "no verdict"
+        return
+    share, ratio = result.metrics["router_share"], result.metrics["stored_parameters_ratio"].value
+    result.verdict = (
+        f"{len(networks.tree.nodes)} modules composed ({config['composition']['rule']}) classify {own.value:.1%} of "
+        f"the test images right, the monolith {whole.value:.1%}: {100 * difference.value:+.1f} points "
+        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with {ratio:.2f} times its parameters; of the "
+        f"hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
+    )

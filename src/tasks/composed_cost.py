@@ -1,0 +1,111 @@
+"""What modular and monolithic networks cost: stored and active, to train and to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from src import memory
+from src.cost import cost, latency
+from src.hierarchy.costs import composition_cost
+from src.result import Result, table_of
+from src.store import Store
+from src.subjects import Subject
+from src.tasks.memory_plan import calibration
+from src.tasks.train import Trained
+from src.tasks.tree_modules import TreeModules
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+SECTION = "Cost"
+
+
+def add_costs(
+    result: Result,
+    modules: TreeModules,
+    monolith: Trained,
+    networks: Mapping[str, Subject],
+    images: Tensor,
+    *,
+    store: Store,
+    session: Session,
+) -> None:
+    """A table of the trained parts, and one of the networks asked for ``images`` (uint8) one by one and at once."""
+    _add_parts(result, modules, monolith, store, session)
+    found = composition_cost(modules.tree, [_cost(module) for module in modules.modules])
+    whole = _cost(monolith)
+    rows = [
+        {"network": "monolith", "stored_parameters": whole.parameters, "active_parameters": whole.parameters,
+         "active_macs": whole.macs},
+        {"network": "modules, hard route", "stored_parameters": found.stored_parameters,
+         "active_parameters": round(found.hard_parameters), "active_macs": round(found.hard_macs)},
+        {"network": "modules, soft", "stored_parameters": found.stored_parameters,
+         "active_parameters": found.stored_parameters, "active_macs": found.soft_macs},
+    ]  # fmt: skip
+    for row, subject in zip(rows, networks.values(), strict=True):
+        ready = subject.normalise(images)
+        row["one_image_ms"] = 1e3 * latency(subject.model, ready[:1])
+        row["batch_ms_per_image"] = 1e3 * latency(subject.model, ready) / len(ready)
+    result.tables["cost"] = table_of(rows)
+    result.captions["cost"] = (
+        "Of one image seen through one crop; a multiply-add counts 1. Hard route: the mean over the classes of the "
+        f"test images. Milliseconds: the median of repeated calls with {torch.get_num_threads()} thread, measured "
+        "beside whatever else ran."
+    )
+    result.sections["cost"] = SECTION
+    result.metrics["stored_parameters_ratio"] = _ratio(found.stored_parameters, whole.parameters)
+    result.metrics["active_macs_ratio"] = _ratio(found.hard_macs, whole.macs)
+
+
+def _add_parts(result: Result, modules: TreeModules, monolith: Trained, store: Store, session: Session) -> None:
+    known = calibration(next(monolith.subject.model.parameters()).device, store, session)
+    rows = []
+    for name, network in (
+        ("monolith", monolith),
+        *zip((n.name for n in modules.tree.nodes), modules.modules, strict=True),
+    ):
+        own, last = _cost(network), network.history[network.epoch]
+        rows.append(
+            {
+                "part": name,
+                "outputs": len(network.subject.classes),
+                "parameters": own.parameters,
+                "macs": own.macs,
+                "train_images": len(network.data.sets["train"]),
+                "epochs": len(network.history),
+                "best_epoch": network.epoch + 1,
+                "validation_accuracy": last["val/accuracy"],
+                "validation_loss": last["val/loss"],
+                "training_seconds": network.seconds,
+                "training_memory_mib": _peak(network, known) / 2**20,
+            }
+        )
+    result.tables["parts"] = table_of(rows)
+    result.captions["parts"] = (
+        "Every network that was trained, on the images below its node. Training memory: predicted peak of one "
+        "process beyond what torch itself takes, as if trained with SGD (Adam holds one more copy of the weights); "
+        "seconds: wall time beside whatever else ran, 0 where it was found in the store untimed."
+    )
+    result.sections["parts"] = SECTION
+    result.units |= {"training_seconds": "s", "training_memory_mib": "MiB", "validation_accuracy": "%"}
+
+
+def _peak(network: Trained, known: memory.Calibration) -> int:
+    architecture, data = network.subject.architecture, network.data
+    precision = network.training.precision if network.training.precision in memory.PRECISIONS else "32-true"
+    training = memory.Training(architecture, data.batch_size, precision=precision)
+    return memory.predict(training, known, str(next(network.subject.model.parameters()).device)).total
+
+
+def _cost(network: Trained) -> Any:
+    return cost(network.subject.model, network.data.input_shape)
+
+
+def _ratio(first: float, second: float) -> Any:
+    from src.statistics import Estimate
+
+    return Estimate(first / second)

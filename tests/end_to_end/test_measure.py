@@ -1,0 +1,85 @@
+"""Any network by the study of robustness, through the command line."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.end_to_end.conftest import TINY, Ran, Run
+
+FEW = ("study.corruptions=[fog,gaussian_noise]", "study.severities=[1,5]")
+MEASURE = ("experiment=robustness", *TINY, *FEW)
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run, tmp_path_factory) -> Ran:
+    """The default subject; the others of this module share its store."""
+    ran = run(tmp_path_factory.mktemp("measure"), *MEASURE)
+    assert ran.code == 0, ran.text
+    return ran
+
+
+def again(run: Run, first: Ran, *argv: str) -> dict:
+    """The result of another command in the same outputs."""
+    known = {found["folder"] for found in first.results}
+    ran = run(first.outputs, *argv)
+    assert ran.code == 0, ran.text
+    (own,) = [found for found in ran.results if found["folder"] not in known]
+    assert own["status"] == "ok", own["error"]
+    return own
+
+
+def value(result: dict, name: str) -> float:
+    return result["metrics"][name]["value"]
+
+
+def test_the_file_of_a_network_is_measured_as_the_network_is(run, trained):
+    (entry,) = [entry for entry in trained.store if entry["kind"] == "checkpoint"]
+    path = entry["folder"] / "best.safetensors"
+    argv = ("task=measure", "subject=checkpoint", f"subject.path={path}", "study=robustness", *TINY, *FEW)
+    own, first = again(run, trained, *argv), trained.results[0]
+    assert own["folder"].parent.name == "measure"
+    for name in ("clean_accuracy", "corrupted_accuracy", "ece", "corrupted_ece", "auroc_unknown", "macs"):
+        assert own["metrics"][name] == first["metrics"][name], name
+
+
+def test_all_modules_together_answer_as_the_task_that_cuts_them_says(run, trained):
+    reference = f"study.reference={trained.results[0]['folder']}"
+    extracted = again(run, trained, *MEASURE, "subject=extracted", reference)
+    cut = again(run, trained, "task=modularize", *TINY)
+    assert value(extracted, "clean_accuracy") == pytest.approx(value(cut, "composed_accuracy"))
+    assert set(cut["uses"]) == set(extracted["uses"])
+    assert value(extracted, "mce") > 0 and "of 'robustness/trained-seed0'" in extracted["verdict"]
+    table = pq.read_table(extracted["folder"] / "tables" / "corruptions.parquet").to_pydict()
+    assert value(extracted, "mce") == pytest.approx(sum(table["ce"]) / len(table["ce"]))
+
+
+def test_several_subjects_are_one_sweep(run, tmp_path):
+    ran = run(tmp_path, "-m", *MEASURE, "subject=patched,variant", "study.images=20")
+    assert ran.code == 0, ran.text
+    assert [found["row"]["subject"] for found in ran.results] == ["patched", "variant"]
+    assert all("study.images=20: 20 of" in " ".join(found["events"]) for found in ran.results)
+    assert pq.read_table(ran.overview["folder"] / "tables" / "jobs.parquet").num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("study.severities=[9]",), "severities=[9]: allowed are different ones of 1, 2, 3, 4, 5"),
+        (("study.reference=/nowhere",), "study.reference=/nowhere: no result can be read there"),
+        (("data@study.unknown=glyphs",), "study.unknown: its class"),
+        (("subject=checkpoint", "subject.path=/nowhere.safetensors"), "/nowhere.safetensors is missing"),
+        (("subject=torchvision", "data=digits", "subject.model=resnt18"), "did you mean 'resnet18'"),
+        (("subject=trainde",), "no subject 'trainde'; did you mean 'trained'"),
+    ],
+)
+def test_bad_input_is_one_line(argv, said, run, tmp_path):
+    ran = run(tmp_path, *MEASURE, *argv)
+    assert ran.code in (1, 2) and said in ran.text and "Traceback" not in ran.text, ran.text
+
+
+def test_a_network_is_not_measured_on_classes_that_it_does_not_know(run, trained):
+    (entry,) = [entry for entry in trained.store if entry["kind"] == "checkpoint"][:1]
+    path = entry["folder"] / "best.safetensors"
+    ran = run(trained.outputs, *MEASURE, "subject=checkpoint", f"subject.path={path}", "data=digits")
+    assert ran.code == 1 and "its class '0' is none of the network's 10" in ran.text, ran.text

@@ -1,0 +1,41 @@
+"""What a study needs: a session without a bar, a network for images large enough to be corrupted, and such images."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from src.models import build
+from src.subjects import Subject
+from tests.fakes.networks import ARCHITECTURE
+
+SIDE = 16  # pixels, the least that can be corrupted
+
+
+class FakeSession:
+    """Keeps the events."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Any]:
+        return nullcontext(lambda **_: None)
+
+    def event(self, text: str) -> None:
+        self.events.append(text)
+
+
+def network(seed: int = 0) -> Subject:
+    """Random weights, three classes."""
+    torch.manual_seed(seed)
+    architecture = {**ARCHITECTURE, "input_shape": [3, SIDE, SIDE]}
+    names = ("class 0", "class 1", "class 2")
+    return Subject(build(architecture).eval(), architecture, names, (0.5, 0.4, 0.3), (0.25, 0.3, 0.25))
+
+
+def pictures(count: int, seed: int = 0) -> torch.Tensor:
+    """uint8 (count, 3, 16, 16)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)

@@ -1,0 +1,139 @@
+"""A class joins or leaves, an expert is replaced: what is trained, what stays to the last bit, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.errors import UserError
+from src.report.session import Session
+from src.result import Result, rows
+from src.store import Store
+from src.tasks import train as training
+from src.tasks.add_class import add_class
+from tests.tasks.composing import configured
+
+#: star6 is between others, so that labels shift where it is missing; a family more so that there is something to route
+CLASSES = "monolith.data.classes=[star5,disc,star6,ring,star4,ellipse]"
+
+
+def ask(folder: Path, *overrides: str) -> tuple[Result, Store]:
+    config = configured(folder, "task=add_class", CLASSES, *overrides)
+    store = Store(folder / "store")
+    return add_class(config, store, Session(config, folder / "job", quiet=True)), store
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Store]:
+    return ask(tmp_path_factory.mktemp("added"))
+
+
+def table(result: Result, name: str, *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {tuple(row[key] for key in keys): row for row in rows(result.tables[name])}
+
+
+def test_only_what_is_above_the_new_class_is_trained(added: tuple[Result, Store]) -> None:
+    result, store = added
+    cost = table(result, "cost", "network")
+    # 24 images per class, a fifth held out, less those that are seen in the test set: 19 per class and 32 in a batch
+    expert, whole = 3 * 19, 6 * 19
+    images = {name: row["images"] for (name,), row in cost.items()}
+    assert images == {
+        "modules, expert warm-started": expert,
+        "modules, expert anew": expert,
+        "modules, expert and router warm-started": expert + whole,
+        "modules, expert and router anew": expert + whole,
+        "monolith, warm-started": whole,
+        "monolith, on star alone": expert,
+        "monolith, anew": whole,
+    }
+    assert cost["modules, expert warm-started",]["steps"] == 2
+    assert cost["monolith, anew",]["touched"] == 1 and cost["modules, expert anew",]["touched"] < 0.6
+    # before: router, two experts, monolith; after: expert and router twice each, four monoliths less the first
+    assert len(list(store.entries())) == 4 + 4 + 3
+    assert set(result.uses) == {entry.digest for entry in store.entries()}
+
+
+def test_the_other_expert_answers_as_before_to_the_last_bit(added: tuple[Result, Store]) -> None:
+    forgetting = table(added[0], "forgetting", "network", "classes")
+    for name in ("modules, expert warm-started", "modules, expert anew"):
+        assert forgetting[name, "of other superclasses"]["largest_change"] == 0
+        assert forgetting[name, "others of star"]["largest_change"] > 0
+    assert forgetting["modules, expert and router warm-started", "of other superclasses"]["largest_change"] > 0
+    assert forgetting["monolith, on star alone", "of other superclasses"]["largest_change"] > 0
+
+
+def test_accuracies_and_forgetting_fit_together(added: tuple[Result, Store]) -> None:
+    result = added[0]
+    networks = table(result, "networks", "network")
+    for row in networks.values():  # one of six classes is the new one, all have equally many test images
+        assert row["accuracy"] == pytest.approx((5 * row["other_accuracy"] + row["changed_recall"]) / 6, abs=1e-6)
+    assert networks["modules, before",]["changed_recall"] == networks["monolith, before",]["changed_recall"] == 0
+    for (name, group), row in table(result, "forgetting", "network", "classes").items():
+        assert row["forgetting"] == pytest.approx(row["before"] - row["after"])
+        if group == "all others":
+            before = networks[f"{name.split(',')[0]}, before",]
+            assert row["before"] == pytest.approx(before["other_accuracy"])
+            assert row["after"] == pytest.approx(networks[name,]["other_accuracy"])
+    assert result.verdict.startswith("class 'star6' joined: modules, expert and router warm-started")
+
+
+def test_a_class_leaves_without_training(tmp_path: Path) -> None:
+    result, _ = ask(tmp_path, "change=remove")
+    cost = table(result, "cost", "network")
+    for who in ("modules", "monolith"):
+        dropped = cost[f"{who}, output dropped",]
+        assert dropped["images"] == dropped["steps"] == dropped["update_macs"] == dropped["trained"] == 0
+    assert cost["modules, output dropped",]["stored_parameters"] == cost["modules, expert anew",]["stored_parameters"]
+    assert (
+        table(result, "forgetting", "network", "classes")["modules, output dropped", "of other superclasses"][
+            "largest_change"
+        ]
+        == 0
+    )
+    assert "left: modules, output dropped (no training)" in result.verdict
+
+
+def test_another_expert_changes_nothing_else(tmp_path: Path) -> None:
+    result, _ = ask(tmp_path, "change=replace", "composition.rule=hard", "replacement.seed=5")
+    forgetting = table(result, "forgetting", "network", "classes")
+    mine, rival = (
+        forgetting["modules, expert replaced", "all others"],
+        forgetting["monolith, another seed", "all others"],
+    )
+    assert mine["largest_change"] == mine["forgetting"] == mine["forgetting_low"] == mine["forgetting_high"] == 0
+    assert rival["largest_change"] > 0
+    assert "the probabilities of all other classes are equal to the last bit" in result.verdict
+
+
+def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.Trained, "converged", False)
+    result, _ = ask(tmp_path)
+    assert result.verdict_kind == "no verdict" and "did not train" in result.verdict
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["change=ad"], r"^change=ad: did you mean 'add'"),
+        (["class_name=star7"], r"^class_name=star7: the data have no such class; did you mean 'star"),
+        (
+            ["monolith.data.classes=[star5,star6,disc,ring]"],
+            r"^class_name=star6: without it 'star' has one child, 'star5'",
+        ),
+    ],
+)
+def test_what_is_refused_before_anything_trains(overrides: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        ask(tmp_path, *overrides)
+    assert "\n" not in str(error.value)
+    assert not list(Store(tmp_path / "store").entries())
+
+
+def test_deterministic(added: tuple[Result, Store], tmp_path: Path) -> None:
+    again, _ = ask(tmp_path)
+    assert again.tables["networks"] == added[0].tables["networks"]
+    assert torch.isfinite(torch.tensor([found.value for found in again.metrics.values()])).all()

@@ -1,0 +1,120 @@
+"""The task and the study of robustness: which images, which options, what a result says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.calibration import fit_temperature
+from src.configuration import CONF
+from src.data.image_set import ImageSet
+from src.errors import UserError
+from src.result import Result
+from src.tasks import measure as task
+from src.tasks import robustness as study
+from src.tasks.measure import STUDIES, measure
+from src.tasks.robustness import check, robustness
+from src.tasks.subject_of import Examined
+from tests.fakes.study import FakeSession, network, pictures
+
+CHOSEN = {
+    "name": "robustness", "corruptions": ["brightness"], "severities": [1, 3], "images": None, "files": None,
+    "reference": None, "temperature": "none", "batch": 8,
+    "unknown": {"source": {"name": "digits", "size": 16, "channels": 3}},
+}  # fmt: skip
+
+
+def config(**options):
+    chosen = {"subject": {"kind": "trained"}, "study": {**CHOSEN, **options}, "resamples": 20, "seed": 0}
+    return {"name": "n", "device": "cpu", **chosen}
+
+
+def examined(count: int = 24) -> Examined:
+    own = network()
+    labels = (torch.arange(count) * 5) % 3
+    test = ImageSet(pictures(count), labels, own.classes)
+    return Examined(own, test, ImageSet(pictures(40, seed=2), torch.arange(40) % 3, own.classes), ("digest",))
+
+
+def found(session=None, **options) -> Result:
+    result = Result("measure", "n")
+    robustness(result, examined(), config(**options), session or FakeSession())
+    return result
+
+
+def test_every_study_has_its_file_of_the_configuration():
+    assert set(STUDIES) == {path.stem for path in (CONF / "study").glob("*.yaml")}
+    with pytest.raises(UserError, match=r"study.name=robustnes: did you mean 'robustness'"):
+        measure(config(name="robustnes"), None, FakeSession())
+
+
+def test_fewer_images_are_an_event():
+    session = FakeSession()
+    result = found(session, images=5)
+    assert "study.images=5: 5 of 24 test images" in session.events
+    assert result.metrics["clean_accuracy"].n == 5 and "5 test images" in result.captions["robustness"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"corruptions": ["fogg"]}, "no 'fogg'"),
+        ({"severities": [6]}, r"severities=\[6\]"),
+        ({"temperature": "fitt"}, "study.temperature=fitt: did you mean 'fit'"),
+        ({"files": "/nowhere"}, "study.files=/nowhere: no such folder"),
+        ({"reference": "/nowhere"}, "study.reference=/nowhere: no result can be read"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_trains(options, said, monkeypatch):
+    monkeypatch.setattr(task, "subject_of", lambda *_: pytest.fail("trained"))
+    with pytest.raises(UserError, match=said):
+        measure(config(**options), None, FakeSession())
+    check(config())
+
+
+def test_a_network_that_did_not_train_is_not_measured(monkeypatch):
+    monkeypatch.setattr(task, "subject_of", lambda *_: replace(examined(), problem="did not train"))
+    monkeypatch.setattr(study, "under_corruption", lambda *_, **__: pytest.fail("measured"))
+    result = measure(config(), None, FakeSession())
+    assert (result.verdict_kind, result.verdict, result.uses) == ("no verdict", "did not train", ["digest"])
+
+
+def test_the_metrics_are_those_of_the_tables(monkeypatch):
+    monkeypatch.setattr(task, "subject_of", lambda *_: examined())
+    result = measure(config(), None, FakeSession())
+    own, labels = examined().subject, examined().test.labels
+    with torch.no_grad():
+        right = own.model(own.normalise(pictures(24))).argmax(1) == labels
+    assert result.metrics["clean_accuracy"].value == pytest.approx(right.double().mean().item())
+    assert result.tables["severities"]["accuracy"][0] == pytest.approx(result.metrics["clean_accuracy"].value)
+    assert result.metrics["corrupted_accuracy"].value == result.tables["robustness"]["corrupted_accuracy"][0]
+    assert result.metrics["parameters"].value == sum(p.numel() for p in own.model.parameters())
+    assert "mce" not in result.metrics
+    assert result.verdict.startswith(f"{right.double().mean():.1%} of the clean and ")
+    assert all(name in result.tables for name in result.screen)
+
+
+def test_a_fitted_temperature_changes_confidence_and_no_answer():
+    session = FakeSession()
+    plain, fitted = found(), found(session, temperature="fit")
+    own, held_out = examined().subject, examined().calibration
+    with torch.no_grad():
+        logits = own.model(own.normalise(held_out.images))
+    temperature = f"{fit_temperature(logits, held_out.labels):.3f}"
+    assert f"study.temperature=fit: logits are divided by {temperature}, from 40 images" in session.events
+    assert fitted.metrics["clean_accuracy"] == plain.metrics["clean_accuracy"]
+    after, before = fitted.tables["calibration"]["ece"]
+    assert before == plain.tables["calibration"]["ece"][0] != after
+    assert fitted.tables["calibration"]["network"] == ["network", "without temperature"]
+
+
+def test_unknown_images_of_another_size_are_resized_and_of_known_classes_refused():
+    session = FakeSession()
+    found(session, unknown={"source": {"name": "digits", "size": 8, "channels": 1}})
+    assert "study.unknown: images of (1, 8, 8) resized to (3, 16, 16)" in session.events
+    own = examined()
+    known = replace(own, test=replace(own.test, classes=("class 0", "3", "class 1")))
+    with pytest.raises(UserError, match=r"study.unknown: its class '3' is one of the network's"):
+        robustness(Result("measure", "n"), known, config(), FakeSession())
