@@ -78,6 +78,11 @@ class Subject:
                 "choose a data set of that size or train the model on this one"
             )
         mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        if self.contrast not in ("none", "global"):
+            raise UserError(
+                f"data.contrast={self.contrast}: this network takes images whitened by its data; examine it composed "
+                "(subject=composed), which carries the whitening"
+            )
         values = _global_contrast(images) if self.contrast == "global" else images.float() / 255
         return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
 

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from src.cost import cost
 from src.data.datamodule import ImageData
+from src.errors import UserError, suggestion
+from src.hierarchy.composed import ComposedNetwork
 from src.hierarchy.nodes import Tree
 from src.models import build
 from src.subjects import Subject, composed_subject
 from src.tasks.composed_learning import BACKWARD
 from src.tasks.composition import composition_of, views_of
-from src.tasks.predictions import log_probabilities
+from src.tasks.predictions import batched
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
 from src.tasks.warm_start import warm_start
@@ -61,12 +63,26 @@ def _spent(training: Trained) -> Spent:
     return Spent(own * passes, steps, BACKWARD * found.macs * own * passes, training.seconds, found.parameters)
 
 
-def merged(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe with some of its keys at any depth set otherwise."""
-    found = dict(recipe)
+def altered(recipe: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The recipe with some of its keys at any depth set otherwise.
+
+    Args:
+        where: key of the changes in the configuration, for the message.
+
+    Raises:
+        UserError: the recipe has no such part.
+    """
+    for key in changes:
+        if key not in recipe:
+            raise UserError(f"{where}.{key}: a recipe has no such part; {suggestion(key, list(recipe))}")
+    return _merged(recipe, changes)
+
+
+def _merged(plain: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(plain)
     for key, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = merged(found[key], value) if nested else value
+        found[key] = _merged(found[key], value) if nested else value
     return found
 
 
@@ -104,7 +120,9 @@ def assembled(config: Mapping[str, Any], tree: Tree, modules: Mapping[str, Train
 
 def answers_among(subject: Subject, images: Tensor, classes: Sequence[str]) -> Tensor:
     """Log-probabilities (n, N) over ``classes``, minus infinity for those that the network does not know."""
-    found = log_probabilities(subject, images)
+    found = batched(subject, images).double()
+    if not isinstance(subject.model, ComposedNetwork):  # whose answers are not normalised again, to keep the last bit
+        found = found.log_softmax(1)
     whole = torch.full((len(images), len(classes)), -torch.inf, dtype=found.dtype)
     known = [(column, classes.index(name)) for column, name in enumerate(subject.classes) if name in classes]
     columns, places = (list(numbers) for numbers in zip(*known, strict=True))

@@ -25,7 +25,8 @@ class Words:
         change: add, remove or replace.
         subject: what joined, left or was replaced.
         near, near_name: the classes of its superclass (labels), and its name.
-        modules, monolith: the changed networks that the verdict compares.
+        modules: the changed network of modules that the verdict is about.
+        monoliths: the changed monoliths that it is compared with; the first one saw what the modules saw.
         retrained: the monolith trained again, whose cost is the measure.
     """
 
@@ -34,7 +35,7 @@ class Words:
     near: tuple[int, ...]
     near_name: str
     modules: str
-    monolith: str
+    monoliths: tuple[str, ...]
     retrained: str
 
 
@@ -48,9 +49,9 @@ class _Measured:
 
     def accuracy(self, name: str, images: Tensor) -> Resampled:
         """Share of the ``images`` (bool (n,)) that are classified right."""
-        hits = (self.answers[name].argmax(1) == self.labels).float()[images]
-        own = self.weights[:, images]
-        return Resampled(hits.double().mean().item(), (own @ hits).double() / own.sum(1).double())
+        hits = (self.answers[name].argmax(1) == self.labels) & images
+        among, right = (self.weights @ torch.stack([images, hits], 1).float()).double().unbind(1)
+        return Resampled(float(hits.sum() / images.sum()), right / among)
 
 
 def add_change(
@@ -207,49 +208,39 @@ def _add_cost(result: Result, networks: Sequence[Changed]) -> None:
 
 def _conclude(result: Result, networks: Sequence[Changed], measured: _Measured, changed: Tensor, words: Words) -> None:
     by_name, others = {network.name: network for network in networks}, ~changed[measured.labels]
-    own, rival = by_name[words.modules], by_name[words.monolith]
-    lost = {name: _lost(measured, network, others) for name, network in (("modules", own), ("monolith", rival))}
-    accuracies = {name: _row(result, name) for name in (words.modules, words.monolith, words.retrained)}
-    whole, part = spent(by_name[words.retrained].updates), spent(own.updates)
-    ratio = Estimate(part.macs / whole.macs)
-    result.metrics = {
-        "changed_accuracy": accuracies[words.modules],
-        "monolith_accuracy": accuracies[words.monolith],
-        "retrained_accuracy": accuracies[words.retrained],
-        "forgetting": lost["modules"],
-        "monolith_forgetting": lost["monolith"],
-        "update_macs_ratio": ratio,
-    }
-    result.units |= dict.fromkeys(("changed_accuracy", "monolith_accuracy", "retrained_accuracy"), "%")
-    result.units |= {"forgetting": "points", "monolith_forgetting": "points", "update_macs_ratio": "%"}
+    whole = spent(by_name[words.retrained].updates)
+    result.metrics["retrained_accuracy"] = _row(result, words.retrained)
+    result.units["retrained_accuracy"] = "%"
+    said = []
+    keys = ("", "monolith_", "all_images_monolith_")
+    for key, name in zip(keys, (words.modules, *words.monoliths), strict=False):
+        found = {
+            f"{key}accuracy": _row(result, name),
+            f"{key}forgetting": _lost(measured, by_name[name], others),
+            f"{key}update_macs_ratio": Estimate(spent(by_name[name].updates).macs / whole.macs),
+        }
+        right = f"{found[f'{key}accuracy'].value:.1%} right"
+        if words.change == "add":
+            found[f"{key}recall"] = _row(result, name, "changed_recall")
+            right += f" ({found[f'{key}recall'].value:.1%} of the new class)"
+        result.metrics |= found
+        result.units |= {metric: "points" if metric.endswith("forgetting") else "%" for metric in found}
+        lost, ratio = found[f"{key}forgetting"], found[f"{key}update_macs_ratio"].value
+        said.append(f"{name}: {right}, {_points(lost)} lost on the others, {_cost_in_words(ratio)}")
+    own = by_name[words.modules]
     if words.change == "replace":
         before, after = (measured.answers[name].exp()[:, ~changed] for name in (own.before, own.name))
         largest = float((before - after).abs().max())
         same = "are equal to the last bit" if largest == 0 else f"have changed by up to {largest:.2g}"
-        result.verdict = (
-            f"{words.subject} replaced: the probabilities of all other classes {same}, and their accuracy changes by "
-            f"{_points(lost['modules'], -1)}; another monolith changes it by {_points(lost['monolith'], -1)}"
-        )
-        return
-    recalls = _recalls(result, words)
-    costs = "no training" if not part.macs else f"{ratio.value:.1%} of the multiply-adds of a new monolith"
-    result.verdict = (
-        f"{words.subject} {'joined' if words.change == 'add' else 'left'}: {words.modules} ({costs}): "
-        f"{accuracies[words.modules].value:.1%} of the test images right{recalls[0]}, the others lose "
-        f"{_points(lost['modules'])}; {words.monolith}: {accuracies[words.monolith].value:.1%}{recalls[1]}, they lose "
-        f"{_points(lost['monolith'])}; {words.retrained}: {accuracies[words.retrained].value:.1%}{recalls[2]}"
-    )
+        said.insert(0, f"the probabilities of all other classes {same}")
+    doing = {"add": "joined", "remove": "left", "replace": "was replaced"}[words.change]
+    if words.retrained not in words.monoliths:
+        said.append(f"{words.retrained}: {result.metrics['retrained_accuracy'].value:.1%} right")
+    result.verdict = f"{words.subject} {doing}: {'; '.join(said)}"
 
 
-def _recalls(result: Result, words: Words) -> list[str]:
-    """Of the class itself, where it joined: in a metric each, and in words for the verdict."""
-    if words.change != "add":
-        return ["", "", ""]
-    names = {"recall": words.modules, "monolith_recall": words.monolith, "retrained_recall": words.retrained}
-    found = {key: _row(result, name, "changed_recall") for key, name in names.items()}
-    result.metrics |= found
-    result.units |= dict.fromkeys(names, "%")
-    return [f" ({recall.value:.1%} of the new class)" for recall in found.values()]
+def _cost_in_words(ratio: float) -> str:
+    return f"at {ratio:.1%} of the cost of a new monolith" if ratio else "without training"
 
 
 def _row(result: Result, name: str, column: str = "accuracy") -> Estimate:
@@ -259,10 +250,8 @@ def _row(result: Result, name: str, column: str = "accuracy") -> Estimate:
     return Estimate(value, low, high, 0, "images")
 
 
-def _points(found: Estimate, sign: int = 1) -> str:
-    low, high = sorted((sign * found.low, sign * found.high))
-    value = sign * found.value
-    return f"{100 * value + 0.0:+.1f} points [{100 * low + 0.0:+.1f}, {100 * high + 0.0:+.1f}]"
+def _points(found: Estimate) -> str:
+    return f"{100 * found.value:.1f} points [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def _estimated(run: Resampled, images: Tensor) -> Estimate:

@@ -37,6 +37,7 @@ from src.tasks.composition import (
     composition_of,
     confusion,
     seen_through_views,
+    views_of,
 )
 from src.tasks.label_tree import tree_of
 from src.tasks.matching import matched_recipe
@@ -67,7 +68,9 @@ class Networks:
 def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train modules, monolith and control, and measure what the composition costs and buys."""
     result = Result("compose", config["name"])
-    networks = networks_of(config, store, session)
+    data = images_of(config["monolith"], session, MONOLITH, MONOLITH)
+    unknown = _unknown(config, data)  # faults are told before anything trains
+    networks = networks_of(config, data, store, session)
     result.uses = [
         networks.monolith.digest,
         *networks.modules.uses,
@@ -83,10 +86,10 @@ def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result
     add_accuracy(result, found, test.labels, networks.tree, config)
     add_errors(result, networks.tree, heard, found, _examined(config), config)
     shift.add_calibration(result, {name: found[name] for name in _examined(config)}, test.labels)
-    _add_shift(result, networks, found, config, session)
+    _add_shift(result, networks, found, unknown, config, session)
     with session.stage("learning"):
         add_learning(result, networks.modules, networks.monolith, networks.composition, config, test)
-    _add_costs(result, networks, config, store, session)
+    _add_costs(result, networks, config, session)
     add_routes(
         result, networks.tree, heard.test, found[_name(config)].argmax(1), test, config["single_images"], config["seed"]
     )
@@ -103,9 +106,10 @@ def composed_of(config: Mapping[str, Any], store: Store, session: Session) -> tu
     return subject, data, modules.uses
 
 
-def networks_of(config: Mapping[str, Any], store: Store, session: Session) -> Networks:
+def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Networks:
     """Everything that has to be trained, from the store where it is there."""
-    data = images_of(config["monolith"], session, MONOLITH, MONOLITH)
+    check_way(config)
+    views_of(config, data)
     tree = _tree(config, data, store, session)
     recipe = matched_recipe(config, tree, data, session)
     monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
@@ -180,7 +184,12 @@ def _ruled(how: Composition, rule: str) -> Composition:
 
 
 def _add_shift(
-    result: Result, networks: Networks, found: Mapping[str, Tensor], config: Mapping[str, Any], session: Session
+    result: Result,
+    networks: Networks,
+    found: Mapping[str, Tensor],
+    unknown: Tensor,
+    config: Mapping[str, Any],
+    session: Session,
 ) -> None:
     """Corrupted images, seen by all; and images of none of the classes."""
     how, test = config["shift"], networks.data.sets["test"]
@@ -200,7 +209,6 @@ def _add_shift(
     )
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
     shift.add_robustness(result, shifted, shifted.reference(MONOLITH), **chance)
-    unknown = _unknown(config, networks.data)
     with session.stage("unknown classes"):
         pairs = {name: (found[name], log_probabilities(subject, unknown)) for name, subject in subjects.items()}
     shift.add_out_of_distribution(result, pairs, str(config["unknown"]["source"]["name"]), **chance)
@@ -227,7 +235,7 @@ def _unknown(config: Mapping[str, Any], data: ImageData) -> Tensor:
     return images
 
 
-def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], store: Store, session: Session) -> None:
+def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], session: Session) -> None:
     both = {
         rule: composed(config, networks.modules, networks.data, _ruled(networks.composition, rule))
         for rule in ("hard", "soft")
@@ -241,8 +249,6 @@ def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], st
             networks.monolith,
             {MONOLITH: whole, **both},
             images,
-            store=store,
-            session=session,
         )
 
 

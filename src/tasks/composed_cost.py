@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,14 +12,9 @@ from src import memory
 from src.cost import cost, latency
 from src.hierarchy.costs import composition_cost
 from src.result import Result, table_of
-from src.store import Store
 from src.subjects import Subject
-from src.tasks.memory_plan import calibration
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 SECTION = "Cost"
 
@@ -30,12 +25,9 @@ def add_costs(
     monolith: Trained,
     networks: Mapping[str, Subject],
     images: Tensor,
-    *,
-    store: Store,
-    session: Session,
 ) -> None:
     """A table of the trained parts, and one of the networks asked for ``images`` (uint8) one by one and at once."""
-    _add_parts(result, modules, monolith, store, session)
+    _add_parts(result, modules, monolith)
     found = composition_cost(modules.tree, [_cost(module) for module in modules.modules])
     whole = _cost(monolith)
     rows = [
@@ -61,8 +53,7 @@ def add_costs(
     result.metrics["active_macs_ratio"] = _ratio(found.hard_macs, whole.macs)
 
 
-def _add_parts(result: Result, modules: TreeModules, monolith: Trained, store: Store, session: Session) -> None:
-    known = calibration(next(monolith.subject.model.parameters()).device, store, session)
+def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
     rows = []
     for name, network in (
         ("monolith", monolith),
@@ -81,24 +72,24 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained, store: S
                 "validation_accuracy": last["val/accuracy"],
                 "validation_loss": last["val/loss"],
                 "training_seconds": network.seconds,
-                "training_memory_mib": _peak(network, known) / 2**20,
+                "training_memory_mib": _peak(network) / 2**20,
             }
         )
     result.tables["parts"] = table_of(rows)
     result.captions["parts"] = (
         "Every network that was trained, on the images below its node. Training memory: predicted peak of one "
-        "process beyond what torch itself takes, as if trained with SGD (Adam holds one more copy of the weights); "
+        "process beyond what torch's code takes, as if trained with SGD (Adam holds one more copy of the weights); "
         "seconds: wall time beside whatever else ran, 0 where it was found in the store untimed."
     )
     result.sections["parts"] = SECTION
     result.units |= {"training_seconds": "s", "training_memory_mib": "MiB", "validation_accuracy": "%"}
 
 
-def _peak(network: Trained, known: memory.Calibration) -> int:
+def _peak(network: Trained) -> int:
     architecture, data = network.subject.architecture, network.data
     precision = network.training.precision if network.training.precision in memory.PRECISIONS else "32-true"
     training = memory.Training(architecture, data.batch_size, precision=precision)
-    return memory.predict(training, known, str(next(network.subject.model.parameters()).device)).total
+    return memory.predict(training, device=str(next(network.subject.model.parameters()).device)).total
 
 
 def _cost(network: Trained) -> Any:

@@ -12,15 +12,19 @@ from torch import Tensor
 from src.activations import evaluating
 from src.calibration import fit_temperature
 from src.data.datamodule import ImageData
+from src.errors import UserError
 from src.hierarchy.composed import ComposedNetwork
 from src.hierarchy.composition import Composition
 from src.hierarchy.nodes import Tree
 from src.hierarchy.tree import flat
 from src.hierarchy.views import Views
+from src.imageops.whitening import Whitening
 from src.subjects import Subject, composed_subject
 from src.tasks.predictions import BATCH, of_part
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
+
+SOFT = Composition("soft")
 
 
 def composition_of(config: Mapping[str, Any], modules: TreeModules | None = None) -> Composition:
@@ -40,14 +44,47 @@ def composed(
     config: Mapping[str, Any], modules: TreeModules, data: ImageData, composition: Composition | None = None
 ) -> Subject:
     """The modules as one subject over all classes of the tree."""
-    how, views = composition or composition_of(config, modules), views_of(config, data)
+    how, views, shape = composition or composition_of(config, modules), views_of(config, data), data.sets["test"].shape
     if modules.whole is not None:
-        return recomposed(modules.whole.subject, how, views, data.sets["test"].shape)
-    parts = [module.subject for module in modules.modules]
-    return composed_subject(parts, modules.tree, how, views=views, input_shape=data.sets["test"].shape)
+        return recomposed(modules.whole.subject, how, views, preparation_of(data), shape)
+    parts = [unprepared(module) for module in modules.modules]
+    if data.whitener is None or data.whitening_options.scope != "subset":
+        return composed_subject(
+            parts, modules.tree, how, views=views, preparation=preparation_of(data), input_shape=shape
+        )
+    # each module whitens by the images that it was trained on
+    own = [
+        composed_subject(
+            [part], flat(part.classes), SOFT, views=views, preparation=module.data.whitening, input_shape=shape
+        )
+        for part, module in zip(parts, modules.modules, strict=True)
+    ]
+    return composed_subject(own, modules.tree, how, input_shape=shape)
 
 
-def recomposed(subject: Subject, composition: Composition, views: Views | None, input_shape: Sequence[int]) -> Subject:
+def unprepared(network: Trained) -> Subject:
+    """The network as a part of another one that whitens its images, where its data did."""
+    subject = network.subject
+    return subject if network.data.whitener is None else replace(subject, contrast="none")
+
+
+def preparation_of(data: ImageData) -> Whitening | None:
+    """What is done to whole images before a network of ``data`` sees them; by the test images' own statistics where
+    that is what the data say (scope evaluation)."""
+    if data.whitener is None:
+        return None
+    if data.whitening_options.scope == "evaluation":
+        return data.whitener.fit(data.sets["test"].images)
+    return data.whitening
+
+
+def recomposed(
+    subject: Subject,
+    composition: Composition,
+    views: Views | None,
+    preparation: Whitening | None,
+    input_shape: Sequence[int],
+) -> Subject:
     """A composed subject with another rule and other views of images [channels, height, width]."""
     old = cast(ComposedNetwork, subject.model)
     network = ComposedNetwork(
@@ -56,28 +93,34 @@ def recomposed(subject: Subject, composition: Composition, views: Views | None, 
         composition,
         trunk=old.trunk,
         views=views,
-        preparation=old.preparation,
+        preparation=preparation,
         columns=old.columns,
     )
     plain = {"composition": composition.plain(), "views": None if views is None else views.plain()}
-    shape = {"input_shape": list(input_shape)}
-    return replace(subject, model=network.eval(), architecture={**subject.architecture, **plain, **shape})
+    prepared = {"preparation": None if preparation is None else preparation.plain(), "input_shape": list(input_shape)}
+    architecture = {**subject.architecture, **plain, **prepared}
+    return replace(subject, model=network.eval(), architecture=architecture, contrast=_contrast(subject, preparation))
+
+
+def _contrast(subject: Subject, preparation: Whitening | None) -> str:
+    return subject.contrast if preparation is None else "none"
 
 
 def seen_through_views(config: Mapping[str, Any], network: Trained, data: ImageData) -> Subject:
     """A network trained as a whole that answers as the composed ones do: the mean over several crops of an image."""
-    views = views_of(config, data)
-    if views is None:
+    views, preparation = views_of(config, data), preparation_of(data)
+    if views is None and preparation is None:
         return network.subject
-    tree = flat(network.subject.classes)
-    whole = data.sets["test"].shape
-    return composed_subject([network.subject], tree, Composition("soft"), views=views, input_shape=whole)
+    tree, shape = flat(network.subject.classes), data.sets["test"].shape
+    return composed_subject([unprepared(network)], tree, SOFT, views=views, preparation=preparation, input_shape=shape)
 
 
 def views_of(config: Mapping[str, Any], data: ImageData) -> Views | None:
     """The crops that a test image is seen through, or None for the image as it is."""
     kind = config["views"]
     if kind == "whole":
+        if data.augment.get("crop"):
+            raise UserError(f"views=whole: the networks take crops of {data.input_shape[1]} pixels; take centre or ten")
         return None
     axis = data.augment.get("flip_axis", "left_right")
     return Views(size=data.input_shape[1], kind=kind, flip_axis=axis)

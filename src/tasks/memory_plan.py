@@ -71,7 +71,7 @@ def fitted_to_memory(
         method=how["predict"],
         can_recompute=architecture["name"] in names(),  # ours tell their groups of layers
         device=name,
-        calibration=lambda: calibration(device, store, session),
+        calibration=lambda: _calibration(device, store, session),
     )
     for event in plan.measures:
         session.event(event)
@@ -80,7 +80,7 @@ def fitted_to_memory(
     return training, Passes(plan.recompute, plan.micro_batch)
 
 
-def calibration(device: torch.device, store: Store, session: Session) -> memory.Calibration:
+def _calibration(device: torch.device, store: Store, session: Session) -> memory.Calibration:
     """What this machine adds to any training, measured once."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     key = Key(

@@ -17,7 +17,7 @@ from src.result import Figure, Result, table_of
 from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 from src.store import Store
 from src.subjects import Subject
-from src.tasks.changed_networks import merged
+from src.tasks.changed_networks import altered
 from src.tasks.predictions import batched
 from src.tasks.train import Trained, trained
 from src.tasks.tree_modules import TreeModules
@@ -54,7 +54,12 @@ class _Expert:
     few: dict[tuple[str, int], Resampled]
 
     def gain(self, count: int) -> Resampled:
+        """Of the warm start over the start from scratch."""
         return paired_difference(self.few[WARM, count], self.few[SCRATCH, count])
+
+    def over_zero_shot(self, count: int) -> Resampled:
+        """Of the warm start over the source's expert as it is."""
+        return paired_difference(self.few[WARM, count], self.zero_shot)
 
 
 def add_target(
@@ -62,6 +67,7 @@ def add_target(
     modules: TreeModules,
     nodes: Sequence[int],
     target: TargetImages,
+    sizes: Sequence[int],
     config: Mapping[str, Any],
     store: Store,
     session: Session,
@@ -71,7 +77,6 @@ def add_target(
     Returns:
         What was found, a part of the verdict.
     """
-    sizes = _sizes(config, target, session)
     experts, used = [], []
     for number, node in enumerate(nodes):
         images = target.below(modules.tree, node)
@@ -93,7 +98,7 @@ def add_target(
     return _add(result, experts, sizes, config)
 
 
-def _sizes(config: Mapping[str, Any], target: TargetImages, session: Session) -> list[int]:
+def sizes_of(config: Mapping[str, Any], target: TargetImages, session: Session) -> list[int]:
     """Training images per class, from few to many.
 
     Raises:
@@ -118,12 +123,12 @@ def _trainings(
     session: Session,
 ) -> list[tuple[str, int, Trained]]:
     """Both starts on the same images, in as many steps for few images as for the most."""
-    recipe = merged(config["expert"], config["few"])
+    recipe = altered(config["expert"], config["few"], "few")
     parts = {count: per_class(images, count, config["seed"]) for count in sizes}
     steps = recipe["training"]["epochs"] * _batches(parts[sizes[-1]])
     found = []
     for count, part in parts.items():
-        own = merged(recipe, {"training": {"epochs": -(-steps // _batches(part))}})
+        own = altered(recipe, {"training": {"epochs": -(-steps // _batches(part))}}, "few")
         for start, begin in ((WARM, source.subject), (SCRATCH, None)):
             role = f"{name}, {start}, {count} per class"
             network = trained(own, store, session, role=role, where="expert", config=config, data=part, start=begin)
@@ -160,14 +165,19 @@ def _add(result: Result, experts: Sequence[_Expert], sizes: Sequence[int], confi
     ]  # fmt: skip
     gains = {count: over(lambda expert, count=count: expert.gain(count)) for count in sizes}  # type: ignore[misc]
     result.tables["curve"] = table_of(curve)
+    further = {count: over(lambda expert, count=count: expert.over_zero_shot(count)) for count in sizes}  # type: ignore[misc]
     result.tables["gain"] = table_of(
-        [{"images_per_class": count, **_bounds("gain", found)} for count, found in gains.items()]
+        [
+            {"images_per_class": count, **_bounds("gain", gains[count]), **_bounds("over_zero_shot", further[count])}
+            for count in sizes
+        ]
     )
     result.tables["experts"] = table_of([_row(expert, count) for expert in experts for count in sizes])
     _say(result, len(experts), sum(expert.chance for expert in experts) / len(experts))
     least = sizes[0]
     result.metrics |= {
         "gain": gains[least],
+        "over_zero_shot": further[least],
         "zero_shot_accuracy": zero,
         "source_accuracy": source,
         **{
@@ -205,13 +215,16 @@ def _say(result: Result, experts: int, chance: float) -> None:
         "source's. Every training takes as many steps as the one with the most images, and its last weights. "
         "Intervals: experts and images resampled; with so few experts they are narrow."
     )
-    result.captions["gain"] = "Warm start minus from scratch, in pairs over experts and images."
+    result.captions["gain"] = (
+        "Gain: warm start minus from scratch. Over zero shot: warm start minus the source's expert as it is; below "
+        "zero a few images have done more harm than good. Both in pairs over experts and images."
+    )
     result.captions["experts"] = (
         "Every expert by itself, among its own classes. Source accuracy: on test images of the data set that it was "
         "trained on. Gain: warm start minus from scratch, with its interval over images."
     )
     result.sections |= dict.fromkeys(("curve", "gain", "experts"), SECTION)
-    result.units |= {"accuracy": "%", "gain": "points"}
+    result.units |= {"accuracy": "%", "gain": "points", "over_zero_shot": "points"}
     result.figures += [
         Figure("lines", "curve", "Accuracy with a few images of the other look", "With 95% intervals.",
                x="images_per_class", y="accuracy", group="start", percent=True, section=SECTION),

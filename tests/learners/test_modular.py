@@ -64,7 +64,8 @@ def trained(folder: Path, learner: Modular, epochs: int = 2, per_call: int = 3) 
 
 def batches(calls: list[Call]) -> list[tuple[Tensor, Tensor]]:
     cut = [(call, [part.ours for part in call.shares]) for call in calls]
-    return [pair for call, sizes in cut for pair in zip(call.images.split(sizes), call.labels.split(sizes), strict=True)]
+    pairs = [zip(call.images.split(sizes), call.labels.split(sizes), strict=True) for call, sizes in cut]
+    return [pair for some in pairs for pair in some]
 
 
 def assert_same(found: nn.Module, expected: nn.Module) -> None:

@@ -94,7 +94,8 @@ def test_a_class_leaves_without_training(tmp_path: Path) -> None:
         ]
         == 0
     )
-    assert "left: modules, output dropped (no training)" in result.verdict
+    assert result.verdict.startswith("class 'star6' left: modules, output dropped: ")
+    assert "without training; monolith, output dropped: " in result.verdict
 
 
 def test_another_expert_changes_nothing_else(tmp_path: Path) -> None:
@@ -118,6 +119,7 @@ def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["+update.epochs=3"], r"^update\.epochs: a recipe has no such part"),
         (["change=ad"], r"^change=ad: did you mean 'add'"),
         (["class_name=star7"], r"^class_name=star7: the data have no such class; did you mean 'star"),
         (

@@ -1,0 +1,92 @@
+"""Images bent: by an affine map, by a field of displacements, and by pixels that take a neighbour's place."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def affine(values: Tensor, inverse: Tensor) -> Tensor:
+    """Each image through its own affine map, bilinear, mirrored at the border.
+
+    Args:
+        values: float (n, C, H, W).
+        inverse: float (n, 3, 2): ``(x, y, 1) @ inverse`` is where the value of pixel (x, y) comes from.
+    """
+    height, width = values.shape[2:]
+    device = values.device
+    x, y = torch.arange(width, device=device), torch.arange(height, device=device)
+    ones = torch.ones(height, width, device=device)
+    places = torch.stack([ones * x, ones * y[:, None], ones], 2).view(1, -1, 3)
+    scale = torch.tensor([2 / (width - 1), 2 / (height - 1)], device=device)
+    grid = (places @ (inverse.to(device) * scale)).sub_(1).view(-1, height, width, 2)
+    return F.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def displace(values: Tensor, shifts: Tensor) -> Tensor:
+    """Each pixel takes the value at its place plus its shift, bilinear, the border pixel doubled and then mirrored.
+
+    Args:
+        values: float (n, C, H, W).
+        shifts: float (n, 2, H, W): to the right and down, in pixels.
+    """
+    height, width = values.shape[2:]
+    device = values.device
+    x = (shifts[:, 0] + torch.arange(width, device=device)).mul_(2).add_(1).div_(width).sub_(1)
+    y = (shifts[:, 1] + torch.arange(height, device=device)[:, None]).mul_(2).add_(1).div_(height).sub_(1)
+    grid = torch.stack([x, y], 3)
+    return F.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def frosted(values: Tensor, reach: int, passes: int, generator: torch.Generator) -> Tensor:
+    """Pixels seen through frosted glass: each takes the value of a random neighbour, in turn.
+
+    Row by row from the last pixel to the first, all but a margin, a pixel becomes what its neighbour is by then, at
+    offsets of -reach..reach-1 rows and columns. That is what the published program does: what is written there as an
+    exchange of two pixels leaves the neighbour as it was, since numpy hands out views. Here all chains of neighbours
+    are followed at once, which gives the same pixels as going through them in turn.
+
+    Args:
+        values: float (n, C, H, W).
+        reach: in pixels.
+        passes: over the image.
+        generator: on the CPU.
+    """
+    count, channels, height, width = values.shape
+    rows, columns = torch.arange(reach + 1, height - reach + 1), torch.arange(reach + 1, width - reach + 1)
+    rows, columns = rows[rows < height], columns[columns < width]
+    inside = (rows[:, None] * width + columns).flatten()
+    source: Tensor | None = None
+    for _ in range(passes):
+        offsets = torch.randint(-reach, reach, (2, count, len(inside)), generator=generator)
+        neighbour = inside + offsets[0] * width + offsets[1]
+        drawn = torch.arange(height * width).repeat(count, 1)
+        drawn[:, inside] = neighbour
+        drawn = drawn.to(values.device)
+        origin = _settled(drawn, inside.to(values.device)) if reach > 1 else drawn
+        source = origin if source is None else source.gather(1, origin)
+    assert source is not None
+    flat = values.flatten(2)
+    return flat.gather(2, source[:, None].expand(count, channels, -1)).view_as(values)
+
+
+def _settled(drawn: Tensor, inside: Tensor) -> Tensor:
+    """Where the values come from in the end: a neighbour further on has already taken another's value.
+
+    Args:
+        drawn: int64 (n, pixels), the neighbour of each pixel, itself outside.
+        inside: int64 (m,), the pixels that take part.
+    """
+    own = torch.arange(drawn.shape[1], device=drawn.device)
+    moved = torch.zeros(drawn.shape[1], dtype=torch.bool, device=drawn.device)
+    moved[inside] = True
+    # a link goes on where its target was visited before; everywhere else the chain ends
+    further = (drawn > own) & moved[drawn]
+    link = torch.where(further, drawn, own)
+    while True:
+        jumped = link.gather(1, link)
+        if torch.equal(jumped, link):
+            break
+        link = jumped
+    return drawn.gather(1, link)

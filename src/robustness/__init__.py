@@ -1,0 +1,1 @@
+"""How far a network holds where its images are worse, or others, than those it was trained on."""
