@@ -11,7 +11,7 @@ from src.data.image_set import ImageSet
 from src.hierarchy.composition import Composition
 from src.result import Figure, Result, table_of
 from src.subjects import Subject, load_subject
-from src.tasks.composition import composed
+from src.tasks.composition import composed, seen_through_views
 from src.tasks.predictions import batched
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
@@ -28,28 +28,27 @@ def add_learning(
     config: Mapping[str, Any],
     test: ImageSet,
 ) -> None:
-    """The composed network from the weights that each module had after k epochs, and the monolith from its own."""
-    records = []
-    kept = sorted({epoch for module in modules.modules for epoch in epochs_kept(module)})
-    for epoch in kept:
-        early = TreeModules(modules.tree, [_at(module, epoch) for module in modules.modules])
-        subject = composed(config, early, monolith.data, composition)
-        spent = [_spent(module, epoch) for module in modules.modules]
-        records.append(
-            _record("modules, composed", epoch, [sum(part) for part in zip(*spent, strict=True)], subject, test)
-        )
-    for epoch in epochs_kept(monolith):
-        records.append(_record("monolith", epoch, _spent(monolith, epoch), _at(monolith, epoch).subject, test))
-    if not records:
+    """The composed network from the k-th weights that each module left on its way, and the monolith from its own."""
+    if not all(epochs_kept(network) for network in (monolith, *modules.modules)):
+        result.events.append("training.keep_every: no weights were kept on the way, so there are no learning curves")
         return
+    records = []
+    for point in range(max(len(epochs_kept(module)) for module in modules.modules)):
+        subject = composed(config, _early(modules, point), monolith.data, composition)
+        spent = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
+        records.append(_record("modules, composed", [sum(part) for part in spent], subject, test))
+    for point, epoch in enumerate(epochs_kept(monolith)):
+        early = seen_through_views(config, _at(monolith, point), monolith.data)
+        records.append(_record("monolith", _spent(monolith, epoch), early, test))
     result.tables["learning"] = table_of(records)
     result.captions["learning"] = (
         "On test images. Images: training images seen by all modules together, repeats counted. Multiply-adds: three "
-        "times those of a forward pass for every image seen. Weights are those of the epoch, not the chosen ones."
+        "times those of a forward pass for every image seen. Of modules that trained for different numbers of epochs "
+        "the same fraction of each one's training. Weights are those of the epoch, not the chosen ones."
     )
     result.sections["learning"] = SECTION
     result.units |= {"training_macs": "T", "accuracy": "%"}
-    for x, words in (("epoch", "epochs"), ("images", "training images seen"), ("training_macs", "multiply-adds spent")):
+    for x, words in (("images", "images seen"), ("steps", "optimiser steps"), ("training_macs", "multiply-adds spent")):
         result.figures.append(
             Figure("lines", "learning", f"Accuracy against {words}", x=x, y="accuracy", group="network", percent=True,
                    section=SECTION)
@@ -61,18 +60,23 @@ def epochs_kept(network: Trained) -> list[int]:
     return sorted(int(path.stem.split("_")[1]) for path in network.folder.glob("epoch_*.safetensors"))
 
 
-def _early(modules: TreeModules, epoch: int) -> TreeModules:
+def _early(modules: TreeModules, point: int) -> TreeModules:
     if modules.whole is not None:
-        return TreeModules(modules.tree, modules.modules, _at(modules.whole, epoch))
-    return TreeModules(modules.tree, [_at(module, epoch) for module in modules.modules])
+        return TreeModules(modules.tree, modules.modules, _at(modules.whole, point))
+    return TreeModules(modules.tree, [_at(module, point) for module in modules.modules])
 
 
-def _at(network: Trained, epoch: int) -> Trained:
-    """The network with the weights it had after ``epoch`` or, where it ended before, at its end."""
-    last = max(number for number in epochs_kept(network) if number <= epoch)
-    subject = load_subject(network.folder / f"epoch_{last:04d}.safetensors", [network.digest])
+def _epoch(network: Trained, point: int) -> int:
+    """The epoch of its k-th kept weights, or of its last ones."""
+    kept = epochs_kept(network)
+    return kept[min(point, len(kept) - 1)]
+
+
+def _at(network: Trained, point: int) -> Trained:
+    epoch = _epoch(network, point)
+    subject = load_subject(network.folder / f"epoch_{epoch:04d}.safetensors", [network.digest])
     subject.model.to(next(network.subject.model.parameters()).device)
-    return replace(network, subject=subject, epoch=last)
+    return replace(network, subject=subject, epoch=epoch)
 
 
 def _spent(network: Trained, epoch: int) -> list[float]:
@@ -84,8 +88,8 @@ def _spent(network: Trained, epoch: int) -> list[float]:
     return [images, steps, BACKWARD * images * cost(network.subject.model, shape).macs / 1e12]
 
 
-def _record(name: str, epoch: int, spent: Sequence[float], subject: Subject, test: ImageSet) -> dict[str, Any]:
+def _record(name: str, spent: Sequence[float], subject: Subject, test: ImageSet) -> dict[str, Any]:
     right = batched(subject, test.images).argmax(1) == test.labels
     images, steps, macs = spent
-    return {"network": name, "epoch": epoch + 1, "images": int(images), "steps": int(steps), "training_macs": macs,
+    return {"network": name, "images": int(images), "steps": int(steps), "training_macs": macs,
             "accuracy": float(right.double().mean())}  # fmt: skip

@@ -15,7 +15,8 @@ from src.subjects import load_subject
 from tests.end_to_end.conftest import TINY, Ran, Run
 
 FEW = ("shift.corruptions=[contrast]", "shift.severities=[1,5]")
-COMPOSE = ("experiment=modular_vs_monolithic", *TINY, *FEW, "monolith.training.keep_every=1")
+KEEP = tuple(f"{role}.training.keep_every=1" for role in ("monolith", "router", "expert"))
+COMPOSE = ("experiment=modular_vs_monolithic", *TINY, *FEW, *KEEP)
 
 
 @pytest.fixture(scope="module")
