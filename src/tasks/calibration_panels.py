@@ -102,7 +102,8 @@ def add_out_of_distribution(
             record |= {f"{kind}_known": _mean(scores[0][kind]), f"{kind}_unknown": _mean(scores[1][kind])}
         records.append(record)
         for word, own in (("known", scores[0]), ("unknown", scores[1])):
-            shares += _histogram(f"{name}, {word}", "entropy", own["entropy"], math.log(known.shape[1]))
+            drawn = _histogram(f"{name}, {word}", "entropy", own["entropy"], math.log(known.shape[1]))
+            shares += [{"images": row["network"], "entropy": row["entropy"], "share": row["share"]} for row in drawn]
     result.tables["unknown_classes"], result.tables["unknown_histogram"] = table_of(records), table_of(shares)
     result.captions["unknown_classes"] = (
         f"{len(known)} test images against {len(other)} images of {unknown}, which show none of the classes. AUROC: "
@@ -118,7 +119,7 @@ def add_out_of_distribution(
                f"AUROC against {unknown}, with 95% intervals; 50 is chance.", x="network", y="auroc_confidence",
                percent=True, section=UNKNOWN),
         Figure("lines", "unknown_histogram", "Entropy of known and unknown images", "Share of the images.",
-               x="entropy", y="share", group="network", percent=True, section=UNKNOWN),
+               x="entropy", y="share", group="images", percent=True, section=UNKNOWN),
     ]  # fmt: skip
 
 

@@ -88,7 +88,8 @@ def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result
     shift.add_calibration(result, {name: found[name] for name in _examined(config)}, test.labels)
     _add_shift(result, networks, found, unknown, config, session)
     with session.stage("learning"):
-        add_learning(result, networks.modules, networks.monolith, networks.composition, config, test)
+        few = test.select(shift.chosen_images(test, config["learning_images"]))
+        add_learning(result, networks.modules, networks.monolith, networks.composition, config, few, _name(config))
     _add_costs(result, networks, config, session)
     add_routes(
         result, networks.tree, heard.test, found[_name(config)].argmax(1), test, config["single_images"], config["seed"]

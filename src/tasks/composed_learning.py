@@ -27,6 +27,7 @@ def add_learning(
     composition: Composition,
     config: Mapping[str, Any],
     test: ImageSet,
+    name: str,
 ) -> None:
     """The composed network from the k-th weights that each module left on its way, and the monolith from its own."""
     if not all(epochs_kept(network) for network in (monolith, *modules.modules)):
@@ -36,13 +37,14 @@ def add_learning(
     for point in range(max(len(epochs_kept(module)) for module in modules.modules)):
         subject = composed(config, _early(modules, point), monolith.data, composition)
         spent = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
-        records.append(_record("modules, composed", [sum(part) for part in spent], subject, test))
+        records.append(_record(name, [sum(part) for part in spent], subject, test))
     for point, epoch in enumerate(epochs_kept(monolith)):
         early = seen_through_views(config, _at(monolith, point), monolith.data)
         records.append(_record("monolith", _spent(monolith, epoch), early, test))
     result.tables["learning"] = table_of(records)
     result.captions["learning"] = (
-        "On test images. Images: training images seen by all modules together, repeats counted. Multiply-adds: three "
+        f"On {len(test)} test images. Images: training images seen by all modules together, repeats counted. "
+        "Multiply-adds: three "
         "times those of a forward pass for every image seen. Of modules that trained for different numbers of epochs "
         "the same fraction of each one's training. Weights are those of the epoch, not the chosen ones."
     )

@@ -11,9 +11,10 @@ from torch import Tensor
 from src.data.datamodule import ImageData
 from src.errors import UserError, suggestion
 from src.hierarchy.nodes import Tree
+from src.hierarchy.regrouping import regrouped
 from src.hierarchy.tree import clustered, from_plain, from_superclasses, random_like, read_tree
 
-NAMES = ("superclasses", "data", "random", "clustered", "file")
+NAMES = ("superclasses", "data", "random", "clustered", "regrouped", "file")
 
 
 def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[], Tensor]) -> Tree:
@@ -43,6 +44,8 @@ def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[],
             return from_plain(nested, data.classes)
         case {"name": "random", "like": like, "seed": seed}:
             return random_like(tree_of({"name": like}, data, confusion), seed)
+        case {"name": "regrouped", "groups": groups}:
+            return regrouped(tree_of({"name": "superclasses"}, data, confusion), confusion(), groups)
         case {"name": "clustered", "groups": groups}:
             return clustered(confusion(), data.classes, groups)
         case {"name": "file", "path": path}:
