@@ -10,16 +10,26 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import Tensor
 
 
-def in_threads(work: Callable[[int], Tensor], parts: int, device: torch.device) -> list[Tensor]:
-    """``work`` for 0 .. parts - 1, in as many threads as torch may use; in turn, in this one, on an accelerator."""
-    threads = torch.get_num_threads()
+def in_threads(work: Callable[[int], None], parts: int, device: torch.device) -> None:
+    """``work`` for 0 .. parts - 1, in as many threads as torch may use; in turn, in this one, on an accelerator.
+
+    Without gradients, and in inference mode where the caller is: both are states of a thread.
+    """
+    threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def one(part: int) -> None:
+        with torch.inference_mode(inference), torch.no_grad():
+            work(part)
+
     if threads == 1 or device.type != "cpu":
-        return [work(part) for part in range(parts)]
+        for part in range(parts):
+            one(part)
+        return
     try:
         with ThreadPoolExecutor(min(threads, parts), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, range(parts)))
+            for _ in pool.map(one, range(parts)):
+                pass  # an error in a part is raised here
     finally:
         torch.set_num_threads(threads)  # the initialiser also sets the number for threads yet to come

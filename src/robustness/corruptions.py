@@ -99,19 +99,22 @@ def _corrupt(images: Tensor, name: str, severity: int, preset: str, key: tuple[i
     parameters = (SMALL if preset == "small" else LARGE)[name][severity - 1]
     if name == "frost":
         parameters = (*parameters, _FROST_SCALE[preset])
+    out = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
     if not len(images):
-        return images.clone()
-    blocks = images.split(max(1, BLOCK // images[0].numel()))
+        return out
+    per_block = max(1, BLOCK // images[0].numel())
+    blocks, places = images.split(per_block), out.split(per_block)
 
-    def work(number: int) -> Tensor:
-        with torch.no_grad():  # of each thread
-            generator = stream(*key, "corrupt", name, severity, preset, number)
-            values = blocks[number].to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-            made = apply(values, generator, *parameters)
-            # the published programs cut fractions off; a thousandth keeps rounding errors from costing a level
-            return to_bytes(made.add_(1e-3)) if made.is_floating_point() else made
+    def work(number: int) -> None:
+        generator = stream(*key, "corrupt", name, severity, preset, number)
+        values = blocks[number].to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        made = apply(values, generator, *parameters)
+        # the published programs cut fractions off; a thousandth keeps rounding errors from costing a level
+        places[number].copy_(to_bytes(made.add_(1e-3)) if made.is_floating_point() else made)
 
-    return torch.cat(in_threads(work, len(blocks), images.device))
+    # all is done in there: threads that share an operation out here would still be waiting for the next one
+    in_threads(work, len(blocks), images.device)
+    return out
 
 
 def _checked(images: Tensor, name: str, severity: int, preset: str) -> str:
