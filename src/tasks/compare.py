@@ -12,6 +12,7 @@ from src.configuration import CONF
 from src.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
 from src.store import Store, digest_of
 from src.sweep.jobs import setting
+from src.tasks.over_seeds import add_over_seeds, read_jobs
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -25,7 +26,8 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
 
     ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
-    ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs) and ``caption`` (of the jobs).
+    ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs), and
+    ``over_seeds`` (metrics whose means over seeds are wanted).
     """
     from src.report.overview import curves_of, overview
 
@@ -34,6 +36,10 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     result.task = "compare"
     how = config["comparison"]
     if not how or not any(read_row(folder)[1] for folder in folders):
+        return result
+    if how.get("over_seeds"):
+        add_over_seeds(result, read_jobs(folders, FILE), how["over_seeds"])
+    if not how.get("claims") and not how.get("explorer"):
         return result
     jobs = result.tables["jobs"]
     gates = _tell_settings_apart(jobs, folders)

@@ -22,7 +22,7 @@ from src.hierarchy.composition import Composition, oracle
 from src.hierarchy.composition import compose as compose_answers
 from src.hierarchy.nodes import Tree
 from src.hierarchy.tree import random_like
-from src.result import Result
+from src.result import Estimate, Result
 from src.store import Store
 from src.subjects import Subject, save_subject
 from src.tasks import shift
@@ -102,7 +102,7 @@ def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result
 def composed_of(config: Mapping[str, Any], store: Store, session: Session) -> tuple[Subject, ImageData, list[str]]:
     """The composed network alone, the images of its modules, and the digests of what it is made of."""
     data = images_of(config["monolith"], session, "monolith", "monolith")
-    tree = _tree(config, data, store, session)
+    tree = tree_in(config, data, store, session)
     modules, subject = _modules(config, tree, data, store, session)
     return subject, data, modules.uses
 
@@ -111,7 +111,7 @@ def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, sessio
     """Everything that has to be trained, from the store where it is there."""
     check_way(config)
     views_of(config, data)
-    tree = _tree(config, data, store, session)
+    tree = tree_in(config, data, store, session)
     recipe = matched_recipe(config, tree, data, session)
     monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
     modules, subject = _modules(config, tree, data, store, session)
@@ -121,7 +121,9 @@ def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, sessio
     return Networks(data, tree, monolith, modules, composition_of(config, modules), subject, control)
 
 
-def _tree(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
+def tree_in(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
+    """The tree of the configuration; for a clustered one the monolith is trained first."""
+
     def confusions() -> Tensor:
         network = trained(config["monolith"], store, session, role=MONOLITH, config=config, data=data)
         return confusion(network, "validation")
@@ -262,9 +264,13 @@ def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], c
         "composed_accuracy": own,
         "composed_against_monolith": difference,
         **result.metrics,
+        **_elsewhere(result, name),
     }
     result.units |= dict.fromkeys(("monolith_accuracy", "composed_accuracy"), "%")
-    result.units |= {"composed_against_monolith": "points", "router_share": "%"}
+    result.units |= dict.fromkeys(
+        ("router_share", "experts_share", "monolith_corrupted_accuracy", "composed_corrupted_accuracy", "composed_mce",
+         "monolith_ece", "composed_ece"), "%"
+    ) | {"composed_against_monolith": "points"}  # fmt: skip
     result.row = {"data": config["monolith"]["data"]["source"]["name"], "tree": config["tree"]["name"], "rule": name}
     result.screen = ["networks"]
     fallen = [who for who in _examined(config) if collapsed(found[who].argmax(1), len(networks.tree.classes))]
@@ -282,3 +288,18 @@ def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], c
         f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with {ratio:.2f} times its parameters; of the "
         f"hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
     )
+
+
+def _elsewhere(result: Result, name: str) -> dict[str, Estimate]:
+    """What the tables on corruption and calibration say of the monolith and of the composition."""
+    shifted, calibrated = result.tables["robustness"], result.tables["calibration"]
+    found = {}
+    for who, network in (("monolith", MONOLITH), ("composed", name)):
+        row = shifted["network"].index(network)
+        value, low, high = (shifted[f"corrupted_accuracy{end}"][row] for end in ("", "_low", "_high"))
+        found[f"{who}_corrupted_accuracy"] = Estimate(value, low, high, 0, "images")
+        if who == "composed":
+            value, low, high = (shifted[f"mce{end}"][row] for end in ("", "_low", "_high"))
+            found["composed_mce"] = Estimate(value, low, high, 0, "images")
+        found[f"{who}_ece"] = Estimate(calibrated["ece"][calibrated["network"].index(network)])
+    return found

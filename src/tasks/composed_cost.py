@@ -13,6 +13,7 @@ from src.cost import cost, latency
 from src.hierarchy.costs import composition_cost
 from src.result import Result, table_of
 from src.subjects import Subject
+from src.tasks.predictions import of_part
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
 
@@ -60,6 +61,7 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
         *zip((n.name for n in modules.tree.nodes), modules.modules, strict=True),
     ):
         own, last = _cost(network), network.history[network.epoch]
+        logits, labels = of_part(network, "test")
         rows.append(
             {
                 "part": name,
@@ -70,6 +72,7 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
                 "epochs": len(network.history),
                 "best_epoch": network.epoch + 1,
                 "validation_accuracy": last["val/accuracy"],
+                "test_accuracy": float((logits.argmax(1) == labels).double().mean()),
                 "validation_loss": last["val/loss"],
                 "training_seconds": network.seconds,
                 "training_memory_mib": _peak(network) / 2**20,
@@ -77,12 +80,18 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
         )
     result.tables["parts"] = table_of(rows)
     result.captions["parts"] = (
-        "Every network that was trained, on the images below its node. Training memory: predicted peak of one "
+        "Every network that was trained, on the images below its node; test accuracy: of those among the test images, "
+        "as if every router before it were right. Training memory: predicted peak of one "
         "process beyond what torch's code takes, as if trained with SGD (Adam holds one more copy of the weights); "
         "seconds: wall time beside whatever else ran, 0 where it was found in the store untimed."
     )
     result.sections["parts"] = SECTION
-    result.units |= {"training_seconds": "s", "training_memory_mib": "MiB", "validation_accuracy": "%"}
+    result.units |= {
+        "training_seconds": "s",
+        "training_memory_mib": "MiB",
+        "validation_accuracy": "%",
+        "test_accuracy": "%",
+    }
 
 
 def _peak(network: Trained) -> int:

@@ -85,7 +85,7 @@ def _add_split(
                 }
             )
             if (name, reading) == (HARD, "argmax"):
-                result.metrics["router_share"] = split.router
+                result.metrics |= {"router_share": split.router, "experts_share": split.experts}
     router, experts = shares_of_gap(*(torch.tensor(factors) for factors in THESIS.values())).tolist()
     rows.append(
         {

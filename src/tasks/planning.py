@@ -15,6 +15,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "modularize": (1, ("checkpoint", "modules")),
     "patch": (1, ("checkpoint", "modules")),
     "compose": (1, ("checkpoint", "module", "composed")),
+    "train_module": (1, ("checkpoint", "module")),
     "add_class": (1, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),

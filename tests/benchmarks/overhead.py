@@ -22,6 +22,7 @@ from torch import nn
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet, Splits
 from src.data.resident import ResidentImages
+from src.learners.modular import Modular
 from src.learners.monolithic import Monolithic
 from src.learners.width_variant import WidthVariant
 from src.models import build
@@ -82,6 +83,14 @@ def monolithic(data: Noise) -> None:
         SPENT["monolithic"] = time.process_time() - begin
 
 
+def modular(data: Noise) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        learner = Modular(build(ARCHITECTURE), OPTIM)
+        begin = time.process_time()
+        fit(learner, ResidentImages(data), Training(1), Path(folder), seed=0)
+        SPENT["modular"] = time.process_time() - begin
+
+
 def variant(data: Noise) -> None:
     with tempfile.TemporaryDirectory() as folder:
         learner = WidthVariant(ARCHITECTURE, OPTIM, data.batch_size)
@@ -103,7 +112,7 @@ def main() -> None:
     parser.add_argument("--augment", action="store_true")
     options = parser.parse_args()
     prepare(threads=1, seed=0)
-    contestants = {"bare": bare, "variant": variant, "monolithic": monolithic}
+    contestants = {"bare": bare, "variant": variant, "modular": modular, "monolithic": monolithic}
     sets = [Noise(steps * options.batch, options.batch, options.augment) for steps in (1, options.steps)]
     for data in sets:
         data.setup()

@@ -125,6 +125,19 @@ def test_crops_and_whitening_go_with_the_composed_network(run, first, scope):
     assert float(right.double().mean()) == pytest.approx(row(own, "networks", "modules, soft")["accuracy"])
 
 
+def test_modules_are_jobs_of_a_sweep(run, tmp_path):
+    argv = ("experiment=modular_vs_monolithic", *TINY, *KEEP)
+    ran = run(tmp_path, "-m", *argv, "task=train_module", "module=0,stroke")
+    assert ran.code == 0, ran.text
+    assert [found["row"]["module"] for found in ran.results] == ["root", "stroke"]
+    whole = run(tmp_path, *COMPOSE, "control=none")
+    assert "in store" in whole.text and whole.code == 0
+    used = whole.results[-1]["uses"]
+    assert {digest for found in ran.results for digest in found["uses"]} < set(used)
+    wrong = run(tmp_path, *argv, "task=train_module", "module=7")
+    assert wrong.code == 1 and "module=7" in wrong.text
+
+
 def test_modules_are_a_stage_that_a_sweep_shares(run, tmp_path):
     ran = run(tmp_path, "-m", *COMPOSE, "composition.rule=soft,hard", "control=none")
     assert ran.code == 0, ran.text

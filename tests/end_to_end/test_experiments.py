@@ -10,16 +10,30 @@ from src.configuration import identity
 from src.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY
 from tests.end_to_end.fake_cifar import write_fake_cifar
+from tests.fakes.imagenet import write_imagenet
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that read files: what writes them into the folder that becomes data_root
-FILES = {"patch_weak_cifar": write_fake_cifar, "layer_widths_photographs": write_fake_cifar}
+FILES = {
+    "patch_weak_cifar": write_fake_cifar,
+    "layer_widths_photographs": write_fake_cifar,
+    "modular_vs_monolithic_cifar100": write_fake_cifar,
+    "modular_vs_monolithic_thesis": write_fake_cifar,
+    "modular_vs_monolithic_notebook": write_fake_cifar,
+    "modular_vs_monolithic_animals": lambda folder: write_imagenet(folder / "imagenet"),
+}
+#: what makes one network of modules enough
+FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views=centre"]
 #: a few jobs of the experiments that are sweeps by themselves, and data that need no download
 MORE = {
     "layer_widths": ["variant=baseline,192"],
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
     "layer_widths_photographs": ["variant=100"],
     "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
+    "modular_vs_monolithic_cifar100": FEW,
+    "modular_vs_monolithic_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
+    "modular_vs_monolithic_notebook": [*FEW, "monolith.data.contrast=per_pixel"],
+    "modular_vs_monolithic_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256"],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
 }
 

@@ -1,0 +1,54 @@
+"""``task=train_module``: one module of a label tree, so that all of them can be trained side by side by a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from src.errors import UserError
+from src.hierarchy.nodes import Tree
+from src.result import Estimate, Result
+from src.statistics import proportion
+from src.store import Store
+from src.tasks.compose import tree_in
+from src.tasks.predictions import of_part
+from src.tasks.train import add_history, images_of, trained
+from src.tasks.tree_modules import node_images, recipe_name
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+
+def train_module(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+    """Train the module (or find it in the store, where ``task=compose`` looks for it too)."""
+    data = images_of(config["monolith"], session, "monolith", "monolith")
+    tree = tree_in(config, data, store, session)
+    node = _node(config["module"], tree)
+    name, where = tree.nodes[node].name, recipe_name(tree, node)
+    own = node_images(config, tree, node, data)
+    module = trained(config[where], store, session, role=f"modules: {name}", where=where, config=config, data=own)
+    logits, labels = of_part(module, "test")
+    right = int((logits.argmax(1) == labels).sum())
+    result = Result("train_module", config["name"], uses=[module.digest])
+    result.metrics = {
+        "test_accuracy": proportion(right, len(labels), unit="images"),
+        "validation_accuracy": Estimate(module.accuracy),
+    }
+    result.units = dict.fromkeys((*result.metrics, "accuracy"), "%")
+    result.row = {"module": name, "outputs": len(own.classes), "train_images": len(own.sets["train"])}
+    add_history(result, {name: module})
+    result.verdict = f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child"
+    return result
+
+
+def _node(wanted: int | str, tree: Tree) -> int:
+    """Number of the node.
+
+    Raises:
+        UserError: there is none of that number or name.
+    """
+    if isinstance(wanted, int):
+        if wanted not in range(len(tree.nodes)):
+            raise UserError(f"module={wanted}: the tree's nodes are numbered 0 to {len(tree.nodes) - 1}")
+        return wanted
+    return tree.node(wanted)
