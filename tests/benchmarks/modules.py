@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.modules --rounds 3
 
 CPU time of one router and twenty experts (the thesis's maxout networks at a quarter of their width, crops of 28
-pixels), each trained by itself: our loop with its augmentation, metrics, validation and checkpoints, against a bare loop over
-images that are normalised already. Both in one run, in turn, the least of all rounds.
+pixels), each trained by itself: our loop with its augmentation, metrics, validation and checkpoints, against a bare
+loop over images that are normalised already. Both in one run, in turn, the least of all rounds.
 """
 
 from __future__ import annotations
