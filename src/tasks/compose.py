@@ -244,7 +244,7 @@ def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], se
         for rule in ("hard", "soft")
     }
     whole = seen_through_views(config, networks.monolith, networks.data)
-    images = networks.data.sets["test"].images[: config["latency_images"]]
+    images = networks.data.sets["test"].images[: config["latency_images"]].to("cpu")
     with session.stage("cost"):
         add_costs(
             result,

@@ -17,10 +17,10 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 FILES = {
     "patch_weak_cifar": write_fake_cifar,
     "layer_widths_photographs": write_fake_cifar,
-    "modular_vs_monolithic_cifar100": write_fake_cifar,
-    "modular_vs_monolithic_thesis": write_fake_cifar,
-    "modular_vs_monolithic_notebook": write_fake_cifar,
-    "modular_vs_monolithic_animals": lambda folder: write_imagenet(folder / "imagenet"),
+    "modular_cifar100": write_fake_cifar,
+    "modular_thesis": write_fake_cifar,
+    "modular_notebook": write_fake_cifar,
+    "modular_animals": lambda folder: write_imagenet(folder / "imagenet"),
 }
 #: what makes one network of modules enough
 FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views=centre"]
@@ -30,10 +30,10 @@ MORE = {
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
     "layer_widths_photographs": ["variant=100"],
     "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
-    "modular_vs_monolithic_cifar100": FEW,
-    "modular_vs_monolithic_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
-    "modular_vs_monolithic_notebook": [*FEW, "monolith.data.contrast=per_pixel"],
-    "modular_vs_monolithic_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256"],
+    "modular_cifar100": FEW,
+    "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
+    "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel"],
+    "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
 }
 
