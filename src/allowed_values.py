@@ -80,6 +80,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "null, smallest or a whole number from 1",
         lambda value: value in (None, "smallest") or _whole(1)[1](value),
     ),
+    "replacement.seed": ("null or a whole number from 0", lambda value: value is None or _whole(0)[1](value)),
     "*.seed": _whole(0),
     "*.data_seed": _whole(0),
     "*.threads": _whole(1),

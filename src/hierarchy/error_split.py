@@ -81,7 +81,7 @@ def shares_of_gap(own: Tensor, benchmark: Tensor) -> Tensor:
     """
     logs = (benchmark / own).log()
     gap = logs.sum(-1, keepdim=True)
-    return torch.where(gap == 0, torch.nan, logs / gap)
+    return torch.where(gap.abs() < 1e-9, torch.nan, logs / gap)
 
 
 def split_gap(own: Tensor, benchmark: Tensor, *, resamples: int, seed: int) -> GapSplit:

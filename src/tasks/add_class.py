@@ -16,7 +16,7 @@ from torch import Tensor
 from src.data.fewer_images import of_classes
 from src.result import Result
 from src.store import Store
-from src.tasks.changed_networks import Changed, without_outputs
+from src.tasks.changed_networks import OTHER, Changed, without_outputs
 from src.tasks.class_change import Words, add_change
 from src.tasks.class_setting import Setting, setting_of
 from src.tasks.train import Trained, did_not_train
@@ -101,8 +101,11 @@ def _removed(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
 def _replaced(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
     expert = setting.tree.nodes[setting.node].name
     old, whole = setting.modules(setting.tree, setting.data), setting.whole(MONOLITH, setting.data)
-    other = setting.module(expert, changes=setting.config["replacement"])
-    again = setting.whole("monolith, another seed", setting.data, seed=setting.monolith["seed"] + 1)
+    changes = dict(setting.config["replacement"])
+    if changes.get("seed", 0) is None:
+        changes["seed"] = setting.config["expert"]["seed"] + OTHER
+    other = setting.module(expert, changes=changes)
+    again = setting.whole("monolith, another seed", setting.data, seed=setting.monolith["seed"] + OTHER)
     found = [
         Changed(MODULES, MODULES, setting.composed(old)),
         _modules(setting, "expert replaced", old, {expert: other}),

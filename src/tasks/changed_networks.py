@@ -23,6 +23,8 @@ from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
 from src.tasks.warm_start import warm_start
 
+OTHER = 1000  # added to a seed for a second training, so that it is not the network of the next job of a sweep
+
 
 @dataclass
 class Changed:

@@ -16,7 +16,7 @@ from src.hierarchy.tree import without_class
 from src.store import Store
 from src.subjects import Subject
 from src.tasks.changed_networks import altered, assembled
-from src.tasks.composition import confusion, seen_through_views
+from src.tasks.composition import composition_of, confusion, seen_through_views
 from src.tasks.label_tree import tree_of
 from src.tasks.matching import matched_recipe
 from src.tasks.train import Trained, images_of, trained
@@ -121,6 +121,7 @@ def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Set
     change, name = config["change"], str(config["class_name"])
     if change not in CHANGES:
         raise UserError(f"change={change}: {suggestion(str(change), CHANGES)}")
+    composition_of(config)
     altered(config["expert"], config["update"], "update")  # so that what is wrong is said before anything trains
     altered(config["expert"], config["replacement"], "replacement")
     data = images_of(config["monolith"], session, "monolith", "monolith")

@@ -7,7 +7,7 @@ what it left out: controls, intervals, the split of the gap, its own error heuri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -42,9 +42,11 @@ from src.tasks.composition import (
 from src.tasks.label_tree import tree_of
 from src.tasks.matching import matched_recipe
 from src.tasks.predictions import log_probabilities
+from src.tasks.shifted import checked
 from src.tasks.train import Trained, add_history, did_not_train, images_of, stopped, trained
 from src.tasks.tree_modules import TreeModules, modules_of_tree
 from src.tasks.tree_training import check_way, parts_of, trained_together
+from src.training.determinism import device_of
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -68,8 +70,10 @@ class Networks:
 def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train modules, monolith and control, and measure what the composition costs and buys."""
     result = Result("compose", config["name"])
+    composition_of(config)  # faults are told before anything trains
+    checked(config["shift"]["corruptions"], config["shift"]["severities"])
     data = images_of(config["monolith"], session, MONOLITH, MONOLITH)
-    unknown = _unknown(config, data)  # faults are told before anything trains
+    unknown = _unknown(config, data)
     networks = networks_of(config, data, store, session)
     result.uses = [
         networks.monolith.digest,
@@ -173,17 +177,16 @@ def _answers(networks: Networks, heard: Heard, config: Mapping[str, Any], sessio
         found["modules, chaining"] = chain(heard.test)
         found["modules, oracle routing"] = oracle(tree, heard.test, heard.labels)
         if networks.control is not None:
-            other = composed(config, networks.control, networks.data, _ruled(how, "soft"))
+            own = composition_of(config, networks.control)
+            other = composed(config, networks.control, networks.data, _ruled(own, "soft"))
             said = answers(other, images)
             for rule in ("soft", "hard"):
-                found[f"random tree, {rule}"] = compose_answers(networks.control.tree, said, _ruled(how, rule))
+                found[f"random tree, {rule}"] = compose_answers(networks.control.tree, said, _ruled(own, rule))
     return found
 
 
 def _ruled(how: Composition, rule: str) -> Composition:
-    from dataclasses import replace
-
-    return replace(how, rule=rule, temperatures=how.temperatures)
+    return replace(how, rule=rule)
 
 
 def _add_shift(
@@ -209,6 +212,7 @@ def _add_shift(
         seed=config["seed"],
         batch=how["batch"],
         session=session,
+        device=device_of(config["device"]),
     )
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
     shift.add_robustness(result, shifted, shifted.reference(MONOLITH), **chance)
@@ -244,7 +248,8 @@ def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], se
         for rule in ("hard", "soft")
     }
     whole = seen_through_views(config, networks.monolith, networks.data)
-    images = networks.data.sets["test"].images[: config["latency_images"]].to("cpu")
+    test = networks.data.sets["test"]
+    images = test.images[shift.chosen_images(test, config["latency_images"])].to("cpu")
     with session.stage("cost"):
         add_costs(
             result,
@@ -272,6 +277,7 @@ def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], c
          "monolith_ece", "composed_ece"), "%"
     ) | {"composed_against_monolith": "points"}  # fmt: skip
     result.row = {"data": config["monolith"]["data"]["source"]["name"], "tree": config["tree"]["name"], "rule": name}
+    result.row["match"] = config["match"]
     result.screen = ["networks"]
     fallen = [who for who in _examined(config) if collapsed(found[who].argmax(1), len(networks.tree.classes))]
     if not networks.monolith.converged:
@@ -281,13 +287,17 @@ def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], c
         result.verdict = f"no verdict: {', '.join(fallen)} collapsed to one class; train longer or with another optim"
         result.verdict_kind = "no verdict"
         return
-    share, ratio = result.metrics["router_share"], result.metrics["stored_parameters_ratio"].value
+    ratio = result.metrics["stored_parameters_ratio"].value
     result.verdict = (
         f"{len(networks.tree.nodes)} modules composed ({config['composition']['rule']}) classify {own.value:.1%} of "
         f"the test images right, the monolith {whole.value:.1%}: {100 * difference.value:+.1f} points "
-        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with {ratio:.2f} times its parameters; of the "
-        f"hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
+        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with {ratio:.2f} times its parameters"
     )
+    share = result.metrics.get("router_share")
+    if share is not None:
+        result.verdict += (
+            f"; of the hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
+        )
 
 
 def _elsewhere(result: Result, name: str) -> dict[str, Estimate]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from src import memory
-from src.cost import cost, latency
-from src.hierarchy.costs import composition_cost
+from src.cost import Cost, cost, latency
+from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.costs import CompositionCost, composition_cost
 from src.result import Result, table_of
 from src.subjects import Subject
 from src.tasks.predictions import of_part
@@ -29,7 +30,7 @@ def add_costs(
 ) -> None:
     """A table of the trained parts, and one of the networks asked for ``images`` (uint8) one by one and at once."""
     _add_parts(result, modules, monolith)
-    found = composition_cost(modules.tree, [_cost(module) for module in modules.modules])
+    found = cost_of(modules)
     whole = _cost(monolith)
     rows = [
         {"network": "monolith", "stored_parameters": whole.parameters, "active_parameters": whole.parameters,
@@ -52,6 +53,17 @@ def add_costs(
     result.sections["cost"] = SECTION
     result.metrics["stored_parameters_ratio"] = _ratio(found.stored_parameters, whole.parameters)
     result.metrics["active_macs_ratio"] = _ratio(found.hard_macs, whole.macs)
+
+
+def cost_of(modules: TreeModules) -> CompositionCost:
+    """Of all modules; a trunk that they share counts once."""
+    costs = [_cost(module) for module in modules.modules]
+    trunk = None if modules.whole is None else cast(ComposedNetwork, modules.whole.subject.model).trunk
+    if trunk is None:
+        return composition_cost(modules.tree, costs)
+    shared = cost(trunk, modules.modules[0].data.input_shape)
+    heads = [Cost(own.parameters - shared.parameters, own.macs - shared.macs) for own in costs]
+    return composition_cost(modules.tree, heads, trunk=shared)
 
 
 def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:

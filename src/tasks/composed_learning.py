@@ -11,6 +11,7 @@ from src.data.image_set import ImageSet
 from src.hierarchy.composition import Composition
 from src.result import Figure, Result, table_of
 from src.subjects import Subject, load_subject
+from src.tasks.composed_cost import cost_of
 from src.tasks.composition import composed, seen_through_views
 from src.tasks.predictions import batched
 from src.tasks.train import Trained
@@ -36,8 +37,7 @@ def add_learning(
     records = []
     for point in range(max(len(epochs_kept(module)) for module in modules.modules)):
         subject = composed(config, _early(modules, point), monolith.data, composition)
-        spent = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
-        records.append(_record(name, [sum(part) for part in spent], subject, test))
+        records.append(_record(name, _spent_by(modules, point), subject, test))
     for point, epoch in enumerate(epochs_kept(monolith)):
         early = seen_through_views(config, _at(monolith, point), monolith.data)
         records.append(_record("monolith", _spent(monolith, epoch), early, test))
@@ -46,7 +46,8 @@ def add_learning(
         f"On {len(test)} test images. Images: training images seen by all modules together, repeats counted. "
         "Multiply-adds: three "
         "times those of a forward pass for every image seen. Of modules that trained for different numbers of epochs "
-        "the same fraction of each one's training. Weights are those of the epoch, not the chosen ones."
+        "the same fraction of each one's training, where none was stopped early; what came before a fine-tuning is not "
+        "counted. Weights are those of the epoch, not the chosen ones."
     )
     result.sections["learning"] = SECTION
     result.units |= {"training_macs": "T", "accuracy": "%"}
@@ -66,6 +67,15 @@ def _early(modules: TreeModules, point: int) -> TreeModules:
     if modules.whole is not None:
         return TreeModules(modules.tree, modules.modules, _at(modules.whole, point))
     return TreeModules(modules.tree, [_at(module, point) for module in modules.modules])
+
+
+def _spent_by(modules: TreeModules, point: int) -> list[float]:
+    """As :func:`_spent`, by all modules; of one training for all of them, what it itself took."""
+    if modules.whole is None:
+        spent = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
+        return [sum(part) for part in spent]
+    images, steps, _ = _spent(modules.whole, _epoch(modules.whole, point))
+    return [images, steps, BACKWARD * images * cost_of(modules).hard_macs / 1e12]
 
 
 def _epoch(network: Trained, point: int) -> int:

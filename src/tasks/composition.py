@@ -108,11 +108,12 @@ def _contrast(subject: Subject, preparation: Whitening | None) -> str:
 
 def seen_through_views(config: Mapping[str, Any], network: Trained, data: ImageData) -> Subject:
     """A network trained as a whole that answers as the composed ones do: the mean over several crops of an image."""
-    views, preparation = views_of(config, data), preparation_of(data)
-    if views is None and preparation is None:
+    views, preparation, fitted = views_of(config, data), preparation_of(data), config["temperature"] == "fit"
+    if views is None and preparation is None and not fitted:
         return network.subject
+    how = Composition("soft", temperatures=(module_temperature(network),)) if fitted else SOFT
     tree, shape = flat(network.subject.classes), data.sets["test"].shape
-    return composed_subject([unprepared(network)], tree, SOFT, views=views, preparation=preparation, input_shape=shape)
+    return composed_subject([unprepared(network)], tree, how, views=views, preparation=preparation, input_shape=shape)
 
 
 def views_of(config: Mapping[str, Any], data: ImageData) -> Views | None:

@@ -13,6 +13,7 @@ from src.errors import UserError, suggestion
 from src.hierarchy.costs import CompositionCost, composition_cost
 from src.hierarchy.nodes import Tree
 from src.models import build
+from src.models.splitting import trunk_and_head
 from src.tasks.learners import architecture_of
 from src.tasks.tree_modules import node_images, recipe_name
 
@@ -47,7 +48,7 @@ def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, sessi
         low, high = (middle, high) if _value(recipe, data, middle, match) < wanted else (low, middle)
     width = round(high, 4)
     recipe["model"] = {**recipe["model"], "width": width}
-    words = "stored parameters" if match == "parameters" else "multiply-adds per image"
+    words = "stored parameters" if match == "parameters" else "multiply-adds per image (by the hard route)"
     session.event(
         f"match={match}: the monolith at width {width:g} has {_value(recipe, data, width, match):,} {words}, "
         f"the modular network {wanted:,}"
@@ -56,8 +57,19 @@ def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, sessi
 
 
 def modules_cost(config: Mapping[str, Any], tree: Tree, data: ImageData) -> CompositionCost:
-    """What the modules cost together, before any of them is trained."""
-    return composition_cost(tree, [_node_cost(config, tree, node, data) for node in range(len(tree.nodes))])
+    """What the modules cost together, before any of them is trained; a trunk that they share counts once."""
+    if config.get("modules") != "trunk":
+        return composition_cost(tree, [_node_cost(config, tree, node, data) for node in range(len(tree.nodes))])
+    architectures = [
+        architecture_of(config["router"], node_images(config, tree, n, data)) for n in range(len(tree.nodes))
+    ]
+    with torch.device("meta"):
+        shared = trunk_and_head(build(architectures[0]))[0]
+    trunk = cost(shared, architectures[0]["input_shape"])
+    heads = [_cost(architecture) for architecture in architectures]
+    return composition_cost(
+        tree, [Cost(own.parameters - trunk.parameters, own.macs - trunk.macs) for own in heads], trunk=trunk
+    )
 
 
 def _node_cost(config: Mapping[str, Any], tree: Tree, node: int, data: ImageData) -> Cost:

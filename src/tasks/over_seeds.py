@@ -41,7 +41,8 @@ def add_over_seeds(
     result.tables = {"over_seeds": table_of([{name: row.get(name) for name in names} for row in rows]), **result.tables}
     result.captions["over_seeds"] = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
-        "training (a job's own interval is over images). Fractions as such. One seed has no interval."
+        "training (a job's own interval is over images). Fractions as such. One seed has no interval. Jobs without a "
+        "verdict are left out."
     )
     result.screen = ["over_seeds", *result.screen]
 

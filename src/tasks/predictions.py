@@ -30,8 +30,10 @@ def of_part(network: Trained, part: str, batch: int = BATCH) -> tuple[Tensor, Te
     """Logits (n, N) of a trained network on a part of its own data as it was trained on it, and the labels (n,)."""
     model, images = network.subject.model, network.data.sets[part]
     device = next(model.parameters()).device
+    # whitened images are by the statistics of their part where the data say so
+    seen = images.images if network.data.whitener is None else network.data.resident(part, torch.device("cpu"))[0]
     with evaluating(model):
-        found = [model(network.data.normalise(some.to(device))).cpu() for some in images.images.split(batch)]
+        found = [model(network.data.normalise(some.to(device))).cpu() for some in seen.split(batch)]
     return torch.cat(found), images.labels
 
 

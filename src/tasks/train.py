@@ -123,7 +123,9 @@ def trained(
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        seed_everything("weights", recipe["seed"])
+        # modules of one tree begin with weights of their own
+        own = data.classes if learner_name(recipe, where) == "modular" else ()
+        seed_everything("weights", recipe["seed"], *own)
         trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
         if start is not None:
             warm_start(trained_as.model, data.classes, start)

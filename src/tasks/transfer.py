@@ -21,7 +21,7 @@ from src.hierarchy.regrouping import regrouped
 from src.result import Result
 from src.store import Store
 from src.tasks.changed_networks import altered
-from src.tasks.composition import composed, confusion, counts
+from src.tasks.composition import composed, composition_of, confusion, counts
 from src.tasks.label_tree import tree_of
 from src.tasks.predictions import log_probabilities
 from src.tasks.train import did_not_train, images_of, trained
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def transfer(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train the modules of one tree, put their experts into another tree, and to other images."""
     result = Result("transfer", config["name"])
+    composition_of(config)
     altered(config["expert"], config["few"], "few")  # so that what is wrong is said before anything trains
     data = images_of({"data": config["data"], "seed": config["router"]["seed"]}, session, "modules", "modules")
     tree = _source_tree(config, data, store, session)

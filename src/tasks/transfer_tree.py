@@ -10,7 +10,7 @@ from src.hierarchy.nodes import Tree
 from src.result import Figure, Result, table_of
 from src.statistics import Estimate
 from src.store import Store
-from src.tasks.changed_networks import altered, spent
+from src.tasks.changed_networks import OTHER, altered, spent
 from src.tasks.composition import composed
 from src.tasks.estimates import accuracies
 from src.tasks.predictions import log_probabilities
@@ -41,7 +41,7 @@ def add_trees(
     moved = modules_of_tree(config, other, data, store, session, role="other tree")
     source = {module.digest for module in modules.modules}
     kept = [module for module in moved.modules if module.digest in source]
-    expert = altered(config["expert"], {"seed": config["expert"]["seed"] + 1}, "expert")
+    expert = altered(config["expert"], {"seed": config["expert"]["seed"] + OTHER}, "expert")
     anew = modules_of_tree({**config, "expert": expert}, other, data, store, session, role="other tree, anew")
     networks = {SOURCE: modules, MOVED: moved, ANEW: anew}
     test = data.sets["test"]

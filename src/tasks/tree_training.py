@@ -39,6 +39,8 @@ def check_way(config: Mapping[str, Any]) -> None:
     way, epochs = config["modules"], config["finetune_epochs"]
     if way not in WAYS:
         raise UserError(f"modules={way}: {suggestion(str(way), WAYS)}")
+    if config["expert_cap"] is not None and (epochs or way != "separate"):
+        raise UserError(f"expert_cap={config['expert_cap']}: modules trained together see all images; set it to null")
     if epochs and way != "separate":
         raise UserError(f"finetune_epochs={epochs}: modules={way} are trained in one training already; set it to 0")
 

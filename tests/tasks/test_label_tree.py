@@ -43,7 +43,8 @@ def tree(options: dict[str, Any], data: TinyData | None = None) -> Any:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    return {"monolith": RECIPE, "router": RECIPE, "expert": RECIPE, "expert_cap": None, "match": "data", **changes}
+    roles = {"monolith": RECIPE, "router": RECIPE, "expert": RECIPE}
+    return {**roles, "expert_cap": None, "match": "data", "modules": "separate", **changes}
 
 
 def test_superclasses():
@@ -85,6 +86,13 @@ def test_modules_cost_what_they_will_have():
     assert found.stored_parameters == sum(part.parameters for part in own)
     # one class stands at the root, two go through both modules
     assert found.hard_macs == pytest.approx(own[0].macs + own[1].macs * 2 / 3)
+
+
+def test_a_shared_trunk_counts_once():
+    data, own = images(), tree({"name": "superclasses"})
+    apart, shared = modules_cost(config(), own, data), modules_cost(config(modules="trunk"), own, data)
+    trunk = (3 * 9 + 1) * 8 + (4 * 9 + 1) * 12  # two convolutions of 4 and 6 units in 2 pieces each
+    assert apart.stored_parameters - shared.stored_parameters == trunk
 
 
 @pytest.mark.parametrize("match", ["parameters", "macs"])

@@ -42,7 +42,7 @@ def test_every_kind_has_its_file_of_the_configuration():
 
 
 def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ImageData", FakeData)
+    monkeypatch.setattr(module, "data_module", lambda options: FakeData)
     monkeypatch.setattr(module, "keywords", lambda *_: {})
     path, session = save_subject(subject(), tmp_path), FakeSession()
     config = {"subject": {"kind": "checkpoint", "path": str(path)}, "data": {}, "device": "cpu"}
