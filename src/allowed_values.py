@@ -81,6 +81,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: value in (None, "smallest") or _whole(1)[1](value),
     ),
     "replacement.seed": ("null or a whole number from 0", lambda value: value is None or _whole(0)[1](value)),
+    "*.groups": _whole(2),
     "*.seed": _whole(0),
     "*.data_seed": _whole(0),
     "*.threads": _whole(1),

@@ -125,6 +125,11 @@ def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Set
     altered(config["expert"], config["update"], "update")  # so that what is wrong is said before anything trains
     altered(config["expert"], config["replacement"], "replacement")
     data = images_of(config["monolith"], session, "monolith", "monolith")
+    if data.whitener is not None:
+        raise UserError(
+            f"monolith.data.contrast={data.contrast}: whitening is fitted to all classes at once; take none or global "
+            "where classes come and go"
+        )
     if name not in data.classes:
         raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
 

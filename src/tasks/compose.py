@@ -6,7 +6,7 @@ what it left out: controls, intervals, the split of the gap, its own error heuri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,8 @@ from src.tasks.label_tree import tree_of
 from src.tasks.matching import matched_recipe
 from src.tasks.predictions import log_probabilities
 from src.tasks.shifted import checked
-from src.tasks.train import Trained, add_history, did_not_train, images_of, stopped, trained
-from src.tasks.tree_modules import TreeModules, modules_of_tree
+from src.tasks.train import Trained, add_history, check_recipe, did_not_train, images_of, stopped, trained
+from src.tasks.tree_modules import TreeModules, modules_of_tree, node_images
 from src.tasks.tree_training import check_way, parts_of, trained_together
 from src.training.determinism import device_of
 
@@ -116,13 +116,24 @@ def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, sessio
     check_way(config)
     views_of(config, data)
     tree = tree_in(config, data, store, session)
+    random = random_like(tree, config["seed"]) if config["control"] == "random" else None
+    _check_parts(config, [tree] if random is None else [tree, random], data)
     recipe = matched_recipe(config, tree, data, session)
     monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
     modules, subject = _modules(config, tree, data, store, session)
     control = None
-    if config["control"] == "random":
-        control = modules_of_tree(config, random_like(tree, config["seed"]), data, store, session, role="random tree")
+    if random is not None:
+        control = modules_of_tree(config, random, data, store, session, role="random tree")
     return Networks(data, tree, monolith, modules, composition_of(config, modules), subject, control)
+
+
+def _check_parts(config: Mapping[str, Any], trees: Sequence[Tree], data: ImageData) -> None:
+    """UserError where a recipe is wrong, or a node has no images: said before anything trains."""
+    for role in (MONOLITH, "router", "expert"):
+        check_recipe(config[role], role)
+    for tree in trees:
+        for node in range(len(tree.nodes)):
+            node_images(config, tree, node, data)
 
 
 def tree_in(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
@@ -233,6 +244,12 @@ def _unknown(config: Mapping[str, Any], data: ImageData) -> Tensor:
     kind = data_module(config["unknown"])
     other = kind(**keywords(kind, config["unknown"], "unknown"))
     other.setup()
+    known = sorted(set(other.classes) & set(data.classes))
+    if known:
+        raise UserError(
+            f"unknown: its class '{known[0]}' is one of the networks'; leave it out by unknown.classes=[...], or take "
+            "other data by unknown=..."
+        )
     images = other.sets["test"].images
     shape = data.sets["test"].shape
     if tuple(images.shape[1:]) != shape:

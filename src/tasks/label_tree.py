@@ -43,6 +43,8 @@ def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[],
                 )
             return from_plain(nested, data.classes)
         case {"name": "random", "like": like, "seed": seed}:
+            if like not in ("superclasses", "data"):
+                raise UserError(f"tree.like={like}: allowed are superclasses, data")
             return random_like(tree_of({"name": like}, data, confusion), seed)
         case {"name": "regrouped", "groups": groups}:
             return regrouped(tree_of({"name": "superclasses"}, data, confusion), confusion(), groups)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from src.configuration import PROVENANCE
 from src.result import Result, read_json, table_of
 from src.store import digest_of
 from src.sweep.jobs import setting
@@ -27,13 +28,15 @@ def add_over_seeds(
     for config, plain in found:
         groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
     rows = []
+    varied = _varied([jobs[0][0] for jobs in groups.values()])
     for jobs in groups.values():
         for name in metrics:
             values = [job["metrics"][name]["value"] for _, job in jobs if name in job["metrics"]]
             values = [value for value in values if value is not None]
             if values:
                 low, high = interval(values)
-                row = dict(jobs[0][1].get("row", {})) | {"metric": name, "value": mean(values)}
+                told = {key: jobs[0][0].get(key) for key in varied}
+                row = {**jobs[0][1].get("row", {}), **told, "metric": name, "value": mean(values)}
                 rows.append(row | {"value_low": low, "value_high": high, "seeds": len(values)})
     if not rows:
         return
@@ -45,6 +48,13 @@ def add_over_seeds(
         "verdict are left out."
     )
     result.screen = ["over_seeds", *result.screen]
+
+
+def _varied(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys of plain values by which the settings differ."""
+    keys = dict.fromkeys(key for config in configs for key in config if key not in (*SEEDS, *PROVENANCE))
+    plain = [key for key in keys if not any(isinstance(config.get(key), Mapping | list) for config in configs)]
+    return [key for key in plain if len({str(config.get(key)) for config in configs}) > 1]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

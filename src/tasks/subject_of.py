@@ -124,7 +124,10 @@ def _patched(config: Mapping[str, Any], store: Store, session: Session) -> Exami
 
 
 def _checkpoint(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    subject = load_subject(Path(str(config["subject"]["path"])).expanduser())
+    path = config["subject"].get("path")
+    if path is None:
+        raise UserError("subject.path: missing; choose subject=checkpoint and give it subject.path=FILE.safetensors")
+    subject = load_subject(Path(str(path)).expanduser())
     return _foreign(subject, _images(config, session), session)
 
 

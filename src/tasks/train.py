@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
+from torch import nn
 
 from src.configuration import keywords
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
-from src.errors import UserError
+from src.errors import UserError, suggestion
 from src.result import Estimate, Figure, Result, table_of
 from src.store import Key, Store
 from src.subjects import Subject, load_subject, save_description
@@ -26,9 +27,13 @@ from src.tasks.warm_start import warm_start
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit, overfitted_epoch
+from src.training.optimisation import build_optimizer
 
 if TYPE_CHECKING:
     from src.report.session import Session
+
+
+SELECT = ("best", "last", "overfit", "underfit")
 
 
 @dataclass
@@ -206,6 +211,22 @@ def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str
     for event in data.events:
         session.event(f"{role}: {event}")
     return data
+
+
+def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
+    """Refuse what needs no image to be refused.
+
+    Raises:
+        UserError: training, optimiser or the choice of an epoch is wrong.
+    """
+    training_of(recipe, where)
+    select = recipe["select"]
+    if not isinstance(select, int) and select not in SELECT:
+        raise UserError(f"{where}.select={select}: {suggestion(str(select), SELECT)}, or the number of an epoch")
+    try:
+        build_optimizer(recipe["optim"], nn.Linear(1, 1))
+    except UserError as error:
+        raise UserError(f"{where}.{error}") from None
 
 
 def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:
