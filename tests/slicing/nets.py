@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from src.models import build
 
 SHAPE = (3, 8, 8)
+UNSLICED = ("maxout",)  # the pieces of a unit stand or fall together, which no plan says yet
 
 
 def conv(inputs: int, outputs: int, **options: int) -> nn.Conv2d:
