@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
             all(map(_is_class, _listed(value))) and len(set(map(str, _listed(value)))) == len(_listed(value)) > 0
         ),
     ),
+    "module": ("a node of the tree by number or name", _is_class),
     "module_score": _one("margin", "logit"),
     "calibration": _one("platt", "min_max", "percentile", "outlier"),
     "report.name": _one("page", "none"),

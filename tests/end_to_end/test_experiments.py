@@ -32,7 +32,7 @@ MORE = {
     "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
     "modular_cifar100": FEW,
     "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
-    "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel"],
+    "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel", "tree=clustered", "tree.groups=4"],
     "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
 }

@@ -55,10 +55,10 @@ def test_all_modules_together_answer_as_the_task_that_cuts_them_says(run, traine
 
 
 def test_several_subjects_are_one_sweep(run, tmp_path):
-    ran = run(tmp_path, "-m", *MEASURE, "subject=patched,variant", "study.images=20")
+    ran = run(tmp_path, "-m", *MEASURE, "subject=patched,variant", "study.images=10")
     assert ran.code == 0, ran.text
     assert [found["row"]["subject"] for found in ran.results] == ["patched", "variant"]
-    assert all("study.images=20: 20 of" in " ".join(found["events"]) for found in ran.results)
+    assert all("study.images=10: 10 of" in " ".join(found["events"]) for found in ran.results)
     assert pq.read_table(ran.overview["folder"] / "tables" / "jobs.parquet").num_rows == 2
 
 
