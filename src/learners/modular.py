@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from src.data.epoch_loader import Call
-from src.training.optimisation import build_optimizer, rate_of
+from src.learners.stepping import Stepping
 
 
-class Modular(pl.LightningModule):
+class Modular(Stepping):
     """Modules that each decide between the children of one node of a label tree.
 
     Every module learns from the images below its node alone, with the right child as label (teacher forcing). The sum
@@ -47,41 +45,12 @@ class Modular(pl.LightningModule):
         label_smoothing: float = 0.0,
         gradient_clip: float | None = None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.optim = dict(optim)
-        self.model = network.to(memory_format=torch.channels_last)
+        super().__init__(network, optim, label_smoothing, gradient_clip)
         self.parts = None if parts is None else list(parts)  # a list: their weights are the network's
         self.shared = [trunk]
         self.targets: Tensor
         self.register_buffer("targets", torch.zeros(0) if targets is None else targets, persistent=False)
-        self.label_smoothing, self.gradient_clip = label_smoothing, gradient_clip
         self.normed = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in network.modules())
-        self.sums: dict[str, Tensor] = {}
-        self.mixed = False  # until the trainer says so
-
-    def forward(self, images: Tensor) -> Tensor:
-        """What the network answers to normalised images (n, C, H, W)."""
-        return self.model(images)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.optim, self.model)
-
-    def on_train_start(self) -> None:
-        loader: Any = self.trainer.train_dataloader
-        self.steps_per_epoch = len(loader.sizes)
-        steps = self.steps_per_epoch * int(self.trainer.max_epochs or 0)
-        self.rate = rate_of(self.optim, steps, self.steps_per_epoch, loader.whole_batches)
-        self.parameters_list = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
-
-    def on_train_epoch_start(self) -> None:
-        self.step = self.current_epoch * self.steps_per_epoch
-
-    def training_step(self, call: Call, call_index: int) -> None:
-        # Lightning's own autocast spans the whole call: its cache would outlive an optimiser step
-        with torch.autocast(self.device.type, enabled=False):
-            self._steps(call)
 
     def _steps(self, call: Call) -> None:
         optimizer: Any = self.optimizers(use_pl_optimizer=False)

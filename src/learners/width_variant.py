@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from src.data.epoch_loader import Call
+from src.learners.stepping import Stepping
 from src.models.registry import build
 from src.training.micro_batches import MicroBatches
-from src.training.optimisation import build_optimizer, rate_of
 from src.training.replicas import share_state, sum_gradients
 
 
-class WidthVariant(pl.LightningModule):
+class WidthVariant(Stepping):
     """A registered model trained on calls of :class:`src.data.resident.ResidentImages`.
 
     Logged once per epoch: ``train/loss`` and ``train/accuracy`` (averages over the epoch's training passes),
@@ -45,14 +43,9 @@ class WidthVariant(pl.LightningModule):
         gradient_clip: float | None = None,
         on_event: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.optim = dict(optim)
-        self.model = build(architecture).to(memory_format=torch.channels_last)
-        self.label_smoothing, self.gradient_clip = label_smoothing, gradient_clip
+        super().__init__(build(architecture), optim, label_smoothing, gradient_clip)
         self.batches = MicroBatches(self.model, self._loss, batch_size, ghost_batch, micro_batch, recompute, on_event)
         self.top = min(5, int(architecture["classes"]))
-        self.sums: dict[str, Tensor] = {}
 
     @property
     def events(self) -> list[str]:
@@ -64,31 +57,8 @@ class WidthVariant(pl.LightningModule):
         """Whether several devices can train the network: batch norm has to know which images belong together."""
         return self.batches.ghost_batch is not None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, N) of normalised images (n, C, H, W)."""
-        return self.model(images)
-
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.optim, self.model)
-
-    def on_train_start(self) -> None:
-        loader: Any = self.trainer.train_dataloader
-        self.steps_per_epoch = len(loader.sizes)
-        steps = self.steps_per_epoch * int(self.trainer.max_epochs or 0)
-        self.rate = rate_of(self.optim, steps, self.steps_per_epoch, loader.whole_batches)
-        self.parameters_list = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
-
-    def on_train_epoch_start(self) -> None:
-        self.step = self.current_epoch * self.steps_per_epoch
-
-    def training_step(self, call: Call, call_index: int) -> None:
-        # Lightning's own autocast spans the whole call: its cache would outlive an optimiser step
-        with torch.autocast(self.device.type, enabled=False):
-            self._steps(call)
 
     def _steps(self, call: Call) -> None:
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
