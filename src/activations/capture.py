@@ -1,4 +1,4 @@
-"""What a network computes inside and answers: captured activations and batched prediction."""
+"""Outputs of named modules, evaluation mode for a while, and batched prediction."""
 
 from __future__ import annotations
 
