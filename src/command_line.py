@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.allowed_values import VALUES
 from src.configuration import CONF, first_line, options, plain
@@ -20,8 +21,16 @@ def check_command_line(argv: Sequence[str]) -> None:
 
     Raises:
         UserError: a group option, a group or a key that does not exist; a group overridden by a string; a value of
-            another type than the default's; a broken override.
+            another type than the default's; a broken override; an interpolation that leads nowhere.
     """
+    try:
+        _check(argv)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise UserError(f"{key}: {first_line(error)}" if key else first_line(error)) from None
+
+
+def _check(argv: Sequence[str]) -> None:
     from hydra import compose, initialize_config_dir
     from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
@@ -76,6 +85,12 @@ def check_command_line(argv: Sequence[str]) -> None:
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
     if not multirun:
         plain(composed)  # each job of a sweep tells its own faults
+    for key in ("outputs", "name"):
+        if not isinstance(composed[key], str):
+            word = "null" if composed[key] is None else composed[key]
+            raise UserError(
+                f"{key}={word}: allowed is the name of a folder, in quotes within quotes where it is a number"
+            )
     for folder in (Path(composed.outputs), Path(composed.outputs, "store"), Path(composed.outputs, composed.name)):
         _check_folder(folder)
 
@@ -99,12 +114,19 @@ def _check_options(overrides: Sequence[Any], folders: Sequence[Path]) -> None:
     for override in overrides:
         if not _is_group(override, folders):
             continue
-        group = override.key_or_group
-        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
-        for value in values:
-            if isinstance(value, str) and value not in options(group, folders) and not group.startswith("hydra"):
-                known = suggestion(value, options(group, folders))
-                raise UserError(f"{override.input_line}: no {group} '{value}'; {known}")
+        group, known = override.key_or_group, options(override.key_or_group, folders)
+        for value in _options_named(override):
+            if not isinstance(value, str) or (value not in known and not group.startswith("hydra")):
+                word = "null" if value is None else str(value)
+                raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
+
+
+def _options_named(override: Any) -> list[Any]:
+    """What a group is overridden by, one after another; whatever is no name is refused by the caller."""
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    value = override.value()
+    return value if isinstance(value, list) and value else [value]
 
 
 def _is_group(override: Any, folders: Sequence[Path]) -> bool:

@@ -35,6 +35,7 @@ def refusal(*arguments: str) -> str:
 NO_TASK = "nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them"
 SWEEP = "names several values: add -m to run them all, or quote a list as 'key=[a,b]'"
 CONF_DATA = "to choose another file of conf/data"
+TREES = ", ".join(options("tree"))
 TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.yaml")))
 
 
@@ -53,6 +54,20 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         ("task=nothing", f"task=nothing: no task 'nothing'; known: {TASKS}"),
         ("-m experiment=patch_weak,patch_week", "experiment=patch_weak,patch_week: no experiment 'patch_week'; "
          "did you mean 'patch_weak'?"),
+        # no name where a group's file is to be named
+        ("experiment=robustness subject=null", "subject=null: no subject 'null'; known: "
+         f"{', '.join(options('subject'))}"),
+        ("experiment=robustness study=null", f"study=null: no study 'null'; known: {', '.join(options('study'))}"),
+        ("experiment=modular_vs_monolithic tree=null", f"tree=null: no tree 'null'; known: {TREES}"),
+        ("experiment=modular_vs_monolithic tree=[]", f"tree=[]: no tree '[]'; known: {TREES}"),
+        ("experiment=robustness subject=checkpoint data=null", "data=null: no data 'null'; known: "
+         f"{', '.join(options('data'))}"),
+        (f"{JOB} search=5", "search=5: no search '5'; known: genetic"),
+        (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
+        # what leads nowhere
+        ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
+        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder, in quotes within quotes where it is a "
+         "number"),
         # a misspelt key
         (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),
         (f"{JOB} strong.training.epoch=3", "strong.training.epoch=3: no key 'strong.training.epoch'; "

@@ -4,7 +4,8 @@
 the result so that its covariance is the identity, by the matrix that changes it least: ``U diag(f(s)) U^T`` of the
 covariance ``U diag(s) U^T`` (Bell and Sejnowski 1997; Krizhevsky 2009). The small eigenvalues are bounded from below:
 ``clamp``: f(s) = max(eps, s)^-1/2, as in the thesis on modular networks (L. Friedrichsen 2020); ``add``:
-f(s) = (s + eps)^-1/2.
+f(s) = (s + eps)^-1/2. Of N images with more values than that, all but N of the eigenvalues are 0, and the others are
+those of the N x N products of the images.
 """
 
 from __future__ import annotations
@@ -72,23 +73,17 @@ class Whitening(nn.Module):
         count = len(images)
         if count < 2:
             raise UserError(f"data.contrast={kind}: {count} images have no variance; give at least two")
-        values = images[0].numel()
-        total = torch.zeros(values, dtype=torch.float64, device=images.device)
-        rows = values if kind == "zca" else 1
-        products = torch.zeros(rows, values, dtype=torch.float64, device=images.device)
-        for chunk in images.split(CHUNK):
-            centred = chunk.reshape(len(chunk), -1).float() - 128
-            total += centred.sum(0, dtype=torch.float64)
-            products += centred.T @ centred if kind == "zca" else centred.square().sum(0, keepdim=True)
+        by_covariance = kind == "zca" and count >= images[0].numel()
+        total, products = _sums(images, covariances=by_covariance)
         mean = total / count
-        variance = (products.diagonal() if kind == "zca" else products[0]) / count - mean.square()
+        variance = (products.diagonal() if by_covariance else products[0]) / count - mean.square()
         scale = 1 / variance.clamp(min=0).sqrt().clamp(min=255 * FLOOR)
         matrix = None
-        if kind == "zca":
+        if by_covariance:
             covariance = products.sub_(count * mean.outer(mean)).div_(count - 1) * scale.outer(scale)
-            spread, vectors = torch.linalg.eigh(covariance)
-            bounded = spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
-            matrix = (vectors * bounded.rsqrt()) @ vectors.T
+            matrix = _by_covariance(covariance, eps, rule)
+        elif kind == "zca":
+            matrix = _by_products((images.flatten(1).double() - 128 - mean) * scale, eps, rule)
         return cls(((mean + 128) / 255).view(shape), (255 * scale).view(shape), matrix)
 
     @property
@@ -107,6 +102,44 @@ class Whitening(nn.Module):
         turned = (values.reshape(len(values), -1) @ self.matrix).view(values.shape)
         last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
         return turned.contiguous(memory_format=torch.channels_last) if last else turned
+
+
+def _sums(images: Tensor, *, covariances: bool) -> tuple[Tensor, Tensor]:
+    """float64 (D,): the sum of each value minus 128; and (D, D): of the products of two, or (1, D): of the squares."""
+    values = images[0].numel()
+    total = torch.zeros(values, dtype=torch.float64, device=images.device)
+    products = torch.zeros(values if covariances else 1, values, dtype=torch.float64, device=images.device)
+    for chunk in images.split(CHUNK):
+        centred = chunk.reshape(len(chunk), -1).float() - 128
+        total += centred.sum(0, dtype=torch.float64)
+        products += centred.T @ centred if covariances else centred.square().sum(0, keepdim=True)
+    return total, products
+
+
+def _by_covariance(covariance: Tensor, eps: float, rule: str) -> Tensor:
+    """``U diag(f(s)) U^T`` of float64 (D, D)."""
+    spread, vectors = torch.linalg.eigh(covariance)
+    bounded = spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
+    return (vectors * bounded.rsqrt()) @ vectors.T
+
+
+def _by_products(values: Tensor, eps: float, rule: str) -> Tensor:
+    """The same of standardised images float64 (N, D), from their products (N, N).
+
+    With the eigenvectors V of these, ``U = X^T V s^-1/2``, so that the matrix is
+    ``f(0) I + X^T V diag((f(s) - f(0)) / s) V^T X``.
+    """
+    rows = values / (len(values) - 1) ** 0.5
+    spread, vectors = torch.linalg.eigh(rows @ rows.T)
+    bounded = spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
+    low, root = eps**0.5, bounded.sqrt()
+    # (f(s) - f(0)) / s = (eps - bounded) / (s sqrt(bounded eps) (sqrt(bounded) + sqrt(eps))): digits are kept at s = 0
+    share = (bounded - eps) / spread.clamp(min=eps) if rule == "clamp" else 1.0
+    weights = -share / (root * low * (root + low))
+    turned = vectors.T @ rows
+    matrix = (turned.T * weights) @ turned
+    matrix.diagonal().add_(1 / low)
+    return matrix
 
 
 def _check(kind: str, input_shape: Sequence[int]) -> None:

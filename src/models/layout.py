@@ -74,6 +74,11 @@ class Layout:
                 tokens.append("P")
         return replace(self, tokens=tuple(tokens))
 
+    def sized(self, width: float, pools: Sequence[int] | None) -> Layout:
+        """:meth:`scaled`, and :meth:`pooled_after` unless ``pools`` is None, which leaves the pools where they are."""
+        scaled = self.scaled(width)
+        return scaled if pools is None else scaled.pooled_after(pools)
+
     def map_size(self, size: int) -> int:
         """Side of the last map for an image side of ``size`` pixels; 0 or less where the image is too small."""
         for token in self.tokens:
@@ -283,11 +288,9 @@ def network(
     pools: Sequence[int] | None = None,
 ) -> ConvolutionalNetwork:
     """The named layout with the options that all our convolutional families share."""
-    layout = layout.scaled(width)
+    layout = layout.sized(width, pools)
     if dropout is not None:
         layout = replace(layout, dropout=dropout)
-    if pools is not None:
-        layout = layout.pooled_after(pools)
     return ConvolutionalNetwork(layout, classes, input_shape, batch_norm, name)
 
 

@@ -119,7 +119,6 @@ def maxout(
         for value in values:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(f"model.{key}={value}: allowed are whole numbers from 1")
-    layout = Layout(tuple(units), tuple(hidden)).scaled(width)
-    layout = layout.pooled_after(range(len(units) - 1) if pools is None else pools)
+    layout = Layout(tuple(units), tuple(hidden)).sized(width, range(len(units) - 1) if pools is None else pools)
     rates = dropouts(dropout, len(layout.pools), len(hidden), THESIS)
     return MaxoutNetwork(layout, classes, input_shape, pieces, hidden_pieces, rates, batch_norm)

@@ -53,9 +53,7 @@ def network(
 
     None stands for 0.1 after each pool but the last, and 0.5 after flatten and each hidden layer.
     """
-    layout = layout.scaled(width)
-    if pools is not None:
-        layout = layout.pooled_after(pools)
+    layout = layout.sized(width, pools)
     count = len(layout.pools)
     default = THESIS | {"pools": [THESIS["pools"]] * (count - 1) + [0.0] * min(count, 1)}
     rates = dropouts(dropout, count, len(layout.hidden), default)

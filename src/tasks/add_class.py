@@ -18,7 +18,7 @@ from src.result import Result
 from src.store import Store
 from src.tasks.changed_networks import OTHER, Changed, without_outputs
 from src.tasks.class_change import Words, add_change
-from src.tasks.class_setting import Setting, setting_of
+from src.tasks.class_setting import Setting, replacement_of, setting_of
 from src.tasks.train import Trained, did_not_train
 from src.tasks.tree_modules import node_images
 
@@ -54,22 +54,22 @@ def _added(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
     warm, anew = setting.module(expert, start=old[expert]), setting.module(expert)
     found = [
         Changed(MODULES, MODULES, setting.composed(old, fewer=True)),
-        _modules(setting, "expert warm-started", old, {expert: warm}),
+        _modules(setting, "expert warm-started", old, {expert: warm}, warm=True),
         _modules(setting, "expert anew", old, {expert: anew}),
     ]
     if setting.routers:
         warmer = {name: setting.module(name, start=old[name]) for name in setting.routers}
         newer = {name: setting.module(name) for name in setting.routers}
         found += [
-            _modules(setting, "expert and router warm-started", old, {expert: warm, **warmer}),
+            _modules(setting, "expert and router warm-started", old, {expert: warm, **warmer}, warm=True),
             _modules(setting, "expert and router anew", old, {expert: anew, **newer}),
         ]
     again = setting.whole("monolith, anew", setting.data)
     below = of_classes(setting.data, setting.tree.leaves_of(setting.node))
     found += [
         Changed(MONOLITH, MONOLITH, setting.seen(whole)),
-        _monolith(setting, setting.whole("monolith, warm-started", setting.data, whole), "warm-started"),
-        _monolith(setting, setting.whole(f"monolith, on {expert} alone", below, whole), f"on {expert} alone"),
+        _monolith(setting, setting.whole("monolith, warm-started", setting.data, whole), "warm-started", whole),
+        _monolith(setting, setting.whole(f"monolith, on {expert} alone", below, whole), f"on {expert} alone", whole),
         _monolith(setting, again, "anew"),
     ]
     return found, {MONOLITH: whole, "monolith, anew": again}
@@ -83,7 +83,12 @@ def _removed(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
     anew = setting.module(expert, fewer=True)
     found = [
         Changed(MODULES, MODULES, setting.composed(old)),
-        Changed("modules, output dropped", MODULES, setting.composed({**old, expert: dropped}, fewer=True)),
+        Changed(
+            "modules, output dropped",
+            MODULES,
+            setting.composed({**old, expert: dropped}, fewer=True),
+            origins=tuple(old.values()),
+        ),
         _modules(setting, "expert anew", old, {expert: anew}, fewer=True),
     ]
     if setting.routers:
@@ -92,7 +97,12 @@ def _removed(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
     again = setting.whole("monolith, anew", setting.fewer_data)
     found += [
         Changed(MONOLITH, MONOLITH, setting.seen(whole)),
-        Changed("monolith, output dropped", MONOLITH, setting.seen(without_outputs(whole, setting.fewer_data))),
+        Changed(
+            "monolith, output dropped",
+            MONOLITH,
+            setting.seen(without_outputs(whole, setting.fewer_data)),
+            origins=(whole,),
+        ),
         _monolith(setting, again, "anew"),
     ]
     return found, {MONOLITH: whole, "monolith, anew": again}
@@ -101,10 +111,7 @@ def _removed(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
 def _replaced(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
     expert = setting.tree.nodes[setting.node].name
     old, whole = setting.modules(setting.tree, setting.data), setting.whole(MONOLITH, setting.data)
-    changes = dict(setting.config["replacement"])
-    if changes.get("seed", 0) is None:
-        changes["seed"] = setting.config["expert"]["seed"] + OTHER
-    other = setting.module(expert, changes=changes)
+    other = setting.module(expert, changes=replacement_of(setting.config))
     again = setting.whole("monolith, another seed", setting.data, seed=setting.monolith["seed"] + OTHER)
     found = [
         Changed(MODULES, MODULES, setting.composed(old)),
@@ -116,14 +123,22 @@ def _replaced(setting: Setting) -> tuple[list[Changed], dict[str, Trained]]:
 
 
 def _modules(
-    setting: Setting, name: str, old: Mapping[str, Trained], new: Mapping[str, Trained], *, fewer: bool = False
+    setting: Setting,
+    name: str,
+    old: Mapping[str, Trained],
+    new: Mapping[str, Trained],
+    *,
+    fewer: bool = False,
+    warm: bool = False,
 ) -> Changed:
+    """``warm``: the new ones began with the weights of the old ones of equal name."""
     subject = setting.composed({**old, **new}, fewer=fewer)
-    return Changed(f"modules, {name}", MODULES, subject, tuple(new.values()))
+    origins = tuple(module for node, module in old.items() if warm or node not in new)
+    return Changed(f"modules, {name}", MODULES, subject, tuple(new.values()), origins)
 
 
-def _monolith(setting: Setting, network: Trained, name: str) -> Changed:
-    return Changed(f"monolith, {name}", MONOLITH, setting.seen(network), (network,))
+def _monolith(setting: Setting, network: Trained, name: str, *origins: Trained) -> Changed:
+    return Changed(f"monolith, {name}", MONOLITH, setting.seen(network), (network,), origins)
 
 
 def _changed(setting: Setting) -> Tensor:

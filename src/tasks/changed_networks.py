@@ -19,7 +19,7 @@ from src.subjects import Subject, composed_subject
 from src.tasks.composed_learning import BACKWARD
 from src.tasks.composition import composition_of, views_of
 from src.tasks.predictions import batched
-from src.tasks.train import Trained
+from src.tasks.train import Trained, check_recipe
 from src.tasks.tree_modules import TreeModules
 from src.tasks.warm_start import warm_start
 
@@ -34,12 +34,14 @@ class Changed:
         name: in the tables.
         before: the name of the network that it was made of; its own name where nothing has changed yet.
         updates: what the change trained; nothing where it only put parts together.
+        origins: what had been trained before: the parts that were kept, and those that an update began from.
     """
 
     name: str
     before: str
     subject: Subject
     updates: tuple[Trained, ...] = ()
+    origins: tuple[Trained, ...] = ()
 
 
 class Spent(NamedTuple):
@@ -69,15 +71,18 @@ def altered(recipe: Mapping[str, Any], changes: Mapping[str, Any], where: str) -
     """The recipe with some of its keys at any depth set otherwise.
 
     Args:
+        recipe: one that is right as it is.
         where: key of the changes in the configuration, for the message.
 
     Raises:
-        UserError: the recipe has no such part.
+        UserError: the recipe has no such part, or training or optimiser no such setting.
     """
     for key in changes:
         if key not in recipe:
             raise UserError(f"{where}.{key}: a recipe has no such part; {suggestion(key, list(recipe))}")
-    return _merged(recipe, changes)
+    found = _merged(recipe, changes)
+    check_recipe(found, where)
+    return found
 
 
 def _merged(plain: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,12 @@ from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, pai
 from src.tasks.changed_networks import Changed, answers_among, spent
 
 CHANGE, FORGETTING, COST = "Change", "Forgetting", "Cost"
+#: ``match`` of the configuration, in words
+MATCHED = {
+    "parameters": "to the modules' stored parameters",
+    "macs": "to the modules' multiply-adds per image by the hard route, whatever rule composes them",
+    "data": "by the images alone: it is as large as its recipe says",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Words:
         subject: what joined, left or was replaced.
         near, near_name: the classes of its superclass (labels), and its name.
         modules: the changed network of modules that the verdict is about.
-        monoliths: the changed monoliths that it is compared with; the first one saw what the modules saw.
+        monoliths: the changed monoliths that it is compared with; where a class joins, the first was trained on the
+            images below its superclass alone.
         retrained: the monolith trained again, whose cost is the measure.
     """
 
@@ -73,14 +80,14 @@ def add_change(
     weights = bootstrap_weights(len(test), resamples=config["resamples"], seed=config["seed"])
     found = {network.name: answers_among(network.subject, test.images, data.classes) for network in networks}
     measured = _Measured(found, test.labels, weights)
-    _add_networks(result, networks, measured, changed, words)
+    _add_networks(result, networks, measured, changed, words, MATCHED[config["match"]])
     _add_forgetting(result, networks, measured, changed, words)
     _add_cost(result, networks)
     _conclude(result, networks, measured, changed, words)
 
 
 def _add_networks(
-    result: Result, networks: Sequence[Changed], measured: _Measured, changed: Tensor, words: Words
+    result: Result, networks: Sequence[Changed], measured: _Measured, changed: Tensor, words: Words, matched: str
 ) -> None:
     about = changed[measured.labels]
     groups = {"accuracy": ~about if words.change == "remove" else torch.ones_like(about), "other_accuracy": ~about}
@@ -106,7 +113,7 @@ def _add_networks(
         f"On test images, which nothing was trained or chosen on. {after}. Other accuracy: on the classes that the "
         "change is not about. Warm-started: from the weights of before, by the recipe with the changes of update; "
         "anew: from random weights. All modules that are not named are those of before; the monolith's size is matched "
-        "once, over all classes. One training each: intervals are over images, not over seeds."
+        f"once, over all classes, {matched}. One training each: intervals are over images, not over seeds."
     )
     result.sections["networks"] = CHANGE
     result.units |= dict.fromkeys(("accuracy", "other_accuracy", "changed_recall"), "%")
@@ -186,6 +193,7 @@ def _add_cost(result: Result, networks: Sequence[Changed]) -> None:
                 "images": found.images,
                 "steps": found.steps,
                 "update_macs": found.macs / 1e9,
+                "all_macs": _all_macs(network) / 1e9,
                 "update_seconds": found.seconds,
                 "touched": found.parameters / stored,
                 "stored_parameters": stored,
@@ -194,12 +202,13 @@ def _add_cost(result: Result, networks: Sequence[Changed]) -> None:
         )
     result.tables["cost"] = table_of(records)
     result.captions["cost"] = (
-        "Of the change alone. Trained: how many networks. Images: training images seen, repeats counted. "
-        "Multiply-adds: three times those of a forward pass for every image seen. Seconds: wall time of the epochs "
-        "beside whatever else ran. Touched: share of the stored parameters that were trained."
+        "Of the change alone, but for all multiply-adds: with the trainings before it, of the parts that were kept and "
+        "of those that a warm start began from. Trained: how many networks. Images: training images seen, repeats "
+        "counted. Multiply-adds: three times those of a forward pass for every image seen. Seconds: wall time of the "
+        "epochs beside whatever else ran. Touched: share of the stored parameters that were trained."
     )
     result.sections["cost"] = COST
-    result.units |= {"update_macs": "G", "update_seconds": "s", "touched": "%"}
+    result.units |= {"update_macs": "G", "all_macs": "G", "update_seconds": "s", "touched": "%"}
     result.figures.append(
         Figure("points", "cost", "Accuracy against the cost of the change", "Multiply-adds in 10^9.", x="update_macs",
                y="accuracy", group="network", percent=True, section=COST)
@@ -218,6 +227,7 @@ def _conclude(result: Result, networks: Sequence[Changed], measured: _Measured, 
             f"{key}accuracy": _row(result, name),
             f"{key}forgetting": _lost(measured, by_name[name], others),
             f"{key}update_macs_ratio": Estimate(spent(by_name[name].updates).macs / whole.macs),
+            f"{key}all_macs_ratio": Estimate(_all_macs(by_name[name]) / whole.macs),
         }
         right = f"{found[f'{key}accuracy'].value:.1%} right"
         if words.change == "add":
@@ -225,8 +235,9 @@ def _conclude(result: Result, networks: Sequence[Changed], measured: _Measured, 
             right += f" ({found[f'{key}recall'].value:.1%} of the new class)"
         result.metrics |= found
         result.units |= {metric: "points" if metric.endswith("forgetting") else "%" for metric in found}
-        lost, ratio = found[f"{key}forgetting"], found[f"{key}update_macs_ratio"].value
-        said.append(f"{name}: {right}, {_points(lost)} lost on the others, {_cost_in_words(ratio)}")
+        lost = found[f"{key}forgetting"]
+        cost = _cost_in_words(found[f"{key}update_macs_ratio"].value, found[f"{key}all_macs_ratio"].value)
+        said.append(f"{name}: {right}, {_points(lost)} lost on the others, {cost}")
     own = by_name[words.modules]
     if words.change == "replace":
         before, after = (measured.answers[name].exp()[:, ~changed] for name in (own.before, own.name))
@@ -239,8 +250,16 @@ def _conclude(result: Result, networks: Sequence[Changed], measured: _Measured, 
     result.verdict = f"{words.subject} {doing}: {'; '.join(said)}"
 
 
-def _cost_in_words(ratio: float) -> str:
-    return f"at {ratio:.1%} of the cost of a new monolith" if ratio else "without training"
+def _all_macs(network: Changed) -> int:
+    """Multiply-adds of the change and of all trainings that it builds on."""
+    return spent((*network.updates, *network.origins)).macs
+
+
+def _cost_in_words(change: float, whole: float) -> str:
+    if not change:
+        return "without training"
+    before = f" ({whole:.1%} with the trainings that it builds on)" if whole > change else ""
+    return f"at {change:.1%} of the cost of a new monolith{before}"
 
 
 def _row(result: Result, name: str, column: str = "accuracy") -> Estimate:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from src.data.datamodule import ImageData
@@ -13,13 +14,15 @@ from src.data.relabelled import relabelled
 from src.errors import UserError, suggestion
 from src.hierarchy.nodes import Tree
 from src.hierarchy.tree import without_class
+from src.models import build
 from src.store import Store
 from src.subjects import Subject
-from src.tasks.changed_networks import altered, assembled
-from src.tasks.composition import composition_of, confusion, seen_through_views
+from src.tasks.changed_networks import OTHER, altered, assembled
+from src.tasks.composition import composition_of, confusion, seen_through_views, views_of
 from src.tasks.label_tree import tree_of
+from src.tasks.learners import architecture_of
 from src.tasks.matching import matched_recipe
-from src.tasks.train import Trained, images_of, trained
+from src.tasks.train import Trained, check_recipe, images_of, trained
 from src.tasks.tree_modules import modules_of_tree, node_images, recipe_name
 
 if TYPE_CHECKING:
@@ -112,6 +115,25 @@ class Setting:
         return seen_through_views(self.config, network, network.data)
 
 
+def replacement_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an expert that replaces another one has in its recipe; null is a seed of its own, and the width as it is."""
+    changes = dict(config["replacement"])
+    if changes.get("seed") is None:
+        changes["seed"] = config["expert"]["seed"] + OTHER
+    model = dict(changes.get("model", {}))
+    if model.get("width") is None:
+        model.pop("width", None)
+    return changes | {"model": model}
+
+
+def _check_model(recipe: Mapping[str, Any], data: ImageData) -> None:
+    try:
+        with torch.device("meta"):
+            build(architecture_of(recipe, data))
+    except UserError as error:
+        raise UserError(f"replacement.{error}") from None
+
+
 def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Setting:
     """Images and trees.
 
@@ -121,15 +143,18 @@ def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Set
     change, name = config["change"], str(config["class_name"])
     if change not in CHANGES:
         raise UserError(f"change={change}: {suggestion(str(change), CHANGES)}")
-    composition_of(config)
-    altered(config["expert"], config["update"], "update")  # so that what is wrong is said before anything trains
-    altered(config["expert"], config["replacement"], "replacement")
+    composition_of(config)  # from here on what is wrong is said before anything trains
+    for role in ("monolith", "router", "expert"):
+        check_recipe(config[role], role)
+        altered(config[role], config["update"], "update")
+    replaced = altered(config["expert"], replacement_of(config), "replacement")
     data = images_of(config["monolith"], session, "monolith", "monolith")
     if data.whitener is not None:
         raise UserError(
             f"monolith.data.contrast={data.contrast}: whitening is fitted to all classes at once; take none or global "
             "where classes come and go"
         )
+    views_of(config, data)
     if name not in data.classes:
         raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
 
@@ -148,6 +173,7 @@ def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Set
         )
     if change == "replace":
         fewer, fewer_data = tree, data
+        _check_model(replaced, node_images(config, tree, node, data))
     else:
         fewer = without_class(tree, name)
         numbers = {other: number for number, other in enumerate(fewer.classes)}

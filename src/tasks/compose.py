@@ -294,7 +294,7 @@ def _conclude(result: Result, networks: Networks, found: Mapping[str, Tensor], c
          "monolith_ece", "composed_ece"), "%"
     ) | {"composed_against_monolith": "points"}  # fmt: skip
     result.row = {"data": config["monolith"]["data"]["source"]["name"], "tree": config["tree"]["name"], "rule": name}
-    result.row["match"] = config["match"]
+    result.row["match"] = "macs, hard route" if config["match"] == "macs" else config["match"]
     result.screen = ["networks"]
     fallen = [who for who in _examined(config) if collapsed(found[who].argmax(1), len(networks.tree.classes))]
     if not networks.monolith.converged:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from src import memory
 from src.cost import Cost, cost, latency
@@ -19,6 +20,7 @@ from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules
 
 SECTION = "Cost"
+_TOGETHER = "Of modules trained together epochs and seconds are those of their one training. "
 
 
 def add_costs(
@@ -48,7 +50,8 @@ def add_costs(
     result.captions["cost"] = (
         "Of one image seen through one crop; a multiply-add counts 1. Hard route: the mean over the classes of the "
         f"test images. Milliseconds: the median of repeated calls with {torch.get_num_threads()} thread, measured "
-        "beside whatever else ran."
+        "beside whatever else ran. match=macs makes the monolith as large as the hard route, whatever rule composes "
+        "the modules."
     )
     result.sections["cost"] = SECTION
     result.metrics["stored_parameters_ratio"] = _ratio(found.stored_parameters, whole.parameters)
@@ -72,8 +75,8 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
         ("monolith", monolith),
         *zip((n.name for n in modules.tree.nodes), modules.modules, strict=True),
     ):
-        own, last = _cost(network), network.history[network.epoch]
-        logits, labels = of_part(network, "test")
+        own = _cost(network)
+        validation, test = (_judged(network, part) for part in ("validation", "test"))
         rows.append(
             {
                 "part": name,
@@ -83,19 +86,20 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
                 "train_images": len(network.data.sets["train"]),
                 "epochs": len(network.history),
                 "best_epoch": network.epoch + 1,
-                "validation_accuracy": last["val/accuracy"],
-                "test_accuracy": float((logits.argmax(1) == labels).double().mean()),
-                "validation_loss": last["val/loss"],
+                "validation_accuracy": validation.accuracy,
+                "test_accuracy": test.accuracy,
+                "validation_loss": validation.loss,
                 "training_seconds": network.seconds,
                 "training_memory_mib": _peak(network) / 2**20,
             }
         )
     result.tables["parts"] = table_of(rows)
     result.captions["parts"] = (
-        "Every network that was trained, on the images below its node; test accuracy: of those among the test images, "
-        "as if every router before it were right. Training memory: predicted peak of one "
-        "process beyond what torch's code takes, as if trained with SGD (Adam holds one more copy of the weights); "
-        "seconds: wall time beside whatever else ran, 0 where it was found in the store untimed."
+        "Every network that was trained, on the images below its node; accuracy and loss: on those among the "
+        "validation and test images, as if every router before it were right. "
+        f"{_TOGETHER if modules.whole else ''}Training memory: predicted peak of one process beyond what torch's code "
+        "takes, as if trained with SGD (Adam holds one more copy of the weights); seconds: wall time beside whatever "
+        "else ran, 0 where it was found in the store untimed."
     )
     result.sections["parts"] = SECTION
     result.units |= {
@@ -104,6 +108,18 @@ def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
         "validation_accuracy": "%",
         "test_accuracy": "%",
     }
+
+
+class _Judged(NamedTuple):
+    accuracy: float
+    loss: float
+
+
+def _judged(network: Trained, part: str) -> _Judged:
+    """By the network's own answers: the history of a training that it shared with others is of all of them."""
+    logits, labels = of_part(network, part)
+    hits = (logits.argmax(1) == labels).double()
+    return _Judged(float(hits.mean()), float(cross_entropy(logits.double(), labels)))
 
 
 def _peak(network: Trained) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -28,15 +28,14 @@ def add_over_seeds(
     for config, plain in found:
         groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
     rows = []
-    varied = _varied([jobs[0][0] for jobs in groups.values()])
-    for jobs in groups.values():
+    told_apart = _told([jobs[0][0] for jobs in groups.values()])
+    for jobs, settings in zip(groups.values(), told_apart, strict=True):
         for name in metrics:
             values = [job["metrics"][name]["value"] for _, job in jobs if name in job["metrics"]]
             values = [value for value in values if value is not None]
             if values:
                 low, high = interval(values)
-                told = {key: jobs[0][0].get(key) for key in varied}
-                row = {**jobs[0][1].get("row", {}), **told, "metric": name, "value": mean(values)}
+                row = {**jobs[0][1].get("row", {}), **settings, "metric": name, "value": mean(values)}
                 rows.append(row | {"value_low": low, "value_high": high, "seeds": len(values)})
     if not rows:
         return
@@ -45,16 +44,50 @@ def add_over_seeds(
     result.captions["over_seeds"] = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
         "training (a job's own interval is over images). Fractions as such. One seed has no interval. Jobs without a "
-        "verdict are left out."
+        "verdict are left out. Settings are told by the keys that they differ by; where the choice of another file "
+        "changes many, by as few as it takes."
     )
     result.screen = ["over_seeds", *result.screen]
 
 
-def _varied(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of plain values by which the settings differ."""
-    keys = dict.fromkeys(key for config in configs for key in config if key not in (*SEEDS, *PROVENANCE))
-    plain = [key for key in keys if not any(isinstance(config.get(key), Mapping | list) for config in configs)]
-    return [key for key in plain if len({str(config.get(key)) for config in configs}) > 1]
+def _told(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What tells settings apart: for each of them the keys by which they differ, dotted where they stand in groups.
+
+    All keys outside of groups. Of those within, where the choice of another file changes dozens, a key is told where
+    it tells settings apart that nothing before it does: names come first, then what is least nested.
+    """
+    flat = [dict(_leaves(config)) for config in configs]
+    keys = [key for key in dict.fromkeys(key for own in flat for key in own) if _differs(key, flat)]
+    kept: list[str] = []
+    apart: list[tuple[str, ...]] = [() for _ in flat]
+    for key in sorted(keys, key=lambda key: ("." in key, not key.endswith(".name"), key.count("."))):
+        finer = [(*before, str(own.get(key))) for before, own in zip(apart, flat, strict=True)]
+        if "." not in key or len(set(finer)) > len(set(apart)):
+            kept.append(key)
+            apart = finer
+    columns = {key: _of_one_kind([own.get(key) for own in flat]) for key in kept}
+    return [{key: column[number] for key, column in columns.items()} for number in range(len(flat))]
+
+
+def _of_one_kind(values: Sequence[Any]) -> list[Any]:
+    """As they are, or in words: a column of a table holds values of one kind."""
+    kinds = {float if type(value) is int else type(value) for value in values if value is not None}
+    return list(values) if len(kinds) <= 1 else [None if value is None else str(value) for value in values]
+
+
+def _differs(key: str, flat: Sequence[Mapping[str, Any]]) -> bool:
+    return len({str(own.get(key)) for own in flat}) > 1
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of all that belongs to a setting; a list is told in words."""
+    for name, value in config.items():
+        if name in SEEDS or (not prefix and name in PROVENANCE):
+            continue
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value) if isinstance(value, list) else value
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,32 @@ from src.data.image_set import ImageSet
 from src.errors import UserError
 from src.tasks.pretrained import imagenet_classes, wordnet_numbers
 from src.tasks.shifted import Reader
+
+LABELS = "labels.npy"  # stands beside the files of CIFAR-10-C alone
+
+
+def check_published(folder: Path, corruptions: Sequence[str], severities: Sequence[int]) -> None:
+    """Refuse a folder that lacks a corruption; what is in its files is looked at when they are read.
+
+    Raises:
+        UserError: there is no such folder, or a file or a folder of it is missing.
+    """
+    if not folder.is_dir():
+        raise UserError(f"study.files={folder}: no such folder; name one that holds CIFAR-10-C or ImageNet-C")
+    if (folder / LABELS).is_file():
+        missing = [f"{name}.npy" for name in corruptions if not (folder / f"{name}.npy").is_file()]
+    else:
+        wanted = [f"{name}/{severity}" for name in corruptions for severity in severities]
+        missing = [place for place in wanted if not (folder / place).is_dir()]
+        if len(missing) == len(wanted):
+            raise UserError(
+                f"study.files={folder}: has neither {LABELS} (CIFAR-10-C) nor folders such as {missing[0]} (ImageNet-C)"
+            )
+    if missing:
+        raise UserError(
+            f"study.files={folder}: has no {missing[0]}; add it, or name those that are there by study.corruptions and "
+            "study.severities"
+        )
 
 
 def published(folder: Path, test: ImageSet, chosen: Tensor, batch: int) -> Reader:
@@ -25,7 +51,7 @@ def published(folder: Path, test: ImageSet, chosen: Tensor, batch: int) -> Reade
     """
 
     def read(name: str, severity: int) -> Iterable[Tensor]:
-        if (folder / "labels.npy").is_file():
+        if (folder / LABELS).is_file():
             found = read_cifar_c(folder, name, severity, classes=test.classes, labels=test.labels)
             return found.images[chosen].split(batch)
         return _stream(folder, name, severity, test, chosen, batch)

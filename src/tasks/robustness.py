@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from src.calibration import fit_temperature
 from src.configuration import keywords
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
+from src.data.opening import data_module
 from src.data.sources.fitting import fit
 from src.errors import UserError, suggestion
 from src.result import Estimate, Result
 from src.tasks.calibration_panels import add_calibration, add_out_of_distribution
-from src.tasks.published import published
+from src.tasks.published import check_published, published
 from src.tasks.shifted import (
     Reader,
     Reference,
@@ -35,6 +37,14 @@ if TYPE_CHECKING:
 
 NETWORK = "network"  # its name in tables
 TEMPERATURES = ("none", "fit")
+#: kind of subject -> the recipe whose images it is trained and measured on; others come trained
+TRAINED_ON = {
+    "trained": "recipe",
+    "variant": "recipe",
+    "extracted": "strong",
+    "patched": "weak",
+    "composed": "monolith",
+}
 
 
 def robustness(result: Result, examined: Examined, config: Mapping[str, Any], session: Session) -> None:
@@ -104,18 +114,29 @@ def check(config: Mapping[str, Any]) -> None:
     """Refuse what can be refused before anything trains.
 
     Raises:
-        UserError: an option is not allowed, or a folder is not there.
+        UserError: an option is not allowed, a folder or a file is not there, or the unknown images cannot be opened,
+            are of the network's classes or of a shape that cannot be made its own. Of a network that is not trained
+            for the measure the classes are compared when it is there.
     """
     study = config["study"]
-    checked(study["corruptions"], study["severities"])
+    corruptions, severities = checked(study["corruptions"], study["severities"])
     if study["temperature"] not in TEMPERATURES:
         raise UserError(
             f"study.temperature={study['temperature']}: {suggestion(str(study['temperature']), TEMPERATURES)}"
         )
-    if study["files"] is not None and not _folder(study["files"]).is_dir():
-        raise UserError(f"study.files={study['files']}: no such folder; name one that holds CIFAR-10-C or ImageNet-C")
+    if study["files"] is not None:
+        check_published(_folder(study["files"]), corruptions, severities)
     if study["reference"] is not None:
         _read(study)
+    unknown = _opened(study["unknown"], "study.unknown")
+    where = TRAINED_ON.get(str(config["subject"]["kind"]))
+    if where is None:
+        return
+    test = _opened(config[where]["data"], f"{where}.data").sets["test"]
+    _check_unknown(unknown, test.classes, test.shape)
+    read = _reader(study, test, chosen_images(test, study["images"]))
+    if read is not None:
+        next(iter(read(corruptions[0], severities[0])))  # whether they are the test images shows in the first ones
 
 
 def _read(study: Mapping[str, Any]) -> Reference:
@@ -130,24 +151,36 @@ def _reference(study: Mapping[str, Any], session: Session) -> Reference | None:
     return _read(study)
 
 
-def _unknown(study: Mapping[str, Any], test: ImageSet, session: Session) -> ImageSet:
-    """Images of none of the classes, of the size and the colours of the known ones."""
-    options = {**study["unknown"], "augment": None}
-    data = ImageData(**keywords(ImageData, options, "study.unknown"))
+def _opened(options: Mapping[str, Any], where: str) -> ImageData:
+    kind = data_module(options)
+    data = kind(**keywords(kind, {**options, "augment": None}, where))
     data.setup()
-    same = sorted(set(data.classes) & set(test.classes))
+    return data
+
+
+def _check_unknown(unknown: ImageData, classes: Sequence[str], shape: tuple[int, int, int]) -> None:
+    same = sorted(set(unknown.classes) & set(classes))
     if same:
         raise UserError(
             f"study.unknown: its class '{same[0]}' is one of the network's; leave it out by study.unknown.classes="
             "[...], or take other data by data@study.unknown=..."
         )
-    found, (channels, height, width) = data.sets["test"], test.shape
+    found = unknown.sets["test"].shape
+    if found != shape and shape[1] != shape[2]:
+        raise UserError(f"study.unknown: images of {found} cannot be made {shape}; take data of that size")
+
+
+def _unknown(study: Mapping[str, Any], test: ImageSet, session: Session) -> ImageSet:
+    """Images of none of the classes, of the size and the colours of the known ones."""
+    data = _opened(study["unknown"], "study.unknown")
+    _check_unknown(data, test.classes, test.shape)
+    found, (channels, height, _) = data.sets["test"], test.shape
     if found.shape == test.shape:
         return found
-    if height != width:
-        raise UserError(f"study.unknown: images of {found.shape} cannot be made {test.shape}; take data of that size")
     session.event(f"study.unknown: images of {found.shape} resized to {test.shape}")
-    return ImageSet(fit(found.images, height, channels), found.labels, found.classes)
+    # some at a time: where they are in files, only what is made of them is held
+    parts = [fit(part, height, channels) for part in found.images.split(study["batch"])]
+    return ImageSet(torch.cat(parts), found.labels, found.classes)
 
 
 def _conclude(result: Result, images: int, reference: Reference | None) -> None:

@@ -6,7 +6,9 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,13 +23,13 @@ from src.hierarchy.regrouping import regrouped
 from src.result import Result
 from src.store import Store
 from src.tasks.changed_networks import altered
-from src.tasks.composition import composed, composition_of, confusion, counts
+from src.tasks.composition import composed, composition_of, confusion, counts, views_of
 from src.tasks.label_tree import tree_of
 from src.tasks.predictions import log_probabilities
-from src.tasks.train import did_not_train, images_of, trained
+from src.tasks.train import check_recipe, did_not_train, images_of, trained
 from src.tasks.transfer_data import TargetImages, add_target, sizes_of
 from src.tasks.transfer_tree import add_trees
-from src.tasks.tree_modules import TreeModules, modules_of_tree
+from src.tasks.tree_modules import TreeModules, modules_of_tree, node_images
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -36,15 +38,20 @@ if TYPE_CHECKING:
 def transfer(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train the modules of one tree, put their experts into another tree, and to other images."""
     result = Result("transfer", config["name"])
-    composition_of(config)
-    altered(config["expert"], config["few"], "few")  # so that what is wrong is said before anything trains
+    composition_of(config)  # from here on what is wrong is said before anything trains
+    for role in ("router", "expert"):
+        check_recipe(config[role], role)
+    altered(config["expert"], config["few"], "few")
     data = images_of({"data": config["data"], "seed": config["router"]["seed"]}, session, "modules", "modules")
-    tree = _source_tree(config, data, store, session)
-    experts = _chosen(tree, config["experts"])
+    views_of(config, data)
     target = _target(config, data, session)
     sizes = sizes_of(config, target, session)
+    tree = _source_tree(config, data, store, session)
+    experts = _chosen(tree, config["experts"])
+    _check_other_tree(config, tree, data)
     modules = modules_of_tree(config, tree, data, store, session)
-    other = _other_tree(config, tree, modules, data)
+    other = _other_tree(config, tree, data, lambda: _confusions(config, modules, data))
+    _check_shared(config, tree, other)
     result.uses = list(modules.uses)
     against = add_trees(result, modules, other, data, config, store, session)
     gain = add_target(result, modules, experts, target, sizes, config, store, session)
@@ -77,30 +84,53 @@ def _source_tree(config: Mapping[str, Any], data: ImageData, store: Store, sessi
     return tree_of(config["tree"], data, confusions)
 
 
-def _other_tree(config: Mapping[str, Any], tree: Tree, modules: TreeModules, data: ImageData) -> Tree:
-    """The tree that experts are moved to.
+def _check_other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData) -> None:
+    """All that can be known of the tree that experts are moved to before the modules tell which classes they confuse.
 
     Raises:
-        UserError: no expert of ``tree`` is in it with the same classes.
+        UserError: it cannot be built, a node has no images, or no expert of ``tree`` stands in it.
     """
+    count = len(tree.classes)
+    other = _other_tree(config, tree, data, lambda: torch.ones(count, count))
+    if config["other_tree"]["name"] != "clustered":  # whose experts are what confusions make of them
+        _check_shared(config, tree, other)
+    with _of_other_tree():
+        for node in range(len(other.nodes)):
+            node_images(config, other, node, data)
+
+
+def _other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData, confusions: Callable[[], Tensor]) -> Tree:
     options = config["other_tree"]
+    with _of_other_tree():
+        if options["name"] == "regrouped":
+            return regrouped(tree, confusions(), options["groups"])
+        return tree_of(options, data, confusions)
 
-    def confusions() -> Tensor:
-        held_out = data.sets["validation"]
-        predicted = log_probabilities(composed(config, modules, data), held_out.images).argmax(1)
-        return counts(held_out.labels, predicted, len(tree.classes))
 
-    if options["name"] == "regrouped":
-        other = regrouped(tree, confusions(), options["groups"])
-    else:
-        other = tree_of(options, data, confusions)
+def _check_shared(config: Mapping[str, Any], tree: Tree, other: Tree) -> None:
     experts = {(node.name, node.children) for index, node in enumerate(tree.nodes) if tree.is_expert(index)}
     if not experts & {(node.name, node.children) for node in other.nodes}:
         raise UserError(
-            f"other_tree.name={options['name']}: no expert of tree.name={config['tree']['name']} stands in it with the "
-            "same name and classes; take regrouped, or a file with the same superclasses"
+            f"other_tree.name={config['other_tree']['name']}: no expert of tree.name={config['tree']['name']} stands "
+            "in it with the same name and classes; take regrouped, or a file with the same superclasses"
         )
-    return other
+
+
+def _confusions(config: Mapping[str, Any], modules: TreeModules, data: ImageData) -> Tensor:
+    """How often the composed modules take validation images of a class (rows) for another (columns)."""
+    held_out = data.sets["validation"]
+    predicted = log_probabilities(composed(config, modules, data), held_out.images).argmax(1)
+    return counts(held_out.labels, predicted, len(data.classes))
+
+
+@contextmanager
+def _of_other_tree() -> Iterator[None]:
+    """What is wrong with a tree is said of the second one's keys."""
+    try:
+        yield
+    except UserError as error:
+        own = re.sub(r"^tree(?=[.:])", "other_tree", str(error))
+        raise UserError(re.sub(r"\btree=", "tree@other_tree=", own)) from None
 
 
 def _target(config: Mapping[str, Any], data: ImageData, session: Session) -> TargetImages:

@@ -212,7 +212,8 @@ def _say(result: Result, experts: int, chance: float) -> None:
     result.captions["curve"] = (
         f"Mean over {experts} experts on test images of the other data set, among the classes of their node, where "
         f"chance is {chance:.0%}; 0 images per class: the source's expert as it is. Images are normalised as the "
-        "source's. Every training takes as many steps as the one with the most images, and its last weights. "
+        "source's. Every training takes as many steps as the one with the most images, and its last weights; what the "
+        "training of the source's expert took is not counted to a warm start. "
         "Intervals: experts and images resampled; with so few experts they are narrow."
     )
     result.captions["gain"] = (

@@ -84,6 +84,7 @@ def trained_together(
         seed_everything("weights", recipe["seed"])
         subject = _untrained(config, tree, data, parts) if start is None else _begun(start)
         network = cast(ComposedNetwork, subject.model)
+        network.train()  # subjects come in evaluation mode, and Lightning keeps the mode that it finds
         learner = Modular(
             network,
             recipe["optim"],

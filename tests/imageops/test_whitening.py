@@ -50,6 +50,33 @@ def test_equals_the_formula(count: int, options: dict[str, Any]) -> None:
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4 * abs(expected).max())
 
 
+@pytest.mark.parametrize("count", [2, 40, 59, 60, 90])
+@pytest.mark.parametrize("options", [{"rule": "clamp"}, {"rule": "add"}, {"rule": "clamp", "eps": 2.0}])
+def test_the_smaller_matrix_is_decomposed_and_the_whitening_is_the_same(
+    count: int, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompose, seen = torch.linalg.eigh, []
+
+    def counted(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append(len(matrix))
+        return decompose(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", counted)
+    images = correlated(count)
+    images[:, 0, 0, 0] = 7  # without variance
+    found = Whitening.fit(images, "zca", **options).matrix
+    assert found is not None and seen == [min(count, 60)]
+    # all directions that the images do not span keep eps^-1/2
+    standard = by_formula(images, images, "per_pixel").reshape(count, 60)
+    s, u = np.linalg.eigh(standard.T @ standard / (count - 1))
+    eps = options.get("eps", 1e-3)
+    bounded = np.maximum(eps, s) if options["rule"] == "clamp" else np.maximum(0, s) + eps
+    expected = (u * bounded**-0.5) @ u.T
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6 * eps**-0.5, rtol=0)
+    again = Whitening.fit(images.clone(), "zca", **options).matrix
+    assert again is not None and torch.equal(found, again)
+
+
 def test_whitened_values_have_unit_variance_and_no_correlation() -> None:
     images = correlated(3000)
     for kind in ("per_pixel", "zca"):

@@ -72,6 +72,12 @@ def test_a_reference_without_errors_has_no_share() -> None:
     assert math.isnan(found[0]) and math.isinf(found[1])
 
 
+def test_a_loss_of_nothing_but_rounding_is_no_loss() -> None:
+    errors, clean = torch.tensor([[0.1, 0.2, 0.3]]), torch.tensor(0.1)
+    third = torch.tensor([[0.1, 0.3, 0.2]]) / 3 * 3 + torch.tensor([[1e-9, -1e-9, 0.0]])
+    assert not relative_corruption_errors(errors, clean, third, third.double().mean()).isfinite().any()
+
+
 def test_other_severities_are_refused() -> None:
     with pytest.raises(UserError, match=r"errors: \(3, 5\) against a reference of \(3, 4\)"):
         corruption_errors(torch.ones(3, 5), torch.ones(3, 4))

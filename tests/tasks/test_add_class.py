@@ -14,6 +14,7 @@ from src.result import Result, rows
 from src.store import Store
 from src.tasks import train as training
 from src.tasks.add_class import add_class
+from src.tasks.class_setting import replacement_of
 from tests.tasks.composing import configured
 
 #: star6 is between others, so that labels shift where it is missing; a family more so that there is something to route
@@ -66,6 +67,25 @@ def test_the_other_expert_answers_as_before_to_the_last_bit(added: tuple[Result,
     assert forgetting["monolith, on star alone", "of other superclasses"]["largest_change"] > 0
 
 
+def test_all_that_a_network_builds_on_is_counted(added: tuple[Result, Store]) -> None:
+    result = added[0]
+    cost = table(result, "cost", "network")
+    before = {name: row["all_macs"] - row["update_macs"] for (name,), row in cost.items()}
+    assert before["monolith, anew"] == 0
+    # five of the six classes, once
+    whole = cost["monolith, anew",]["update_macs"]
+    assert before["monolith, warm-started"] == pytest.approx(whole * 5 / 6, rel=0.05)
+    assert before["monolith, on star alone"] == pytest.approx(before["monolith, warm-started"])
+    # all modules from before are kept or begun from; an expert anew is neither
+    warm = before["modules, expert warm-started"]
+    assert warm == pytest.approx(before["modules, expert and router warm-started"])
+    assert warm > before["modules, expert anew"] > before["modules, expert and router anew"] > 0
+    name = "modules, expert and router warm-started"
+    assert result.metrics["all_macs_ratio"].value == pytest.approx(cost[name,]["all_macs"] / whole)
+    assert f"({cost[name,]['all_macs'] / whole:.1%} with the trainings that it builds on)" in result.verdict
+    assert "multiply-adds per image by the hard route" in result.captions["networks"]
+
+
 def test_accuracies_and_forgetting_fit_together(added: tuple[Result, Store]) -> None:
     result = added[0]
     networks = table(result, "networks", "network")
@@ -87,6 +107,7 @@ def test_a_class_leaves_without_training(tmp_path: Path) -> None:
     for who in ("modules", "monolith"):
         dropped = cost[f"{who}, output dropped",]
         assert dropped["images"] == dropped["steps"] == dropped["update_macs"] == dropped["trained"] == 0
+        assert dropped["all_macs"] > 0
     assert cost["modules, output dropped",]["stored_parameters"] == cost["modules, expert anew",]["stored_parameters"]
     assert (
         table(result, "forgetting", "network", "classes")["modules, output dropped", "of other superclasses"][
@@ -99,7 +120,9 @@ def test_a_class_leaves_without_training(tmp_path: Path) -> None:
 
 
 def test_another_expert_changes_nothing_else(tmp_path: Path) -> None:
-    result, _ = ask(tmp_path, "change=replace", "composition.rule=hard", "replacement.seed=5")
+    narrow = "replacement.model.width=0.01"
+    result, store = ask(tmp_path, "change=replace", "composition.rule=hard", "replacement.seed=5", narrow)
+    assert 0.01 in [entry.manifest["recipe"]["model"]["width"] for entry in store.entries()]
     forgetting = table(result, "forgetting", "network", "classes")
     mine, rival = (
         forgetting["modules, expert replaced", "all others"],
@@ -108,6 +131,12 @@ def test_another_expert_changes_nothing_else(tmp_path: Path) -> None:
     assert mine["largest_change"] == mine["forgetting"] == mine["forgetting_low"] == mine["forgetting_high"] == 0
     assert rival["largest_change"] > 0
     assert "the probabilities of all other classes are equal to the last bit" in result.verdict
+
+
+def test_an_expert_is_replaced_by_one_of_another_seed_and_the_same_width(tmp_path: Path) -> None:
+    plain, own = (configured(tmp_path, "task=add_class", *more) for more in ([], ["replacement.model.width=0.01"]))
+    assert replacement_of(plain) == {"seed": plain["expert"]["seed"] + 1000, "model": {}}
+    assert replacement_of(own)["model"] == {"width": 0.01}
 
 
 def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +149,14 @@ def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch
     ("overrides", "said"),
     [
         (["+update.epochs=3"], r"^update\.epochs: a recipe has no such part"),
+        (["+update.training.epoch=3"], r"^update\.training\.epoch is not a setting; did you mean 'epochs'"),
+        (["+update.optim.lrr=0.1"], r"^update\.optim: adam does not take .*lrr"),
+        (
+            ["change=replace", "+replacement.model.widht=0.5"],
+            r"^replacement\.model\.widht=0\.5: maxout has no such opt",
+        ),
+        (["router.select=bst"], r"^router\.select=bst: did you mean 'best'"),
+        (["+monolith.data.augment.crop=28"], r"^views=whole: the networks take crops of 28 pixels"),
         (["change=ad"], r"^change=ad: did you mean 'add'"),
         (["class_name=star7"], r"^class_name=star7: the data have no such class; did you mean 'star"),
         (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from src.calibration import fit_temperature
 from src.configuration import CONF
+from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.errors import UserError
 from src.result import Result
@@ -17,6 +19,7 @@ from src.tasks import robustness as study
 from src.tasks.measure import STUDIES, measure
 from src.tasks.robustness import check, robustness
 from src.tasks.subject_of import Examined
+from tests.fakes.imagenet import CLASSES, write_imagenet
 from tests.fakes.study import FakeSession, network, pictures
 
 CHOSEN = {
@@ -27,7 +30,7 @@ CHOSEN = {
 
 
 def config(**options):
-    chosen = {"subject": {"kind": "trained"}, "study": {**CHOSEN, **options}, "resamples": 20, "seed": 0}
+    chosen = {"subject": {"kind": "checkpoint"}, "study": {**CHOSEN, **options}, "resamples": 20, "seed": 0}
     return {"name": "n", "device": "cpu", **chosen}
 
 
@@ -65,6 +68,8 @@ def test_fewer_images_are_an_event():
         ({"temperature": "fitt"}, "study.temperature=fitt: did you mean 'fit'"),
         ({"files": "/nowhere"}, "study.files=/nowhere: no such folder"),
         ({"reference": "/nowhere"}, "study.reference=/nowhere: no result can be read"),
+        ({"unknown": {"source": {"name": "digit"}}}, "data.source.name=digit: no such source; did you mean 'digits'"),
+        ({"unknown": {"source": {"name": "digits"}, "clases": None}}, "study.unknown.clases is not a setting; did you"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_trains(options, said, monkeypatch):
@@ -72,6 +77,60 @@ def test_a_wrong_option_is_refused_before_anything_trains(options, said, monkeyp
     with pytest.raises(UserError, match=said):
         measure(config(**options), None, FakeSession())
     check(config())
+
+
+DIGITS = {"source": {"name": "digits", "size": 16, "channels": 3, "test_fraction": 0.3}}
+
+
+def refusal(monkeypatch, recipe=None, **options) -> str:
+    """What is said before the network would be trained."""
+    monkeypatch.setattr(task, "subject_of", lambda *_: pytest.fail("trained"))
+    own = config(**options)
+    if recipe is not None:
+        own |= {"subject": {"kind": "trained"}, "recipe": recipe}
+    with pytest.raises(UserError) as error:
+        measure(own, None, FakeSession())
+    return str(error.value)
+
+
+def test_known_classes_are_refused_before_the_network_is_trained(monkeypatch):
+    said = refusal(monkeypatch, {"data": {**DIGITS, "classes": [3, 4]}})
+    assert said.startswith("study.unknown: its class '3' is one of the network's")
+
+
+def test_files_that_lack_a_corruption_are_refused_before_the_network_is_trained(tmp_path, monkeypatch):
+    both = {"files": str(tmp_path), "corruptions": ["brightness", "fog"]}
+    assert "has neither labels.npy (CIFAR-10-C) nor folders such as brightness/1" in refusal(monkeypatch, **both)
+    (tmp_path / "brightness" / "1").mkdir(parents=True)
+    assert f"study.files={tmp_path}: has no brightness/3; add it" in refusal(monkeypatch, **both)
+    for name in ("labels", "brightness"):
+        np.save(tmp_path / f"{name}.npy", np.zeros(5, np.uint8))
+    assert f"study.files={tmp_path}: has no fog.npy; add it" in refusal(monkeypatch, **both)
+
+
+def test_files_of_other_images_are_refused_before_the_network_is_trained(tmp_path, monkeypatch):
+    data = ImageData(**DIGITS)
+    data.setup()
+    count = len(data.sets["test"])
+    np.save(tmp_path / "labels.npy", data.sets["test"].labels.roll(1).repeat(5).numpy())
+    np.save(tmp_path / "brightness.npy", np.zeros((5 * count, 16, 16, 3), np.uint8))
+    glyphs = {"source": {"name": "glyphs", "size": 16, "train_per_class": 2, "test_per_class": 1}, "classes": [0, 1]}
+    said = refusal(monkeypatch, {"data": DIGITS}, files=str(tmp_path), unknown=glyphs)
+    assert "the labels of severity 1 are not those of the" in said
+
+
+def test_unknown_images_may_stay_in_files(tmp_path):
+    root = write_imagenet(tmp_path, train=4, test=1)
+    session = FakeSession()
+    streamed = {
+        "source": {"name": "imagenet", "root": str(root), "size": 24},
+        "splits": {"validation": 1},
+        "workers": 0,
+    }
+    result = found(session, unknown=streamed)
+    assert "study.unknown: images of (3, 24, 24) resized to (3, 16, 16)" in session.events
+    assert f"against {len(CLASSES)} images of 'imagenet'" in result.captions["unknown_classes"]
+    check(config(unknown=streamed))
 
 
 def test_a_network_that_did_not_train_is_not_measured(monkeypatch):

@@ -115,7 +115,16 @@ def test_gains_are_means_over_experts_with_their_interval() -> None:
     [
         ([f"target.classes={_list(NAMES[1:])}"], r"^target: has no class 'star5'"),
         (["target.source.size=16"], r"^target: images of shape \(3, 16, 16\)"),
+        (["data@target=digits", "target.classes=null"], r"^target: has no class 'star5'"),  # a source with other keys
         (["+few.epochs=3"], r"^few\.epochs: a recipe has no such part"),
+        (["+few.training.epoch=3"], r"^few\.training\.epoch is not a setting; did you mean 'epochs'"),
+        (["other_tree.groups=3"], r"^other_tree\.groups=3: 4 classes can be put into 2 to 2 groups"),
+        (
+            ["tree@other_tree=file", "other_tree.path=/nowhere.json"],
+            r"^other_tree\.path=/nowhere\.json: cannot be read",
+        ),
+        (["tree@other_tree=data"], r"^other_tree\.name=data: this data set has no tree.*take tree@other_tree=file or"),
+        (["tree@other_tree=random"], r"^other_tree\.name=random: no expert of tree\.name=superclasses stands in it"),
         (["experts=5"], r"^experts=5: the tree has 4; take 1 to 4"),
         (["images_per_class=[]"], r"^images_per_class=\[\]: allowed is a list of whole numbers from 1"),
         (["data.contrast=zca"], r"^data\.contrast=zca: whitening is fitted to one data set"),
@@ -128,6 +137,17 @@ def test_what_is_refused_before_anything_trains(overrides: list[str], said: str,
     assert not list(Store(tmp_path / "store").entries())
 
 
-def test_another_tree_without_an_expert_of_the_first(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^other_tree\.name=random: no expert of tree\.name=superclasses stands in it"):
-        ask(tmp_path, "tree@other_tree=random")
+def test_what_is_wrong_in_the_other_trees_file_is_said_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "tree.json"
+    file.write_text(json.dumps({"star": ["star5", "star6"], "rest": [*NAMES[1:2], *NAMES[3:], "disk"]}))
+    with pytest.raises(UserError, match=r"^other_tree: class 'disk' is not in the data; did you mean 'disc'"):
+        ask(tmp_path, "tree@other_tree=file", f"other_tree.path={file}")
+    assert not list(Store(tmp_path / "store").entries())
+
+
+def test_modules_are_those_of_a_composition(tmp_path: Path) -> None:
+    composition, own, change = (configured(tmp_path, f"task={task}") for task in ("compose", "transfer", "add_class"))
+    for role in ("router", "expert"):
+        assert composition[role] == own[role] == change[role]
+    assert composition["monolith"] == change["monolith"]
+    assert composition["monolith"]["data"] == own["data"]
