@@ -29,15 +29,15 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     and sums count 0. Nothing is computed: the pass runs on tensors without memory. A layer used twice counts twice.
     """
     twin = skeleton(model).eval()
-    total = 0
+    total = 0  # of one image, which some networks cut or turn into several rows
 
     def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         per_value = layer.weight[0].numel()  # of an output value: the weights of one kernel or unit
         if isinstance(layer, nn.modules.conv._ConvTransposeNd):
-            total += inputs[0][0].numel() * per_value
+            total += inputs[0].numel() * per_value
         else:
-            total += output[0].numel() * per_value
+            total += output.numel() * per_value
 
     for module in twin.modules():
         if isinstance(module, _Convolution | nn.Linear):

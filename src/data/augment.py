@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError, suggestion
+from src.imageops.transformations import RandomTransformation
 from src.seeds import stream
 
 FLIP_AXES = ("left_right", "up_down")
-KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca")
+KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca", "transformation")
 
 
 class Draws(NamedTuple):
@@ -40,7 +41,24 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"data.augment.crop={crop}: allowed are whole numbers of pixels from 1, or null")
     if not isinstance(strength, int | float) or strength < 0:
         raise UserError(f"data.augment.rgb_pca={strength}: give a standard deviation of at least 0, as 0.1")
+    if "transformation" in options:
+        random_transformation(options["transformation"])
     return options
+
+
+def random_transformation(options: Mapping[str, Any]) -> RandomTransformation:
+    """The transformation of which each training image goes through a random member; UserErrors name its keys."""
+    return RandomTransformation(options, "data.augment.transformation")
+
+
+def draw_transformations(options: Mapping[str, Any], count: int, *, seed: int, epoch: int, step: int) -> Tensor:
+    """Which member each of `count` images goes through: its parameters (n, p), a pure function of the arguments."""
+    return random_transformation(options).draw(count, stream(seed, "transformation", epoch, step))
+
+
+def transform(images: Tensor, options: Mapping[str, Any], parameters: Tensor) -> Tensor:
+    """uint8 (n, C, H, W), each image through the member of its parameters (n, p)."""
+    return random_transformation(options).apply(images, parameters)
 
 
 def check_crop(crop: int | None, shape: Sequence[int]) -> None:
@@ -117,11 +135,15 @@ def augment(
     flip: bool = False,
     crop: int | None = None,
     flip_axis: str = FLIP_AXES[0],
+    transformation: Mapping[str, Any] | None = None,
     seed: int = 0,
     epoch: int = 0,
     step: int = 0,
 ) -> Tensor:
-    """Random crops and flips of a batch (n, C, H, W); without either, the batch itself."""
+    """Random transformations, and then crops and flips, of a batch (n, C, H, W); without any, the batch itself."""
+    if transformation is not None:
+        parameters = draw_transformations(transformation, len(images), seed=seed, epoch=epoch, step=step)
+        images = transform(images, transformation, parameters)
     if not crop_padding and not flip and crop is None:
         return images
     draws = draw(

@@ -7,7 +7,8 @@ A config of the data group, every key of which is an argument of `ImageData`::
     splits: {validation: 0.2, calibration: 0.1, drop_seen: true}
     caps: {train: 200, test: null}                # per class, or {default: 200, disc: 12}
     label_noise: {fraction: 0.0, classes: null}   # of the training part alone
-    augment: {crop_padding: 4, flip: true}        # crop: 28, flip_axis: up_down, rgb_pca: 0.1
+    augment: {crop_padding: 4, flip: true}        # crop: 28, flip_axis: up_down, rgb_pca: 0.1,
+                                                  # transformation: {family: rotation}, as in conf/transformation
     normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
     contrast: none                                # global: each image by its own mean and std, before normalisation;
                                                   # per_pixel, zca: whitened over the images
@@ -44,7 +45,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from src.data.augment import KEYS, augment, centre, check_crop, checked, geometry, normalise
+from src.data.augment import (
+    KEYS,
+    augment,
+    centre,
+    check_crop,
+    checked,
+    geometry,
+    normalise,
+    random_transformation,
+)
 from src.data.colours import colour_components, draw_colours, shift_colours
 from src.data.image_set import ImageSet, Splits
 from src.data.loader import Batch, BatchLoader
@@ -78,7 +88,8 @@ class ImageData(pl.LightningDataModule):
         eval_batch_size: of everything else.
         augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
             crop, the side of what is cut out at random, and in the middle of all other images; rgb_pca, the standard
-            deviation of `src.data.colours`.
+            deviation of `src.data.colours`; transformation, a family of `src.imageops.transformations`, of which each
+            image goes through a random member before it is cropped and flipped.
         normalisation: ``train``, a published one by name, or mean and std.
         channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits, caps, noise.
@@ -141,6 +152,11 @@ class ImageData(pl.LightningDataModule):
                 f"data.augment.rgb_pca={self.augment['rgb_pca']}: with data.contrast={contrast} images are whitened "
                 "once, before any change of colour; set one of them to 0 or none"
             )
+        if contrast in KINDS and "transformation" in self.augment:
+            raise UserError(
+                f"data.augment.transformation: with data.contrast={contrast} images are whitened once, before any "
+                "transformation; set transformation to null or contrast to none"
+            )
         self.given_indices = split_indices
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.normalisation, self.contrast, self.channels_last = normalisation, contrast, channels_last
@@ -187,6 +203,8 @@ class ImageData(pl.LightningDataModule):
         sets["train"], self.mislabelled = self._with_noise(sets["train"], events)
         self.mean, self.std = statistics(self.normalisation, sets["train"].images, self.contrast)
         check_crop(self.augment.get("crop"), pool.shape)
+        if "transformation" in self.augment:
+            random_transformation(self.augment["transformation"]).check_size(*pool.shape[1:])
         if self.augment.get("rgb_pca"):
             self.colours = colour_components(sets["train"].images)
         if self.contrast in KINDS:

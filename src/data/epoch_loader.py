@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from src.data.augment import Draws, crop_and_flip, draw, spare_of
+from src.data.augment import Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
 from src.data.colours import draw_colours, shift_colours
 from src.seeds import stream
 
@@ -81,6 +81,8 @@ class EpochLoader:
         order = torch.randperm(count, generator=stream(self.seed, "order", epoch)).to(device)
         when = {"seed": self.seed, "epoch": epoch, "step": 0}  # the epoch is one step of draws
         how = {"crop_padding": 0, "flip": False, "crop": None, "flip_axis": "left_right", **self.augment}
+        transformation = how.get("transformation")
+        parameters = None if transformation is None else draw_transformations(transformation, count, **when)
         draws: Draws | None = None
         if how["crop_padding"] or how["flip"] or how["crop"]:
             spare = spare_of(self.images, how["crop"])
@@ -97,9 +99,11 @@ class EpochLoader:
                 rows: Any = slice(begins[start], begins[start + len(shares)])
             else:
                 firsts = [begin + part.first for begin, part in zip(begins[start:], shares, strict=False)]
-                rows = torch.cat([torch.arange(a, a + b.ours) for a, b in zip(firsts, shares, strict=True)]).to(device)
+                rows = torch.cat([torch.arange(a, a + b.ours) for a, b in zip(firsts, shares, strict=True)])
             index = order[rows]
             images = self.images[index]
+            if transformation is not None and parameters is not None:
+                images = transform(images, transformation, parameters[rows])
             if draws is not None:
                 mine = Draws(*(values[rows] for values in draws))
                 images = crop_and_flip(images, mine, how["crop_padding"], how["crop"], how["flip_axis"])

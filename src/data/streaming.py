@@ -91,6 +91,11 @@ class StreamingImages(ImageData):
             raise UserError(
                 "data.augment.crop_padding: images in files are not padded; set augment.crop, e.g. crop=224"
             )
+        if (augment or {}).get("transformation") is not None:
+            raise UserError(
+                "data.augment.transformation: images in files are cut out before anything else could be done to them; "
+                "set it to null, or take a data set in memory, e.g. data=imagenette"
+            )
         super().__init__(
             source,
             caps=caps,

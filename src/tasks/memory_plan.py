@@ -13,7 +13,8 @@ import torch
 from src import memory
 from src.data.datamodule import ImageData
 from src.data.resident import PER_CALL
-from src.models.registry import names
+from src.memory.recomputation import can_recompute
+from src.models import build
 from src.result import read_json, write_json
 from src.store import Key, Store
 from src.training.fitting import Training, VariantTraining
@@ -69,7 +70,7 @@ def fitted_to_memory(
         memory.given_budget(how["budget_gb"], name, config["jobs_at_once"]),
         allow=allow,
         method=how["predict"],
-        can_recompute=architecture["name"] in names(),  # ours tell their groups of layers
+        can_recompute=_tells_groups(architecture),
         device=name,
         calibration=lambda: _calibration(device, store, session),
     )
@@ -93,3 +94,9 @@ def _calibration(device: torch.device, store: Store, session: Session) -> memory
 
     plain = read_json(store.make(key, build).folder / CALIBRATION)
     return memory.Calibration(**{name: plain[name] for name in ("device", "constant", "measured", "torch")})
+
+
+def _tells_groups(architecture: Mapping[str, Any]) -> bool:
+    """Whether the network can be computed again group by group of its layers, which not all of ours tell."""
+    with torch.device("meta"):
+        return can_recompute(build(architecture))
