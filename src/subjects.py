@@ -86,6 +86,20 @@ class Subject:
         values = _global_contrast(images) if self.contrast == "global" else images.float() / 255
         return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
 
+    def normalise_values(self, values: Tensor) -> Tensor:
+        """Images float (n, C, H, W) of 0..1, which need not be whole numbers of 255ths, as the model wants them.
+
+        Raises:
+            UserError: the network wants images whose contrast its data normalise.
+        """
+        if self.contrast != "none":
+            raise UserError(
+                f"data.contrast={self.contrast}: this network wants images that are normalised one by one or whitened, "
+                "which transformed values are not; train it with data.contrast=none"
+            )
+        mean, std = (values.new_tensor(v).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        return (values - mean) / std
+
 
 def _global_contrast(images: Tensor) -> Tensor:
     """As the data room's `global_contrast`, which this room may not reach; a test holds them equal."""

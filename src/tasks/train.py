@@ -26,6 +26,7 @@ from src.tasks.predictions import of_part
 from src.tasks.warm_start import warm_start
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
+from src.training.freezing import TrainOnly
 from src.training.fitting import Training, fit, overfitted_epoch
 from src.training.optimisation import build_optimizer
 
@@ -134,6 +135,9 @@ def trained(
         trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
         if start is not None:
             warm_start(trained_as.model, data.classes, start)
+        if training.train_only is not None:
+            only = TrainOnly(trained_as.model, training.train_only)
+            trained_as.options["callbacks"] = [*trained_as.options.get("callbacks", ()), only]
         seconds: list[float] = []
         with session.stage(f"{role}: training", training.epochs) as advance:
 

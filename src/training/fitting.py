@@ -38,6 +38,7 @@ class Training:
         gradient_clip: norm that the gradient is clipped to, or None.
         early_stopping: ``patience`` and ``min_delta`` of :class:`src.training.early_stopping.LossStopping`, or None to
             train for all epochs.
+        train_only: patterns of names of layers; all others are frozen. None: all are trained.
     """
 
     epochs: int
@@ -47,6 +48,7 @@ class Training:
     label_smoothing: float = 0.0
     gradient_clip: float | None = None
     early_stopping: Mapping[str, Any] | None = None
+    train_only: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

@@ -1,0 +1,45 @@
+"""Training of some layers alone: all others keep their weights, and their statistics of batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+
+from src.errors import UserError, suggestion
+
+
+class TrainOnly(Callback):
+    """Freezes everything but the modules whose name fits a pattern (``conv_2``, ``fc_*``).
+
+    Args:
+        model: its parameters are frozen at once, before an optimiser is made.
+        patterns: of names of modules that have parameters of their own.
+
+    Raises:
+        UserError: a pattern fits no such module.
+    """
+
+    def __init__(self, model: nn.Module, patterns: Sequence[str]) -> None:
+        owners = {
+            name: module for name, module in model.named_modules() if next(module.parameters(False), None) is not None
+        }
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in owners):
+                raise UserError(
+                    f"training.train_only: no layer with weights fits '{pattern}'; {suggestion(pattern, owners)}"
+                )
+        self.frozen = []
+        for name, module in owners.items():
+            if not any(fnmatchcase(name, pattern) for pattern in patterns):
+                self.frozen.append(module)
+                for parameter in module.parameters(recurse=False):
+                    parameter.requires_grad_(False)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # after Lightning's own switch to training mode, in which statistics would follow the new images
+        for module in self.frozen:
+            module.eval()
