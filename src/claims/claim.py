@@ -12,13 +12,17 @@ from src.claims.terms import Conditions, Term
 from src.errors import UserError, suggestion
 
 Direction = Literal["positive", "negative"]
-Test = Literal["two_stage_bootstrap"]
+Test = Literal["two_stage_bootstrap", "student_t"]
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Either the slope over a term (``per``: what one step of it is called), or a group of runs against another."""
+    """The slope over a term (``per``: what one step of it is called), a group of runs against another, or the mean.
 
+    ``mean``: of a metric that is itself a difference, as that between two networks of one seed.
+    """
+
+    mean: bool = False
     slope: str = ""
     per: str = ""
     group: Conditions = field(default_factory=dict)
@@ -66,7 +70,8 @@ class Claim:
         beside: covariates that are held equal, e.g. ``log macs``.
         where: which runs the claim is about: column -> value or [low, high], null for an open end.
         unit: column that names the unit of analysis; all rows of a unit are repeated measures of it.
-        test: how interval and p are found.
+        test: how interval and p are found: ``two_stage_bootstrap`` for slopes and groups, ``student_t`` over units
+            for a mean, which may be over few.
         level: of the interval; 1 - level is the Holm-corrected p below which a claim is decided.
     """
 
@@ -114,8 +119,11 @@ def claim_from(name: str, values: Mapping[str, Any]) -> Claim:
     for key, allowed in {"direction": get_args(Direction), "test": get_args(Test)}.items():
         if getattr(claim, key) not in allowed:
             raise UserError(f"{where}.{key}={getattr(claim, key)}: {suggestion(str(getattr(claim, key)), allowed)}")
-    if bool(claim.contrast.slope) == bool(claim.contrast.group and claim.contrast.against):
-        raise UserError(f"{where}.contrast: give either slope, or group and against")
+    kinds = [claim.contrast.mean, bool(claim.contrast.slope), bool(claim.contrast.group and claim.contrast.against)]
+    if sum(kinds) != 1:
+        raise UserError(f"{where}.contrast: give either slope, or group and against, or mean")
+    if claim.contrast.mean != (claim.test == "student_t") or (claim.contrast.mean and claim.beside):
+        raise UserError(f"{where}.test={claim.test}: a mean is tested by student_t without covariates, all else not")
     if not isinstance(claim.level, float) or not 0.5 < claim.level < 1:
         raise UserError(f"{where}.level={claim.level}: must lie between 0.5 and 1, e.g. 0.95")
     if not isinstance(claim.margin, (int, float)) or claim.margin < 0:

@@ -147,6 +147,8 @@ def _gate_closed(claim: Claim, rows: Sequence[Row], minimum: float | None) -> st
 
 def _side(claim: Claim, row: Row) -> float | None:
     """The row's place in the contrast: the slope's term, or 1 in the group and 0 against it; None for no part in it."""
+    if claim.contrast.mean:
+        return 1.0
     if claim.contrast.slope:
         value = number(row[claim.terms[0].column])
         return None if math.isnan(value) else value
@@ -177,6 +179,8 @@ def _lacking(claim: Claim, runs: Runs) -> str:
             f"Too few runs, no verdict: {enough} {claim.unit}s with at least {design.seeds} seeds, "
             f"the claim asks {design.units}"
         )
+    if claim.contrast.mean:
+        return ""
     slopes = runs.terms.shape[1]
     if runs.units < slopes + 3:
         return f"Too few runs, no verdict: {runs.units} {claim.unit}s for {slopes} terms"
@@ -196,6 +200,8 @@ def _lacking(claim: Claim, runs: Runs) -> str:
 
 def _measure(claim: Claim, runs: Runs, resamples: int, seed: int) -> tuple[Estimate, float, float]:
     """The effect, its p against the margin, and the share of the contrast's variance that the covariates leave."""
+    if claim.contrast.mean:
+        return *_mean(claim, runs), 1.0
     # groups keep their sizes in every resample; a slope's units are drawn with their places, as variants would be
     strata = None if claim.contrast.slope else runs.terms[:, 0].astype(np.int64)
     weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed, strata=strata)
@@ -206,6 +212,19 @@ def _measure(claim: Claim, runs: Runs, resamples: int, seed: int) -> tuple[Estim
     low, high = interval(samples, claim.level)
     estimate = Estimate(value, low, high, runs.units, f"{claim.unit}s")
     return estimate, two_sided_p(samples, claim.sign * claim.margin), float(fit.share_left[0, 0])
+
+
+def _mean(claim: Claim, runs: Runs) -> tuple[Estimate, float]:
+    """The mean over units of their runs' means, with Student's interval over units, and p against the margin."""
+    from scipy.stats import t
+
+    values = np.array([runs.outcome[runs.unit == unit].mean() for unit in range(runs.units)])
+    freedom, value = len(values) - 1, float(values.mean())
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = float(t.ppf((1 + claim.level) / 2, freedom)) * error
+    away = abs(value - claim.sign * claim.margin)
+    p = 2 * float(t.sf(away / error, freedom)) if error else float(away == 0)
+    return Estimate(value, value - half, value + half, runs.units, f"{claim.unit}s"), p
 
 
 def _without_skipped(claim: Claim, rows: list[Row], curves: Curves, resamples: int, seed: int) -> str:

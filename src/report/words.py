@@ -29,6 +29,7 @@ _ACRONYMS = {
         "AUROC",
         "CE",
         "mCE",
+        "NV",
     )
 }
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))

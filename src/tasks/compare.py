@@ -26,8 +26,8 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
 
     ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
-    ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs), and
-    ``over_seeds`` (metrics whose means over seeds are wanted).
+    ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs),
+    ``varied`` (keys by which the jobs of one setting differ), and ``over_seeds`` (metrics whose means are wanted).
     """
     from src.report.overview import curves_of, overview
 
@@ -42,7 +42,7 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     if not how.get("claims") and not how.get("explorer"):
         return result
     jobs = result.tables["jobs"]
-    gates = _tell_settings_apart(jobs, folders)
+    gates = _tell_settings_apart(jobs, folders, tuple(how.get("varied", VARIED)))
     curves = _joined(curves_of(folders), jobs)
     if how.get("claims"):
         _judge(result, how, curves, gates, config, session.folder)
@@ -63,7 +63,7 @@ def read_row(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain.get("config", {}), plain.get("row", {})
 
 
-def _tell_settings_apart(jobs: Table, folders: Sequence[Path]) -> dict[str, float]:
+def _tell_settings_apart(jobs: Table, folders: Sequence[Path], varied: Sequence[str]) -> dict[str, float]:
     """Name in ``jobs["data"]`` also the setting, where one data set was trained on in several ways.
 
     Returns:
@@ -71,7 +71,7 @@ def _tell_settings_apart(jobs: Table, folders: Sequence[Path]) -> dict[str, floa
     """
     read = [read_row(folder) for folder in folders]
     # a precision that memory decided is a setting of its own
-    digests = [digest_of([setting(config, VARIED), row.get("precision")])[:4] if row else "" for config, row in read]
+    digests = [digest_of([setting(config, varied), row.get("precision")])[:4] if row else "" for config, row in read]
     plain = [row.get("data") for _, row in read]
     several = {data for data in plain if len({d for d, other in zip(digests, plain, strict=True) if other == data}) > 1}
     jobs["data"] = [f"{data} ({d})" if data in several else data for data, d in zip(plain, digests, strict=True)]
@@ -86,7 +86,7 @@ def _joined(curves: Table, jobs: Table) -> Table:
     """The learning curves with what identifies their jobs."""
     places = {str(name): number for number, name in enumerate(jobs["job"])}
     rows = [places[name] for name in curves.get("job", ())]
-    return curves | {column: [jobs[column][row] for row in rows] for column in JOIN}
+    return curves | {column: [jobs[column][row] for row in rows] for column in JOIN if column in jobs}
 
 
 def _judge(

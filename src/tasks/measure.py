@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: study -> module with a function of that name, called with the result to fill, what is examined, the configuration
 #: and the session; and a function ``check`` of the configuration, called before anything trains
-STUDIES = {"robustness": "src.tasks.robustness"}
+STUDIES = {"robustness": "src.tasks.robustness", "invariance": "src.tasks.invariance_study"}
 
 
 def measure(config: Mapping[str, Any], store: Store, session: Session) -> Result:

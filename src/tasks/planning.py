@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 #: Raised by hand when code changes what it makes: what is in the store is then made again ...
-KINDS = {"checkpoint": 1, "variant": 1, "modules": 1, "module": 1, "composed": 1}
+KINDS = {"checkpoint": 1, "variant": 1, "modules": 1, "module": 1, "composed": 2}
 
 #: ... and so is the result of a task that makes it; the first number is raised when the task's own findings change.
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -18,6 +18,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "train_module": (1, ("checkpoint", "module")),
     "add_class": (1, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),
+    "invariance": (1, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
 

@@ -26,8 +26,8 @@ from src.tasks.predictions import of_part
 from src.tasks.warm_start import warm_start
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
-from src.training.freezing import TrainOnly
 from src.training.fitting import Training, fit, overfitted_epoch
+from src.training.freezing import TrainOnly
 from src.training.optimisation import build_optimizer
 
 if TYPE_CHECKING:

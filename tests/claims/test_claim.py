@@ -26,7 +26,7 @@ def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> N
     claims = read_claims(CONF)
     assert {one.id for one in claims} >= {"early_layers_better", "early_layers_overfit_less"}
     check_columns([one for one in claims if one.id.startswith("early_layers")], COLUMNS)
-    assert all(one.gate and one.source and one.statement for one in claims)
+    assert all((one.gate or one.contrast.mean) and one.source and one.statement for one in claims)
     equal = read_claims(CONF, ["early_layers_better_equal_flops"])[0]
     assert [term.label for term in equal.terms] == ["location", "log10 macs"] and equal.sign == -1
 
@@ -39,10 +39,12 @@ def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> N
         ({"design": {"seeds": 3}}, "claims.early.design.units is missing"),
         ({"design": {"units": 0}}, "claims.early.design.units=0: must be a whole number, 1 or more"),
         ({"direction": "negativ"}, "claims.early.direction=negativ: did you mean 'negative'?"),
-        ({"test": "t_test"}, "claims.early.test=t_test: known: two_stage_bootstrap"),
+        ({"test": "t_test"}, "claims.early.test=t_test: did you mean 'student_t'"),
         ({"contrast": {"slope": "location", "group": {"a": 1}, "against": {"a": 2}}}, "give either slope, or group"),
         ({"contrast": {"group": {"location": [0, 4]}}}, "give either slope, or group and against"),
-        ({"contrast": "location"}, "claims.early.contrast=location: must hold keys, slope, per, group, against"),
+        ({"contrast": "location"}, "claims.early.contrast=location: must hold keys, mean, slope, per, group, against"),
+        ({"contrast": {"mean": True}}, "claims.early.test=two_stage_bootstrap: a mean is tested by student_t"),
+        ({"test": "student_t"}, "claims.early.test=student_t: a mean is tested by student_t without covariates"),
         ({"level": 95}, "claims.early.level=95: must lie between 0.5 and 1"),
         ({"margin": -0.1}, "claims.early.margin=-0.1: must be 0 or more"),
         ({"where": {"location": [1, 2, 3]}}, r"claims.early.where.location=\[1, 2, 3\]: must be one value, or"),

@@ -9,7 +9,7 @@ import pytest
 
 from src.claims import judge, readme_table, verdict_table
 from src.errors import UserError
-from tests.claims.jobs import claim, jobs, table
+from tests.claims.jobs import RUN, claim, jobs, table
 
 GATES = {"glyphs": 0.5, "digits": 0.5}
 
@@ -215,3 +215,26 @@ def test_numpy_values_are_read_like_plain_ones() -> None:
     rows = jobs(falling)
     typed = [{**row, "test_accuracy": np.float64(row["test_accuracy"]), "skipped": np.bool_(False)} for row in rows]
     assert verdict_of(typed) == verdict_of(rows)
+
+
+def means(values, **changes):
+    rows = [{**RUN, "data": "glyphs", "seed": k, "network": f"n{k}", "change": v} for k, v in enumerate(values)]
+    asked = {"metric": "change", "contrast": {"mean": True}, "test": "student_t", "unit": "network", "gate": None,
+             "metric_unit": "NV", "design": {"units": 3}, **changes}  # fmt: skip
+    return judge([claim(**asked)], table(rows), {}, gates={})[0]
+
+
+def test_a_mean_is_judged_by_students_interval_over_networks() -> None:
+    from scipy.stats import ttest_1samp
+
+    values = [-0.2, -0.15, -0.22, -0.18]
+    found = means(values)
+    test = ttest_1samp(values, 0)
+    interval = test.confidence_interval()
+    assert found.verdict == "supported" and found.estimate.n == 4
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((interval.low, interval.high))
+    assert found.p == pytest.approx(test.pvalue)
+    assert means(values, direction="positive").verdict == "contradicted"
+    assert means([-0.2, 0.3, -0.1, 0.05]).verdict == "undecided"
+    assert means(values, margin=0.3).verdict == "undecided"
+    assert means(values[:2]).verdict == "no verdict"

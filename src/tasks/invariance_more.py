@@ -1,0 +1,172 @@
+"""The further measures of the study of invariance: classes, distances, analysis of variance, firing, sample size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from src.data.image_set import ImageSet
+from src.invariance.anova import LayerAnova, anova
+from src.invariance.class_conditional import class_conditional
+from src.invariance.distance import distances
+from src.invariance.equivariance import equivariance_distances
+from src.invariance.firing import LayerFiring, firing
+from src.invariance.passes import Examination
+from src.invariance.sample_size import ALL_LAYERS, sample_size
+from src.invariance.variance import LayerVariance
+from src.result import Figure, Result, table_of
+
+MEASURES = ("distance", "anova", "firing")
+CLASSES, MORE, SAMPLES = "Classes", "More measures", "Sample size"
+
+Rows = list[dict[str, Any]]
+
+
+def further(examination: Examination, names: Sequence[str]) -> dict[str, Rows]:
+    """A row per layer of each measure; of ``distance`` with maps turned back where the examination has them so."""
+    found: dict[str, Rows] = {}
+    if "distance" in names:
+        found["distance"] = [
+            {"layer": each.layer.name, "nd": each.ratio.mean, "dead": each.ratio.dead, "infinite": each.ratio.infinite}
+            for each in distances(examination).layers
+        ]
+    if "anova" in names:
+        found["anova"] = _anova_rows(anova(examination), anova(examination, design="independent"))
+    if "firing" in names:
+        found["firing"] = [_firing_row(each) for each in firing(examination)]
+    return found
+
+
+def turned_back(examination: Examination) -> Rows:
+    """How far each layer's maps lie from those of the image as it is, once they are moved back."""
+    return [
+        {"layer": each.layer.name, "distance": float(each.distance.nanmean()), "relative":
+         float(each.relative.nanmean()), "zero_maps": each.zero_maps}
+        for each in equivariance_distances(examination)
+    ]  # fmt: skip
+
+
+def _anova_rows(repeated: Sequence[LayerAnova], independent: Sequence[LayerAnova]) -> Rows:
+    return [
+        {"layer": one.layer.name, "moved": one.share, "moved_independent": other.share, "critical": one.critical,
+         "dead": one.dead}
+        for one, other in zip(repeated, independent, strict=True)
+    ]  # fmt: skip
+
+
+def _firing_row(each: LayerFiring) -> dict[str, Any]:
+    simple = each.simple[each.simple.isfinite()]
+    return {"layer": each.layer.name, "score": each.top(), "mean_score": float(each.score.nanmean()),
+            "simple": float(simple.mean()) if len(simple) else float("nan"), "silent": each.silent}  # fmt: skip
+
+
+CAPTIONS = {
+    "distance": "ND: mean distance between the activations of one image's transformations as a share of that between "
+    "images, a channel's map as one vector, all pairs; mean over channels.",
+    "anova": "Share of units that the transformation moves beyond chance: F test with the same images under each "
+    "transformation (repeated measures), and as if they were others (independent, as published); 1% over all units of "
+    "the network (Bonferroni).",
+    "firing": "Goodfellow et al. 2009: how often a unit that fires for 1% of the images goes on firing under the "
+    "transformation, as a multiple of that 1%; mean of the fifth of the units with the highest score, and of all. "
+    "Simple: the rate over all transformed images instead, 1 also by chance.",
+    "equivariance": "Root mean square difference between maps moved back and the maps of the image as it is; relative: "
+    "of maps that were divided by their L2 norm.",
+}
+
+
+def add_more(result: Result, found: Mapping[str, Mapping[str, Rows]]) -> None:
+    """Tables, and a curve over layers each.
+
+    Args:
+        found: network -> measure -> rows.
+    """
+    drawn = {"distance": "nd", "anova": "moved", "firing": "score", "equivariance": "relative"}
+    for name in CAPTIONS:
+        rows = []
+        for network, measures in found.items():
+            own = measures.get(name, [])
+            rows += [
+                {"network": network, "depth": number / max(1, len(own) - 1), **row} for number, row in enumerate(own)
+            ]
+        if rows:
+            result.tables[name] = table_of(rows)
+            result.sections[name], result.captions[name] = MORE, CAPTIONS[name]
+            result.figures.append(
+                Figure("lines", name, {"distance": "Distances", "anova": "Units moved beyond chance",
+                       "firing": "Firing", "equivariance": "Same-equivariance"}[name], CAPTIONS[name], x="depth",
+                       y=drawn[name], group="network", percent=name == "anova", section=MORE)
+            )  # fmt: skip
+
+
+def add_class_conditional(
+    result: Result,
+    outputs: Mapping[str, LayerVariance],
+    images: ImageSet,
+    *,
+    permutations: int,
+    seed: int,
+) -> None:
+    """Is the last layer more invariant for some classes than for others?
+
+    Args:
+        outputs: network -> its last layer.
+    """
+    rows, bars = [], []
+    for name, layer in outputs.items():
+        found = class_conditional(layer.kept, images.labels, permutations=permutations, seed=seed)
+        rows.append({"network": name, "layer": layer.layer.name, "spread": found.spread, "p": found.p})
+        for number, label in enumerate(found.classes):
+            bars.append(
+                {"network": name, "class": images.classes[label], "nv": float(found.by_class[number]),
+                 "against_others": float(found.apart[number]), "p_holm": found.class_p[number]}
+            )  # fmt: skip
+    result.tables["class_conditional"], result.tables["invariance_by_class"] = table_of(rows), table_of(bars)
+    result.sections |= {"class_conditional": CLASSES, "invariance_by_class": CLASSES}
+    result.captions["class_conditional"] = (
+        f"Spread over classes of the NV of each output among images of one class, and its chance under {permutations} "
+        "permutations of the images' classes."
+    )
+    result.captions["invariance_by_class"] = (
+        "Mean NV of the outputs among images of one class, less the mean of the other classes, with its chance under "
+        "the same permutations (Holm)."
+    )
+    result.figures.append(
+        Figure("bars", "invariance_by_class", "Outputs by class of the images", "Mean NV of the outputs: 0 is "
+               "invariant.", x="class", y="nv", group="network", section=CLASSES)
+    )  # fmt: skip
+
+
+def add_sample_size(result: Result, name: str, layers: Sequence[LayerVariance], *, seed: int) -> None:
+    """How far fewer images and transformations lead from what all give."""
+    images, transformations = layers[0].kept.shape[:2]
+    some, few = _fewer(images), _fewer(transformations)
+    if not some or not few:
+        return
+    rows = sample_size({each.layer.name: each.kept for each in layers}, some, few, seed=seed)
+    cells = []
+    for count in some:
+        for members in few:
+            errors = [
+                row.error
+                for row in rows
+                if (row.layer, row.images, row.transformations) == (ALL_LAYERS, count, members)
+            ]
+            cells.append({"images": str(count), "transformations": str(members), "error": sum(errors) / len(errors)})
+    result.tables["sample_size"] = table_of(cells)
+    result.sections["sample_size"] = SAMPLES
+    result.captions["sample_size"] = (
+        f"Relative error of the mean over layers, |a - b| / (|a| + |b|), against all {images} images and "
+        f"{transformations} transformations; mean of five random parts ({name})."
+    )
+    result.figures.append(
+        Figure("heatmap", "sample_size", "Fewer images and transformations", "Relative error against all of them.",
+               x="images", y="transformations", value="error", percent=True, section=SAMPLES)
+    )  # fmt: skip
+
+
+def _fewer(count: int) -> list[int]:
+    """Halves of halves down to two, ascending."""
+    found: list[int] = []
+    while (count := count // 2) >= 2 and len(found) < 6:
+        found.append(count)
+    return found[::-1]
