@@ -19,8 +19,12 @@ Listener = Callable[[str, str, Tensor], None]  # name, kind, the activation
 
 # they give another view or a copy of what was heard before
 _SAME_VALUES = frozenset(
-    "clone contiguous to float double half bfloat16 type type_as cpu cuda detach requires_grad_ dropout dropout2d "
-    "feature_dropout alpha_dropout flatten unflatten reshape identity zeros_like ones_like empty_like full_like rand_like randn_like".split()
+    {
+        *("clone", "contiguous", "to", "float", "double", "half", "bfloat16", "type", "type_as", "cpu", "cuda"),
+        *("detach", "requires_grad_", "dropout", "dropout2d", "feature_dropout", "alpha_dropout", "identity"),
+        *("flatten", "unflatten", "reshape", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like"),
+        "randn_like",
+    }
 )
 
 
@@ -130,7 +134,7 @@ def _name(func: Any) -> str:
     return name
 
 
-_OPERATORS = frozenset("add sub mul truediv matmul pow".split())
+_OPERATORS = frozenset({"add", "sub", "mul", "truediv", "matmul", "pow"})
 
 
 def _overwrites(module: nn.Module) -> bool:

@@ -30,6 +30,7 @@ from src.tasks.train import Trained, add_history, check_recipe, did_not_train, t
 if TYPE_CHECKING:
     from src.report.session import Session
 
+NEAR = 0.005  # of the validation images: networks that are as close are as accurate
 PLAIN, AUGMENTED, FULL = "plain", "augmented", "plain, fully trained"
 
 
@@ -125,7 +126,7 @@ def matched_epoch(networks: Mapping[str, Trained]) -> tuple[str, int | None]:
     kept = [
         epoch for epoch in range(len(network.history)) if (network.folder / f"epoch_{epoch:04d}.safetensors").exists()
     ]
-    if not kept:
+    if not kept or network.accuracy - aim <= NEAR:
         return better, None
     nearest = min(kept, key=lambda epoch: (abs(network.history[epoch]["val/accuracy"] - aim), -epoch))
     closer = abs(network.history[nearest]["val/accuracy"] - aim) < abs(network.accuracy - aim)
