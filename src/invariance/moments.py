@@ -23,10 +23,12 @@ class Moments:
         transformations: T, of every block that is added.
         members: those whose spread over images is kept; its memory grows with their number.
         within: whether the spread over transformations is summed, too.
+        squared: sum the variance over transformations instead of its root.
 
     Attributes:
         count: images so far.
-        spread: float64 (units,), the sum over images of the standard deviation over transformations (n - 1).
+        spread: float64 (units,), the sum over images of the standard deviation over transformations (n - 1), or of
+            its square.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Moments:
         members: slice,
         *,
         within: bool,
+        squared: bool = False,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         self.members, self.transformations, self.dtype = members, transformations, dtype
+        self.squared = squared
         rows = len(range(*members.indices(transformations)))
 
         def room(*size: int) -> Tensor:
@@ -91,22 +95,26 @@ class Moments:
             part = slice(begin, min(units, begin + width))
             sums, squares = (recent[:, part] for recent in self._recent)
             shift = self.shift[:, part]
-            for image in block[:, :, part]:
+            images = block[:, :, part]
+            # summed before c is taken off, which is one pass over memory less
+            sums += images[:, self.members].sum(0).sub_(shift, alpha=len(block))
+            for image in images:
                 if self._recent_spread is not None:
                     self._recent_spread[part] += self._deviation(image)
                 away = torch.sub(image[self.members], shift, out=self._space(shift.shape))
-                sums += away
                 squares.addcmul_(away, away)
 
     def _deviation(self, image: Tensor) -> Tensor:
         """(T, units) -> (units,): standard deviation over T. torch.std is many times slower over the first axis."""
         mean = image.sum(0).div_(self.transformations)  # much faster than image.mean(0)
         away = torch.sub(image, mean, out=self._space(image.shape))
-        return away.mul_(away).sum(0).div_(max(1, self.transformations - 1)).sqrt_()
+        variance = away.mul_(away).sum(0).div_(max(1, self.transformations - 1))
+        return variance if self.squared else variance.sqrt_()
 
     def _at_once(self, block: Tensor) -> None:
         if self._recent_spread is not None:
-            self._recent_spread += block.std(1, correction=int(self.transformations > 1)).sum(0)
+            variance = block.var(1, correction=int(self.transformations > 1))
+            self._recent_spread += (variance if self.squared else variance.sqrt_()).sum(0)
         away = block[:, self.members] - self.shift
         self._recent[0] += away.sum(0)
         self._recent[1] += away.square_().sum(0)

@@ -94,6 +94,11 @@ class Examination:
     def __post_init__(self) -> None:
         if len(self.images) < 2:
             raise UserError(f"images: {len(self.images)}; a spread over images needs at least two")
+        if len(self.transformations) < 2:
+            raise UserError(
+                "transformation: has one member; a spread over transformations needs at least two, set count=2"
+            )
+        self._valid: dict[tuple[int, ...], Tensor] = {}
         self.device = next(self.model.parameters(), self.images).device
         # float64 answers are for checks: the network itself is left as it is
         self.model = _in_type(self.model, self.setup.dtype)
@@ -101,9 +106,12 @@ class Examination:
             seen = self.seen(slice(0, 2))
         self.layers = choose(layers_of(self.model, seen.clone()), self.setup.layers)
         if self.setup.same_equivariance:
-            self.layers = [layer for layer in self.layers if layer.is_map and min(layer.shape[1:]) > 1]
+            self.layers = [layer for layer in self.layers if layer.is_map and bool(self._positions(layer).any())]
             if not self.layers:
-                raise UserError("same_equivariance: none of the chosen layers has a map; choose layers with rows")
+                raise UserError(
+                    "same_equivariance: none of the chosen layers has a map with a position that always holds the "
+                    "image; choose earlier layers"
+                )
         self._check_rows()
 
     def reordered(self, order: Tensor) -> Examination:
@@ -162,15 +170,14 @@ class Examination:
         if layer.is_map and self.setup.before != "none":
             return layer.shape[0]
         if self.setup.same_equivariance:
-            return layer.shape[0] * int(self.transformations.valid(*layer.shape[1:]).sum())
+            return layer.shape[0] * int(self._positions(layer).sum())
         return layer.units
 
     def _units(self, map_: Tensor, layer: Layer, rows: tuple[int, int], members: slice | Sequence[int]) -> Tensor:
         if not self.setup.same_equivariance:
             return units_of(map_, layer, self.setup.before, rows)
         back = self.transformations.undo(map_.unflatten(0, rows), members)
-        valid = self.transformations.valid(*layer.shape[1:]).to(back.device)
-        inside = back[..., valid]  # (images, members, K, positions)
+        inside = back[..., self._positions(layer)]  # (images, members, K, positions)
         match self.setup.before:
             case "sum":
                 return inside.sum(-1)
@@ -179,6 +186,13 @@ class Examination:
             case "max":
                 return inside.amax(-1)
         return inside.flatten(2)
+
+    def _positions(self, layer: Layer) -> Tensor:
+        """bool (h, w), on the device: where the layer's maps always hold the image."""
+        size = layer.shape[1:]
+        if size not in self._valid:
+            self._valid[size] = self.transformations.valid(*size).to(self.device)
+        return self._valid[size]
 
     @torch.inference_mode()
     def _check_rows(self) -> None:

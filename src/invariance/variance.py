@@ -17,7 +17,7 @@ from torch import Tensor
 from src.activations import Layer
 from src.errors import UserError
 from src.invariance.moments import Moments, squares_about_mean
-from src.invariance.passes import Examination
+from src.invariance.passes import Examination, Setup
 from src.invariance.ratio import Ratio, ratio_of
 from src.invariance.units import averaged, in_layout
 
@@ -98,7 +98,7 @@ def variances(
     order, parts, classes = _by_class(labels, len(examination.images))
     sorted_examination = examination.reordered(order)
     keep = _kept(sorted_examination, kept_units, seed)
-    groups = _groups(sorted_examination, len(parts), keep)
+    groups = groups_of_members(sorted_examination, len(parts), sum(4 * each.values.numel() for each in keep.values()))
     sums = {layer.name: _Sums(layer, sorted_examination, len(parts)) for layer in sorted_examination.layers}
     for number, members in enumerate(groups):
         _one_group(sorted_examination, sums, keep, parts, members, first=number == 0, watch=watch)
@@ -149,17 +149,22 @@ class _Sums:
 
     def _ratio(self, examination: Examination, spread: Tensor, sample: Tensor) -> Ratio:
         setup = examination.setup
-        if setup.same_equivariance:
-            shaped = [values.unflatten(-1, (self.layer.shape[0], -1)) if setup.before == "none" else values
-                      for values in (spread, sample)]  # fmt: skip
-            if setup.after == "mean" and setup.before == "none":
-                shaped = [values.mean(-1) for values in shaped]
-        else:
-            shaped = [
-                averaged(in_layout(values, self.layer, setup.before), self.layer, setup.before, setup.after)  # type: ignore[arg-type]
-                for values in (spread, sample)
-            ]
-        return ratio_of(*shaped, scale=self.scale, dtype=setup.dtype)
+        in_shape = [shaped(values, self.layer, setup) for values in (spread, sample)]
+        return ratio_of(*in_shape, scale=self.scale, dtype=setup.dtype)
+
+
+def shaped(values: Tensor, layer: Layer, setup: Setup) -> Tensor:
+    """(..., units) as a pass hands them on -> in the layer's shape, averaged over positions where `after` says so.
+
+    Maps that were turned back become (..., K, positions that always hold the image).
+    """
+    if not setup.same_equivariance:
+        return averaged(in_layout(values, layer, setup.before), layer, setup.before, setup.after)  # type: ignore[arg-type]
+    if setup.before != "none":
+        return values
+    channels = layer.shape[0]
+    values = values.unflatten(-1, (channels, values.shape[-1] // channels))
+    return values.mean(-1) if setup.after == "mean" else values
 
 
 @dataclass
@@ -272,15 +277,26 @@ def _kept(examination: Examination, most: int, seed: int) -> dict[str, _Kept]:
     return found
 
 
-def _groups(examination: Examination, classes: int, keep: dict[str, _Kept]) -> list[slice]:
-    """Transformations whose spread over images is summed in one pass, as many as the memory allows."""
+def bytes_of_a_pass(examination: Examination) -> int:
+    """What a forward pass of a chunk takes, less the parameters: the widest activation, its input and a copy."""
+    rows = max(examination.setup.batch, len(examination.transformations))
+    widest = max(examination.images[0].numel(), *(layer.units for layer in examination.layers))
+    return 3 * rows * widest * examination.setup.dtype.itemsize
+
+
+def groups_of_members(examination: Examination, classes: int = 1, kept: int = 0) -> list[slice]:
+    """Transformations whose spread over images is summed in one pass, as many as the memory allows.
+
+    Args:
+        classes: whose sums are kept apart.
+        kept: bytes of activations that are kept besides.
+
+    Raises:
+        UserError: not even one keeps within the memory.
+    """
     setup, count = examination.setup, len(examination.transformations)
     units = sum(examination.units(layer) for layer in examination.layers)
-    widest = max(layer.units for layer in examination.layers)
-    rows = max(setup.batch, count)
-    passing = 3 * rows * max(widest, examination.images[0].numel()) * setup.dtype.itemsize
-    kept = sum(4 * each.values.numel() for each in keep.values())
-    fixed = passing + kept + units * (2 * setup.dtype.itemsize * classes + 16)
+    fixed = bytes_of_a_pass(examination) + kept + units * (2 * setup.dtype.itemsize * classes + 16)
     left = setup.memory_gb * GIB - fixed
     most = count
     while most and units * (Moments.bytes_per_unit(most, setup.dtype) + 16 * most) > left:

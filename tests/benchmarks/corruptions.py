@@ -18,13 +18,11 @@ versions of what the package needs. Only ratios are printed: how many times as l
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +32,7 @@ import numpy as np
 import torch
 
 from src.robustness.corruptions import NAMES, SEVERITIES, corrupt
+from tests.benchmarks.peers import environment
 
 PEER = "imagecorruptions==1.1.2"  # without its own needs: opencv-python asks for a graphics library
 PINNED = (
@@ -91,9 +90,9 @@ def main() -> None:
     torch.ones(31 << 20, dtype=torch.uint8)  # as in the package's processes: memory that is freed is kept from now on
     images = photograph_like(options.images, options.size)
     if options.current:
-        with Peer(environment(CURRENT), images[:1], 1) as peer:
+        with Peer(environment("corruptions", CURRENT, [PEER], wheels_only=True), images[:1], 1) as peer:
             report("with today's versions and setuptools<81 (with a later one nothing can be imported)", peer.failing)
-    with Peer(environment(PINNED), images, options.threads) as peer:
+    with Peer(environment("corruptions", PINNED, [PEER], wheels_only=True), images, options.threads) as peer:
         report(f"with {', '.join(PINNED)}", peer.failing)
         compare(peer, torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(options.device), options)
 
@@ -181,28 +180,6 @@ class Peer:
             worker.stdin.close()
             worker.wait()
         shutil.rmtree(self.folder)
-
-
-def environment(needs: tuple[str, ...]) -> Path:
-    """The Python of an environment with the package and what it needs, made where there is none yet."""
-    digest = hashlib.sha256(repr((PEER, needs, sys.version_info[:2])).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"corruptions-peer-{digest}"
-    python = folder / "bin" / "python"
-    done = folder / "complete"
-    if not done.exists():
-        own = Path(__file__).parents[2] / ".uv" / "bin" / "uv"
-        uv = str(own) if own.exists() else shutil.which("uv")
-        if uv is None:
-            raise SystemExit("uv: not found; install it, or put it into .uv/bin")
-        print(f"making the package's environment in {folder}", flush=True)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", version, str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
-        elsewhere = folder.parent  # out of the project, whose constraints on versions would count
-        subprocess.run([*install, "--no-deps", PEER], check=True, cwd=elsewhere)
-        subprocess.run([*install, "--only-binary", ":all:", *needs], check=True, cwd=elsewhere)
-        done.touch()
-    return python
 
 
 def report(which: str, failing: dict[str, str]) -> None:
