@@ -30,6 +30,7 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
     start = time.monotonic()
     children = [_start(request, output) for output in outputs]
     number, when, whom = [*(request.get("strike") or (0, "")), "command"][:3]
+    struck = not number
     codes: dict[int, int] = {}
     while len(codes) < len(children):
         for child in set(children) - set(codes):
@@ -38,11 +39,11 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
                 codes[child] = os.waitstatus_to_exitcode(status)
         late = time.monotonic() - start >= when if isinstance(when, int | float) else glob.glob(when, recursive=True)
         if number and late and len(codes) < len(children) and _strike(children[0], number, whom):
-            number = 0
+            number, struck = 0, True
         time.sleep(0.001)
     seconds = time.monotonic() - start
     return [
-        {"code": codes[child], "text": _text(output), "seconds": seconds, "session": child}
+        {"code": codes[child], "text": _text(output), "seconds": seconds, "session": child, "struck": struck}
         for child, output in zip(children, outputs, strict=True)
     ]
 
