@@ -133,6 +133,22 @@ def test_images_are_normalised_as_the_model_wants_them():
     assert found.dtype == torch.float32 and found.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_values_between_grey_levels_are_normalised_as_images_are():
+    one = subject(0)
+    assert torch.equal(one.normalise_values(images().float() / 255), one.normalise(images()))
+    between = one.normalise_values(torch.full((1, 3, 12, 12), 0.35, dtype=torch.float64))
+    assert between.dtype == torch.float64
+    assert between[0, :, 0, 0].tolist() == pytest.approx(
+        [(0.35 - m) / s for m, s in zip(one.mean, one.std, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("contrast", ["global", "per_pixel"])
+def test_values_cannot_be_normalised_one_by_one(contrast: str):
+    with pytest.raises(UserError, match=rf"data\.contrast={contrast}: .* train it with data\.contrast=none"):
+        replace(subject(0), contrast=contrast).normalise_values(torch.zeros(1, 3, 12, 12))
+
+
 @pytest.mark.parametrize("shape", [(2, 1, 12, 12), (2, 3, 16, 16), (2, 3, 12)])
 def test_images_of_another_shape_are_refused(shape):
     with pytest.raises(UserError) as error:

@@ -46,8 +46,8 @@ class Layer:
 def layers_of(model: nn.Module, images: Tensor) -> list[Layer]:
     """All activations that ``model`` computes for each image by itself, in the order of computing.
 
-    Left out are views and copies of others (flatten, dropout in evaluation mode), integers, and what has no row per
-    image (parameters that are computed, images of a batch that are cut in pieces).
+    Left out are views and copies of others (flatten, dropout in evaluation mode), integers, what is empty, and what has
+    no row per image (parameters that are computed, images of a batch that are cut in pieces).
 
     Args:
         images: float (n, C, H, W), normalised, n >= 2, on the model's device; two passes are made.
@@ -65,7 +65,7 @@ def layers_of(model: nn.Module, images: Tensor) -> list[Layer]:
 
 
 def _note(found: dict[str, Layer], images: int, name: str, kind: str, map_: Tensor) -> None:
-    if map_.ndim >= 2 and len(map_) == images:
+    if map_.ndim >= 2 and len(map_) == images and map_.numel():
         last = map_.ndim == 4 and map_.is_contiguous(memory_format=torch.channels_last) and not map_.is_contiguous()
         found[name] = Layer(name, kind, tuple(map_.shape[1:]), last)
 

@@ -132,6 +132,8 @@ def claim_from(name: str, values: Mapping[str, Any]) -> Claim:
         count = getattr(claim.design, key)
         if type(count) is not int or count < 1:
             raise UserError(f"{where}.design.{key}={count}: must be a whole number, 1 or more")
+    if claim.contrast.mean and claim.design.units < 2:
+        raise UserError(f"{where}.design.units={claim.design.units}: a mean over units needs 2 or more for an interval")
     _check_pairs(claim)
     return claim
 

@@ -98,6 +98,8 @@ def _examine(
     runs, notes = _gather(claim, kept, curves)
     failed = len(asked) - len(kept)
     notes += [f"{counted(failed, 'run')} that did not finish left out"] if failed else []
+    if claim.contrast.mean and (outside := len(rows) - len(asked)):
+        notes.append(f"{counted(outside, 'run')} outside {' and '.join(claim.where)} as claimed left out")
     lacking = _lacking(claim, runs)
     if lacking:
         return replace(blank, reason="; ".join([lacking, *notes]) + ".")

@@ -11,7 +11,7 @@ from torch import Tensor
 from src.invariance.variance import LayerVariance
 
 HEIGHT, WIDTH, GAP = 320, 18, 2  # pixels of a layer's column
-ZOOM = 40  # pixels of a map's side, at least
+SIDE = 56  # pixels that a map's longer side is enlarged to, as nearly as whole factors allow
 #: ends of a colour scale that grows evenly in lightness (black, violet, orange, pale yellow)
 INFERNO = ((0, 0, 4), (65, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 OVER, DEAD = (60, 170, 90), (70, 110, 210)  # beyond the scale, infinite ones too; units without a ratio
@@ -59,17 +59,28 @@ def colour(values: Tensor, top: float) -> Tensor:
 
 
 def map_grid(rows: Sequence[Sequence[Tensor]]) -> np.ndarray:
-    """Maps float (h, w) in rows, each row on its own grey scale: uint8 (height, width, 3)."""
+    """Maps float (h, w) in rows, each row on its own grey scale, of columns of one width: uint8 (height, width, 3)."""
+    enlarged = [[_enlarged(grey) for grey in _greys(maps)] for maps in rows]
+    width = max(tile.shape[1] for tiles in enlarged for tile in tiles) + GAP
     made = []
-    for maps in rows:
-        low, high = (float(end) for end in torch.stack([torch.stack([m.min(), m.max()]) for m in maps]).aminmax())
-        shown = [((m - low) / max(high - low, 1e-12) * 255).round().to(torch.uint8).cpu() for m in maps]
-        factors = [max(1, ZOOM // max(m.shape)) for m in shown]
-        large = [m.repeat_interleave(f, 0).repeat_interleave(f, 1) for m, f in zip(shown, factors, strict=True)]
-        height, width = max(m.shape[0] for m in large), max(m.shape[1] for m in large)
-        tiles = [torch.nn.functional.pad(m, (0, width - m.shape[1] + GAP, 0, height - m.shape[0] + GAP), value=255)
-                 for m in large]  # fmt: skip
-        made.append(torch.cat(tiles, 1))
-    width = max(row.shape[1] for row in made)
-    whole = torch.cat([torch.nn.functional.pad(row, (0, width - row.shape[1]), value=255) for row in made])
+    for tiles in enlarged:
+        height = max(tile.shape[0] for tile in tiles) + GAP
+        made.append(torch.cat([_padded(tile, height, width) for tile in tiles], 1))
+    widest = max(row.shape[1] for row in made)
+    whole = torch.cat([_padded(row, row.shape[0], widest) for row in made])
     return whole[..., None].expand(-1, -1, 3).contiguous().numpy()
+
+
+def _greys(maps: Sequence[Tensor]) -> list[Tensor]:
+    """uint8, black the least and white the greatest value of all; all black where they are equal."""
+    low, high = min(float(each.min()) for each in maps), max(float(each.max()) for each in maps)
+    return [((each - low) / max(high - low, 1e-12) * 255).round().to(torch.uint8).cpu() for each in maps]
+
+
+def _enlarged(grey: Tensor) -> Tensor:
+    factor = max(1, round(SIDE / max(grey.shape)))
+    return grey.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+
+
+def _padded(grey: Tensor, height: int, width: int) -> Tensor:
+    return torch.nn.functional.pad(grey, (0, width - grey.shape[1], 0, height - grey.shape[0]), value=255)

@@ -12,6 +12,7 @@ from src.configuration import CONF
 from src.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
 from src.store import Store, digest_of
 from src.sweep.jobs import setting
+from src.tasks.over_depth import add_over_depth
 from src.tasks.over_seeds import add_over_seeds, read_jobs
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
 
     ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
     ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs),
-    ``varied`` (keys by which the jobs of one setting differ), and ``over_seeds`` (metrics whose means are wanted).
+    ``varied`` (keys by which the jobs of one setting differ), ``over_seeds`` (metrics whose means are wanted), and
+    ``over_depth`` (curves over layers, see `src.tasks.over_depth`).
     """
     from src.report.overview import curves_of, overview
 
@@ -39,6 +41,8 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
         return result
     if how.get("over_seeds"):
         add_over_seeds(result, read_jobs(folders, FILE), how["over_seeds"])
+    if how.get("over_depth"):
+        add_over_depth(result, folders, how["over_depth"])
     if not how.get("claims") and not how.get("explorer"):
         return result
     jobs = result.tables["jobs"]
@@ -99,10 +103,17 @@ def _judge(
 ) -> None:
     """Add the verdicts on what is claimed, and the regressions behind them."""
     from src import claims
+    from src.claims.outcomes import DERIVED
 
-    jobs = {**result.tables["jobs"], "status": _statuses(result.tables["jobs"]["outcome"])}
+    asked = claims.read_claims(CONF / "claims", how["claims"])
+    table = result.tables["jobs"]
+    told_of = [row for row, data in enumerate(table["data"]) if data is not None]  # a job that failed has no data set
+    jobs = {**table, "status": _statuses(table["outcome"])}
+    jobs = {name: [values[row] for row in told_of] for name, values in jobs.items()}
+    # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
+    jobs |= {claim.metric: [None] * len(told_of) for claim in asked if claim.metric not in {*jobs, *DERIVED}}
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
-    verdicts = claims.judge(claims.read_claims(CONF / "claims", how["claims"]), jobs, curves, gates=gates, **chance)
+    verdicts = claims.judge(asked, jobs, curves, gates=gates, **chance)
     write_atomically(folder / CLAIMS, claims.readme_table(verdicts))
     told = claims.verdict_table(verdicts)
     words = ("reason", "source")  # too long for a window
@@ -110,12 +121,12 @@ def _judge(
         "claims": {column: values for column, values in told.items() if column not in words},
         "why": {column: values for column, values in told.items() if column in ("claim", "data", *words)},
     }
-    trained = _past_the_gate(jobs, gates)
     if how.get("regression"):
+        trained = _past_the_gate(jobs, gates)
         tables["regression"] = claims.regression(trained, **how["regression"], **chance)
-    for cost in how.get("equal_cost", ()):
-        same = {name: how["regression"][name] for name in ("outcome", "unit")}
-        tables[f"at_equal_{cost}"] = claims.equal_cost(trained, cost=cost, **same, **chance)
+        for cost in how.get("equal_cost", ()):
+            same = {name: how["regression"][name] for name in ("outcome", "unit")}
+            tables[f"at_equal_{cost}"] = claims.equal_cost(trained, cost=cost, **same, **chance)
     result.tables = {**tables, **result.tables}
     result.screen = ["claims"]
     result.units["difference"] = "points"

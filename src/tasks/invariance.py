@@ -8,43 +8,56 @@ accuracy, exact angles, and both ways to make units of maps, between which its o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
+from src.errors import UserError
 from src.imageops.transformations import TransformationSet, transformation_set
-from src.invariance.depth import depth_trend
-from src.invariance.intervals import resampled_layer, resampled_network
-from src.invariance.variance import Variances
-from src.result import Estimate, Result
-from src.statistics import Resampled, bootstrap_weights, estimate, paired_difference
+from src.models import build
+from src.result import Result
+from src.statistics import Resampled, estimate, paired_difference
 from src.store import Store
-from src.subjects import load_subject
-from src.tasks.invariance_measured import EQUIVARIANCE, UNTRAINED, Measured, examine, untrained_like
-from src.tasks.invariance_study import add_all, check, chosen
+from src.subjects import Subject, load_subject
+from src.tasks.invariance_measured import (
+    EQUIVARIANCE,
+    UNTRAINED,
+    Measured,
+    examine,
+    key_of,
+    rehearse,
+    untrained_like,
+    words_for,
+)
+from src.tasks.invariance_panels import rise
+from src.tasks.invariance_study import add_all, add_metrics, ambiguous, check, chosen
+from src.tasks.learners import architecture_of
 from src.tasks.retraining import add_retraining, check_retraining
-from src.tasks.train import Trained, add_history, check_recipe, did_not_train, trained
+from src.tasks.train import Trained, add_history, check_recipe, did_not_train, images_of, trained
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
-NEAR = 0.005  # of the validation images: networks that are as close are as accurate
-PLAIN, AUGMENTED, FULL = "plain", "augmented", "plain, fully trained"
+NEAR = 0.005  # of the validation images: networks that are as close need no earlier epoch
+EQUAL = 0.02  # of the validation images: networks that are as close count as equally accurate
+PLAIN, AUGMENTED, FULL = "plain", "augmented", "fully trained"
 
 
 def invariance(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Train both, measure all, compare at equal accuracy."""
-    check(config)
-    check_retraining(config)
-    check_recipe(config["recipe"], "recipe")
-    transformations = transformation_set(config["transformation"])
     recipes = {PLAIN: config["recipe"], AUGMENTED: augmented(config)}
+    _check(config, recipes)
+    transformations = transformation_set(config["transformation"])
+    data = images_of(config["recipe"], session, PLAIN, "recipe")
+    images = chosen(data.sets["test"], config["study"], session)
+    ambiguous(config["study"], images.classes)
+    rehearse(_untrained(config["recipe"], data), images, transformations, config["study"])
     networks = {
-        role: trained(recipe, store, session, role=role, where="recipe", config=config)
+        role: trained(recipe, store, session, role=role, where="recipe", config=config,
+                      data=data if role == PLAIN else None)
         for role, recipe in recipes.items()
-    }
+    }  # fmt: skip
     result = Result("invariance", config["name"], uses=[network.digest for network in networks.values()])
     add_history(result, networks)
     result.row = _row(config, networks[PLAIN])
@@ -53,12 +66,15 @@ def invariance(config: Mapping[str, Any], store: Store, session: Session) -> Res
     if problems:
         result.verdict, result.verdict_kind = "; ".join(problems), "no verdict"
         return result
-    images = chosen(networks[PLAIN].data.sets["test"], config["study"], session)
-    found = _measured(networks, images, transformations, config, session)
-    add_all(result, found, images, transformations, config, session)
+    subjects, accuracy = compared(networks, config["match_accuracy"], session)
+    found = _examined(subjects, images, transformations, config, session)
+    aside = [each for each in found.values() if each.name.endswith(FULL)]
+    shown = [each for each in found.values() if each not in aside]
+    add_all(result, shown, images, transformations, config, session, aside)
     if config["retrain"]["layers"] != "none":
         add_retraining(result, networks[PLAIN], augmented(config), images, transformations, config, store, session)
-    _conclude(result, {each.name: each for each in found}, images, config)
+    result.row["accuracy_gap"] = abs(accuracy[AUGMENTED] - accuracy[PLAIN])
+    _conclude(result, found, accuracy, images, config["study"])
     return result
 
 
@@ -66,54 +82,66 @@ def augmented(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe on transformed images."""
     recipe = config["recipe"]
     augment = {**(recipe["data"].get("augment") or {}), "transformation": dict(config["transformation"])}
-    epochs = config["augmented"]["epochs"] or recipe["training"]["epochs"]
     return {
         **recipe,
         "data": {**recipe["data"], "augment": augment},
-        "training": {**recipe["training"], "epochs": epochs},
+        "training": {**recipe["training"], "epochs": config["augmented"]["epochs"]},
     }
 
 
+def _check(config: Mapping[str, Any], recipes: Mapping[str, Mapping[str, Any]]) -> None:
+    check(config)
+    check_retraining(config)
+    for recipe in recipes.values():
+        check_recipe(recipe, "recipe")
+    if config["match_accuracy"] and config["recipe"]["training"]["keep_every"] is None:
+        raise UserError(
+            "match_accuracy=true: chooses among epochs whose weights were kept; set recipe.training.keep_every=1, or "
+            "match_accuracy=false"
+        )
+
+
+def _untrained(recipe: Mapping[str, Any], data: ImageData) -> Subject:
+    architecture = architecture_of(recipe, data)
+    normalisation = tuple(data.mean), tuple(data.std)
+    return Subject(build(architecture).eval(), architecture, data.classes, *normalisation, contrast=data.contrast)
+
+
 def _row(config: Mapping[str, Any], network: Trained) -> dict[str, Any]:
-    model = str(config["recipe"]["model"]["name"])
-    data = f"{config['recipe']['data']['source']['name']} {network.data.input_shape[1]} px"
-    return {"model": model, "data": data, "family": str(config["transformation"]["family"]), "seed": config["seed"],
-            "network": f"{model} {config['seed']}"}  # fmt: skip
+    """What a table over many jobs says of this one; what was transformed how is part of what it is about."""
+    model, family = str(config["recipe"]["model"]["name"]), str(config["transformation"]["family"])
+    source = config["recipe"]["data"]["source"]
+    data = f"{source.get('names') or source['name']} {network.data.input_shape[1]} px, {family}"
+    return {"model": model, "data": data, "seed": config["seed"], "network": f"{model} {config['seed']}",
+            "accuracy_gap": None}  # fmt: skip
 
 
-def _measured(
-    networks: Mapping[str, Trained],
-    images: ImageSet,
-    transformations: TransformationSet,
-    config: Mapping[str, Any],
-    session: Session,
-) -> list[Measured]:
+def compared(
+    networks: Mapping[str, Trained], match: bool, session: Session
+) -> tuple[dict[str, Subject], dict[str, float]]:
+    """What is measured, by its name in tables, and the accuracy of the two networks that are compared.
+
+    Of the better network that is an earlier epoch, where one is as accurate as the other network; as it was at the end
+    it is then measured beside them.
+    """
     subjects = {role: network.subject for role, network in networks.items()}
-    if config["match_accuracy"]:
-        role, epoch = matched_epoch(networks)
-        if epoch is not None:
-            network = networks[role]
-            path = network.folder / f"epoch_{epoch:04d}.safetensors"
-            subjects[role] = load_subject(path, [network.digest])
-            subjects[role].model.to(next(network.subject.model.parameters()).device)
-            session.event(
-                f"match_accuracy=true: the {role} network is measured after epoch {epoch} "
-                f"({network.history[epoch]['val/accuracy']:.1%} of the validation images right instead of "
-                f"{network.accuracy:.1%}), as accurate as the other"
-            )
-            if role == PLAIN:
-                subjects[FULL] = network.subject
-        low, high = sorted(_accuracy(networks, role, epoch) for role in networks)
-        if high - low > 0.02:
-            session.event(f"match_accuracy=true: {high - low:.1%} of the validation images remain between the networks")
-    if config["study"]["untrained"]:
-        other = untrained_like(networks[PLAIN].subject, config, session)
-        if other is not None:
-            subjects[UNTRAINED] = other
-    return [
-        examine(name, replace(subject), images, transformations, config["study"], session, config["seed"])
-        for name, subject in subjects.items()
-    ]
+    accuracy = {role: network.accuracy for role, network in networks.items()}
+    better, epoch = matched_epoch(networks) if match else ("", None)
+    if epoch is not None:
+        network = networks[better]
+        accuracy[better] = network.history[epoch]["val/accuracy"]
+        subjects[f"{better}, {FULL}"] = network.subject
+        subjects[better] = load_subject(_weights(network, epoch), [network.digest])
+        subjects[better].model.to(next(network.subject.model.parameters()).device)
+        session.event(
+            f"match_accuracy=true: the {better} network is measured after epoch {epoch} "
+            f"({accuracy[better]:.1%} of the validation images right instead of {network.accuracy:.1%}), as near as "
+            "its epochs come to the other"
+        )
+    gap = abs(accuracy[AUGMENTED] - accuracy[PLAIN])
+    if match and gap > EQUAL:
+        session.event(f"match_accuracy=true: {gap:.1%} of the validation images remain between the networks")
+    return subjects, accuracy
 
 
 def matched_epoch(networks: Mapping[str, Trained]) -> tuple[str, int | None]:
@@ -123,9 +151,7 @@ def matched_epoch(networks: Mapping[str, Trained]) -> tuple[str, int | None]:
     """
     better, worse = sorted(networks, key=lambda role: -networks[role].accuracy)
     network, aim = networks[better], networks[worse].accuracy
-    kept = [
-        epoch for epoch in range(len(network.history)) if (network.folder / f"epoch_{epoch:04d}.safetensors").exists()
-    ]
+    kept = [epoch for epoch in range(len(network.history)) if _weights(network, epoch).exists()]
     if not kept or network.accuracy - aim <= NEAR:
         return better, None
     nearest = min(kept, key=lambda epoch: (abs(network.history[epoch]["val/accuracy"] - aim), -epoch))
@@ -133,50 +159,64 @@ def matched_epoch(networks: Mapping[str, Trained]) -> tuple[str, int | None]:
     return better, nearest if closer else None
 
 
-def _accuracy(networks: Mapping[str, Trained], role: str, epoch: int | None) -> float:
-    better = max(networks, key=lambda name: networks[name].accuracy)
-    network = networks[role]
-    return network.history[epoch]["val/accuracy"] if role == better and epoch is not None else network.accuracy
+def _weights(network: Trained, epoch: int) -> Path:
+    return network.folder / f"epoch_{epoch:04d}.safetensors"
 
 
-def _conclude(result: Result, found: Mapping[str, Measured], images: ImageSet, config: Mapping[str, Any]) -> None:
-    weights = bootstrap_weights(len(images), resamples=config["resamples"], seed=config["seed"])
+def _examined(
+    subjects: dict[str, Subject],
+    images: ImageSet,
+    transformations: TransformationSet,
+    config: Mapping[str, Any],
+    session: Session,
+) -> dict[str, Measured]:
+    if config["study"]["untrained"]:
+        other = untrained_like(subjects[PLAIN], config, session)
+        subjects = subjects | ({UNTRAINED: other} if other is not None else {})
+    brief = {**config["study"], "measures": []}  # of what is in the table of networks alone
+    return {
+        name: examine(name, subject, images, transformations, brief if name.endswith(FULL) else config["study"],
+                      session, config["seed"])
+        for name, subject in subjects.items()
+    }  # fmt: skip
+
+
+def _conclude(
+    result: Result,
+    found: Mapping[str, Measured],
+    accuracy: Mapping[str, float],
+    images: ImageSet,
+    study: Mapping[str, Any],
+) -> None:
+    """Metrics and the sentence; whether lower layers are more invariant is asked of the network trained to its end."""
+
+    def keep(name: str, resampled: Resampled) -> None:
+        result.metrics[name] = estimate(resampled, n=len(images), unit="images")
+
     told = []
-    for way in found[PLAIN].spreads:
-        key = "positions" if way == "none" else way.replace(" ", "_")
-        means = {
-            name: resampled_network([resampled_layer(layer, weights) for layer in each.spreads[way].layers])
-            for name, each in found.items()
-        }
-        difference = _kept(result, f"nv_{key}_difference", paired_difference(means[AUGMENTED], means[PLAIN]), images)
+    whole = found.get(f"{PLAIN}, {FULL}", found[PLAIN])
+    for way in whole.spreads:
+        key = key_of(way)
+        keep(f"nv_{key}_difference", paired_difference(found[AUGMENTED].mean(way), found[PLAIN].mean(way)))
         for name in (PLAIN, AUGMENTED):
-            _kept(result, f"nv_{key}_{name}", means[name], images)
+            keep(f"nv_{key}_{name}", found[name].mean(way))
         if way != EQUIVARIANCE:
-            own = _trend(found[PLAIN].spreads[way], weights)
-            _kept(result, f"lower_layers_{key}", own, images)
+            own = rise(whole.curves[way])
+            keep(f"lower_layers_{key}", own)
             if UNTRAINED in found:
-                learned = paired_difference(own, _trend(found[UNTRAINED].spreads[way], weights))
-                _kept(result, f"lower_layers_{key}_learned", learned, images)
-        told.append(f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] ({key})")
+                keep(f"lower_layers_{key}_learned", paired_difference(own, rise(found[UNTRAINED].curves[way])))
+        difference = result.metrics[f"nv_{key}_difference"]
+        told.append(
+            f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] ({words_for(way, study)})"
+        )
+    result.captions["over_depth"] += (
+        f" The rise of the {whole.name} network is the metric 'lower layers'; 'learned': less that of the untrained."
+    )
     for name in (PLAIN, AUGMENTED):
-        row = result.tables["networks"]
-        number = row["network"].index(name)
-        for column in ("accuracy", "transformed_accuracy"):
-            if column in row:
-                value, low, high = (float(row[f"{column}{end}"][number]) for end in ("", "_low", "_high"))
-                result.metrics[f"{name}_{column}"] = Estimate(value, low, high, len(images), "images")
-                result.units[f"{name}_{column}"] = "%"
-    result.verdict = f"trained on transformed images, activations vary by {', '.join(told)} against the plain network"
-    result.verdict += " at equal accuracy" if config["match_accuracy"] else ""
-    result.row |= {name: found.value for name, found in result.metrics.items()}
-
-
-def _trend(spreads: Variances, weights: torch.Tensor) -> Resampled:
-    """Mean NV of the second half of the layers less that of the first: above 0, lower layers are more invariant."""
-    found = depth_trend([resampled_layer(layer, weights) for layer in spreads.layers]).first_minus_second_half
-    return Resampled(-found.value, -found.samples)
-
-
-def _kept(result: Result, name: str, resampled: Resampled, images: ImageSet) -> Estimate:
-    result.metrics[name] = estimate(resampled, n=len(images), unit="images")
-    return result.metrics[name]
+        add_metrics(result, found[name], images, f"{name}_")
+    equal = result.row["accuracy_gap"] <= EQUAL
+    result.verdict = (
+        f"NV of the network trained on transformed images, less that of the plain network: {', '.join(told)}; "
+        f"{accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are classified right"
+        f"{', which counts as equal accuracy' if equal else ''}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from src.activations import evaluating
 from src.data.image_set import ImageSet
 from src.errors import UserError, suggestion
 from src.imageops.transformations import TransformationSet
+from src.invariance.intervals import resampled_layer, resampled_network
 from src.invariance.passes import Examination, Setup
 from src.invariance.units import check_aggregation
-from src.invariance.variance import Variances, variances
-from src.models import build
-from src.result import Result
-from src.subjects import Subject
+from src.invariance.variance import Variances, groups_of_members, variances
+from src.statistics import Resampled
+from src.subjects import COMPOSED, PATCHED, Subject, rebuild
 from src.tasks.invariance_more import MEASURES, Rows, further, turned_back
 from src.training.determinism import device_of, seed_everything
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 UNTRAINED = "untrained"
 EQUIVARIANCE = "same equivariance"
+WAYS = {
+    "none": "each position of a map is a unit",
+    "sum": "maps are summed first",
+    "mean": "maps are averaged first",
+    "max": "of each map the greatest value",
+    EQUIVARIANCE: "maps moved back by the inverse transformation, each position a unit",
+}
+#: least whole number of what is counted
+LEAST = {"permutations": 0, "pictures": 0, "kept_units": 1}
 
 
 @dataclass
@@ -40,6 +49,7 @@ class Measured:
         correct: bool (S, T), whether each transformed image is classified right.
         spreads: way of measuring (an aggregation, or with maps moved back) -> all layers.
         more: further measure -> a row per layer.
+        curves: way of measuring -> each layer's mean NV, with resamples of the images; see :meth:`resample`.
     """
 
     name: str
@@ -47,6 +57,28 @@ class Measured:
     correct: Tensor
     spreads: dict[str, Variances]
     more: dict[str, Rows] = field(default_factory=dict)
+    curves: dict[str, list[Resampled]] = field(default_factory=dict)
+
+    def resample(self, weights: Tensor) -> None:
+        """Fill ``curves`` by weights (B, S), the same for all networks that are to be compared."""
+        self.curves = {
+            way: [resampled_layer(layer, weights) for layer in spreads.layers] for way, spreads in self.spreads.items()
+        }
+
+    def mean(self, way: str) -> Resampled:
+        """The mean over layers."""
+        return resampled_network(self.curves[way])
+
+
+def key_of(way: str) -> str:
+    """A way of measuring in the name of a table or a metric."""
+    return "positions" if way == "none" else way.replace(" ", "_")
+
+
+def words_for(way: str, study: Mapping[str, Any]) -> str:
+    """What becomes of maps, in words."""
+    averaged = study["after"] == "mean" and way in ("none", EQUIVARIANCE)
+    return WAYS[way] + (", spreads averaged over the positions of a map" if averaged else "")
 
 
 def check_study(study: Mapping[str, Any]) -> None:
@@ -59,14 +91,22 @@ def check_study(study: Mapping[str, Any]) -> None:
         check_aggregation(name, "none", "study.")
     if study["after"] != "none":
         check_aggregation("none", study["after"], "study.")
+        if "none" not in aggregations(study) and not study["same_equivariance"]:
+            raise UserError(
+                f"study.after={study['after']}: averages the spreads of positions, which study.aggregations="
+                f"{aggregations(study)} have none of; add none to them, or set study.after=none"
+            )
     if study["dtype"] not in DTYPES:
         raise UserError(f"study.dtype={study['dtype']}: {suggestion(str(study['dtype']), DTYPES)}")
     for name in study["measures"]:
         if name not in MEASURES:
             raise UserError(f"study.measures: no '{name}'; {suggestion(str(name), MEASURES)}")
     count = study["images_per_class"]
-    if count is not None and (not isinstance(count, int) or count < 2):
-        raise UserError(f"study.images_per_class={count}: give a number from 2, or null for all")
+    if count is not None and (type(count) is not int or count < 2):
+        raise UserError(f"study.images_per_class={count}: give a whole number from 2, or null for all")
+    for key, least in LEAST.items():
+        if type(study[key]) is not int or study[key] < least:
+            raise UserError(f"study.{key}={study[key]}: give a whole number from {least}")
     setup_of(study, "none")
 
 
@@ -97,6 +137,26 @@ def setup_of(study: Mapping[str, Any], aggregation: str, *, same_equivariance: b
     )
 
 
+def setups_of(study: Mapping[str, Any]) -> dict[str, Setup]:
+    """Way of measuring -> how its passes are made."""
+    setups = {aggregation: setup_of(study, aggregation) for aggregation in aggregations(study)}
+    if study["same_equivariance"]:
+        setups[EQUIVARIANCE] = setup_of(study, "none", same_equivariance=True)
+    return setups
+
+
+def rehearse(subject: Subject, images: ImageSet, transformations: TransformationSet, study: Mapping[str, Any]) -> None:
+    """Refuse with a network of random weights what the trained one would be refused for.
+
+    Raises:
+        UserError: patterns fit no layer, the transformation does not fit the images, the memory is too small, or an
+            answer depends on the rest of the batch.
+    """
+    for setup in setups_of(study).values():
+        examination = Examination(subject.model, images.images, transformations, subject.normalise_values, setup)
+        groups_of_members(examination, len(images.labels.unique()))
+
+
 def examine(
     name: str,
     subject: Subject,
@@ -107,14 +167,12 @@ def examine(
     seed: int,
 ) -> Measured:
     """Go through all images under all transformations, once for each aggregation."""
-    ways = [(aggregation, setup_of(study, aggregation)) for aggregation in aggregations(study)]
-    if study["same_equivariance"]:
-        ways.append((EQUIVARIANCE, setup_of(study, "none", same_equivariance=True)))
     found = {}
     device = next(subject.model.parameters()).device
     pictures, labels = images.images.to(device), images.labels.to(device)
-    with session.stage(f"{name}: activations", len(images) * len(ways)) as advance:
-        for way, setup in ways:
+    setups = setups_of(study)
+    with session.stage(f"{name}: activations", len(images) * len(setups)) as advance:
+        for way, setup in setups.items():
             examination = Examination(subject.model, pictures, transformations, subject.normalise_values, setup)
             found[way] = variances(
                 examination, labels, kept_units=study["kept_units"], seed=seed, watch=lambda count: advance(count)
@@ -135,7 +193,8 @@ def examine(
             more = further(of_positions(), study["measures"])
     if study["same_equivariance"]:
         more["equivariance"] = turned_back(of_positions(same_equivariance=True))
-    hits = correct(subject, pictures, labels, transformations, study["batch"])
+    with session.stage(f"{name}: accuracy"):
+        hits = correct(subject, pictures, labels, transformations, study["batch"])
     return Measured(name, subject, hits, found, more)
 
 
@@ -154,53 +213,9 @@ def correct(subject: Subject, images: Tensor, labels: Tensor, transformations: T
 
 def untrained_like(subject: Subject, config: Mapping[str, Any], session: Session) -> Subject | None:
     """The same architecture with random weights, or None where it is made of other networks."""
-    try:
-        seed_everything("untrained", config["seed"])
-        model = build(subject.architecture)
-    except UserError as error:
-        session.event(f"study.untrained=true: no such network was made ({error}); there is no untrained baseline")
+    if (name := subject.architecture["name"]) in (PATCHED, COMPOSED):
+        session.event(f"study.untrained=true: a {name} network is made of trained ones; there is no untrained baseline")
         return None
-    return replace(subject, model=model.to(device_of(config["device"])).eval(), lineage=(), kept=None)
-
-
-def spread_of_images(images: Tensor, transformations: TransformationSet, aggregation: str) -> tuple[float, float]:
-    """The controls: (NV of the image itself, NV that moving it and moving it back leaves by interpolation alone).
-
-    Both are means over the pixels that always hold image content; with an aggregation over each channel.
-
-    Args:
-        images: uint8 (S, C, H, W).
-    """
-    values = images[:256].float() / 255
-    moved = transformations(values)
-    valid = transformations.valid(*values.shape[2:]).to(values.device)
-    return tuple(  # type: ignore[return-value]
-        _pixel_ratio(each[..., valid], aggregation) for each in (moved, transformations.undo(moved))
-    )
-
-
-def _pixel_ratio(values: Tensor, aggregation: str) -> float:
-    """``values`` (S, T, C, positions)."""
-    if aggregation in ("sum", "mean"):
-        values = values.mean(3)
-    elif aggregation == "max":
-        values = values.amax(3)
-    ratio = values.std(1).mean(0) / values.std(0).mean(0)
-    return float(ratio[ratio.isfinite()].mean())
-
-
-def add_events(result: Result, found: Sequence[Measured]) -> None:
-    """Count the units that have no ratio, which the means leave out."""
-    result.tables["units"] = {
-        "network": [each.name for each in found for _ in each.spreads],
-        "aggregation": [way for each in found for way in each.spreads],
-        "units": [sum(layer.ratio.values.numel() for layer in way.layers)
-                  for each in found for way in each.spreads.values()],
-        "dead": [sum(layer.ratio.dead for layer in way.layers) for each in found for way in each.spreads.values()],
-        "infinite": [sum(layer.ratio.infinite for layer in way.layers)
-                     for each in found for way in each.spreads.values()],
-    }  # fmt: skip
-    result.captions["units"] = (
-        "Dead: never change, neither under the transformation nor between images. Infinite: only the transformation "
-        "moves them. Both are left out of all means. A spread below 100 rounding errors of the layer's values is none."
-    )
+    seed_everything("untrained", config["seed"])
+    model = rebuild(subject.architecture, subject.kept)
+    return replace(subject, model=model.to(device_of(config["device"])).eval(), lineage=())

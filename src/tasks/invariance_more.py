@@ -39,11 +39,14 @@ def further(examination: Examination, names: Sequence[str]) -> dict[str, Rows]:
 
 def turned_back(examination: Examination) -> Rows:
     """How far each layer's maps lie from those of the image as it is, once they are moved back."""
-    return [
-        {"layer": each.layer.name, "distance": float(each.distance.nanmean()), "relative":
-         float(each.relative.nanmean()), "zero_maps": each.zero_maps}
-        for each in equivariance_distances(examination)
-    ]  # fmt: skip
+    rows = []
+    for each in equivariance_distances(examination):
+        positions = examination.units(each.layer) // each.layer.shape[0]
+        # a root mean square over positions of maps of length 1 would shrink with the number of positions
+        relative = float(each.relative.nanmean()) * positions**0.5
+        rows.append({"layer": each.layer.name, "distance": float(each.distance.nanmean()),
+                     "relative_distance": relative, "zero_maps": each.zero_maps})  # fmt: skip
+    return rows
 
 
 def _anova_rows(repeated: Sequence[LayerAnova], independent: Sequence[LayerAnova]) -> Rows:
@@ -70,7 +73,8 @@ CAPTIONS = {
     "transformation, as a multiple of that 1%; mean of the fifth of the units with the highest score, and of all. "
     "Simple: the rate over all transformed images instead, 1 also by chance.",
     "equivariance": "Root mean square difference between maps moved back and the maps of the image as it is; relative: "
-    "of maps that were divided by their L2 norm.",
+    "the L2 norm of the difference, of maps that were divided by their own: 0 where they agree, 1.41 where they have "
+    "nothing in common; zero maps stay zero.",
 }
 
 
@@ -80,7 +84,7 @@ def add_more(result: Result, found: Mapping[str, Mapping[str, Rows]]) -> None:
     Args:
         found: network -> measure -> rows.
     """
-    drawn = {"distance": "nd", "anova": "moved", "firing": "score", "equivariance": "relative"}
+    drawn = {"distance": "nd", "anova": "moved", "firing": "score", "equivariance": "relative_distance"}
     for name in CAPTIONS:
         rows = []
         for network, measures in found.items():
@@ -100,7 +104,7 @@ def add_more(result: Result, found: Mapping[str, Mapping[str, Rows]]) -> None:
 
 def add_class_conditional(
     result: Result,
-    outputs: Mapping[str, LayerVariance],
+    last: Mapping[str, LayerVariance],
     images: ImageSet,
     *,
     permutations: int,
@@ -109,10 +113,10 @@ def add_class_conditional(
     """Is the last layer more invariant for some classes than for others?
 
     Args:
-        outputs: network -> its last layer.
+        last: network -> its last measured layer, which is the output where all layers are measured.
     """
     rows, bars = [], []
-    for name, layer in outputs.items():
+    for name, layer in last.items():
         found = class_conditional(layer.kept, images.labels, permutations=permutations, seed=seed)
         rows.append({"network": name, "layer": layer.layer.name, "spread": found.spread, "p": found.p})
         for number, label in enumerate(found.classes):
@@ -122,17 +126,20 @@ def add_class_conditional(
             )  # fmt: skip
     result.tables["class_conditional"], result.tables["invariance_by_class"] = table_of(rows), table_of(bars)
     result.sections |= {"class_conditional": CLASSES, "invariance_by_class": CLASSES}
+    layer = next(iter(last.values()))
+    units = f"{layer.kept.shape[2]} of the {layer.ratio.values.numel()} units of '{layer.layer.name}'"
     result.captions["class_conditional"] = (
-        f"Spread over classes of the NV of each output among images of one class, and its chance under {permutations} "
-        "permutations of the images' classes."
+        f"Of {units}, the last layer measured: variance over classes of a unit's NV among images of one class, mean "
+        f"over units (spread), and the chance of as great a one under {permutations} permutations of the classes "
+        "among the images; p cannot be below 1 / (permutations + 1)."
     )
     result.captions["invariance_by_class"] = (
-        "Mean NV of the outputs among images of one class, less the mean of the other classes, with its chance under "
-        "the same permutations (Holm)."
+        f"Mean NV of {units} among images of one class; less the mean of the other classes (below 0: more invariant "
+        "than they are), with its chance under the same permutations (Holm, over the classes of a network)."
     )
     result.figures.append(
-        Figure("bars", "invariance_by_class", "Outputs by class of the images", "Mean NV of the outputs: 0 is "
-               "invariant.", x="class", y="nv", group="network", section=CLASSES)
+        Figure("bars", "invariance_by_class", f"Layer '{layer.layer.name}' by class of the images", "Mean NV of its "
+               "units: 0 is invariant.", x="class", y="nv", group="network", section=CLASSES)
     )  # fmt: skip
 
 
@@ -155,8 +162,9 @@ def add_sample_size(result: Result, name: str, layers: Sequence[LayerVariance], 
     result.tables["sample_size"] = table_of(cells)
     result.sections["sample_size"] = SAMPLES
     result.captions["sample_size"] = (
-        f"Relative error of the mean over layers, |a - b| / (|a| + |b|), against all {images} images and "
-        f"{transformations} transformations; mean of five random parts ({name})."
+        f"Relative error of the mean NV over layers, |a - b| / (|a| + |b|), against all {images} images and "
+        f"{transformations} transformations, of the units that are kept for intervals; mean of five random parts "
+        f"({name})."
     )
     result.figures.append(
         Figure("heatmap", "sample_size", "Fewer images and transformations", "Relative error against all of them.",

@@ -1,33 +1,25 @@
-"""What is shown of networks under transformations: curves over layers, accuracy, units, maps."""
+"""What is shown of networks under transformations: curves over layers, accuracy, units."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from src.activations import capture, evaluating
 from src.data.image_set import ImageSet
-from src.imageops.transformations import TransformationSet, interpolation_error
+from src.imageops.transformations import TransformationSet
+from src.invariance.depth import depth_trend
 from src.invariance.intervals import resampled_layer
-from src.invariance.variance import LayerVariance, Variances
 from src.result import Figure, Result, table_of
 from src.statistics import Estimate, Resampled, bootstrap_weights, estimate
-from src.tasks.activation_pictures import map_grid, scale_top, unit_field
-from src.tasks.invariance_measured import EQUIVARIANCE, Measured, spread_of_images
+from src.tasks.activation_pictures import scale_top, unit_field
+from src.tasks.invariance_controls import Control, level_rows
+from src.tasks.invariance_measured import UNTRAINED, Measured, key_of, words_for
 
-ACCURACY, LAYERS, UNITS, CONTROLS = "Accuracy", "Layers", "Units", "Controls"
-INTERPOLATION = "interpolation alone"
-WAYS = {
-    "none": "each position of a map is a unit",
-    "sum": "maps are summed first",
-    "mean": "maps are averaged first",
-    "max": "of each map the greatest value",
-    EQUIVARIANCE: "maps moved back by the inverse transformation, each position a unit",
-}
+ACCURACY, LAYERS, UNITS = "Accuracy", "Layers", "Units"
+NAMED = 40  # layers whose names fit under a picture
 
 
 def add_accuracy(
@@ -36,14 +28,20 @@ def add_accuracy(
     images: ImageSet,
     transformations: TransformationSet,
     *,
+    aside: Sequence[Measured],
     ambiguous: Sequence[int],
+    study: Mapping[str, Any],
     resamples: int,
     seed: int,
 ) -> None:
-    """Accuracy by transformation, over all of them, by class, and without classes that are turned into each other."""
+    """Accuracy by transformation, over all of them, by class, and without classes that are turned into each other.
+
+    Args:
+        aside: networks that are in the table of networks alone.
+    """
     weights = bootstrap_weights(len(images), resamples=resamples, seed=seed, strata=images.labels).double()
     weights /= weights.sum(1, keepdim=True)
-    rows, cells = [], []
+    rows = []
     numeric = all(isinstance(value, float) for value in transformations.values)
     for each in found:
         hits = each.correct.double()
@@ -51,38 +49,44 @@ def add_accuracy(
             share = _mean(hits[:, column], weights)
             place = transformations.values[column] if numeric else name
             rows.append({"network": each.name, "transformation": place, **_bounds("accuracy", share)})
-            for label, title in enumerate(images.classes):
-                own = images.labels == label
-                if bool(own.any()):
-                    cells.append(
-                        {"network": each.name, "class": title, "transformation": name,
-                         "accuracy": float(hits[own, column].mean())}
-                    )  # fmt: skip
     result.tables["accuracy"] = table_of(rows)
     axis = f"{transformations.family} ({transformations.unit})" if transformations.unit else transformations.family
     result.captions["accuracy"] = f"By {axis}; {len(images)} test images, 95% intervals over images."
+    result.sections["accuracy"] = ACCURACY
     result.figures.append(
         Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {transformations.family}", axis,
                x="transformation", y="accuracy", group="network", percent=True, section=ACCURACY)
     )  # fmt: skip
-    for number, each in enumerate(found):
+    trained = [each for each in found if each.name != UNTRAINED]
+    for number, each in enumerate(trained):
         name = f"class_accuracy_{number + 1}"
-        result.tables[name] = table_of([cell for cell in cells if cell["network"] == each.name])
+        result.tables[name] = table_of(_class_cells(each, images, transformations))
         result.sections[name] = ACCURACY
         result.figures.append(
             Figure("heatmap", name, f"Accuracy by class: {each.name}", axis, x="transformation", y="class",
                    value="accuracy", percent=True, section=ACCURACY)
         )  # fmt: skip
     result.tables["networks"] = table_of(
-        [_network_row(each, images.labels, transformations, weights, ambiguous) for each in found]
+        [_network_row(each, images.labels, transformations, weights, ambiguous) for each in [*found, *aside]]
     )
-    without = ", ".join(images.classes[label] for label in ambiguous)
+    unclear = ", ".join(images.classes[label] for label in ambiguous)
+    ways = "; ".join(f"{key_of(way)}: {words_for(way, study)}" for way in found[0].spreads)
     result.captions["networks"] = (
         f"Accuracy on {len(images)} test images as they are and over all {len(transformations)} transformations"
-        + (f"; without the classes {without}, which the transformation turns into each other" if ambiguous else "")
-        + ". NV: spread over transformations as a share of that over images, 0 is invariant; means over layers of the "
-        "layers' finite units, and over all units (where wide layers dominate)."
+        + (f"; unambiguous: of all but the classes {unclear}, which the transformation can exchange" if unclear else "")
+        + f". NV: spread over transformations as a share of that over images, 0 is invariant ({ways}). Means over "
+        "layers of the layers' finite units, of all images and within classes (stratified); units: mean over all "
+        "units, where wide layers dominate."
     )
+
+
+def _class_cells(each: Measured, images: ImageSet, transformations: TransformationSet) -> list[dict[str, Any]]:
+    shares = {label: each.correct[images.labels == label].double().mean(0) for label in images.labels.unique().tolist()}
+    return [
+        {"class": images.classes[label], "transformation": name, "accuracy": float(share[column])}
+        for label, share in shares.items()
+        for column, name in enumerate(transformations.names)
+    ]
 
 
 def _network_row(
@@ -99,11 +103,12 @@ def _network_row(
     row |= _bounds("transformed_accuracy", _mean(hits.mean(1), weights))
     if ambiguous:
         clear = ~torch.isin(labels, torch.tensor(list(ambiguous)))
-        row["transformed_accuracy_without"] = float(hits[clear].mean())
+        own = weights[:, clear] / weights[:, clear].sum(1, keepdim=True)
+        row |= _bounds("transformed_accuracy_unambiguous", _mean(hits[clear].mean(1), own))
     for way, spreads in each.spreads.items():
-        row[f"nv_{_key(way)}"] = spreads.over_layers()
-        row[f"nv_{_key(way)}_stratified"] = spreads.over_layers(stratified=True)
-        row[f"nv_{_key(way)}_units"] = spreads.over_units()
+        row[f"nv_{key_of(way)}"] = spreads.over_layers()
+        row[f"nv_{key_of(way)}_stratified"] = spreads.over_layers(stratified=True)
+        row[f"nv_{key_of(way)}_units"] = spreads.over_units()
     return row
 
 
@@ -111,86 +116,122 @@ def add_layers(
     result: Result,
     found: Sequence[Measured],
     images: ImageSet,
-    transformations: TransformationSet,
+    controls: Mapping[str, Control],
     *,
+    study: Mapping[str, Any],
     resamples: int,
     seed: int,
 ) -> None:
-    """Curves over the layers with bands, one picture per way of measuring, each beside its controls."""
-    plain = bootstrap_weights(len(images), resamples=resamples, seed=seed)
+    """Curves over the layers with bands, one picture per way of measuring, each beside its control.
+
+    Args:
+        found: with resampled curves.
+        controls: way of measuring -> its control, where there is one.
+    """
     strata = bootstrap_weights(len(images), resamples=resamples, seed=seed, strata=images.labels)
-    ways = list(found[0].spreads)
-    for way in ways:
+    for way in found[0].spreads:
         rows: list[dict[str, Any]] = []
         for each in found:
-            spreads = each.spreads[way]
-            for number, layer in enumerate(spreads.layers):
-                depth = number / max(1, len(spreads.layers) - 1)
-                row = {"network": each.name, "number": number, "depth": depth, "layer": layer.layer.name}
-                row |= {"kind": layer.layer.kind, "units": layer.ratio.values.numel()}
-                row |= _bounds("nv", estimate(resampled_layer(layer, plain)))
-                row |= _bounds("stratified", estimate(resampled_layer(layer, strata, images.labels)))
+            layers = each.spreads[way].layers
+            for number, (layer, curve) in enumerate(zip(layers, each.curves[way], strict=True)):
+                row = {"network": each.name, "number": number, "depth": number / max(1, len(layers) - 1)}
+                row |= {"layer": layer.layer.name, "kind": layer.layer.kind, "units": layer.ratio.values.numel()}
+                row |= _bounds("nv", estimate(curve))
+                row |= _bounds("nv_stratified", estimate(resampled_layer(layer, strata, images.labels)))
                 row |= {"transformation_spread": _finite_mean(layer.ratio.transformation),
                         "image_spread": _finite_mean(layer.ratio.sample),
                         "dead": layer.ratio.dead, "infinite": layer.ratio.infinite}  # fmt: skip
                 rows.append(row)
-        table = f"layers_{_key(way)}"
-        result.tables[table] = table_of([*rows, *_control_rows(rows, images.images, transformations, way)])
+        level = level_rows(rows[0], controls[way]) if way in controls else []
+        table = f"layers_{key_of(way)}"
+        result.tables[table] = table_of([*rows, *level])
         result.sections[table] = LAYERS
+        kept = max(layer.kept.shape[2] for layer in found[0].spreads[way].layers)
+        words = words_for(way, study)
         result.captions[table] = (
-            f"{WAYS[way]}. NV, its mean within classes (stratified), 95% intervals over images from up to "
-            f"{found[0].spreads[way].layers[0].kept.shape[2]} units per layer; the two spreads it is the ratio of; "
-            "units without a ratio. 'Interpolation alone' is the image moved and moved back: what no network can be "
-            "blamed for."
+            f"{words[0].upper()}{words[1:]}. NV, its mean within classes (stratified), 95% intervals over images from "
+            f"up to {kept} units per layer; the two spreads it is the ratio of, means over units; units without a "
+            "ratio. 'Interpolation alone' is the image moved and moved back: what no network can be blamed for."
         )
-        for y, title in (("nv", "Variance of each layer"), ("stratified", "The same within classes")):
+        for y, title in (("nv", "Variance of each layer"), ("nv_stratified", "The same within classes")):
             result.figures.append(
-                Figure("lines", table, f"{title} ({WAYS[way]})", "0 is invariant, 1 as variable as between images; "
-                       "over depth from the first (0) to the last layer (1).", x="depth", y=y, group="network",
-                       section=LAYERS)
+                Figure("lines", table, f"{title} ({words})", "NV: 0 is invariant, 1 as variable as between images; "
+                       "from the first to the last layer.", x="depth", y=y, group="network", section=LAYERS)
             )  # fmt: skip
+    result.units["depth"] = "%"
 
 
-def _control_rows(
-    rows: Sequence[Mapping[str, Any]], images: Tensor, transformations: TransformationSet, way: str
-) -> list[dict[str, Any]]:
-    """A level line at what moving an image and moving it back leaves."""
-    aggregation = "none" if way == EQUIVARIANCE else way
-    _, left = spread_of_images(images, transformations, aggregation)
-    empty = dict.fromkeys(rows[0], math.nan) | {"layer": "image", "kind": "", "units": 0, "dead": 0, "infinite": 0}
-    return [
-        {**empty, "network": INTERPOLATION, "number": 0, "depth": depth, "nv": left, "nv_low": left, "nv_high": left,
-         "stratified": left, "stratified_low": left, "stratified_high": left}
-        for depth in (0.0, 1.0)
-    ]  # fmt: skip
+def add_depth(result: Result, found: Sequence[Measured], study: Mapping[str, Any]) -> None:
+    """Are lower layers the more invariant? Of each network, in each way of measuring."""
+    rows = []
+    for each in found:
+        for way, curve in each.curves.items():
+            trend = depth_trend(curve)
+            rows.append(
+                {"network": each.name, "units": words_for(way, study), **_bounds("rise", estimate(rise(curve))),
+                 **_bounds("rank_correlation", estimate(trend.rank_correlation))}
+            )  # fmt: skip
+    result.tables["over_depth"] = table_of(rows)
+    result.sections["over_depth"] = LAYERS
+    result.captions["over_depth"] = (
+        "Rise: mean NV of the second half of the layers less that of the first; rank correlation of NV with depth. "
+        "Above 0, lower layers are the more invariant. 95% intervals over images."
+    )
 
 
-def add_units(result: Result, found: Sequence[Measured], way: str) -> None:
+def rise(curve: Sequence[Resampled]) -> Resampled:
+    """Mean NV of the second half of the layers less that of the first: above 0, lower layers are more invariant."""
+    found = depth_trend(curve).first_minus_second_half
+    return Resampled(-found.value, -found.samples)
+
+
+def add_units(result: Result, found: Sequence[Measured], way: str, study: Mapping[str, Any]) -> None:
     """Every unit of every layer as one picture per network, all on one scale."""
     fields = [each.spreads[way].layers for each in found]
     top = scale_top(fields)
+    names = [layer.layer.name for layer in fields[0]]
+    told = f" ({', '.join(names)})" if len(names) <= NAMED else ""
     for number, (each, layers) in enumerate(zip(found, fields, strict=True)):
         name = f"units_{number + 1}"
         result.images[name] = unit_field(layers, top)
         result.figures.append(
-            Figure("image", name, f"All units: {each.name}", f"A column per layer, first to last; its units sorted "
-                   f"from the least variable (top). Black is NV 0, pale yellow {top:.2g}, green above, blue dead "
-                   f"({WAYS[way]}).", section=UNITS)
+            Figure("image", name, f"All units: {each.name}", f"A column per layer, first to last{told}; its units "
+                   f"sorted from the least variable (top). Black is NV 0, pale yellow {top:.2g}, green above, blue "
+                   f"dead ({words_for(way, study)}).", section=UNITS)
         )  # fmt: skip
+
+
+def add_unit_counts(result: Result, found: Sequence[Measured]) -> None:
+    """Count the units that have no ratio, which the means leave out."""
+    result.tables["units"] = table_of(
+        [
+            {"network": each.name, "aggregation": way,
+             "units": sum(layer.ratio.values.numel() for layer in spreads.layers),
+             "dead": sum(layer.ratio.dead for layer in spreads.layers),
+             "infinite": sum(layer.ratio.infinite for layer in spreads.layers)}
+            for each in found
+            for way, spreads in each.spreads.items()
+        ]
+    )  # fmt: skip
+    result.sections["units"] = UNITS
+    result.captions["units"] = (
+        "Dead: never change, neither under the transformation nor between images. Infinite: only the transformation "
+        "moves them. Both are left out of all means. A spread below 100 rounding errors of the layer's values is none."
+    )
 
 
 def add_class_matrix(result: Result, found: Sequence[Measured], classes: Sequence[str]) -> None:
     """NV of each output among the images of each class: is the output's invariance a matter of class?"""
-    for number, each in enumerate(found):
-        units = next(iter(each.spreads.values())).layers[-1].class_units
+    for number, each in enumerate(each for each in found if each.name != UNTRAINED):
+        spreads = next(iter(each.spreads.values()))
+        units = spreads.layers[-1].class_units
         if units is None or units.ndim != 2 or units.shape[1] != len(classes):
-            continue
+            continue  # the last of the chosen layers is not the output
         name = f"outputs_{number + 1}"
-        labels = next(iter(each.spreads.values())).classes
         result.tables[name] = table_of(
             [
                 {"images_of": classes[label], "output": classes[unit], "nv": float(units[row, unit])}
-                for row, label in enumerate(labels)
+                for row, label in enumerate(spreads.classes)
                 for unit in range(len(classes))
             ]
         )
@@ -199,67 +240,6 @@ def add_class_matrix(result: Result, found: Sequence[Measured], classes: Sequenc
             Figure("heatmap", name, f"Outputs by class: {each.name}", "NV of each output (rows) among images of one "
                    "class (columns).", x="images_of", y="output", value="nv", section=UNITS)
         )  # fmt: skip
-
-
-@torch.inference_mode()
-def add_maps(result: Result, each: Measured, images: Tensor, transformations: TransformationSet, *, count: int) -> None:
-    """The least and the most variable maps of a network, of one image under some transformations."""
-    ranked = _ranked_maps(each.spreads.get("sum") or next(iter(each.spreads.values())))
-    if not ranked or not count:
-        return
-    members = list(range(0, len(transformations), max(1, len(transformations) // 8)))
-    moved = transformations(images[:1].float() / 255, members).flatten(0, 1)
-    device = next(each.subject.model.parameters()).device
-    for title, chosen in (("least", ranked[:count]), ("most", ranked[-count:][::-1])):
-        names = {layer.layer.name.split("#")[0] for layer, _, _ in chosen}
-        with evaluating(each.subject.model), capture(each.subject.model, names, reduce=Tensor.clone) as maps:
-            each.subject.model(each.subject.normalise_values(moved.to(device)))
-        rows = [list(moved.mean(1).cpu())]
-        rows += [list(maps[layer.layer.name.split("#")[0]][:, unit]) for layer, unit, _ in chosen]
-        name = f"maps_{title}"
-        said = "; ".join(f"{layer.layer.name}[{unit}] NV {value:.2f}" for layer, unit, value in chosen)
-        shown = ", ".join(transformations.names[member] for member in members)
-        result.images[name] = map_grid(rows)
-        result.figures.append(
-            Figure("image", name, f"The {title} variable maps: {each.name}", f"Above the image under {shown}; below "
-                   f"{said}. Each row on its own grey scale.", section=UNITS)
-        )  # fmt: skip
-
-
-def _ranked_maps(spreads: Variances) -> list[tuple[LayerVariance, int, float]]:
-    """(layer, channel, NV) of all maps of modules, the least variable first; dead ones are left out."""
-    found = []
-    for each in spreads.layers:
-        if not each.layer.is_map or each.layer.name.split("#")[0] != each.layer.name:
-            continue
-        values = each.ratio.values
-        per_map = values if values.ndim == 1 else values.flatten(1).nanmean(1)
-        found += [(each, unit, value) for unit, value in enumerate(per_map.tolist()) if math.isfinite(value)]
-    return sorted(found, key=lambda item: item[2])
-
-
-def add_controls(result: Result, images: Tensor, transformations: TransformationSet, ways: Sequence[str]) -> None:
-    """What the transformation does to the images themselves."""
-    errors = interpolation_error(transformations, images[:256].float() / 255)
-    result.tables["interpolation"] = {
-        "transformation": list(transformations.names),
-        "error": [float(error) for error in errors],
-    }
-    result.sections["interpolation"] = CONTROLS
-    result.captions["interpolation"] = (
-        "Root mean square of the grey values (0 to 1) by which an image that is transformed and transformed back "
-        "differs, over the pixels that always hold the image."
-    )
-    rows = []
-    for way in ways:
-        if way != EQUIVARIANCE:
-            moved, back = spread_of_images(images, transformations, way)
-            rows.append({"aggregation": way, "image": moved, "interpolation": back})
-    result.tables["pixels"] = table_of(rows)
-    result.sections["pixels"] = CONTROLS
-    result.captions["pixels"] = (
-        "NV of the image's own pixels, and of those of the image moved and moved back, which is interpolation alone."
-    )
 
 
 def _mean(values: Tensor, weights: Tensor) -> Estimate:
@@ -272,7 +252,3 @@ def _bounds(name: str, found: Estimate) -> dict[str, float]:
 
 def _finite_mean(values: Tensor) -> float:
     return float(values[values.isfinite()].mean())
-
-
-def _key(way: str) -> str:
-    return "positions" if way == "none" else way.replace(" ", "_")

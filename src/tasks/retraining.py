@@ -81,8 +81,9 @@ def add_retraining(
     result.tables["retraining"] = table_of(rows)
     result.sections["retraining"] = SECTION
     result.captions["retraining"] = (
-        f"The plain network after {epochs} epochs on transformed images in which only these layers learned; "
-        f"{len(images)} test images, 95% intervals over images."
+        f"The plain network as its training chose it (none), and after {epochs} more epochs on transformed images in "
+        f"which only these layers learned, all others frozen with their statistics; {len(images)} test images, as they "
+        "are and over all transformations, 95% intervals over images."
     )
     result.figures.append(
         Figure("bars", "retraining", "Retrained layers", "Accuracy on test images as they are, and over all "

@@ -45,6 +45,10 @@ def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> N
         ({"contrast": "location"}, "claims.early.contrast=location: must hold keys, mean, slope, per, group, against"),
         ({"contrast": {"mean": True}}, "claims.early.test=two_stage_bootstrap: a mean is tested by student_t"),
         ({"test": "student_t"}, "claims.early.test=student_t: a mean is tested by student_t without covariates"),
+        (
+            {"contrast": {"mean": True}, "test": "student_t", "design": {"units": 1}},
+            "claims.early.design.units=1: a mean over units needs 2 or more",
+        ),
         ({"level": 95}, "claims.early.level=95: must lie between 0.5 and 1"),
         ({"margin": -0.1}, "claims.early.margin=-0.1: must be 0 or more"),
         ({"where": {"location": [1, 2, 3]}}, r"claims.early.where.location=\[1, 2, 3\]: must be one value, or"),

@@ -10,6 +10,7 @@ from src.configuration import identity
 from src.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY
 from tests.end_to_end.fake_cifar import write_fake_cifar
+from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.fakes.imagenet import write_imagenet
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -21,9 +22,13 @@ FILES = {
     "modular_thesis": write_fake_cifar,
     "modular_notebook": write_fake_cifar,
     "modular_animals": lambda folder: write_imagenet(folder / "imagenet"),
+    "invariance_mnist": write_fake_mnist,
+    "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
 }
 #: what makes one network of modules enough
 FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views=centre"]
+#: what makes one pair of the study of invariance enough
+ONE = ["model@recipe.model=simple_conv", "seed=0", "study.permutations=19", "study.pictures=1"]
 #: a few jobs of the experiments that are sweeps by themselves, and data that need no download
 MORE = {
     "layer_widths": ["variant=baseline,192"],
@@ -35,6 +40,8 @@ MORE = {
     "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel", "tree=clustered", "tree.groups=4"],
     "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
+    "invariance_mnist": ONE,
+    "invariance_cifar10": ONE,
 }
 
 

@@ -1,4 +1,4 @@
-"""Any network by the study of robustness, through the command line."""
+"""Any network by the studies of robustness and invariance, through the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests.end_to_end.conftest import TINY, Ran, Run
 
 FEW = ("study.corruptions=[fog,gaussian_noise]", "study.severities=[1,5]")
 MEASURE = ("experiment=robustness", *TINY, *FEW)
+INVARIANCE = ("task=measure", "study=invariance", *TINY, "transformation=rot90", "study.permutations=19")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def value(result: dict, name: str) -> float:
 
 
 def test_the_file_of_a_network_is_measured_as_the_network_is(run, trained):
-    (entry,) = [entry for entry in trained.store if entry["kind"] == "checkpoint"]
+    (entry,) = [entry for entry in trained.store if entry["digest"] in trained.results[0]["uses"]]
     path = entry["folder"] / "best.safetensors"
     argv = ("task=measure", "subject=checkpoint", f"subject.path={path}", "study=robustness", *TINY, *FEW)
     own, first = again(run, trained, *argv), trained.results[0]
@@ -62,6 +63,50 @@ def test_several_subjects_are_one_sweep(run, tmp_path):
     assert pq.read_table(ran.overview["folder"] / "tables" / "jobs.parquet").num_rows == 2
 
 
+def test_the_invariance_of_a_trained_network_and_of_its_file(run, trained):
+    own = again(run, trained, *INVARIANCE, "subject=trained")
+    assert own["metrics"]["accuracy"]["value"] == value(trained.results[0], "clean_accuracy"), "the same images"
+    networks = pq.read_table(own["folder"] / "tables" / "networks.parquet").to_pydict()
+    assert networks["network"] == ["network", "untrained"] and own["row"] == {
+        "subject": "trained",
+        "study": "invariance",
+    }
+    for way in ("sum", "positions"):
+        assert value(own, f"nv_{way}") == pytest.approx(networks[f"nv_{way}"][0]) and value(own, f"nv_{way}") > 0
+    (entry,) = [entry for entry in trained.store if entry["digest"] in own["uses"]]
+    path = entry["folder"] / "best.safetensors"
+    read = again(run, trained, *INVARIANCE, "subject=checkpoint", f"subject.path={path}")
+    for name in ("accuracy", "transformed_accuracy", "nv_sum", "nv_positions", "nv_sum_stratified", "parameters"):
+        assert read["metrics"][name] == own["metrics"][name], name
+
+
+@pytest.mark.parametrize(("subject", "layers"), [("patched", "*"), ("extracted", "*conv_3"), ("composed", "*")])
+def test_the_invariance_of_a_network_that_is_made_of_others(subject, layers, run, trained):
+    few = (f"study.layers=['{layers}']", "study.aggregations=[sum]", "study.images_per_class=4")
+    own = again(run, trained, *INVARIANCE, f"subject={subject}", *few)
+    made = "composed" if subject == "composed" else "patched"
+    assert [event for event in own["events"] if f"a {made} network is made of trained ones" in event]
+    networks = pq.read_table(own["folder"] / "tables" / "networks.parquet").to_pydict()
+    assert networks["network"] == ["network"] and 0 <= networks["transformed_accuracy"][0] <= 1
+    assert value(own, "nv_sum") > 0 and "nv_positions" not in own["metrics"]
+    found = pq.read_table(own["folder"] / "tables" / "layers_sum.parquet").to_pydict()["layer"]
+    assert len(found) >= 12, "those of all its parts"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("study.ambiguous=[99]",), "study.ambiguous=[99]: class 99 is not in the data"),
+        (("study.layers=[convv]",), "layers: nothing in the network fits 'convv'"),
+        (("transformation.family=rot9",), "did you mean 'rot90'"),
+        (("study.kept_units=0",), "study.kept_units=0: give a whole number from 1"),
+    ],
+)
+def test_bad_input_of_the_study_of_invariance_is_one_line(argv, said, run, trained):
+    ran = run(trained.outputs, *INVARIANCE, *argv)
+    assert ran.code in (1, 2) and said in ran.text and "Traceback" not in ran.text, ran.text
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -79,7 +124,7 @@ def test_bad_input_is_one_line(argv, said, run, tmp_path):
 
 
 def test_a_network_is_not_measured_on_classes_that_it_does_not_know(run, trained):
-    (entry,) = [entry for entry in trained.store if entry["kind"] == "checkpoint"][:1]
+    (entry,) = [entry for entry in trained.store if entry["digest"] in trained.results[0]["uses"]]
     path = entry["folder"] / "best.safetensors"
     ran = run(trained.outputs, *MEASURE, "subject=checkpoint", f"subject.path={path}", "data=digits")
     assert ran.code == 1 and "its class '0' is none of the network's 10" in ran.text, ran.text

@@ -21,7 +21,7 @@ class FakeSession:
         self.events: list[str] = []
 
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Any]:
-        return nullcontext(lambda **_: None)
+        return nullcontext(lambda *_, **__: None)
 
     def event(self, text: str) -> None:
         self.events.append(text)
