@@ -71,7 +71,7 @@ def _note(found: dict[str, Layer], images: int, name: str, kind: str, map_: Tens
 
 
 def choose(layers: Sequence[Layer], patterns: Iterable[str], key: str = "layers") -> list[Layer]:
-    """Those whose name or kind fits a pattern (``conv*``, ``ReLU``), less those that fit one after ``!``.
+    """Those whose name or kind fits a pattern (``conv*``, ``ReLU``), less those that fit one after ``!``; in any case.
 
     Raises:
         UserError: naming ``key``, where a pattern fits none, or none is left.
@@ -94,4 +94,4 @@ def choose(layers: Sequence[Layer], patterns: Iterable[str], key: str = "layers"
 
 
 def _fits(layer: Layer, pattern: str) -> bool:
-    return fnmatchcase(layer.name, pattern) or fnmatchcase(layer.kind, pattern)
+    return any(fnmatchcase(known.lower(), pattern.lower()) for known in (layer.name, layer.kind))

@@ -23,7 +23,7 @@ _SAME_VALUES = frozenset(
         *("clone", "contiguous", "to", "float", "double", "half", "bfloat16", "type", "type_as", "cpu", "cuda"),
         *("detach", "requires_grad_", "dropout", "dropout2d", "feature_dropout", "alpha_dropout", "identity"),
         *("flatten", "unflatten", "reshape", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like"),
-        "randn_like",
+        *("randn_like", "new_zeros", "new_ones", "new_full", "new_empty", "getitem", "index_select"),
     }
 )
 

@@ -45,6 +45,8 @@ def resampled_network(layers: Sequence[Resampled], units: Sequence[int] | None =
         units: how many units of each layer are finite: then the mean is over all units.
     """
     value, samples = torch.tensor([each.value for each in layers]).double(), torch.stack([e.samples for e in layers])
+    # a layer whose kept units are all dead in a resample counts with its value there: it cannot tell how it varies
+    samples = samples.double().where(samples.isfinite(), value[:, None])
     share = torch.ones(len(layers)) if units is None else torch.tensor(units)
     share = share.double().where(value.isfinite(), 0.0)
     weighed = torch.cat([value[:, None], samples], 1).where(share[:, None] > 0, 0.0)

@@ -18,7 +18,7 @@ from src.imageops.transformations import TransformationSet, transformation_set
 from src.models import build
 from src.result import Result
 from src.statistics import Resampled, estimate, paired_difference
-from src.store import Store
+from src.store import Store, digest_of
 from src.subjects import Subject, load_subject
 from src.tasks.invariance_measured import (
     EQUIVARIANCE,
@@ -112,8 +112,9 @@ def _row(config: Mapping[str, Any], network: Trained) -> dict[str, Any]:
     model, family = str(config["recipe"]["model"]["name"]), str(config["transformation"]["family"])
     source = config["recipe"]["data"]["source"]
     data = f"{source.get('names') or source['name']} {network.data.input_shape[1]} px, {family}"
-    return {"model": model, "data": data, "seed": config["seed"], "network": f"{model} {config['seed']}",
-            "accuracy_gap": None}  # fmt: skip
+    options = digest_of(config["recipe"]["model"])[:4]  # networks of one name may differ in size or pooling
+    return {"model": model, "options": options, "data": data, "seed": config["seed"],
+            "network": f"{model} {options} {config['seed']}", "accuracy_gap": None}  # fmt: skip
 
 
 def compared(
@@ -171,7 +172,7 @@ def _examined(
     session: Session,
 ) -> dict[str, Measured]:
     if config["study"]["untrained"]:
-        other = untrained_like(subjects[PLAIN], config, session)
+        other = untrained_like(subjects[PLAIN], images, config, session)
         subjects = subjects | ({UNTRAINED: other} if other is not None else {})
     brief = {**config["study"], "measures": []}  # of what is in the table of networks alone
     return {

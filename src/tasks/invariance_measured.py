@@ -17,6 +17,7 @@ from src.invariance.intervals import resampled_layer, resampled_network
 from src.invariance.passes import Examination, Setup
 from src.invariance.units import check_aggregation
 from src.invariance.variance import Variances, groups_of_members, variances
+from src.slicing.recalibration import recalibrate
 from src.statistics import Resampled
 from src.subjects import COMPOSED, PATCHED, Subject, rebuild
 from src.tasks.invariance_more import MEASURES, Rows, further, turned_back
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 UNTRAINED = "untrained"
+RECALIBRATED = 512  # images that an untrained network's batch norms take their statistics from
 EQUIVARIANCE = "same equivariance"
 WAYS = {
     "none": "each position of a map is a unit",
@@ -87,6 +89,10 @@ def check_study(study: Mapping[str, Any]) -> None:
     Raises:
         UserError: an option of the study is not allowed.
     """
+    for key in ("layers", "aggregations", "measures"):
+        given = study[key]
+        if not isinstance(given, list | str) or not all(isinstance(name, str) for name in given):
+            raise UserError(f"study.{key}={given}: give a list of names, as [{'conv*' if key == 'layers' else 'none'}]")
     for name in aggregations(study):
         check_aggregation(name, "none", "study.")
     if study["after"] != "none":
@@ -211,11 +217,17 @@ def correct(subject: Subject, images: Tensor, labels: Tensor, transformations: T
     return torch.cat(parts).cpu()
 
 
-def untrained_like(subject: Subject, config: Mapping[str, Any], session: Session) -> Subject | None:
-    """The same architecture with random weights, or None where it is made of other networks."""
+def untrained_like(subject: Subject, images: ImageSet, config: Mapping[str, Any], session: Session) -> Subject | None:
+    """The same architecture with random weights, or None where it is made of other networks.
+
+    Its batch norms have the statistics of these images: with those of no image at all, mean 0 and variance 1, most
+    units of some networks are dead, and the baseline would be one of badly scaled maps.
+    """
     if (name := subject.architecture["name"]) in (PATCHED, COMPOSED):
         session.event(f"study.untrained=true: a {name} network is made of trained ones; there is no untrained baseline")
         return None
     seed_everything("untrained", config["seed"])
     model = rebuild(subject.architecture, subject.kept)
-    return replace(subject, model=model.to(device_of(config["device"])).eval(), lineage=())
+    model.to(device := device_of(config["device"])).eval()
+    recalibrate(model, subject.normalise(images.images[:RECALIBRATED].to(device)))
+    return replace(subject, model=model, lineage=())

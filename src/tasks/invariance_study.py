@@ -63,7 +63,7 @@ def invariance(result: Result, examined: Examined, config: Mapping[str, Any], se
     ambiguous(study, images.classes)
     subjects = {NETWORK: examined.subject}
     if study["untrained"]:
-        other = untrained_like(examined.subject, config, session)
+        other = untrained_like(examined.subject, images, config, session)
         subjects |= {UNTRAINED: other} if other is not None else {}
     found = [
         examine(name, subject, images, transformations, study, session, config["seed"])

@@ -27,18 +27,29 @@ def add_over_depth(result: Result, folders: Sequence[Path], how: Mapping[str, An
 
     Args:
         how: ``tables`` (name -> title) with the columns ``network``, ``depth`` and ``y``; which ``networks``; and
-            ``group``, a column of the jobs' rows, such as the model.
+            ``group``, columns of the jobs' rows, such as model and data: those that tell lines apart name them.
     """
     jobs = [(folder, plain) for folder in folders for _, plain in read_jobs([folder], FILE)]
+    names = _names([plain["row"] for _, plain in jobs], how["group"])
     for table, title in how["tables"].items():
         for network in how["networks"]:
             curves: dict[str, list[Tensor]] = {}
-            for folder, plain in jobs:
+            for (folder, plain), line in zip(jobs, names, strict=True):
                 curve = _curve(folder, plain, table, network, how["y"])
                 if curve is not None:
-                    curves.setdefault(str(plain["row"][how["group"]]), []).append(curve)
+                    curves.setdefault(line, []).append(curve)
             if curves:
                 _add(result, f"{table}_{network}".replace(" ", "_"), f"{title}: {network}", curves, how)
+
+
+def _names(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Of each job's line, by as few of the columns as tell all lines apart, in their order."""
+    kept: list[str] = []
+    for column in columns:
+        finer = {tuple(str(row.get(name)) for name in (*kept, column)) for row in found}
+        if not kept or len(finer) > len({tuple(str(row.get(name)) for name in kept) for row in found}):
+            kept.append(column)
+    return [", ".join(str(row.get(name)) for name in kept) for row in found]
 
 
 def _curve(folder: Path, plain: Mapping[str, Any], table: str, network: str, y: str) -> Tensor | None:
@@ -53,7 +64,7 @@ def _curve(folder: Path, plain: Mapping[str, Any], table: str, network: str, y: 
 
 
 def _add(result: Result, name: str, title: str, curves: Mapping[str, Sequence[Tensor]], how: Mapping[str, Any]) -> None:
-    group, y = how["group"], how["y"]
+    group, y = "line", how["y"]
     records = []
     for label, lines in curves.items():
         for point, values in enumerate(torch.stack(list(lines), 1).tolist()):

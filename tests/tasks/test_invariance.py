@@ -252,7 +252,7 @@ def test_the_untrained_twin_of_a_module_is_of_its_size() -> None:
     plan = plan_for(own.model, SHAPE)
     keep = torch.arange(plan.kernels) % 2 == 0
     module = replace(own, model=extract(own.model, plan, keep).eval(), kept=kept_of(keep, plan.offsets))
-    twin = untrained_like(module, config(), fake())
+    twin = untrained_like(module, measured_images(), config(), fake())
     assert twin is not None
     shapes = [[tuple(tensor.shape) for tensor in each.model.state_dict().values()] for each in (module, twin)]
     assert shapes[0] == shapes[1]
@@ -260,7 +260,9 @@ def test_the_untrained_twin_of_a_module_is_of_its_size() -> None:
 
 
 def test_the_same_seed_gives_the_same_untrained_network() -> None:
-    one, same, other = (untrained_like(subject(), {**config(), "seed": seed}, fake()) for seed in (0, 0, 1))
+    one, same, other = (
+        untrained_like(subject(), measured_images(), {**config(), "seed": seed}, fake()) for seed in (0, 0, 1)
+    )
     assert one and same and other
     weights = [first_weight(each) for each in (one, same, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
@@ -527,7 +529,15 @@ def test_metrics_have_the_signs_they_claim(tmp_path: Path, monkeypatch: pytest.M
         assert rises["untrained"] == pytest.approx(sum(curve[-2:]) / 2 - sum(curve[:2]) / 2)
     assert "the metric 'lower layers'" in result.captions["over_depth"]
     assert result.metrics["augmented_accuracy"].value == row(result, "networks", "augmented")["accuracy"]
-    assert result.row["data"] == "dots 12 px, rot90" and result.row["network"] == "simcnn_svhn_weak 0"
+    assert result.row["data"] == "dots 12 px, rot90" and result.row["network"].split()[::2] == ["simcnn_svhn_weak", "0"]
+
+
+def test_networks_are_compared_on_the_same_resamples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = network(tmp_path, 1, [0.7])
+    result = run(monkeypatch, {"plain": one, "augmented": one})
+    for key in ("sum", "positions"):
+        difference, own = result.metrics[f"nv_{key}_difference"], result.metrics[f"nv_{key}_plain"]
+        assert difference.low == difference.value == difference.high == 0 and own.low < own.high
 
 
 def test_columns_of_every_claim_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,7 +567,7 @@ def test_no_verdict_where_a_network_did_not_train(tmp_path: Path, monkeypatch: p
     result = run(monkeypatch, pair(tmp_path, [0.5, 0.9], [0.3, 0.4]))
     assert result.verdict_kind == "no verdict" and not result.metrics
     assert result.verdict.startswith("did not train, no verdict: the augmented network reached 40.0%")
-    assert result.row["network"] == "simcnn_svhn_weak 0" and result.row["accuracy_gap"] is None
+    assert result.row["network"].split()[::2] == ["simcnn_svhn_weak", "0"] and result.row["accuracy_gap"] is None
     assert result.uses == ["digest 1", "digest 2"] and "training" in result.tables
 
 

@@ -17,7 +17,12 @@ from src.tasks.compare import compare
 from src.tasks.over_depth import POINTS, add_over_depth
 from src.tasks.over_seeds import interval
 
-HOW = {"tables": {"layers_sum": "Summed"}, "networks": ["plain", "untrained"], "y": "nv", "group": "model"}
+HOW = {
+    "tables": {"layers_sum": "Summed"},
+    "networks": ["plain", "untrained"],
+    "y": "nv",
+    "group": ["model", "data", "options"],
+}
 NOWHERE: Any = None
 
 
@@ -37,7 +42,7 @@ def job(folder: Path, model: str, seed: int, plain: list[float], **options: Any)
 
 
 def at(table: dict[str, list[Any]], model: str, depth: float) -> dict[str, Any]:
-    (row,) = [row for row in rows(table) if row["model"] == model and row["depth"] == depth]
+    (row,) = [row for row in rows(table) if row["line"] == model and row["depth"] == depth]
     return row
 
 
@@ -59,7 +64,7 @@ def test_networks_of_any_depth_share_an_axis(tmp_path: Path) -> None:
     alone = at(table, "two", 0.5)
     assert alone["nv"] == pytest.approx(0.5) and math.isnan(alone["nv_low"]), "one job has no interval"
     (figure,) = result.figures
-    assert (figure.title, figure.x, figure.y, figure.group) == ("Summed: plain", "depth", "nv", "model")
+    assert (figure.title, figure.x, figure.y, figure.group) == ("Summed: plain", "depth", "nv", "line")
     assert result.units["depth"] == "%" and "could not be drawn" not in render(result)
 
 
@@ -125,3 +130,14 @@ def test_where_nothing_trained_the_page_is_there_all_the_same(tmp_path: Path) ->
     ]
     result = compared(tmp_path, folders)
     assert set(result.tables["claims"]["verdict"]) == {"no verdict"} and "over_seeds" not in result.tables
+
+
+def test_lines_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+    found = [
+        job(tmp_path, "a", 0, [1.0, 2.0]),
+        job(tmp_path, "a", 1, [3.0, 4.0], row={"model": "a", "data": "other", "options": "x"}),
+        job(tmp_path, "b", 0, [5.0, 6.0]),
+    ]
+    result = Result("compare", "sweep")
+    add_over_depth(result, found, HOW)
+    assert set(result.tables["layers_sum_plain"]["line"]) == {"a, d", "a, other", "b, d"}
