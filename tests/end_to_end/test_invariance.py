@@ -48,7 +48,7 @@ def test_the_page_has_means_over_seeds_and_curves_over_depth(sweep: Ran) -> None
     for network in ("plain", "augmented", "untrained"):
         for way in ("sum", "positions"):
             curve = table(sweep.overview, f"layers_{way}_{network}")
-            assert set(curve["jobs"]) == {2} and set(curve["model"]) == {"simple_conv"}
+            assert set(curve["jobs"]) == {2} and set(curve["line"]) == {"simple_conv"}
             own = [table(result, f"layers_{way}") for result in sweep.results]
             last = [
                 [nv for nv, name, depth in zip(each["nv"], each["network"], each["depth"], strict=True)
