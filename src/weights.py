@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+
+def digest_of_weights(model: nn.Module) -> str:
+    """SHA-256 of all tensors of a model, of which the file that they came from may hold several epochs."""
+    found = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

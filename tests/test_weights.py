@@ -1,5 +1,6 @@
 """Weights on disk: the same bits, whole or not at all, and no other network's."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from src import weights
-from src.weights import load_weights, save_weights
+from src.weights import digest_of_weights, load_weights, save_weights
 
 
 def network(width: int = 4) -> nn.Module:
@@ -65,3 +66,13 @@ def test_another_networks_weights_and_damaged_files_are_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(RuntimeError, match=r"^damaged file: "):
         load_weights(nn.Linear(1, 1), path)
+
+
+def test_weights_that_differ_in_one_number_have_another_digest() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
+    before = digest_of_weights(model)
+    assert digest_of_weights(copy.deepcopy(model)) == before
+    with torch.no_grad():
+        model[1].running_mean[1] += 1e-7  # type: ignore[index, operator]
+    assert digest_of_weights(model) != before

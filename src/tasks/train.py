@@ -29,6 +29,7 @@ from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit, overfitted_epoch
 from src.training.freezing import TrainOnly
 from src.training.optimisation import build_optimizer
+from src.weights import digest_of_weights
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -122,7 +123,7 @@ def trained(
             **_variant_part(recipe, architecture, where),
             "training": _training_part(recipe, training),
             "images": data.digest(),
-            **({"start": list(start.lineage)} if start else {}),
+            **({"start": [*start.lineage, digest_of_weights(start.model)]} if start else {}),
         },
         KINDS["checkpoint"],
         start.lineage if start else (),

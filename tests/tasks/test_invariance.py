@@ -641,7 +641,7 @@ def test_retraining_freezes_exactly_what_it_says(retrained: tuple[Result, Store]
         layers = {key.partition(".")[0] for key in before}
         expected = {"all": layers, "all linear": {"fc1", "fc2"}, "all convolutions": layers - {"fc1", "fc2"}}
         assert changed == expected.get(name, {name}), name
-        assert recipe["training"]["epochs"] == 1 and recipe["start"] == [plain.digest]
+        assert recipe["training"]["epochs"] == 1 and recipe["start"][0] == plain.digest
 
 
 def test_retraining_is_told_with_its_baseline(retrained: tuple[Result, Store]) -> None:
