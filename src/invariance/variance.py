@@ -304,7 +304,7 @@ def groups_of_members(examination: Examination, classes: int = 1, kept: int = 0)
     if not most:
         needed = (fixed + units * (Moments.bytes_per_unit(1, setup.dtype) + 16)) / GIB
         raise UserError(
-            f"memory_gb={setup.memory_gb:g}: {units:,} units and {classes} classes need {needed:.1f} GiB even with one "
-            "transformation at a time; choose fewer layers, before=sum, no stratification, or more memory"
+            f"memory_gb={setup.memory_gb:g}: {units:,} units and {classes} classes need {needed:.2g} GiB even with one "
+            "transformation at a time; choose fewer layers, a smaller batch, sums of maps, or more memory"
         )
     return [slice(begin, min(count, begin + most)) for begin in range(0, count, most)]
