@@ -20,6 +20,7 @@ SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
 BARS = 60  # jobs that a figure can hold
 CURVES = "training"  # the table of a job's learning curves
+HOW = ("device", "threads", "workers", "jobs_at_once", "resume_every")  # how a job was run, which decides nothing
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -161,7 +162,8 @@ def _target(folder: Path, path: Path) -> str:
 def _settings(configs: list[dict[str, Any]], own: Table) -> list[str]:
     """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
     flats = [config for config in configs if config]
-    keys = sorted(dict.fromkeys(key for config in flats for key in config), key=lambda key: key.count("."))
+    every = dict.fromkeys(key for config in flats for key in config if key not in HOW)
+    keys = sorted(every, key=lambda key: key.count("."))
     told = [[str(value) for value, config in zip(values, configs, strict=True) if config] for values in own.values()]
     chosen = []
     for key in keys:

@@ -3,6 +3,7 @@ import math
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import pytest
@@ -58,9 +59,19 @@ def records(path):
 
 
 def read_back(folder):
+    """What the run's file holds, once it is whole: W&B's service goes on writing for a while on a busy machine."""
+    until = time.monotonic() + 60
+    while (found := read_now(folder)) is None:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
+
+
+def read_now(folder):
     (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
-    run, summary, history = None, {}, []
+    run, summary, history, whole = None, {}, [], False
     for record in records(path):
+        whole = whole or record.HasField("exit")
         if record.HasField("run"):
             run = record.run
         for item in record.summary.update:
@@ -69,7 +80,8 @@ def read_back(folder):
             history.append(
                 {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
             )
-    assert run is not None
+    if not whole:
+        return None
     return run, {item.key: json.loads(item.value_json) for item in run.config.update}, summary, history
 
 
