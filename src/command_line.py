@@ -12,7 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.allowed_values import VALUES
-from src.configuration import CONF, first_line, options, plain
+from src.configuration import first_line, options, plain
+from src.core.paths import CONF
 from src.errors import UserError, suggestion
 
 

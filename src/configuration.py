@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.allowed_values import check_values
+from src.core.paths import CONF
 from src.errors import UserError, suggestion
-from src.resolvers import ROOT
 from src.store import digest_of
-
-CONF = ROOT / "conf"
 
 #: Recorded with a result, but another value makes no other result.
 PROVENANCE = (
@@ -68,6 +66,20 @@ def _without_roots(value: Any, roots: Sequence[str]) -> Any:
     if isinstance(value, str) and "/" in value:
         return next((str(Path(value).relative_to(root)) for root in roots if Path(value).is_relative_to(root)), value)
     return value
+
+
+def setting(config: Mapping[str, Any], varied: Collection[str]) -> str:
+    """Digest of what the runs of one comparison share: the identity without the keys that it varies on purpose."""
+    return identity(_without(config, varied))
+
+
+def _without(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Without those keys at any depth: a recipe repeats the seed of its job."""
+    return {
+        key: _without(value, keys) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in keys
+    }
 
 
 def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from src.statistics import Estimate
+from src.core.estimate import Estimate
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,18 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from src.core.estimate import Estimate
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Estimate(NamedTuple):
-    """A number with its interval: ``n`` independent units (images, seeds ...) of kind ``unit`` stand behind it."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    unit: str = ""
 
 
 class Resampled(NamedTuple):

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import check_command_line
 from src.configuration import PROVENANCE, identity, options, plain, settings, shrink
+from src.core.paths import ROOT
 from src.errors import UserError
-from src.resolvers import ROOT, register
+from src.resolvers import register
 
 JOB = "experiment=patch_weak"
 

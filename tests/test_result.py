@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from src import result as results
-from src.result import FILE, Estimate, Figure, Result, load, rows, save, scan, table_of, write_atomically
+from src.core.estimate import Estimate
+from src.result import FILE, Figure, Result, load, rows, save, scan, table_of, write_atomically
 
 
 def some_result() -> Result:

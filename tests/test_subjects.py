@@ -14,23 +14,16 @@ from src.calibration import Platt
 from src.data.augment import normalise
 from src.errors import UserError
 from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.composed_subject import composed_subject
 from src.hierarchy.composition import Composition, compose
 from src.hierarchy.tree import flat, from_plain
 from src.hierarchy.views import Views
 from src.imageops.whitening import Whitening
 from src.modularity.patched import Patch, PatchedNetwork
+from src.modularity.patched_subject import patched_subject
 from src.modularity.patching import Range
 from src.slicing import extract, plan_for
-from src.subjects import (
-    Subject,
-    composed_subject,
-    keep_of,
-    kept_of,
-    load_subject,
-    patched_subject,
-    save_description,
-    save_subject,
-)
+from src.subjects import Subject, keep_of, kept_of, load_subject, save_description, save_subject
 from tests.fakes.networks import SHAPE, images, subject
 
 

@@ -15,7 +15,8 @@ from src.claims.outcomes import DERIVED, Curves, curves_of, outcome
 from src.claims.runs import Runs, arrange, by_data, finished, rows_of
 from src.claims.terms import Row, meets, number
 from src.claims.words import counted, estimated
-from src.statistics import Estimate, holm
+from src.core.estimate import Estimate
+from src.statistics import holm
 
 Judgement = Literal["supported", "contradicted", "undecided", "no verdict"]
 NONE = Estimate(math.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from src.statistics import Estimate
+from src.core.estimate import Estimate
 
 NOTHING = "–"
 

@@ -14,9 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.hierarchy.nodes import Tree
 from src.hierarchy.routes import greedy
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate
+from src.statistics import Resampled, bootstrap_weights, estimate
 
 Reading = Literal["argmax", "summed"]
 

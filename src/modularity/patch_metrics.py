@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
+from src.core.estimate import Estimate
+from src.statistics import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 
 METRICS = ("precision", "recall", "f1", "other_accuracy")
 

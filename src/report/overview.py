@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from src.core.estimate import Estimate
 from src.report.cells import Link
 from src.report.html import flat
 from src.report.page import render
 from src.report.screen import PAGE
 from src.report.words import pretty
-from src.result import FILE, Estimate, Figure, Result, Table, read_json, write_atomically
+from src.result import FILE, Figure, Result, Table, read_json, write_atomically
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.core.estimate import Estimate
 from src.report.cells import Cell, Column, columns
 from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
-from src.result import FILE, Estimate, Result, Table
+from src.result import FILE, Result, Table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.configuration import identity
 from src.result import FILE, FORMAT, damage, read_json
 from src.store import digest_of
 
@@ -68,17 +67,3 @@ def stages(jobs: Sequence[Job], ancestors: Callable[[Mapping[str, Any]], Ancesto
             wanted[stage] = [max(group, key=lambda job: job.expense) for group in many]
         covered += many
     return dict(reversed(wanted.items()))
-
-
-def setting(config: Mapping[str, Any], varied: Collection[str]) -> str:
-    """Digest of what the runs of one comparison share: the identity without the keys that it varies on purpose."""
-    return identity(_without(config, varied))
-
-
-def _without(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Without those keys at any depth: a recipe repeats the seed of its job."""
-    return {
-        key: _without(value, keys) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if key not in keys
-    }

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.core.paths import PLACE
 from src.result import read_json, write_atomically
 
-PLACE = ".sweeps"
 FAILED = ("failed", "interrupted")
 
 Outcome = Mapping[str, Any]

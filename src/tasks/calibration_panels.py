@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from src.calibration import ece, micro_auc, per_image, reliability
+from src.core.estimate import Estimate
 from src.result import Figure, Result, table_of
 from src.robustness.out_of_distribution import auroc
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate
+from src.statistics import Resampled, bootstrap_weights, estimate
 
 SECTION, UNKNOWN = "Calibration", "Unknown classes"
 BINS = 15  # of reliability and of histograms

@@ -13,9 +13,10 @@ from src.cost import cost
 from src.data.datamodule import ImageData
 from src.errors import UserError, suggestion
 from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.composed_subject import composed_subject
 from src.hierarchy.nodes import Tree
 from src.models import build
-from src.subjects import Subject, composed_subject
+from src.subjects import Subject
 from src.tasks.composed_learning import BACKWARD
 from src.tasks.composition import composition_of, views_of
 from src.tasks.predictions import batched

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, paired_difference
+from src.statistics import Resampled, bootstrap_weights, estimate, paired_difference
 from src.tasks.changed_networks import Changed, answers_among, spent
 
 CHANGE, FORGETTING, COST = "Change", "Forgetting", "Cost"

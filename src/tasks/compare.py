@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.configuration import CONF
+from src.configuration import setting
+from src.core.paths import CONF
 from src.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
 from src.store import Store, digest_of
-from src.sweep.jobs import setting
 from src.tasks.over_depth import add_over_depth
 from src.tasks.over_seeds import add_over_seeds, read_jobs
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from src.configuration import keywords
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.errors import UserError
@@ -22,7 +23,7 @@ from src.hierarchy.composition import Composition, oracle
 from src.hierarchy.composition import compose as compose_answers
 from src.hierarchy.nodes import Tree
 from src.hierarchy.tree import random_like
-from src.result import Estimate, Result
+from src.result import Result
 from src.store import Store
 from src.subjects import Subject, save_subject
 from src.tasks import shift

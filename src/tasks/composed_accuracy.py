@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from src.calibration import ece, micro_auc, per_image
+from src.core.estimate import Estimate
 from src.hierarchy.collapse import collapsed, shares
 from src.hierarchy.nodes import Tree
 from src.hierarchy.similarity import similarity
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, paired_difference
+from src.statistics import Resampled, bootstrap_weights, estimate, paired_difference
 
 SECTION = "Accuracy"
 MONOLITH, HARD = "monolith", "modules, hard"

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.hierarchy.error_bound import hard_forecast, hard_recalls, soft_forecast, soft_recalls
 from src.hierarchy.error_split import Reading, level_hits, shares_of_gap, split_gap
 from src.hierarchy.nodes import Tree
-from src.result import Estimate, Figure, Result, table_of
+from src.result import Figure, Result, table_of
 from src.tasks.composed_accuracy import HARD, MONOLITH
 from src.tasks.composition import counts, superclass_counts
 

@@ -14,12 +14,13 @@ from src.calibration import fit_temperature
 from src.data.datamodule import ImageData
 from src.errors import UserError
 from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.composed_subject import composed_subject
 from src.hierarchy.composition import Composition
 from src.hierarchy.nodes import Tree
 from src.hierarchy.tree import flat
 from src.hierarchy.views import Views
 from src.imageops.whitening import Whitening
-from src.subjects import Subject, composed_subject
+from src.subjects import Subject
 from src.tasks.predictions import BATCH, of_part
 from src.tasks.train import Trained
 from src.tasks.tree_modules import TreeModules

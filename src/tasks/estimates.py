@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, paired_difference
+from src.core.estimate import Estimate
+from src.statistics import Resampled, bootstrap_weights, estimate, paired_difference
 
 
 def accuracies(

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
 from src.invariance.depth import depth_trend
 from src.invariance.intervals import resampled_layer
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate
+from src.statistics import Resampled, bootstrap_weights, estimate
 from src.tasks.activation_pictures import scale_top, unit_field
 from src.tasks.invariance_controls import Control, level_rows
 from src.tasks.invariance_measured import UNTRAINED, Measured, key_of, words_for

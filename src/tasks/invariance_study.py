@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.data.mixing import class_numbers
 from src.data.ranks import rank_within_class
 from src.errors import UserError
 from src.imageops.transformations import TransformationSet, transformation_set
-from src.result import Estimate, Result
+from src.result import Result
 from src.statistics import bootstrap_weights, estimate
 from src.tasks.invariance_controls import add_controls, controls
 from src.tasks.invariance_maps import add_maps

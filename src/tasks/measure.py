@@ -6,9 +6,10 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from src.core.estimate import Estimate
 from src.cost import cost
 from src.errors import UserError, suggestion
-from src.result import Estimate, Result
+from src.result import Result
 from src.store import Store
 from src.tasks.subject_of import subject_of
 from src.tasks.train import add_history

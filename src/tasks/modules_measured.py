@@ -10,11 +10,12 @@ from torch import Tensor
 
 from src.activations import predict
 from src.calibration import fit_platt
+from src.core.estimate import Estimate
 from src.cost import cost
 from src.modularity.ensemble import jaccard_difference
 from src.modularity.patching import module_score
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate, auc
+from src.statistics import auc
 from src.tasks.estimates import accuracies
 from src.tasks.modules import Modules
 

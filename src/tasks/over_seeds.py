@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from src.configuration import PROVENANCE
+from src.configuration import PROVENANCE, setting
 from src.result import Result, read_json, table_of
 from src.store import digest_of
-from src.sweep.jobs import setting
 
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by
 

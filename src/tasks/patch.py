@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.cost import cost
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.splits import drop_seen
 from src.errors import UserError
 from src.modularity.patch_metrics import METRICS, Comparison, compare
-from src.result import Estimate, Figure, Result
+from src.result import Figure, Result
 from src.store import Store
 from src.subjects import save_subject
 from src.tasks.modules import modules_of, save_modules

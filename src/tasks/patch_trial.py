@@ -16,8 +16,8 @@ from src.data.image_set import concatenate
 from src.modularity.controls import random_kernels
 from src.modularity.evaluation import Evaluator
 from src.modularity.patched import Patch
+from src.modularity.patched_subject import patched_subject
 from src.modularity.patching import compose, fit_calibration, module_score, tuned_bias
-from src.subjects import patched_subject
 from src.tasks.modules import Modules
 from src.tasks.train import Trained
 from src.training.determinism import derive

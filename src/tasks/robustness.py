@@ -11,12 +11,13 @@ from torch import Tensor
 
 from src.calibration import fit_temperature
 from src.configuration import keywords
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.opening import data_module
 from src.data.sources.fitting import fit
 from src.errors import UserError, suggestion
-from src.result import Estimate, Result
+from src.result import Result
 from src.tasks.calibration_panels import add_calibration, add_out_of_distribution
 from src.tasks.published import check_published, published
 from src.tasks.shifted import (

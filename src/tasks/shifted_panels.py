@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from src.calibration import ece
+from src.core.estimate import Estimate
 from src.result import Figure, Result, table_of
 from src.robustness.corruptions import EXTRA, KINDS, corrupt
 from src.robustness.mce import corruption_errors, relative_corruption_errors
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate
+from src.statistics import Resampled, bootstrap_weights, estimate
 from src.tasks.pictures import contact_sheet
 from src.tasks.shifted import CELLS, Reference, Shifted
 

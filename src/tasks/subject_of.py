@@ -16,9 +16,10 @@ from src.data.image_set import ImageSet
 from src.data.opening import data_module
 from src.errors import UserError, suggestion
 from src.modularity.patched import Patch
+from src.modularity.patched_subject import patched_subject
 from src.modularity.patching import module_score
 from src.store import Store
-from src.subjects import Subject, load_subject, patched_subject
+from src.subjects import Subject, load_subject
 from src.tasks.modules import Modules, modules_of
 from src.tasks.patch import check_target, target_names
 from src.tasks.patch_trial import Trial

@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from src.configuration import keywords
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.errors import UserError, suggestion
-from src.result import Estimate, Figure, Result, table_of
+from src.result import Figure, Result, table_of
 from src.store import Key, Store
 from src.subjects import Subject, load_subject, save_description
 from src.tasks.estimates import accuracies

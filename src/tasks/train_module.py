@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from src.core.estimate import Estimate
 from src.errors import UserError
 from src.hierarchy.nodes import Tree
-from src.result import Estimate, Result
+from src.result import Result
 from src.statistics import proportion
 from src.store import Store
 from src.tasks.compose import tree_in

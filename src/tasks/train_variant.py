@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from src.activations import predict
+from src.core.estimate import Estimate
 from src.cost import cost
 from src.memory.formula import saved_bytes
 from src.models import build
-from src.result import Estimate, Result, write_atomically
+from src.result import Result, write_atomically
 from src.statistics import proportion
 from src.store import Store
 from src.tasks.learners import variant_of

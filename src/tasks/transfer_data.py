@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.data.fewer_images import per_class
 from src.data.relabelled import relabelled
 from src.errors import UserError
 from src.hierarchy.nodes import Tree
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate, Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
+from src.statistics import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 from src.store import Store
 from src.subjects import Subject
 from src.tasks.changed_networks import altered

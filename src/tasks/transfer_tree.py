@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.hierarchy.nodes import Tree
 from src.result import Figure, Result, table_of
-from src.statistics import Estimate
 from src.store import Store
 from src.tasks.changed_networks import OTHER, altered, spent
 from src.tasks.composition import composed

@@ -15,11 +15,12 @@ from src.data.datamodule import ImageData
 from src.data.opening import in_calls
 from src.errors import UserError, suggestion
 from src.hierarchy.composed import ComposedNetwork
+from src.hierarchy.composed_subject import composed_subject
 from src.hierarchy.composition import Composition
 from src.hierarchy.nodes import Tree
 from src.learners.modular import Modular
 from src.store import Key, Store
-from src.subjects import Subject, composed_subject, load_subject, rebuild, save_description
+from src.subjects import Subject, load_subject, rebuild, save_description
 from src.tasks.learners import architecture_of, training_of
 from src.tasks.planning import KINDS
 from src.tasks.train import Trained, select_epoch

@@ -234,9 +234,9 @@ def test_the_preset_has_the_keys_that_the_loader_reads() -> None:
 
     from omegaconf import OmegaConf
 
+    from src.core.paths import ROOT
     from src.data.opening import data_module
     from src.data.streaming import StreamingImages
-    from src.resolvers import ROOT
 
     config = OmegaConf.load(ROOT / "conf" / "data" / "imagenet_animals.yaml")
     assert OmegaConf.is_missing(config.source, "root")

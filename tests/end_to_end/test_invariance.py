@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from src.configuration import CONF
+from src.core.paths import CONF
 from tests.end_to_end.conftest import TINY, Ran, Run
 
 FEW = ("experiment=invariance_rotation", *TINY, "transformation=rot90", "study.permutations=19", "study.pictures=1")

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from src.result import Estimate, Figure, Result, table_of
+from src.core.estimate import Estimate
+from src.result import Figure, Result, table_of
 
 METHODS = {
     "weak": (0.712, 0.671, 0.691, 0.884),

@@ -4,10 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from src.core.estimate import Estimate
 from src.report.html import document
 from src.report.overview import overview, write_overview
 from src.report.page import write_page
-from src.result import Estimate, Figure, Result, load, save
+from src.result import Figure, Result, load, save
 from tests.fakes.result import HOSTILE, patch_result
 
 

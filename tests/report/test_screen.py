@@ -5,8 +5,9 @@ import sys
 import pytest
 from rich.console import Console
 
+from src.core.estimate import Estimate
 from src.report.screen import show
-from src.result import Estimate, Result, save
+from src.result import Result, save
 from tests.fakes.result import HOSTILE, patch_result
 
 

@@ -6,7 +6,8 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from src.configuration import CONF, identity, plain
+from src.configuration import identity, plain
+from src.core.paths import CONF
 from src.resolvers import register
 from src.run import ROOT  # noqa: F401  (makes the plugin known)
 

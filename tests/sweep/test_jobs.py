@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from src import result as results
-from src.configuration import identity
+from src.configuration import identity, setting
 from src.result import FILE, Result
-from src.sweep.jobs import Job, is_done, longest_first, setting, stages
+from src.sweep.jobs import Job, is_done, longest_first, stages
 from src.tasks import planning
 
 

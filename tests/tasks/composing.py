@@ -7,7 +7,8 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from src.configuration import CONF, plain
+from src.configuration import plain
+from src.core.paths import CONF
 from src.resolvers import register
 
 

@@ -13,18 +13,19 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from src.configuration import CONF
+from src.core.paths import CONF
 from src.data.image_set import ImageSet
 from src.errors import UserError
 from src.imageops.transformations import transformation_set
 from src.models import build
 from src.modularity.patched import Patch
+from src.modularity.patched_subject import patched_subject
 from src.report.page import render
 from src.report.session import Session
 from src.result import Result, rows
 from src.slicing import extract, plan_for
 from src.store import Store
-from src.subjects import Subject, kept_of, patched_subject, save_subject
+from src.subjects import Subject, kept_of, save_subject
 from src.tasks import invariance as task
 from src.tasks import invariance_maps, invariance_study
 from src.tasks.invariance_controls import controls

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.calibration import fit_temperature
-from src.configuration import CONF
+from src.core.paths import CONF
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.errors import UserError

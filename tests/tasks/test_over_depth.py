@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from src.configuration import CONF
+from src.core.estimate import Estimate
+from src.core.paths import CONF
 from src.report.page import render
 from src.report.session import Session
-from src.result import Estimate, Result, rows, save, table_of
+from src.result import Result, rows, save, table_of
 from src.tasks.compare import compare
 from src.tasks.over_depth import POINTS, add_over_depth
 from src.tasks.over_seeds import interval

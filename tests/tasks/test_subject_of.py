@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.calibration import fit_platt
-from src.configuration import CONF
+from src.core.paths import CONF
 from src.data.image_set import ImageSet
 from src.errors import UserError
 from src.modularity.patching import module_score

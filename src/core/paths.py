@@ -1,0 +1,11 @@
+"""Where the project's own files are, and the names that several rooms look for on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+
+#: Folder within a sweep's folder where its jobs leave their outcomes while it runs.
+PLACE = ".sweeps"
