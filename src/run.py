@@ -56,7 +56,7 @@ def _first_comment(path: Path) -> str:
 
 def job(config: DictConfig) -> Mapping[str, Any]:
     """One job of Hydra's, in whatever process its launcher chose."""
-    from src.launched import run_job
+    from src.jobs.launched import run_job
 
     return run_job(config)
 
@@ -80,10 +80,10 @@ def main(argv: list[str]) -> int:
 
     import hydra
 
-    from src.command_line import check_command_line
-    from src.errors import UserError
-    from src.resolvers import register
-    from src.sweep import running
+    from src.core.errors import UserError
+    from src.jobs.command_line import check_command_line
+    from src.jobs.resolvers import register
+    from src.jobs.sweep import running
 
     register()
     running.forget()
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ != "__main__":  # a worker of a launcher imports this module under another name
-    from src.resolvers import register
+    from src.jobs.resolvers import register
 
     register()
 elif __name__ == "__main__":

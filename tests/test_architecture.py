@@ -1,83 +1,58 @@
-"""The arrows between the rooms point down only, and heavy packages stay out of where they do not belong."""
+"""Twelve wings on ten floors: an import goes down or stays in its wing, and none runs in a circle.
+
+`run.py` and every `__main__.py` stand above all; `plugins` holds what Hydra looks for by name.
+"""
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 
-STUDIES = {"modularity", "widths", "hierarchy", "invariance", "locality", "robustness"}
-SHARED = {
-    "activations",
-    "slicing",
-    "imageops",
-    "statistics",
-    "calibration",
-    "cost",
-    "memory",
-    "claims",
-    "weights",
-    "seeds",
-    "errors",
-}
-FRAME = {"configuration", "resolvers", "result", "store", "sweep", "errors"}
+#: from the ground up; wings of one floor do not know each other
+FLOORS = (
+    ("core",),
+    ("imageops", "statistics"),
+    ("data", "networks"),
+    ("methods",),
+    ("report", "training"),
+    ("artifacts",),
+    ("studies",),
+    ("tasks",),
+    ("jobs",),
+    ("run", "plugins"),
+)
+FLOOR = {wing: number for number, wings in enumerate(FLOORS) for wing in wings}
 
-#: room -> rooms it may import; a room not listed here fails the test, so a new one states its place
-ALLOWED = {
-    "errors": set(),
-    "weights": {"errors"},
-    "seeds": set(),
-    "statistics": {"errors"},
-    "calibration": {"errors", "statistics"},
-    "activations": {"errors"},
-    "models": {"errors"},
-    "imageops": {"errors", "seeds"},
-    "cost": {"errors", "models"},
-    "memory": {"errors", "models"},
-    "claims": {"errors", "statistics"},
-    "slicing": {"errors", "models", "activations"},
-    "data": {"errors", "seeds", "imageops"},
-    "result": {"errors", "statistics"},
-    "store": {"errors", "result"},
-    "resolvers": {"configuration", "errors", "widths"},
-    "allowed_values": {"errors"},
-    "configuration": {"errors", "allowed_values", "resolvers", "store"},
-    "command_line": {"errors", "allowed_values", "configuration"},
-    "training": {"errors", "weights", "result", "orphans"},
-    "learners": {"errors", "training", "models", "data"},
-    "subjects": {"errors", "models", "store", "result", "weights", "slicing", "imageops", "modularity", "hierarchy"},
-    "report": {"errors", "result"},
-    "sweep": {"errors", "result", "store", "configuration", "report"},
-    "plugins": {"sweep", "tasks", "job", "errors", "configuration"},
-    "tasks": {"report", "subjects", "learners", "data", "training", "models"} | FRAME | STUDIES | SHARED,
-    "environment": {"resolvers"},
-    "orphans": set(),
-    "job": {"tasks", "report", "training", "environment"} | FRAME,
-    "launched": {"job", "tasks", "orphans"} | FRAME,
-    "run": {"job", "launched", "command_line", "errors", "resolvers", "sweep", "report"},
-    **{study: SHARED | {"models"} for study in STUDIES},
-}
-#: room -> packages it must not import
-FORBIDDEN = {
-    **{room: {"hydra", "omegaconf", "pytorch_lightning", "wandb"} for room in STUDIES | SHARED | {"models"}},
-    "data": {"hydra", "omegaconf", "wandb"},
-    "learners": {"hydra", "omegaconf", "wandb"},
-    "training": {"hydra", "omegaconf", "wandb"},
-    "tasks": {"hydra", "omegaconf", "wandb"},
-    "report": {"hydra", "omegaconf", "torch", "pytorch_lightning"},
-}
+#: (wings, packages that they must not load, by themselves or by what they import: measured in a process of its own)
+FREE_OF = (
+    (("core", "imageops", "statistics", "networks", "methods"), {"hydra", "omegaconf", "pytorch_lightning", "wandb"}),
+    (("report",), {"hydra", "omegaconf", "torch", "pytorch_lightning"}),
+)
+#: wing -> packages that its own files must not name
+UNNAMED = {wing: {"hydra", "omegaconf", "wandb"} for wing in ("data", "training", "artifacts", "studies", "tasks")}
+
+FILES = [path for path in sorted(SOURCE.rglob("*.py")) if path != SOURCE / "__init__.py"]
 
 
-def room_of(path: Path) -> str:
-    """The first folder or file below src; what is started by `python -m` is an entry like `run`."""
-    if path.name == "__main__.py":
-        return "run"
-    first = path.relative_to(SOURCE).parts[0]
-    return first.removesuffix(".py")
+def wing_of(path: Path) -> str:
+    """The first folder or file below src; what `python -m` starts is an entry like `run`."""
+    return "run" if path.name == "__main__.py" else path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> set[str]:
+def file_of(name: str) -> Path | None:
+    """The file of a dotted name of ours, None where it names something within a file."""
+    place = SOURCE.parent.joinpath(*name.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Dotted names of everything the file imports, also inside functions; not what only type checkers see."""
     tree = ast.parse(path.read_text())
     skipped = {
@@ -94,38 +69,59 @@ def imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            names |= {f"src.{alias.name}" for alias in node.names} if node.module == "src" else {node.module}
-    return names
+            of_files = {name for alias in node.names if file_of(name := f"{node.module}.{alias.name}")}
+            names |= of_files if len(of_files) == len(node.names) else {node.module, *of_files}
+    return frozenset(names)
 
 
-FILES = [path for path in sorted(SOURCE.rglob("*.py")) if path != SOURCE / "__init__.py"]
+def test_the_house_has_twelve_wings():
+    wings = {path.name.removesuffix(".py") for path in SOURCE.iterdir() if path.name[0] not in "._"}
+    assert wings == set(FLOOR)
+    assert len(wings - {"run", "plugins"}) == 12
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_arrows_point_down(path):
-    room = room_of(path)
-    assert room in ALLOWED, f"{room} is a new room: state in ALLOWED what it may import"
-    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("src.")} - {room}
-    assert rooms <= ALLOWED[room], f"{room} must not import {sorted(rooms - ALLOWED[room])}"
+def test_arrows_point_down():
+    wrong = [
+        f"{path.relative_to(SOURCE)} imports {name}"
+        for path in FILES
+        for name in sorted(imports(path))
+        if name.startswith("src.")
+        and (wing := name.split(".")[1]) != wing_of(path)
+        and FLOOR[wing] >= FLOOR[wing_of(path)]
+    ]
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_rooms_stay_free_of_frameworks(path):
-    packages = {name.split(".")[0] for name in imports(path)}
-    assert not packages & FORBIDDEN.get(room_of(path), set())
+def test_no_import_runs_in_a_circle():
+    arrows = {path: {file for name in imports(path) if (file := file_of(name)) and file != path} for path in FILES}
+    done: set[Path] = set()
+
+    def circles(path: Path, trail: tuple[Path, ...]) -> Iterator[str]:
+        if path in trail:
+            yield " -> ".join(str(p.relative_to(SOURCE)) for p in (*trail[trail.index(path) :], path))
+        elif path not in done:
+            for other in sorted(arrows.get(path, ())):
+                yield from circles(other, (*trail, path))
+            done.add(path)
+
+    assert not [circle for path in FILES for circle in circles(path, ())]
 
 
-def test_nothing_imports_run_or_tasks():
-    for path in FILES:
-        if room_of(path) in (
-            "run",
-            "job",
-            "launched",
-            "tasks",
-            "plugins",
-        ):  # Hydra enters through its sweeper as users do by run
-            continue
-        assert not {name for name in imports(path) if name.startswith(("src.run", "src.tasks", "src.job"))}, path
+@pytest.mark.parametrize(("wings", "packages"), FREE_OF, ids=lambda value: "")
+def test_wings_stay_free_of_frameworks(wings, packages):
+    modules = [".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+               for path in FILES if wing_of(path) in wings]  # fmt: skip
+    script = (
+        f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
+        f"print(sorted(set({sorted(packages)!r}) & sys.modules.keys()))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=SOURCE.parent, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]", f"{wings} load {ran.stdout}"
+
+
+def test_files_name_no_framework_of_another_floor():
+    named = {path: {name.split(".")[0] for name in imports(path)} & UNNAMED.get(wing_of(path), set()) for path in FILES}
+    assert not {str(path.relative_to(SOURCE)): packages for path, packages in named.items() if packages}
 
 
 def test_no_utils():

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
 from src.imageops.transformations import RandomTransformation
-from src.seeds import stream
 
 FLIP_AXES = ("left_right", "up_down")
 KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca", "transformation")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.seeds import stream
+from src.core.seeds import stream
 
 CHUNK = 4096  # images
 

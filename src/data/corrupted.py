@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
 from src.data.image_set import ImageSet
 from src.data.sources.fitting import check, decode, stacked
-from src.errors import UserError, suggestion
 
 SEVERITIES = 5
 

@@ -45,6 +45,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
 from src.data.augment import (
     KEYS,
     augment,
@@ -63,7 +64,6 @@ from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
 from src.data.splits import apply_indices, drop_seen, split_pool
 from src.data.whitener import WhitenedImages, Whitener, WhiteningOptions, whitened
-from src.errors import UserError, suggestion
 from src.imageops.whitening import KINDS, Whitening
 
 Options = Mapping[str, Any]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from src.core.seeds import stream
 from src.data.augment import Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
 from src.data.colours import draw_colours, shift_colours
-from src.seeds import stream
 
 
 class Share(NamedTuple):

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.datamodule import ImageData
 from src.data.ranks import rank_within_class
-from src.errors import UserError
-from src.seeds import stream
 
 
 def of_classes(data: ImageData, labels: Collection[int]) -> ImageData:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from src.core.seeds import stream
 from src.data.decoding import Cut, Draw, decoded
-from src.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.data.wordnet import DEVKIT, META, WNID, WordNet, paths_to, read_wordnet
 from src.data.wordnet_tree import LEVELS, Nested, distinct_names, wordnet_tree
-from src.errors import UserError
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 ENDINGS = (".jpeg", ".jpg", ".png")

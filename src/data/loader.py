@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from src.core.seeds import stream
 from src.data.image_set import ImageSet
 from src.data.whitener import WhitenedImages
-from src.seeds import stream
 
 
 class Batch(NamedTuple):

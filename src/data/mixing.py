@@ -16,10 +16,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.ranks import rank_within_class
-from src.errors import UserError, suggestion
-from src.seeds import stream
 
 Limit = int | None | Mapping[int | str, int | None]
 """Most images per class: one number, or a mapping from class (name or number, or ``default``) to one; None: all."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
 from src.data.augment import channel_statistics
-from src.errors import UserError, suggestion
 from src.imageops.whitening import KINDS
 
 PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {

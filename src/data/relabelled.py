@@ -9,11 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.ranks import rank_within_class
-from src.errors import UserError
-from src.seeds import stream
 
 
 def relabelled(

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
 from src.data.image_set import ImageSet
 from src.data.ranks import rank_within_class
-from src.errors import UserError, suggestion
-from src.seeds import stream
 
 PARTS = ("train", "validation", "calibration")
 _CHUNK = 4096  # images hashed together: bounds the copy

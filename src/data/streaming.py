@@ -26,6 +26,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.augment import FLIP_AXES, check_crop
 from src.data.colours import colour_components
 from src.data.datamodule import TEST, ImageData, Options, _options
@@ -39,8 +41,6 @@ from src.data.normalisation import statistics
 from src.data.sources.fitting import check
 from src.data.splits import split_pool
 from src.data.wordnet_tree import LEVELS, Nested
-from src.errors import UserError
-from src.seeds import stream
 
 MEASURED = 2048  # training images by which colours are measured
 CONTRASTS = ("none", "global")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
 from src.data.image_set import ImageSet
-from src.errors import UserError, suggestion
 from src.imageops.whitening import RULES, Whitening
 
 SCOPES = ("train", "subset", "evaluation")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 IS_A, WORDS, MAPPING = "wordnet.is_a.txt", "words.txt", "LOC_synset_mapping.txt"
 DEVKIT = "ILSVRC2012_devkit_t12/data"

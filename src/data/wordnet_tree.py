@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+from src.core.errors import UserError
 from src.data.wordnet import IS_A, paths_to
-from src.errors import UserError
 
 ANIMAL = "n00015388"
 LEVELS = (2, 11, 47)

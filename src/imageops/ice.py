@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.seeds import stream
+from src.core.seeds import stream
 
 DIRECTIONS = 8
 

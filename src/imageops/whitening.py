@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 
 KINDS = ("per_pixel", "zca")
 RULES = ("clamp", "add")

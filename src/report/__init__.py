@@ -1,1 +1,1 @@
-"""Views of a result: screen, page, pictures, dashboard. They know `src.result` and nothing about any study."""
+"""Views of a result: screen, page, pictures, dashboard. They know `src.core.result` and nothing about any study."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 if TYPE_CHECKING:
     from src.report.rebuild import Compare
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str], compare: Compare | None = None) -> int:
 
 def _compare(folders: Sequence[Path], path: Path) -> Path:
     """As at the end of a sweep; here and nowhere else in this room a job is run, for this file is an entry."""
-    from src.job import compare_again
+    from src.jobs.job import compare_again
 
     compare_again(folders, path.parent)
     return path

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from src.core.result import Table
 from src.report.words import interval, plain_text, titled, unit_of, writer
-from src.result import Table
 
 SHORT = 4  # values of a list that a cell shows
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from src.core.result import Figure, Result, Table
 from src.report.cells import is_number
 from src.report.words import interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
-from src.result import Figure, Result, Table
 
 # Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from src.core.result import Explorer, Result, Table
 from src.report.cells import Link, is_number
 from src.report.drawing import slug
 from src.report.html import text
 from src.report.words import NOTHING, plain_text, pretty, shown, titled, unit_of
-from src.result import Explorer, Result, Table
 
 LESS_IS_BETTER = ("loss", "error", "gap")  # last words of measures whose Pareto front runs below
 SEED = "seed"  # rows that differ in nothing else are runs of one thing

@@ -10,8 +10,8 @@ import math
 import textwrap
 from typing import Any
 
+from src.core.result import Figure, Result
 from src.report.drawing import Chart, Grid, Series, labelled, percent_range, read, shorten
-from src.result import Figure, Result
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SIGNED = {"tickformat": "+~g", "labelalias": {"+0": "0"}}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from src.core.estimate import Estimate
+from src.core.result import Result, Table
 from src.report.cells import Cell, Column, columns
 from src.report.words import duration, interval, plain_text, pretty, quantity, unit_of, writer
-from src.result import Result, Table
 
 ROWS = 500  # of a table on the page; the parquet file has them all
 

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from src.core.estimate import Estimate
+from src.core.result import FILE, Figure, Result, Table, read_json, write_atomically
 from src.report.cells import Link
 from src.report.html import flat
 from src.report.page import render
 from src.report.screen import PAGE
 from src.report.words import pretty
-from src.result import FILE, Figure, Result, Table, read_json, write_atomically
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
@@ -29,7 +29,7 @@ def write_overview(folders: Iterable[Path], path: Path) -> Path:
 
     Args:
         folders: of jobs, in the order of the rows; one without a readable result is listed as such. All of a sweep:
-            ``[folder for folder, _ in src.result.scan(root)]``.
+            ``[folder for folder, _ in src.core.result.scan(root)]``.
         path: the HTML file; links to the jobs' pages are relative to it, so the whole tree can be moved.
     """
     write_atomically(path, render(overview(folders, path)))

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.result import Figure, Result, Table, write_atomically
 from src.report import explorer, html
 from src.report.figures import plotly
 from src.report.screen import PAGE
 from src.report.words import pretty
-from src.result import Figure, Result, Table, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
-from src.result import FILE, load, scan
+from src.core.errors import UserError
+from src.core.result import FILE, load, scan
 
 OVERVIEW = "overview/page.html"  # where a sweep leaves its own page
 

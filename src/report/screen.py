@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.core.estimate import Estimate
+from src.core.result import FILE, Result, Table
 from src.report.cells import Cell, Column, columns
 from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
-from src.result import FILE, Result, Table
 
 if TYPE_CHECKING:
     from rich.console import Console

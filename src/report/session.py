@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
-from src import result as results
+from src.core import result as results
+from src.core.result import Result
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
-from src.result import Result
 
 
 class Session:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.result import Figure, Result
 from src.report import explorer
 from src.report.drawing import RAMP, Chart, Grid, Series, labelled, names, percent_range, read, shorten, slug
 from src.report.words import shown
-from src.result import Figure, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

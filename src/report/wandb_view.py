@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from src.core.result import Result, Table
 from src.report.drawing import names
-from src.result import Result, Table
 
 ROWS = 10_000  # of a table; W&B's own limit for showing one
 PATIENCE = 20.0  # seconds to wait for the server at the start

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from src.artifacts.changed_networks import OTHER, Changed, without_outputs
+from src.artifacts.network import Trained
+from src.artifacts.trained import did_not_train
+from src.artifacts.tree_modules import node_images
+from src.core.result import Result
+from src.core.store import Store
 from src.data.fewer_images import of_classes
-from src.result import Result
-from src.store import Store
-from src.tasks.changed_networks import OTHER, Changed, without_outputs
-from src.tasks.class_change import Words, add_change
-from src.tasks.class_setting import Setting, replacement_of, setting_of
-from src.tasks.train import Trained, did_not_train
-from src.tasks.tree_modules import node_images
+from src.studies.class_change.panels import Words, add_change
+from src.studies.class_change.setting import Setting, replacement_of, setting_of
 
 if TYPE_CHECKING:
     from src.report.session import Session

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.configuration import setting
+from src.core.configuration import setting
 from src.core.paths import CONF
-from src.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
-from src.store import Store, digest_of
-from src.tasks.over_depth import add_over_depth
-from src.tasks.over_seeds import add_over_seeds, read_jobs
+from src.core.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
+from src.core.store import Store, digest_of
+from src.report.over.over_seeds import add_over_seeds, read_jobs
+from src.studies.invariance.over_depth import add_over_depth
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -26,10 +26,10 @@ JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning cu
 def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result:
     """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
 
-    ``comparison`` has ``explorer`` (what :class:`src.result.Explorer` takes), ``claims`` (names of conf/claims),
+    ``comparison`` has ``explorer`` (what :class:`src.core.result.Explorer` takes), ``claims`` (names of conf/claims),
     ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs),
     ``varied`` (keys by which the jobs of one setting differ), ``over_seeds`` (metrics whose means are wanted), and
-    ``over_depth`` (curves over layers, see `src.tasks.over_depth`).
+    ``over_depth`` (curves over layers, see `src.studies.invariance.over_depth`).
     """
     from src.report.overview import curves_of, overview
 
@@ -102,8 +102,8 @@ def _judge(
     folder: Path,
 ) -> None:
     """Add the verdicts on what is claimed, and the regressions behind them."""
-    from src import claims
-    from src.claims.outcomes import DERIVED
+    from src.statistics import claims
+    from src.statistics.claims.outcomes import DERIVED
 
     asked = claims.read_claims(CONF / "claims", how["claims"])
     table = result.tables["jobs"]

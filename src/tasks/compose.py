@@ -12,41 +12,42 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from src.configuration import keywords
-from src.core.estimate import Estimate
-from src.data.datamodule import ImageData
-from src.data.opening import data_module
-from src.errors import UserError
-from src.hierarchy.chaining import fit_chain
-from src.hierarchy.collapse import collapsed
-from src.hierarchy.composition import Composition, oracle
-from src.hierarchy.composition import compose as compose_answers
-from src.hierarchy.nodes import Tree
-from src.hierarchy.tree import random_like
-from src.result import Result
-from src.store import Store
-from src.subjects import Subject, save_subject
-from src.tasks import shift
-from src.tasks.composed_accuracy import HARD, MONOLITH, accuracy_of, add_accuracy, difference_of
-from src.tasks.composed_cost import add_costs
-from src.tasks.composed_errors import Heard, add_errors
-from src.tasks.composed_learning import add_learning
-from src.tasks.composed_routes import add_routes
-from src.tasks.composition import (
+from src.artifacts.composed import modules_in_tree, tree_in
+from src.artifacts.composition import (
     answers,
     composed,
     composition_of,
-    confusion,
     seen_through_views,
     views_of,
 )
-from src.tasks.label_tree import tree_of
-from src.tasks.matching import matched_recipe
-from src.tasks.predictions import log_probabilities
-from src.tasks.shifted import checked
-from src.tasks.train import Trained, add_history, check_recipe, did_not_train, images_of, stopped, trained
-from src.tasks.tree_modules import TreeModules, modules_of_tree, node_images
-from src.tasks.tree_training import check_way, parts_of, trained_together
+from src.artifacts.matching import matched_recipe
+from src.artifacts.network import Trained
+from src.artifacts.predictions import log_probabilities
+from src.artifacts.trained import add_history, check_recipe, did_not_train, images_of, stopped, trained
+from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
+from src.artifacts.tree_training import check_way
+from src.core.configuration import keywords
+from src.core.errors import UserError
+from src.core.estimate import Estimate
+from src.core.result import Result
+from src.core.store import Store
+from src.data.datamodule import ImageData
+from src.data.opening import data_module
+from src.methods.hierarchy.chaining import fit_chain
+from src.methods.hierarchy.collapse import collapsed
+from src.methods.hierarchy.composition import Composition, oracle
+from src.methods.hierarchy.composition import compose as compose_answers
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import random_like
+from src.networks.subjects import Subject, save_subject
+from src.studies.composition.accuracy import HARD, MONOLITH, accuracy_of, add_accuracy, difference_of
+from src.studies.composition.cost import add_costs
+from src.studies.composition.errors import Heard, add_errors
+from src.studies.composition.learning import add_learning
+from src.studies.composition.routes import add_routes
+from src.studies.robustness.calibration_panels import add_calibration, add_out_of_distribution
+from src.studies.robustness.panels import add_robustness
+from src.studies.robustness.shifted import checked, chosen_images, predictor, under_corruption
 from src.training.determinism import device_of
 
 if TYPE_CHECKING:
@@ -90,10 +91,10 @@ def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result
     test = networks.data.sets["test"]
     add_accuracy(result, found, test.labels, networks.tree, config)
     add_errors(result, networks.tree, heard, found, _examined(config), config)
-    shift.add_calibration(result, {name: found[name] for name in _examined(config)}, test.labels)
+    add_calibration(result, {name: found[name] for name in _examined(config)}, test.labels)
     _add_shift(result, networks, found, unknown, config, session)
     with session.stage("learning"):
-        few = test.select(shift.chosen_images(test, config["learning_images"]))
+        few = test.select(chosen_images(test, config["learning_images"]))
         add_learning(result, networks.modules, networks.monolith, networks.composition, config, few, _name(config))
     _add_costs(result, networks, config, session)
     add_routes(
@@ -102,14 +103,6 @@ def compose(config: Mapping[str, Any], store: Store, session: Session) -> Result
     save_subject(networks.composed, session.folder / "composed")
     _conclude(result, networks, found, config)
     return result
-
-
-def composed_of(config: Mapping[str, Any], store: Store, session: Session) -> tuple[Subject, ImageData, list[str]]:
-    """The composed network alone, the images of its modules, and the digests of what it is made of."""
-    data = images_of(config["monolith"], session, "monolith", "monolith")
-    tree = tree_in(config, data, store, session)
-    modules, subject = _modules(config, tree, data, store, session)
-    return subject, data, modules.uses
 
 
 def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Networks:
@@ -121,7 +114,7 @@ def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, sessio
     _check_parts(config, [tree] if random is None else [tree, random], data)
     recipe = matched_recipe(config, tree, data, session)
     monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
-    modules, subject = _modules(config, tree, data, store, session)
+    modules, subject = modules_in_tree(config, tree, data, store, session)
     control = None
     if random is not None:
         control = modules_of_tree(config, random, data, store, session, role="random tree")
@@ -135,28 +128,6 @@ def _check_parts(config: Mapping[str, Any], trees: Sequence[Tree], data: ImageDa
     for tree in trees:
         for node in range(len(tree.nodes)):
             node_images(config, tree, node, data)
-
-
-def tree_in(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
-    """The tree of the configuration; for a clustered one the monolith is trained first."""
-
-    def confusions() -> Tensor:
-        network = trained(config["monolith"], store, session, role=MONOLITH, config=config, data=data)
-        return confusion(network, "validation")
-
-    return tree_of(config["tree"], data, confusions)
-
-
-def _modules(
-    config: Mapping[str, Any], tree: Tree, data: ImageData, store: Store, session: Session
-) -> tuple[TreeModules, Subject]:
-    """The modules one by one, and the network that they make, which may have been trained further as a whole."""
-    check_way(config)
-    apart = config["modules"] == "separate"
-    modules = modules_of_tree(config, tree, data, store, session) if apart else None
-    if modules is None or config["finetune_epochs"]:
-        modules = parts_of(trained_together(config, tree, data, store, session, modules), config, tree)
-    return modules, composed(config, modules, data)
 
 
 def _name(config: Mapping[str, Any]) -> str:
@@ -212,11 +183,11 @@ def _add_shift(
     """Corrupted images, seen by all; and images of none of the classes."""
     how, test = config["shift"], networks.data.sets["test"]
     subjects = _subjects(networks, config)
-    seen = test.select(shift.chosen_images(test, how["images"]))
+    seen = test.select(chosen_images(test, how["images"]))
     if len(seen) < len(test):
-        session.event(f"shift.images={len(seen)}: of {len(test)} test images were corrupted")
-    shifted = shift.under_corruption(
-        {name: shift.predictor(subject) for name, subject in subjects.items()},
+        session.event(f"images={len(seen)}: of {len(test)} test images were corrupted")
+    shifted = under_corruption(
+        {name: predictor(subject) for name, subject in subjects.items()},
         seen.images,
         seen.labels,
         corruptions=how["corruptions"],
@@ -227,10 +198,10 @@ def _add_shift(
         device=device_of(config["device"]),
     )
     chance = {"resamples": config["resamples"], "seed": config["seed"]}
-    shift.add_robustness(result, shifted, shifted.reference(MONOLITH), **chance)
+    add_robustness(result, shifted, shifted.reference(MONOLITH), **chance)
     with session.stage("unknown classes"):
         pairs = {name: (found[name], log_probabilities(subject, unknown)) for name, subject in subjects.items()}
-    shift.add_out_of_distribution(result, pairs, str(config["unknown"]["source"]["name"]), **chance)
+    add_out_of_distribution(result, pairs, str(config["unknown"]["source"]["name"]), **chance)
 
 
 def _subjects(networks: Networks, config: Mapping[str, Any]) -> dict[str, Subject]:
@@ -267,7 +238,7 @@ def _add_costs(result: Result, networks: Networks, config: Mapping[str, Any], se
     }
     whole = seen_through_views(config, networks.monolith, networks.data)
     test = networks.data.sets["test"]
-    images = test.images[shift.chosen_images(test, config["latency_images"])].to("cpu")
+    images = test.images[chosen_images(test, config["latency_images"])].to("cpu")
     with session.stage("cost"):
         add_costs(
             result,

@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.learners import architecture_of
+from src.artifacts.network import Trained
+from src.artifacts.trained import add_history, check_recipe, did_not_train, images_of, trained
+from src.core.errors import UserError
+from src.core.result import Result
+from src.core.store import Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.imageops.transformations import TransformationSet, transformation_set
-from src.models import build
-from src.result import Result
-from src.statistics import Resampled, estimate, paired_difference
-from src.store import Store, digest_of
-from src.subjects import Subject, load_subject
-from src.tasks.invariance_measured import (
+from src.networks.models import build
+from src.networks.subjects import Subject, load_subject
+from src.statistics.bootstrap import Resampled, estimate, paired_difference
+from src.studies.invariance.measured import (
     EQUIVARIANCE,
     UNTRAINED,
     Measured,
@@ -30,11 +33,9 @@ from src.tasks.invariance_measured import (
     untrained_like,
     words_for,
 )
-from src.tasks.invariance_panels import rise
-from src.tasks.invariance_study import add_all, add_metrics, ambiguous, check, chosen
-from src.tasks.learners import architecture_of
-from src.tasks.retraining import add_retraining, check_retraining
-from src.tasks.train import Trained, add_history, check_recipe, did_not_train, images_of, trained
+from src.studies.invariance.panels import rise
+from src.studies.invariance.retraining import add_retraining, check_retraining
+from src.studies.invariance.study import add_all, add_metrics, ambiguous, check, chosen
 
 if TYPE_CHECKING:
     from src.report.session import Session

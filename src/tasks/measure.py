@@ -6,20 +6,20 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.examined_subject import subject_of
+from src.artifacts.trained import add_history
+from src.core.errors import UserError, suggestion
 from src.core.estimate import Estimate
-from src.cost import cost
-from src.errors import UserError, suggestion
-from src.result import Result
-from src.store import Store
-from src.tasks.subject_of import subject_of
-from src.tasks.train import add_history
+from src.core.result import Result
+from src.core.store import Store
+from src.networks.cost import cost
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
 #: study -> module with a function of that name, called with the result to fill, what is examined, the configuration
 #: and the session; and a function ``check`` of the configuration, called before anything trains
-STUDIES = {"robustness": "src.tasks.robustness", "invariance": "src.tasks.invariance_study"}
+STUDIES = {"robustness": "src.studies.robustness.study", "invariance": "src.studies.invariance.study"}
 
 
 def measure(config: Mapping[str, Any], store: Store, session: Session) -> Result:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from src.result import Result
-from src.store import Store
-from src.tasks.modules import modules_of, save_modules
-from src.tasks.modules_measured import add_modules
-from src.tasks.train import add_history, did_not_train, stopped, trained
+from src.artifacts.modules import modules_of, save_modules
+from src.artifacts.trained import add_history, did_not_train, stopped, trained
+from src.core.result import Result
+from src.core.store import Store
+from src.studies.patching.module_panels import add_modules
 
 if TYPE_CHECKING:
     from src.report.session import Session

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from src.artifacts.modules import modules_of, save_modules
+from src.artifacts.network import Trained
+from src.artifacts.targets import check_target, target_names
+from src.artifacts.trained import add_history, did_not_train, images_of, stopped, trained
+from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial, all_labelled
 from src.core.estimate import Estimate
-from src.cost import cost
-from src.data.datamodule import ImageData
+from src.core.result import Figure, Result
+from src.core.store import Store
 from src.data.image_set import ImageSet
 from src.data.splits import drop_seen
-from src.errors import UserError
-from src.modularity.patch_metrics import METRICS, Comparison, compare
-from src.result import Figure, Result
-from src.store import Store
-from src.subjects import save_subject
-from src.tasks.modules import modules_of, save_modules
-from src.tasks.modules_measured import add_modules
-from src.tasks.patch_trial import BIAS, PATCHED, WEAK, Trial, all_labelled
-from src.tasks.pictures import contact_sheet
-from src.tasks.train import Trained, add_history, did_not_train, images_of, stopped, trained
+from src.methods.modularity.patch_metrics import METRICS, Comparison, compare
+from src.networks.cost import cost
+from src.networks.subjects import save_subject
+from src.studies.patching.module_panels import add_modules
+from src.studies.pictures import contact_sheet
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -162,38 +162,6 @@ def _add_pictures(result: Result, trial: Trial, predictions: Mapping[str, Tensor
                     "image", name, title, f"{int(chosen.sum())} of {len(images)} test images, the first of them shown."
                 )
             )
-
-
-def check_target(config: Mapping[str, Any], strong: ImageData) -> None:
-    """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
-    given, chosen = config["target_class"], config["strong"]["data"].get("classes")
-    numbers = list(chosen or range(len(strong.classes)))
-    for item in given if isinstance(given, list) else [given]:
-        known = numbers if isinstance(item, int) else strong.classes
-        if item not in known and any(isinstance(other, type(item)) for other in known):
-            listed = ", ".join(f"{number} {name}" for number, name in zip(numbers, strong.classes, strict=True))
-            raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
-
-
-def target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:
-    """Names of the target classes, in the order in which they end the weak network's classes."""
-    given = config["target_class"]
-    count = len(given) if isinstance(given, list) else 1
-    names = list(weak.classes[-count:])
-    for name in names:
-        if name not in strong.classes:
-            raise UserError(
-                f"target_class={given}: the strong network has no class '{name}'; "
-                f"its classes: {', '.join(strong.classes)}"
-            )
-    if weak.input_shape != strong.input_shape:
-        raise UserError(
-            f"weak.data has images of shape {weak.input_shape}, strong.data {strong.input_shape}; "
-            "give both sources the same size and channels"
-        )
-    if count >= len(strong.classes):
-        raise UserError(f"target_class={given}: leave at least one class for the control with a wrong module")
-    return names
 
 
 def _shared_images(strong: Trained, weak: Trained) -> list[str]:

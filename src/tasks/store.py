@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.paths import PLACE
-from src.errors import UserError
-from src.result import Result, scan, table_of
-from src.store import Entry, Store
+from src.core.result import Result, scan, table_of
+from src.core.store import Entry, Store
 
 if TYPE_CHECKING:
     from src.report.session import Session

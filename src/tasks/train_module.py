@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.composed import tree_in
+from src.artifacts.predictions import of_part
+from src.artifacts.trained import add_history, images_of, trained
+from src.artifacts.tree_modules import node_images, recipe_name
+from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.errors import UserError
-from src.hierarchy.nodes import Tree
-from src.result import Result
-from src.statistics import proportion
-from src.store import Store
-from src.tasks.compose import tree_in
-from src.tasks.predictions import of_part
-from src.tasks.train import add_history, images_of, trained
-from src.tasks.tree_modules import node_images, recipe_name
+from src.core.result import Result
+from src.core.store import Store
+from src.methods.hierarchy.nodes import Tree
+from src.statistics.bootstrap import proportion
 
 if TYPE_CHECKING:
     from src.report.session import Session

@@ -7,17 +7,18 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from src.activations import predict
+from src.artifacts.learners import variant_of
+from src.artifacts.network import Trained
+from src.artifacts.trained import add_history, did_not_train, trained
 from src.core.estimate import Estimate
-from src.cost import cost
-from src.memory.formula import saved_bytes
-from src.models import build
-from src.result import Result, write_atomically
-from src.statistics import proportion
-from src.store import Store
-from src.tasks.learners import variant_of
-from src.tasks.train import Trained, add_history, did_not_train, trained
-from src.widths.variants import BASELINE, Variant, paper_parameters
+from src.core.result import Result, write_atomically
+from src.core.store import Store
+from src.methods.widths.variants import BASELINE, Variant, paper_parameters
+from src.networks.activations import predict
+from src.networks.cost import cost
+from src.networks.memory.formula import saved_bytes
+from src.networks.models import build
+from src.statistics.bootstrap import proportion
 
 if TYPE_CHECKING:
     from src.report.session import Session

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from src.configuration import keywords
+from src.artifacts.changed_networks import altered
+from src.artifacts.composition import composed, composition_of, confusion, counts, views_of
+from src.artifacts.label_tree import tree_of
+from src.artifacts.predictions import log_probabilities
+from src.artifacts.trained import check_recipe, did_not_train, images_of, trained
+from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
+from src.core.configuration import keywords
+from src.core.errors import UserError
+from src.core.result import Result
+from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
-from src.errors import UserError
-from src.hierarchy.nodes import Tree
-from src.hierarchy.regrouping import regrouped
-from src.result import Result
-from src.store import Store
-from src.tasks.changed_networks import altered
-from src.tasks.composition import composed, composition_of, confusion, counts, views_of
-from src.tasks.label_tree import tree_of
-from src.tasks.predictions import log_probabilities
-from src.tasks.train import check_recipe, did_not_train, images_of, trained
-from src.tasks.transfer_data import TargetImages, add_target, sizes_of
-from src.tasks.transfer_tree import add_trees
-from src.tasks.tree_modules import TreeModules, modules_of_tree, node_images
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.regrouping import regrouped
+from src.studies.transfer.data import TargetImages, add_target, sizes_of
+from src.studies.transfer.tree import add_trees
 
 if TYPE_CHECKING:
     from src.report.session import Session

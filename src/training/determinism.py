@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 

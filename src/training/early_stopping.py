@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 KEYS = ("patience", "min_delta")
 

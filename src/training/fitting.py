@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 from src.training import early_stopping
 from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints, Checkpoints, EpochSeed, resumable
 from src.training.determinism import Precision, seed_everything

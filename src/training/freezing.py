@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 
 
 class TrainOnly(Callback):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 
 AXES = ("filter", "keras")
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 from src.training.max_norm import bound_norms
 from src.training.sgdr import check_cycles, sgdr
 

@@ -17,7 +17,7 @@ from src.training.ghost_norm import Rows
 
 
 def can_recompute(model: nn.Module) -> bool:
-    """Whether the network tells its steps, as those of :mod:`src.models.layout` do."""
+    """Whether the network tells its steps, as those of :mod:`src.networks.models.layout` do."""
     return hasattr(model, "run") and hasattr(model, "passes")
 
 

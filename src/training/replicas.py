@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, distributed
 
-from src.orphans import end_with_parent
+from src.core.orphans import end_with_parent
 from src.training.ghost_norm import GhostNorm, momentum_per_group, parts
 
 if TYPE_CHECKING:

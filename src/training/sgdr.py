@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 
 def sgdr(

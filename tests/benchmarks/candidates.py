@@ -18,11 +18,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from src.models import rescnn, simcnn
-from src.models.layout import ConvolutionalNetwork, Layout
-from src.modularity.evaluation import Evaluator
-from src.slicing import SlicePlan, at_least_one, plan_for, slice_tensors
-from src.slicing.network import tensors_of
+from src.methods.modularity.evaluation import Evaluator
+from src.networks.models import rescnn, simcnn
+from src.networks.models.layout import ConvolutionalNetwork, Layout
+from src.networks.slicing import SlicePlan, at_least_one, plan_for, slice_tensors
+from src.networks.slicing.network import tensors_of
 
 FAMILIES = {"simcnn": simcnn.STRONG, "rescnn": rescnn.STRONG}
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.robustness.corruptions import NAMES, SEVERITIES, corrupt
+from src.methods.robustness.corruptions import NAMES, SEVERITIES, corrupt
 from tests.benchmarks.peers import environment
 
 PEER = "imagecorruptions==1.1.2"  # without its own needs: opencv-python asks for a graphics library

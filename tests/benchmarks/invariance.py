@@ -29,8 +29,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from src.imageops.transformations import transformation_set
-from src.invariance.passes import Examination, Setup, Transformations
-from src.invariance.variance import variances
+from src.methods.invariance.passes import Examination, Setup, Transformations
+from src.methods.invariance.variance import variances
 from tests.benchmarks.peers import environment
 
 PEER = ("tmeasures==1.2.11", "torch", "torchvision", "scikit-learn", "statsmodels", "safetensors")

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 
-from src.memory import Training, calibrate, measure, predict, probe
-from src.memory.formula import original_rule, saved_bytes
-from src.widths.variants import variants
+from src.methods.widths.variants import variants
+from src.networks.memory import Training, calibrate, measure, predict, probe
+from src.networks.memory.formula import original_rule, saved_bytes
 
 MIB = 2**20
 SHAPE, CLASSES = (3, 32, 32), 10

@@ -21,11 +21,11 @@ from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet, Splits
 from src.data.relabelled import relabelled
 from src.data.resident import ResidentImages
-from src.hierarchy.tree import from_superclasses
-from src.learners.modular import Modular
-from src.models import build
+from src.methods.hierarchy.tree import from_superclasses
+from src.networks.models import build
 from src.training.determinism import prepare
 from src.training.fitting import Training, fit
+from src.training.learners.modular import Modular
 
 SIDE, GROUPS, MEMBERS = 28, 20, 5
 BODY = {"name": "maxout", "units": [32, 64, 128], "pieces": 8, "hidden": [64], "hidden_pieces": 4, "width": 0.25}

@@ -22,12 +22,12 @@ from torch import nn
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet, Splits
 from src.data.resident import ResidentImages
-from src.learners.modular import Modular
-from src.learners.monolithic import Monolithic
-from src.learners.width_variant import WidthVariant
-from src.models import build
+from src.networks.models import build
 from src.training.determinism import prepare
 from src.training.fitting import Training, fit
+from src.training.learners.modular import Modular
+from src.training.learners.monolithic import Monolithic
+from src.training.learners.width_variant import WidthVariant
 
 ARCHITECTURE = {
     "name": "simcnn_weak", "width": 1 / 16, "pools": [0, 1], "batch_norm": True, "dropout": 0.0, "classes": 10,

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.augment import (
     augment,
     centre,
@@ -18,8 +20,6 @@ from src.data.augment import (
     normalise,
     spare_of,
 )
-from src.errors import UserError
-from src.seeds import stream
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from src.core.errors import UserError
 from src.data.corrupted import read_cifar_c, read_imagenet_c
-from src.errors import UserError
 
 COUNT = 12  # test images
 

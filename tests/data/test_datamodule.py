@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
-from src.errors import UserError
 
 GLYPHS = {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6}
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.seeds import stream
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader, InOrder, cut, share
 from src.data.image_set import ImageSet
 from src.data.resident import ResidentImages
-from src.seeds import stream
 from tests.data.conftest import MakeSet
 
 AUGMENT = {"crop_padding": 2, "flip": True}

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.data.fewer_images import of_classes, per_class, with_rows
-from src.errors import UserError
 
 
 def make(validation: int = 4) -> ImageData:

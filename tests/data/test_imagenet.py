@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from src.core.errors import UserError
 from src.data.imagenet import read_imagenet
 from src.data.wordnet import paths_to, read_is_a, read_meta, read_wordnet
 from src.data.wordnet_tree import wordnet_tree
-from src.errors import UserError
-from src.hierarchy.tree import from_plain
+from src.methods.hierarchy.tree import from_plain
 from tests.fakes.imagenet import ANIMAL, CLASSES, IS_A, NAMES, write_imagenet, write_meta
 
 DOG, CANINE, DOMESTIC = "n02084071", "n02083346", "n01317541"

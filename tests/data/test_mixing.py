@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.image_set import Splits
 from src.data.mixing import add_label_noise, cap, mix, patching_set, relabel, subset
-from src.errors import UserError
 from tests.data.conftest import MakeSet
 
 

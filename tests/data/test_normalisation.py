@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.augment import global_contrast
 from src.data.normalisation import statistics
-from src.errors import UserError
 
 IMAGES = torch.randint(0, 256, (10, 3, 4, 4), dtype=torch.uint8)
 

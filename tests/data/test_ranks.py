@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from src.core.seeds import stream
 from src.data.ranks import rank_within_class
-from src.seeds import stream
 
 
 def test_ranks_count_within_each_class() -> None:

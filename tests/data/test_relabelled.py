@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.data.relabelled import capped, relabelled
-from src.errors import UserError
 
 PARTS = ("train", "validation", "calibration", "test")
 

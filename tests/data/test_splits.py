@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.splits import apply_indices, drop_seen, fingerprints, groups_of, split_pool
-from src.errors import UserError
 from tests.data.conftest import MakeSet
 
 

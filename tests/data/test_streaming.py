@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from src.activations import predict
+from src.core.errors import UserError
 from src.data import decoding
 from src.data.augment import centre
 from src.data.datamodule import ImageData
@@ -23,11 +23,11 @@ from src.data.loader import Batch
 from src.data.opening import data_module, in_calls
 from src.data.relabelled import relabelled
 from src.data.streaming import StreamingImages, files_of
-from src.errors import UserError
-from src.learners.modular import Modular
-from src.learners.monolithic import Monolithic
-from src.models import build
+from src.networks.activations import predict
+from src.networks.models import build
 from src.training.fitting import Training, fit
+from src.training.learners.modular import Modular
+from src.training.learners.monolithic import Monolithic
 from tests.fakes.imagenet import ANIMAL, mean_of, write_image, write_imagenet
 
 SIZE, CROP = 32, 24

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.augment import augment, crop_and_flip, draw, draw_transformations, transform
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader
@@ -16,9 +18,7 @@ from src.data.image_set import ImageSet, Splits
 from src.data.relabelled import relabelled
 from src.data.resident import ResidentImages
 from src.data.streaming import StreamingImages
-from src.errors import UserError
 from src.imageops.transformations import drawn
-from src.seeds import stream
 from tests.data.conftest import MakeSet
 
 TURNS = {"family": "rotation", "corners": "reflect"}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.data.relabelled import relabelled
 from src.data.resident import ResidentImages
-from src.errors import UserError
 from src.imageops.whitening import Whitening
 
 PARTS = ("train", "validation", "calibration", "test")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from src.data.sources import load_source
-from src.subjects import load_subject
+from src.networks.subjects import load_subject
 from tests.end_to_end.conftest import TINY, Ran, Run
 
 FEW = ("shift.corruptions=[contrast]", "shift.severities=[1,5]")

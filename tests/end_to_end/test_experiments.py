@@ -5,9 +5,9 @@ import math
 import pyarrow.parquet as pq
 import pytest
 
-from src.command_line import check_command_line
-from src.configuration import identity
-from src.resolvers import register
+from src.core.configuration import identity
+from src.jobs.command_line import check_command_line
+from src.jobs.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY
 from tests.end_to_end.fake_cifar import write_fake_cifar
 from tests.end_to_end.fake_mnist import write_fake_mnist

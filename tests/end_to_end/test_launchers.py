@@ -16,9 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src import launched
 from src import run as entry
-from src.resolvers import register
+from src.jobs import launched
+from src.jobs.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY, Ran
 from tests.end_to_end.kills import differences, numbers
 

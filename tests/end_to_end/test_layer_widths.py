@@ -5,7 +5,7 @@ import csv
 import pyarrow.parquet as pq
 import pytest
 
-from src.widths.variants import find
+from src.methods.widths.variants import find
 from tests.end_to_end.conftest import TINY
 
 SWEEP = ("experiment=layer_widths", "variant=192,baseline,0", *TINY)

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from src.command_line import check_command_line
-from src.errors import UserError
-from src.resolvers import register
+from src.core.errors import UserError
+from src.jobs.command_line import check_command_line
+from src.jobs.resolvers import register
 from tests.end_to_end.conftest import TINY
 
 JOB = "experiment=patch_weak"

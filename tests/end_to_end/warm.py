@@ -109,8 +109,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    import src.job
-    import src.launched
+    import src.jobs.job
+    import src.jobs.launched
     import src.report.screen
     import src.report.session
     import src.run

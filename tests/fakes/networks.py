@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from src.models import build
-from src.subjects import Subject
+from src.networks.models import build
+from src.networks.subjects import Subject
 from tests.fakes.data import CLASSES, SIZE
 
 SHAPE = (3, SIZE, SIZE)

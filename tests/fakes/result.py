@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from src.core.estimate import Estimate
-from src.result import Figure, Result, table_of
+from src.core.result import Figure, Result, table_of
 
 METHODS = {
     "weak": (0.712, 0.671, 0.691, 0.884),

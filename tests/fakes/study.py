@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from src.models import build
-from src.subjects import Subject
+from src.networks.models import build
+from src.networks.subjects import Subject
 from tests.fakes.networks import ARCHITECTURE
 
 SIDE = 16  # pixels, the least that can be corrupted

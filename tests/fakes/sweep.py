@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from src.core.result import Explorer, Result, table_of
 from src.report.cells import Link
-from src.result import Explorer, Result, table_of
 
 HOSTILE = '<img src=x onerror="alert(1)"> $x_{ %{y}, "quoted"'
 

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from src.data.epoch_loader import Call
 from src.data.resident import ResidentImages
-from src.learners.modular import Modular
-from src.learners.monolithic import Monolithic
-from src.learners.width_variant import WidthVariant
-from src.models import build
+from src.networks.models import build
 from src.training import checkpoints
 from src.training.determinism import prepare, seed_everything
 from src.training.fitting import Training, fit
+from src.training.learners.modular import Modular
+from src.training.learners.monolithic import Monolithic
+from src.training.learners.width_variant import WidthVariant
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 

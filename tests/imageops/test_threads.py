@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.imageops.threads import in_threads
-from src.robustness.corruptions import corrupt
+from src.methods.robustness.corruptions import corrupt
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.whitening import Whitening
 
 SHAPE = (3, 4, 5)

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
+from src.core.result import Explorer, Result, load, rows, save
 from src.report import explorer
 from src.report.page import write_page
 from src.report.screen import show
 from src.report.static import write_figures
 from src.report.words import writer
-from src.result import Explorer, Result, load, rows, save
 from tests.fakes.sweep import HOSTILE, sweep_result
 from tests.report.chromium import BINARY, Chromium
 

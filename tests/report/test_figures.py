@@ -3,10 +3,10 @@ import math
 
 import pytest
 
+from src.core.result import Figure, Result, table_of
 from src.report.drawing import PALETTE, colours, names, read
 from src.report.figures import plotly
 from src.report.static import write_figures
-from src.result import Figure, Result, table_of
 from tests.fakes.result import HOSTILE, patch_result
 
 

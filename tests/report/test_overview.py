@@ -1,11 +1,11 @@
 import pytest
 
 from src.core.estimate import Estimate
+from src.core.result import Explorer, Figure, Result, load, rows, save
 from src.report.__main__ import main
 from src.report.explorer import read
 from src.report.overview import curves_of, overview, write_overview
 from src.report.rebuild import rebuild
-from src.result import Explorer, Figure, Result, load, rows, save
 
 
 def sweep(root, jobs=3):

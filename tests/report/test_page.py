@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 import pytest
 
 from src.core.estimate import Estimate
+from src.core.result import Figure, Result, load, save
 from src.report.html import document
 from src.report.overview import overview, write_overview
 from src.report.page import write_page
-from src.result import Figure, Result, load, save
 from tests.fakes.result import HOSTILE, patch_result
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.report.readme import BEGIN, CLAIMS, END, insert_claims
 
 

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from src.core.estimate import Estimate
+from src.core.result import Result, save
 from src.report.screen import show
-from src.result import Result, save
 from tests.fakes.result import HOSTILE, patch_result
 
 
@@ -68,7 +68,7 @@ def test_an_empty_result_and_an_empty_table_can_be_shown(tmp_path):
 def test_without_a_terminal_lines_are_wide_and_plain_and_any_encoding_will_do(tmp_path):
     save(patch_result(), tmp_path)
     code = (
-        "import sys; from pathlib import Path; from src.result import load; from src.report.screen import show;"
+        "import sys; from pathlib import Path; from src.core.result import load; from src.report.screen import show;"
         "result = load(Path(sys.argv[1])); result.events.append('\\u9f8d'); show(result, Path(sys.argv[1]))"
     )
     done = subprocess.run(
@@ -85,7 +85,7 @@ def test_without_a_terminal_lines_are_wide_and_plain_and_any_encoding_will_do(tm
 def test_screen_and_progress_import_nothing_heavy():
     code = (
         "import sys, io; from rich.console import Console; from pathlib import Path\n"
-        "import src.report.screen as screen, src.report.progress as progress, src.result as r\n"
+        "import src.report.screen as screen, src.report.progress as progress, src.core.result as r\n"
         "console = Console(file=io.StringIO())\n"
         "screen.show(r.Result('t', 'n', tables={'a': {'x': [1.0]}}, screen=['a']), Path('.'), console)\n"
         "with progress.Progress('lines', console).stage('s', 2) as advance: advance()\n"

@@ -9,9 +9,9 @@ import zlib
 import pytest
 
 from src.core.estimate import Estimate
+from src.core.result import Figure, Result
 from src.report import wandb_view
 from src.report.wandb_view import WandbRun, choose_mode, logged_in, start
-from src.result import Figure, Result
 from tests.fakes.result import patch_result
 
 BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4

@@ -7,9 +7,9 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from src.configuration import plain
 from src.core.paths import CONF
-from src.resolvers import register
+from src.jobs.border import plain
+from src.jobs.resolvers import register
 
 
 def configured(outputs: Path, *overrides: str) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from src.errors import UserError
+from src.core.errors import UserError
+from src.core.result import Result, rows
+from src.core.store import Store
 from src.report.session import Session
-from src.result import Result, rows
-from src.store import Store
+from src.studies.class_change.setting import replacement_of
 from src.tasks import train as training
 from src.tasks.add_class import add_class
-from src.tasks.class_setting import replacement_of
 from tests.tasks.composing import configured
 
 #: star6 is between others, so that labels shift where it is missing; a family more so that there is something to route

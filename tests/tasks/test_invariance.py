@@ -13,27 +13,28 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from src.artifacts.examined_subject import Examined
+from src.artifacts.network import Trained
+from src.core.errors import UserError
 from src.core.paths import CONF
+from src.core.result import Result, rows
+from src.core.store import Store
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.imageops.transformations import transformation_set
-from src.models import build
-from src.modularity.patched import Patch
-from src.modularity.patched_subject import patched_subject
+from src.methods.modularity.patched import Patch
+from src.methods.modularity.patched_subject import patched_subject
+from src.networks.models import build
+from src.networks.slicing import extract, plan_for
+from src.networks.subjects import Subject, kept_of, save_subject
 from src.report.page import render
 from src.report.session import Session
-from src.result import Result, rows
-from src.slicing import extract, plan_for
-from src.store import Store
-from src.subjects import Subject, kept_of, save_subject
+from src.studies.invariance import maps as invariance_maps
+from src.studies.invariance import study as invariance_study
+from src.studies.invariance.controls import controls
+from src.studies.invariance.measured import check_study, untrained_like
+from src.studies.invariance.retraining import schemes
 from src.tasks import invariance as task
-from src.tasks import invariance_maps, invariance_study
-from src.tasks.invariance_controls import controls
-from src.tasks.invariance_measured import check_study, untrained_like
 from src.tasks.measure import measure
-from src.tasks.retraining import schemes
-from src.tasks.subject_of import Examined
-from src.tasks.train import Trained
 from src.training.fitting import Training
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE, SHAPE, images, subject

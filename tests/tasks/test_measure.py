@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from src.calibration import fit_temperature
+from src.artifacts.examined_subject import Examined
+from src.core.errors import UserError
 from src.core.paths import CONF
+from src.core.result import Result
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
-from src.errors import UserError
-from src.result import Result
+from src.statistics.calibration import fit_temperature
+from src.studies.robustness import study as study
+from src.studies.robustness.study import check, robustness
 from src.tasks import measure as task
-from src.tasks import robustness as study
 from src.tasks.measure import STUDIES, measure
-from src.tasks.robustness import check, robustness
-from src.tasks.subject_of import Examined
 from tests.fakes.imagenet import CLASSES, write_imagenet
 from tests.fakes.study import FakeSession, network, pictures
 

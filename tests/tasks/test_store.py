@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from src import result as results
-from src.result import Result
-from src.store import Key, Store
+from src.core import result as results
+from src.core.result import Result
+from src.core.store import Key, Store
 from src.tasks.store import store
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from src.core.errors import UserError
+from src.core.result import Result, rows
+from src.core.store import Store
 from src.data.opening import data_module
-from src.errors import UserError
-from src.hierarchy.tree import from_superclasses
+from src.methods.hierarchy.tree import from_superclasses
 from src.report.session import Session
-from src.result import Result, rows
-from src.statistics import Resampled
-from src.store import Store
+from src.statistics.bootstrap import Resampled
+from src.studies.transfer.data import SCRATCH, WARM, TargetImages, _add, _Expert
 from src.tasks.transfer import transfer
-from src.tasks.transfer_data import SCRATCH, WARM, TargetImages, _add, _Expert
 from tests.tasks.composing import configured
 
 NAMES = ["star5", "disc", "star6", "ring", "bar", "cross", "square", "hexagon"]

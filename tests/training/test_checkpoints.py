@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from src.networks.weights import load_weights
 from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, resumable
-from src.weights import load_weights
 
 
 class Trainer(SimpleNamespace):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.training.determinism import derive, device_of, prepare, seed_everything
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.resident import ResidentImages
-from src.errors import UserError
-from src.learners.monolithic import Monolithic
-from src.learners.width_variant import WidthVariant
 from src.training.checkpoints import RESUME
 from src.training.determinism import prepare, seed_everything
 from src.training.early_stopping import LossStopping
 from src.training.fitting import Training, fit
+from src.training.learners.monolithic import Monolithic
+from src.training.learners.width_variant import WidthVariant
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import OPTIM, RESTARTS

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.errors import UserError
+from src.core.errors import UserError
+from src.networks.weights import load_weights
 from src.training.checkpoints import RESUME
 from src.training.fitting import Training, VariantTraining, overfitted_epoch
-from src.weights import load_weights
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import EPOCHS, LAST, LEARNERS, PLACES, train
 
@@ -118,7 +118,7 @@ def test_same_seed_same_bits_other_seed_other_bits(unbroken: Path, tmp_path: Pat
 
 
 def test_the_weights_load_into_a_plain_network(unbroken: Path):
-    from src.models import build
+    from src.networks.models import build
 
     first, second = (build({**ARCHITECTURE, "batch_norm": True}).eval() for _ in range(2))
     images = torch.rand(2, *ARCHITECTURE["input_shape"])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
-from src.learners.monolithic import Monolithic
+from src.core.errors import UserError
 from src.training.determinism import prepare, seed_everything
 from src.training.fitting import Training, fit
 from src.training.freezing import TrainOnly
+from src.training.learners.monolithic import Monolithic
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import OPTIM

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.training.optimisation import build_optimizer
 
 

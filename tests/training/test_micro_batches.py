@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from src.errors import UserError
-from src.models import build
-from src.models.layout import ConvolutionalNetwork, Layout
+from src.core.errors import UserError
+from src.networks.models import build
+from src.networks.models.layout import ConvolutionalNetwork, Layout
 from src.training.ghost_norm import parts
 from src.training.micro_batches import MicroBatches, check_sizes, out_of_memory
 

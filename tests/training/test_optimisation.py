@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.training.optimisation import build_optimizer, build_schedule, rate_of
 from src.training.sgdr import sgdr
 

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from src.core.errors import UserError, suggestion
 from src.data.image_set import Splits
 from src.data.mixing import subset
-from src.errors import UserError, suggestion
 
 SOURCES: dict[str, str] = {
     "glyphs": "src.data.sources.glyphs:glyphs",

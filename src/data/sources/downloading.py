@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 T = TypeVar("T")
 _PATIENCE = 30.0  # seconds without a byte; torchvision itself waits for ever

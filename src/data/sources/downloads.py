@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from src.core.errors import UserError
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES, DIGITS
 from src.data.sources.downloading import fetch
 from src.data.sources.fitting import check, fit
 from src.data.sources.image_folder import read_classes
-from src.errors import UserError
 
 _ARCHIVES = {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}
 _IMAGENETTE = {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 _CHUNK = 2048  # images resized together: bounds the float copy
 

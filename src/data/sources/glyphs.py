@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.mixing import class_numbers
 from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES, Shape
 from src.data.sources.glyph_textures import TEXTURES, pattern
-from src.errors import UserError, suggestion
-from src.seeds import stream
 
 Range = Sequence[float]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from src.core.errors import UserError
 from src.data.image_set import ImageSet, Splits
 from src.data.splits import split_pool
-from src.errors import UserError
 
 
 def hold_out(images: ImageSet, fraction: float, seed: int) -> Splits:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.class_names import DIGITS, FASHION, KUZUSHIJI
 from src.data.sources.downloading import fetch
 from src.data.sources.fitting import fit
-from src.errors import UserError
 
 _FILES = {"train": "train", "test": "t10k"}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
+from src.core.errors import UserError
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.fitting import check, decode, stacked
 from src.data.sources.held_out import hold_out
-from src.errors import UserError
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _TEST = ("test", "val", "validation")

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, suggestion
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers, subset
 from src.data.ranks import rank_within_class
 from src.data.sources.class_names import NAMES
 from src.data.sources.fitting import check, decode, stacked
 from src.data.sources.held_out import hold_out
-from src.errors import UserError, suggestion
 
 _IMAGES = ("img", "image")
 _LABELS = ("label", "fine_label")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.transformations.corners import Corners
 from src.imageops.transformations.family import Operator
 from src.imageops.transformations.portions import portions

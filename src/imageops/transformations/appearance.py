@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.imageops.transformations.checks import (
     check_factors,
     check_number,
@@ -22,7 +23,6 @@ from src.imageops.transformations.checks import (
 )
 from src.imageops.transformations.family import Family, Operator, Value
 from src.imageops.transformations.portions import portions
-from src.seeds import stream
 
 
 class Change(Operator):

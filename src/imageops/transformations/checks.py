@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 
 
 def check_whole(where: str, key: str, value: Any, least: int) -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.transformations.affine import Warp
 from src.imageops.transformations.corners import Corners, check_corners
 from src.imageops.transformations.family import Family, Operator, Value

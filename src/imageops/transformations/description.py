@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from src.errors import UserError, suggestion
+from src.core.errors import UserError, suggestion
 from src.imageops.transformations.appearance import Blur, Brightness, Contrast, Noise
 from src.imageops.transformations.composition import Composition
 from src.imageops.transformations.family import Family

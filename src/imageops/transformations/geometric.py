@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.transformations.affine import Motions, Warp
 from src.imageops.transformations.checks import (
     check_factors,

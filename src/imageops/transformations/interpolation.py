@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.transformations.portions import portions
 from src.imageops.transformations.sets import TransformationSet
 

@@ -21,8 +21,8 @@ class AnatomySweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=params)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from src.sweep.running import run_sweep
-        from src.tasks import planning
+        from src.jobs.sweep.running import run_sweep
+        from src.tasks import versions as planning
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
         self._composed: dict[tuple[str, ...], DictConfig] = {}
@@ -51,9 +51,10 @@ class AnatomySweeper(BasicSweeper):
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
-        from src.configuration import first_line, plain
-        from src.errors import UserError
-        from src.sweep.jobs import Job
+        from src.core.configuration import first_line
+        from src.core.errors import UserError
+        from src.jobs.border import plain
+        from src.jobs.sweep.jobs import Job
 
         assert self.config is not None
         try:
@@ -83,7 +84,7 @@ class AnatomySweeper(BasicSweeper):
 
     def _compare(self, folders: Sequence[Path], config: Mapping[str, Any]) -> Any:
         """One page over all jobs: a job of its own that reads their results."""
-        from src.job import compare
+        from src.jobs.job import compare
 
         assert self.config is not None
         return compare(config, folders, Path(self.config.hydra.sweep.dir))

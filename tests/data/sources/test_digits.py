@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.sources.digits import digits
 from src.data.splits import fingerprints
-from src.errors import UserError
 
 
 def test_all_digits_are_there_once() -> None:

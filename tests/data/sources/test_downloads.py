@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.core.errors import UserError
 from src.data.sources import load_source
 from src.data.sources.class_names import CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES
-from src.errors import UserError
 
 
 class FakeSet:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from src.core.errors import UserError
+from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.glyph_shapes import FAMILIES, FAMILY_OF, SHAPES
 from src.data.sources.glyph_textures import TEXTURES, pattern
 from src.data.sources.glyphs import boxes_of, glyphs
-from src.errors import UserError
-from src.seeds import stream
 
 
 def make(**changes: Any) -> Splits:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.sources import load_source
 from src.data.sources.idx import read_idx
-from src.errors import UserError
 
 
 def idx(values: np.ndarray) -> bytes:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.core.errors import UserError
 from src.data.image_set import Splits
 from src.data.sources import load_source
-from src.errors import UserError
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = (8, 8), classes: tuple[str, ...] = ("cat", "dog")) -> None:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from src.core.errors import UserError
 from src.data.image_set import Splits
 from src.data.sources import load_source
-from src.errors import UserError
 
 
 def pictures(count: int, size: int = 8) -> np.ndarray:

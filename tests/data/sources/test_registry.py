@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.data.sources import SOURCES, load_cached, load_source
-from src.errors import UserError
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from src.errors import UserError
+from src.core.errors import UserError
 from src.imageops.transformations import drawn, interpolation_error, transformation_set
 from src.imageops.transformations.description import SINGLE, family_of
 from tests.imageops.transformations.conftest import random_images

@@ -1,7 +1,0 @@
-"""What a network computes inside and answers: captured activations, layers by pattern, batched prediction."""
-
-from src.activations.capture import capture, evaluating, predict
-from src.activations.layers import Layer, choose, layers_of
-from src.activations.recording import recording
-
-__all__ = ["Layer", "capture", "choose", "evaluating", "layers_of", "predict", "recording"]

@@ -1,0 +1,221 @@
+"""The network that a measure examines, wherever it comes from, and the images it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from src.artifacts.modules import Modules, modules_of
+from src.artifacts.network import Trained
+from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
+from src.artifacts.targets import check_target, target_names
+from src.artifacts.trained import did_not_train, images_of, trained
+from src.artifacts.trial import Trial
+from src.core.configuration import keywords
+from src.core.errors import UserError, suggestion
+from src.core.store import Store
+from src.data.datamodule import ImageData
+from src.data.image_set import ImageSet
+from src.data.opening import data_module
+from src.methods.modularity.patched import Patch
+from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patching import module_score
+from src.methods.widths.variants import BASELINE
+from src.networks.subjects import Subject, load_subject
+from src.statistics.calibration import fit_platt
+from src.training.determinism import device_of
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+
+@dataclass
+class Examined:
+    """A subject with the images that judge it.
+
+    Attributes:
+        subject: its model is in eval mode, on the job's device.
+        test: labels are numbers of the subject's classes.
+        calibration: images that it was not trained on and that judge nothing; may be empty.
+        digests: store entries that it came from.
+        problem: why no measure of it would mean anything, in one sentence; empty where all is well.
+    """
+
+    subject: Subject
+    test: ImageSet
+    calibration: ImageSet
+    digests: tuple[str, ...] = ()
+    problem: str = ""
+    networks: dict[str, Trained] = field(default_factory=dict)  # what was trained for it, by role
+
+
+def subject_of(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    """What ``config["subject"]["kind"]`` names, from the store or made now.
+
+    Raises:
+        UserError: no such kind; a part of its configuration is wrong; its classes are not those of the images.
+    """
+    kind = str(config["subject"]["kind"])
+    if kind not in KINDS:
+        raise UserError(f"subject.kind={kind}: {suggestion(kind, KINDS)}; conf/subject shows them whole")
+    examined = KINDS[kind](config, store, session)
+    examined.subject.model.to(device_of(config["device"])).eval()
+    return examined
+
+
+def _trained(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    network = trained(config["recipe"], store, session, role="network", where="recipe", config=config)
+    return _examined(network.subject, network.data, {"network": network})
+
+
+def _variant(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    if config["recipe"]["features"] < 1:
+        session.event(f"VGG at {config['recipe']['features']:g} of its features, at least 2 per layer")
+    found = _trained(config, store, session)
+    return found if config["variant"] == BASELINE else replace(found, problem="")  # any accuracy is a finding
+
+
+def _extracted(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    strong = trained(config["strong"], store, session, role="strong", config=config)
+    if not strong.converged:
+        return _examined(strong.subject, strong.data, {"strong": strong})
+    modules = modules_of(config, strong, store, session)
+    with session.stage("modules: composition"):
+        subject = module_ensemble(modules, config["module_score"])
+    return _examined(subject, strong.data, {"strong": strong}, (modules.digest,))
+
+
+def module_ensemble(modules: Modules, score: Any) -> Subject:
+    """All modules as one network: a class's output is the logarithm of its module's calibrated probability.
+
+    It is a patched network all of whose classes are patched, so that it is saved and loaded as any other; nothing of
+    the strong network's own answer is left.
+    """
+    strong = modules.strong
+    held_out = strong.data.sets["calibration"]
+    if not len(held_out):
+        raise UserError("strong.data.splits.calibration=0: modules are calibrated on such images; set it to 0.1 or 60")
+    subjects = [modules.subject(column) for column in range(len(modules.keep))]
+    answers = modules.outputs(held_out)
+    patches = [
+        Patch.of(column, column, subject.model,
+                 fit_platt(module_score(answers[column], column, score), held_out.labels == column), score)
+        for column, subject in enumerate(subjects)
+    ]  # fmt: skip
+    return patched_subject(strong.subject, subjects, patches, temperature=1.0)
+
+
+def _patched(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    strong_data = images_of(config["strong"], session, "strong")
+    check_target(config, strong_data)
+    weak_data = images_of(config["weak"], session, "weak")
+    names = target_names(config, weak_data, strong_data)
+    networks = {}
+    for role, data in (("strong", strong_data), ("weak", weak_data)):
+        networks[role] = trained(config[role], store, session, role=role, config=config, data=data)
+        if not networks[role].converged:
+            return _examined(networks[role].subject, data, networks)
+    modules = modules_of(config, networks["strong"], store, session)
+    with session.stage("patch: composition"):
+        subject = Trial(config, modules, networks["weak"], names).patched_network()
+    return _examined(subject, weak_data, networks, (modules.digest,))
+
+
+def _checkpoint(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    path = config["subject"].get("path")
+    if path is None:
+        raise UserError("subject.path: missing; choose subject=checkpoint and give it subject.path=FILE.safetensors")
+    subject = load_subject(Path(str(path)).expanduser())
+    return _foreign(subject, _images(config, session), session)
+
+
+def _pretrained(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    data = _images(config, session)
+    return _foreign(pretrained(config["subject"], data.input_shape), data, session)
+
+
+def _composed(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+    from src.artifacts.composed import composed_of
+
+    subject, data, digests = composed_of(config, store, session)
+    return Examined(subject, data.sets["test"], _held_out(data), tuple(digests))
+
+
+#: kind of subject -> what makes it; a file of conf/subject each
+KINDS: dict[str, Callable[[Mapping[str, Any], Store, Session], Examined]] = {
+    "trained": _trained,
+    "variant": _variant,
+    "patched": _patched,
+    "extracted": _extracted,
+    "composed": _composed,
+    "checkpoint": _checkpoint,
+    "torchvision": _pretrained,
+    "timm": _pretrained,
+}
+
+
+def _examined(subject: Subject, data: ImageData, networks: Mapping[str, Trained], more: Sequence[str] = ()) -> Examined:
+    """Measured on the images of the data that it was made with."""
+    problems = [
+        did_not_train("the network" if role == "network" else f"the {role} network", network)
+        for role, network in networks.items()
+        if not network.converged
+    ]
+    digests = (*(network.digest for network in networks.values()), *more)
+    return Examined(subject, data.sets["test"], _held_out(data), digests, "; ".join(problems), dict(networks))
+
+
+def _foreign(subject: Subject, data: ImageData, session: Session) -> Examined:
+    """Measured on images of our choice, whose classes are found among the subject's by their names."""
+    if subject.input_shape != data.input_shape:
+        raise UserError(
+            f"subject: takes images of shape {subject.input_shape}, data.source has {data.input_shape}; "
+            f"choose other images by data=..., or set data.source.size={subject.input_shape[1]}"
+        )
+    numbers = class_numbers(data.classes, subject.classes)
+    if len(numbers) < len(subject.classes):
+        session.event(
+            f"data: images of {len(numbers)} of the network's {len(subject.classes)} classes; it may answer with any"
+        )
+    test, held_out = (
+        replace(images, labels=numbers[images.labels], classes=subject.classes, superclasses=None)
+        for images in (data.sets["test"], _held_out(data))
+    )
+    return Examined(subject, test, held_out, subject.lineage)
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
+    """int64 (names,): where each name stands in ``classes``; ImageNet's are also found by their WordNet numbers.
+
+    Raises:
+        UserError: a name is none of the classes.
+    """
+    known = {name: number for number, name in enumerate(classes)}
+    if tuple(classes) == imagenet_classes():
+        known = {number: place for place, number in enumerate(wordnet_numbers())} | known
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"data: its class '{name}' is none of the network's {len(classes)}; {suggestion(name, classes)[:200]}; "
+                "choose the data it was made for (data=...), or some of its classes (data.classes=[...])"
+            )
+    return torch.tensor([known[name] for name in names])
+
+
+def _images(config: Mapping[str, Any], session: Session) -> ImageData:
+    kind = data_module(config["data"])
+    data = kind(**keywords(kind, config["data"], "data"))
+    with session.stage("images"):
+        data.setup()
+    for event in data.events:
+        session.event(event)
+    return data
+
+
+def _held_out(data: ImageData) -> ImageSet:
+    """The calibration images; where the data sets none apart, the validation images."""
+    return data.sets["calibration"] if len(data.sets["calibration"]) else data.sets["validation"]

@@ -1,0 +1,56 @@
+"""The label tree that a job's configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from src.core.errors import UserError, suggestion
+from src.data.datamodule import ImageData
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.regrouping import regrouped
+from src.methods.hierarchy.tree import clustered, from_plain, from_superclasses, random_like, read_tree
+
+NAMES = ("superclasses", "data", "random", "clustered", "regrouped", "file")
+
+
+def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[], Tensor]) -> Tree:
+    """The tree over the classes of ``data``.
+
+    Args:
+        options: ``name``, and what the tree of this name needs.
+        confusion: gives counts (N, N) of true against predicted classes, for a clustered tree.
+
+    Raises:
+        UserError: no such tree, or it does not fit the classes.
+    """
+    match options:
+        case {"name": "superclasses"}:
+            superclasses = data.sets["train"].superclasses
+            if superclasses is None:
+                raise UserError(
+                    "tree.name=superclasses: this data set has none; take tree=file with a JSON tree, or tree=clustered"
+                )
+            return from_superclasses(data.classes, superclasses)
+        case {"name": "data"}:
+            nested = getattr(data, "tree", None)
+            if nested is None:
+                raise UserError(
+                    "tree.name=data: this data set has no tree of its own; take tree=file or tree=clustered"
+                )
+            return from_plain(nested, data.classes)
+        case {"name": "random", "like": like, "seed": seed}:
+            if like not in ("superclasses", "data"):
+                raise UserError(f"tree.like={like}: allowed are superclasses, data")
+            return random_like(tree_of({"name": like}, data, confusion), seed)
+        case {"name": "regrouped", "groups": groups}:
+            return regrouped(tree_of({"name": "superclasses"}, data, confusion), confusion(), groups)
+        case {"name": "clustered", "groups": groups}:
+            return clustered(confusion(), data.classes, groups)
+        case {"name": "file", "path": path}:
+            return read_tree(Path(path), data.classes)
+    name = str(options.get("name"))
+    raise UserError(f"tree.name={name}: {suggestion(name, NAMES)}; conf/tree shows them whole")

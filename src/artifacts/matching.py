@@ -1,0 +1,97 @@
+"""How large the monolith is that a modular network is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from src.artifacts.learners import architecture_of
+from src.artifacts.tree_modules import node_images, recipe_name
+from src.core.errors import UserError, suggestion
+from src.data.datamodule import ImageData
+from src.methods.hierarchy.costs import CompositionCost, composition_cost
+from src.methods.hierarchy.nodes import Tree
+from src.networks.cost import Cost, cost
+from src.networks.models import build
+from src.networks.models.splitting import trunk_and_head
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+MATCHES = ("parameters", "macs", "data")
+STEPS = 14  # of the bisection: the width to a part in ten thousand
+
+
+def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
+    """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
+    multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
+
+    Raises:
+        UserError: ``match`` is none of these, or the monolith's model has no ``width``.
+    """
+    recipe, match = dict(config["monolith"]), config["match"]
+    if match not in MATCHES:
+        raise UserError(f"match={match}: {suggestion(str(match), MATCHES)}")
+    if match == "data":
+        session.event(f"match=data: the monolith has seen the modules' images, its size is {_size(recipe, data)}")
+        return recipe
+    if "width" not in recipe["model"]:
+        raise UserError(f"match={match}: model.name={recipe['model']['name']} has no width to set; take match=data")
+    wanted = _wanted(modules_cost(config, tree, data), match)
+    low, high = 0.0, 1.0
+    while _value(recipe, data, high, match) < wanted:
+        low, high = high, 2 * high
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _value(recipe, data, middle, match) < wanted else (low, middle)
+    width = round(high, 4)
+    recipe["model"] = {**recipe["model"], "width": width}
+    words = "stored parameters" if match == "parameters" else "multiply-adds per image (by the hard route)"
+    session.event(
+        f"match={match}: the monolith at width {width:g} has {_value(recipe, data, width, match):,} {words}, "
+        f"the modular network {wanted:,}"
+    )
+    return recipe
+
+
+def modules_cost(config: Mapping[str, Any], tree: Tree, data: ImageData) -> CompositionCost:
+    """What the modules cost together, before any of them is trained; a trunk that they share counts once."""
+    if config.get("modules") != "trunk":
+        return composition_cost(tree, [_node_cost(config, tree, node, data) for node in range(len(tree.nodes))])
+    architectures = [
+        architecture_of(config["router"], node_images(config, tree, n, data)) for n in range(len(tree.nodes))
+    ]
+    with torch.device("meta"):
+        shared = trunk_and_head(build(architectures[0]))[0]
+    trunk = cost(shared, architectures[0]["input_shape"])
+    heads = [_cost(architecture) for architecture in architectures]
+    return composition_cost(
+        tree, [Cost(own.parameters - trunk.parameters, own.macs - trunk.macs) for own in heads], trunk=trunk
+    )
+
+
+def _node_cost(config: Mapping[str, Any], tree: Tree, node: int, data: ImageData) -> Cost:
+    recipe = config[recipe_name(tree, node)]
+    return _cost(architecture_of(recipe, node_images(config, tree, node, data)))
+
+
+def _wanted(found: CompositionCost, match: str) -> int:
+    return found.stored_parameters if match == "parameters" else round(found.hard_macs)
+
+
+def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str) -> int:
+    model = {**recipe["model"], "width": width}
+    found = _cost(architecture_of({**recipe, "model": model}, data))
+    return found.parameters if match == "parameters" else found.macs
+
+
+def _cost(architecture: Mapping[str, Any]) -> Cost:
+    with torch.device("meta"):
+        return cost(build(architecture), architecture["input_shape"])
+
+
+def _size(recipe: Mapping[str, Any], data: ImageData) -> str:
+    found = _cost(architecture_of(recipe, data))
+    return f"{found.parameters:,} parameters and {found.macs:,} multiply-adds"

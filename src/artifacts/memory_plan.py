@@ -1,0 +1,102 @@
+"""How a training is made to fit the memory there is, decided before it runs and told with its result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from src.core.result import read_json, write_json
+from src.core.store import Key, Store
+from src.data.datamodule import ImageData
+from src.data.resident import PER_CALL
+from src.networks import memory
+from src.networks.memory.recomputation import can_recompute
+from src.networks.models import build
+from src.training.fitting import Training, VariantTraining
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+CALIBRATION = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What leaves the science as it is: activations computed again, and images per pass (None: the whole batch)."""
+
+    recompute: bool = False
+    micro_batch: int | None = None
+
+
+def fitted_to_memory(
+    architecture: Mapping[str, Any],
+    data: ImageData,
+    training: Training,
+    *,
+    config: Mapping[str, Any],
+    device: torch.device,
+    store: Store,
+    session: Session,
+) -> tuple[Training, Passes]:
+    """The training with the precision that fits, and how its batches are passed; every measure is an event.
+
+    Raises:
+        UserError: it cannot fit without changing what is trained, or ``config["memory"]`` is wrong.
+    """
+    how = config.get("memory")
+    if not isinstance(training, VariantTraining) or not how:
+        return training, Passes()
+    if training.precision not in memory.PRECISIONS:
+        session.event(f"memory is not predicted for training.precision={training.precision}")
+        return training, Passes()
+    wanted = memory.Training(
+        architecture,
+        data.batch_size,
+        precision=training.precision,
+        ghost_batch=training.ghost_batch,
+        steps_per_call=PER_CALL,
+        channels_last=data.channels_last,
+    )
+    name = str(device)
+    # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
+    allow = [one for one in how["allow"] if one != "bf16" or how["budget_gb"] != "auto"]
+    plan = memory.plan(
+        wanted,
+        memory.given_budget(how["budget_gb"], name, config["jobs_at_once"]),
+        allow=allow,
+        method=how["predict"],
+        can_recompute=_tells_groups(architecture),
+        device=name,
+        calibration=lambda: _calibration(device, store, session),
+    )
+    for event in plan.measures:
+        session.event(event)
+    if plan.precision != wanted.precision:
+        training = replace(training, precision=plan.precision)
+    return training, Passes(plan.recompute, plan.micro_batch)
+
+
+def _calibration(device: torch.device, store: Store, session: Session) -> memory.Calibration:
+    """What this machine adds to any training, measured once."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    key = Key(
+        "calibration", {"device": device.type, "gpu": gpu, "torch": torch.__version__, "host": os.uname().nodename}
+    )
+
+    def build(folder: Path) -> None:
+        with session.stage("memory: calibration"):
+            write_json(folder / CALIBRATION, asdict(memory.calibrate(str(device))))
+
+    plain = read_json(store.make(key, build).folder / CALIBRATION)
+    return memory.Calibration(**{name: plain[name] for name in ("device", "constant", "measured", "torch")})
+
+
+def _tells_groups(architecture: Mapping[str, Any]) -> bool:
+    """Whether the network can be computed again group by group of its layers, which not all of ours tell."""
+    with torch.device("meta"):
+        return can_recompute(build(architecture))

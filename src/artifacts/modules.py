@@ -1,0 +1,203 @@
+"""The modules of a strong network, from the store or searched now (CNNSplitter, Qi et al., ASE 2022)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from src.artifacts.kinds import KINDS
+from src.artifacts.network import Trained
+from src.core.configuration import keywords, settings
+from src.core.result import write_atomically
+from src.core.store import Key, Store
+from src.data.image_set import ImageSet
+from src.methods.modularity.ensemble import composed_accuracy
+from src.methods.modularity.evaluation import Evaluator
+from src.methods.modularity.genome import GenomeLayout
+from src.methods.modularity.importance import importance_order, kernel_importance
+from src.methods.modularity.search import search
+from src.methods.modularity.search_settings import SearchSettings
+from src.methods.modularity.search_state import Generation
+from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers, sensitive_layers, sensitivity_curves
+from src.networks.cost import Cost, cost
+from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
+from src.networks.subjects import Subject, kept_of, save_subject
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+CHECKPOINT = "search.safetensors"
+
+
+@dataclass
+class Modules:
+    """The modules of a strong network: which kernels each of its N classes keeps.
+
+    Attributes:
+        keep: bool (N, K) over the plan's kernel axis.
+        curves, sensitive: what thinning each layer costs, and bool (L,) which layers the search was careful with.
+        found: what the search reported: ``history`` and the sentence on ``sensitivity``.
+    """
+
+    strong: Trained
+    plan: SlicePlan
+    keep: Tensor
+    curves: SensitivityCurves
+    sensitive: Tensor
+    found: dict[str, Any]
+    digest: str
+    workers: int
+
+    def evaluator(self, images: ImageSet) -> Evaluator:
+        """Runs modules on raw images of any set, normalised as the strong network was trained."""
+        subject = self.strong.subject
+        return Evaluator(
+            subject.model,
+            self.plan,
+            subject.normalise(images.images),
+            workers=self.workers,
+            calibration_images=self.strong.data.tensor("calibration")[0],
+        )
+
+    def outputs(self, images: ImageSet) -> Tensor:
+        """(N, n, N): all outputs of every module."""
+        evaluator = self.evaluator(images)
+        return torch.stack([evaluator.all_logits(keep) for keep in self.keep])
+
+    def network(self, target: int, keep: Tensor | None = None) -> nn.Module:
+        """The module of a class as a slim network of its own, in eval mode."""
+        network = extract(self.strong.subject.model, self.plan, self.keep[target] if keep is None else keep).eval()
+        recalibrate(network, self.strong.data.tensor("calibration")[0])
+        return network
+
+    def subject(self, target: int) -> Subject:
+        """The module as a subject: all N outputs are there, its own class is ``notes['target']``."""
+        strong = self.strong.subject
+        return Subject(
+            self.network(target),
+            strong.architecture,
+            strong.classes,
+            strong.mean,
+            strong.std,
+            kept_of(self.keep[target], self.plan.offsets),
+            (self.strong.digest, self.digest),
+            {"target": target},
+            strong.contrast,
+        )
+
+    def costs(self) -> list[Cost]:
+        """Parameters and multiply-adds of each module."""
+        shape = self.strong.subject.input_shape
+        return [cost(extract(self.strong.subject.model, self.plan, keep), shape) for keep in self.keep]
+
+
+def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session: Session) -> Modules:
+    """The modules of a strong network, from the store or searched now.
+
+    ``config`` has ``importance``, ``sensitivity``, ``search`` and ``seed``; everything else comes with ``strong``.
+    """
+    model, shape = strong.subject.model, strong.subject.input_shape
+    plan = plan_for(model, shape)
+    search_settings = settings(SearchSettings, {**config["search"], "seed": config["seed"]}, "search")
+    key = Key(
+        "modules",
+        {name: config[name] for name in ("importance", "sensitivity", "search", "seed")} | {"epoch": strong.epoch},
+        KINDS["modules"],
+        (strong.digest,),
+    )
+    images, labels = strong.data.tensor("validation")
+    held_out, held_out_labels = strong.data.tensor("calibration")
+    classes = len(strong.data.classes)
+
+    def build(folder: Path) -> dict[str, Any]:
+        with session.stage("modules: importance"):
+            chosen = keywords(kernel_importance, config["importance"], "importance")
+            importance = kernel_importance(model, plan, held_out, held_out_labels, classes, **chosen)
+            order = importance_order(importance.values, plan.sizes)
+        evaluator = Evaluator(model, plan, images, workers=config["workers"], calibration_images=held_out)
+
+        with session.stage("modules: layer sensitivity") as advance:
+
+            def accuracy(keep: Tensor) -> float:
+                advance()
+                return composed_accuracy(_own_logits(evaluator, keep), labels)
+
+            curves = sensitivity_curves(accuracy, order, plan.sizes, config["sensitivity"]["ratios"])
+        sensitive, note = _sensitive(curves, config["sensitivity"])
+        with session.stage("modules: search", search_settings.generations + 1) as advance:
+
+            def on_generation(generation: Generation) -> None:
+                advance(accuracy=generation.accuracy, kernels=generation.retained)
+                session.log("search", generation.generation, _numbers(generation))
+
+            outcome = search(
+                lambda c, keep: evaluator.logits(keep, c),
+                GenomeLayout.paper(plan.sizes),
+                order,
+                sensitive,
+                labels,
+                plan.multiplicity,
+                search_settings,
+                checkpoint=folder / CHECKPOINT,
+                on_generation=on_generation,
+            )
+        tensors = {"keep": outcome.keep, "order": order, "importance": importance.values}
+        save_file({**tensors, "curves": curves.accuracy, "sensitive": sensitive}, folder / "modules.safetensors")
+        found = {
+            "history": [generation._asdict() for generation in outcome.history],
+            "ratios": list(curves.ratios),
+            "full_accuracy": curves.full_accuracy,
+            "sensitivity": note,
+        }
+        write_atomically(folder / "search.json", json.dumps(found))
+        (folder / CHECKPOINT).unlink()
+        return {"events": [*importance.events, *outcome.events]}
+
+    entry = store.make(key, build)
+    if not entry.built:
+        session.found("modules: search", entry.digest)
+    full = SearchSettings()
+    if search_settings.generations < full.generations or search_settings.population < full.population:
+        session.event(
+            f"modules: {search_settings.generations} generations of {search_settings.population} candidates per class; "
+            f"the paper's search has {full.generations} of {full.population}"
+        )
+    for event in entry.notes["events"]:
+        session.event(f"modules: {event}")
+    tensors = load_file(entry.folder / "modules.safetensors")
+    found = json.loads((entry.folder / "search.json").read_text())
+    curves = SensitivityCurves(tensors["curves"], tuple(found["ratios"]), found["full_accuracy"])
+    return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, config["workers"])
+
+
+def _own_logits(evaluator: Evaluator, keep: Tensor) -> Tensor:
+    """(N, n): each module's logit of its own class; ``keep`` bool (N, K)."""
+    return torch.stack([evaluator.logits(keep[c : c + 1], c)[0] for c in range(len(keep))])
+
+
+def _sensitive(curves: SensitivityCurves, chosen: Mapping[str, Any]) -> tuple[Tensor, str]:
+    if chosen["layers"] != "auto":
+        return chosen_layers(chosen["layers"], len(curves.accuracy)), "the sensitive layers were chosen by hand"
+    found = sensitive_layers(curves, kept=chosen["kept"], tolerance=chosen["tolerance"])
+    return found.sensitive, found.note
+
+
+def _numbers(generation: Generation) -> dict[str, float]:
+    return {name: float(value) for name, value in generation._asdict().items() if name != "generation"}
+
+
+def save_modules(modules: Modules, folder: Path) -> None:
+    """Every module as a subject that other tasks and the user's own code can load."""
+    for target, name in enumerate(modules.strong.data.classes):
+        save_subject(modules.subject(target), folder / "modules" / f"{target:02d}_{_safe(name)}")
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:40]

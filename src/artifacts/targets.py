@@ -1,0 +1,41 @@
+"""The target classes of a patch, as the networks on both sides know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from src.core.errors import UserError
+from src.data.datamodule import ImageData
+
+
+def check_target(config: Mapping[str, Any], strong: ImageData) -> None:
+    """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
+    given, chosen = config["target_class"], config["strong"]["data"].get("classes")
+    numbers = list(chosen or range(len(strong.classes)))
+    for item in given if isinstance(given, list) else [given]:
+        known = numbers if isinstance(item, int) else strong.classes
+        if item not in known and any(isinstance(other, type(item)) for other in known):
+            listed = ", ".join(f"{number} {name}" for number, name in zip(numbers, strong.classes, strict=True))
+            raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
+
+
+def target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:
+    """Names of the target classes, in the order in which they end the weak network's classes."""
+    given = config["target_class"]
+    count = len(given) if isinstance(given, list) else 1
+    names = list(weak.classes[-count:])
+    for name in names:
+        if name not in strong.classes:
+            raise UserError(
+                f"target_class={given}: the strong network has no class '{name}'; "
+                f"its classes: {', '.join(strong.classes)}"
+            )
+    if weak.input_shape != strong.input_shape:
+        raise UserError(
+            f"weak.data has images of shape {weak.input_shape}, strong.data {strong.input_shape}; "
+            "give both sources the same size and channels"
+        )
+    if count >= len(strong.classes):
+        raise UserError(f"target_class={given}: leave at least one class for the control with a wrong module")
+    return names

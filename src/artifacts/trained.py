@@ -1,0 +1,244 @@
+"""Trained networks: from the store, or trained now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from src.artifacts.kinds import KINDS
+from src.artifacts.learners import architecture_of, learner_name, trainee, training_of
+from src.artifacts.memory_plan import fitted_to_memory
+from src.artifacts.network import Trained
+from src.artifacts.warm_start import warm_start
+from src.core.configuration import keywords
+from src.core.errors import UserError, suggestion
+from src.core.result import Figure, Result, table_of
+from src.core.store import Key, Store
+from src.data.datamodule import ImageData
+from src.data.opening import data_module
+from src.networks.subjects import Subject, load_subject, save_description
+from src.networks.weights import digest_of_weights
+from src.training.checkpoints import HISTORY, events_of
+from src.training.determinism import device_of, seed_everything
+from src.training.fitting import Training, fit, overfitted_epoch
+from src.training.freezing import TrainOnly
+from src.training.optimisation import build_optimizer
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+
+SELECT = ("best", "last", "overfit", "underfit")
+
+
+def trained(
+    recipe: Mapping[str, Any],
+    store: Store,
+    session: Session,
+    *,
+    role: str,
+    config: Mapping[str, Any],
+    where: str = "",
+    data: ImageData | None = None,
+    start: Subject | None = None,
+) -> Trained:
+    """The network of ``recipe``, from the store or trained now.
+
+    Args:
+        recipe: ``data``, ``model``, ``optim``, ``training``, ``select`` (which epoch's weights), ``seed``.
+        role: what the network is called on the screen and in the tables (``strong``, ``weak``).
+        config: the job's configuration, for device and threads.
+        where: key of the recipe in the configuration, for messages; by default the role.
+        data: the images where they are loaded already, or others than the recipe's.
+        start: the network whose weights the training begins with, instead of random ones.
+
+    Raises:
+        UserError: a part of the recipe is wrong, or the model cannot take the images.
+    """
+    device = device_of(config["device"])
+    where = where or role
+    training = training_of(recipe, where)
+    if data is None:
+        data = images_of(recipe, session, role, where)
+    if recipe["model"].get("width", 1) < 1:
+        session.event(f"{where}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
+    architecture = architecture_of(recipe, data)
+    training, passes = fitted_to_memory(
+        architecture, data, training, config=config, device=device, store=store, session=session
+    )
+    key = Key(
+        "checkpoint",
+        {
+            **{name: recipe[name] for name in ("model", "optim", "seed")},
+            **_variant_part(recipe, architecture, where),
+            "training": _training_part(recipe, training),
+            "images": data.digest(),
+            **({"start": [*start.lineage, digest_of_weights(start.model)]} if start else {}),
+        },
+        KINDS["checkpoint"],
+        start.lineage if start else (),
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        # modules of one tree begin with weights of their own
+        own = data.classes if learner_name(recipe, where) == "modular" else ()
+        seed_everything("weights", recipe["seed"], *own)
+        trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
+        if start is not None:
+            warm_start(trained_as.model, data.classes, start)
+        if training.train_only is not None:
+            only = TrainOnly(trained_as.model, training.train_only)
+            trained_as.options["callbacks"] = [*trained_as.options.get("callbacks", ()), only]
+        seconds: list[float] = []
+        with session.stage(f"{role}: training", training.epochs) as advance:
+
+            def on_epoch(metrics: dict[str, float]) -> None:
+                advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
+                session.log(role, int(metrics["epoch"]), metrics)
+
+            history = fit(
+                trained_as.learner,
+                trained_as.data,
+                trained_as.training,
+                folder,
+                seed=recipe["seed"],
+                device=device,
+                on_epoch=on_epoch,
+                on_event=session.event,
+                on_seconds=seconds.append,
+                **trained_as.options,
+            )
+        save_file(data.split_indices, folder / "split.safetensors")
+        normalisation = tuple(data.mean), tuple(data.std)
+        subject = Subject(trained_as.model, architecture, data.classes, *normalisation, contrast=data.contrast)
+        save_description(subject, folder)
+        best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
+        how = {"precision": training.precision, **asdict(passes)}
+        return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0], "how": how}
+
+    entry = store.make(key, build)
+    if not entry.built:
+        session.found(f"{role}: training", entry.digest)
+    for event in entry.notes.get("events", ()):
+        session.event(f"{role}: {event}")
+    history = json.loads((entry.folder / HISTORY).read_text())
+    epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], where)
+    if note:
+        session.event(f"{role}: {note}")
+    path = entry.folder / f"{name}.safetensors"
+    if not path.exists():
+        raise UserError(
+            f"{where}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
+            f"set {where}.training.keep_every=1"
+        )
+    subject = load_subject(path, [entry.digest])
+    subject.model.to(device)
+    found = history, training, epoch, entry.notes["seconds"], entry.notes["how"]
+    return Trained(subject, data, entry.digest, entry.folder, *found)
+
+
+def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What a checkpoint's key says beside model, optimiser and training; nothing for networks trained as a whole."""
+    name = learner_name(recipe, where)
+    if name == "monolithic":
+        return {}
+    if name == "modular":
+        return {"learner": name, "learner_version": KINDS["module"]}
+    return {"learner": name, "learner_version": KINDS["variant"], "widths": architecture["widths"]}
+
+
+def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:
+    """What of the training decides the weights; the precision may have been lowered to fit the memory."""
+    kept = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
+    return kept | {"precision": training.precision}
+
+
+def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
+    """The recipe's images, loaded and split."""
+    kind = data_module(recipe["data"])
+    data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
+    with session.stage(f"{role}: images"):
+        data.setup()
+    if not len(data.sets["validation"]):
+        raise UserError(
+            f"{where or role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20"
+        )
+    for event in data.events:
+        session.event(f"{role}: {event}")
+    return data
+
+
+def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
+    """Refuse what needs no image to be refused.
+
+    Raises:
+        UserError: training, optimiser or the choice of an epoch is wrong.
+    """
+    training_of(recipe, where)
+    select = recipe["select"]
+    if not isinstance(select, int) and select not in SELECT:
+        raise UserError(f"{where}.select={select}: {suggestion(str(select), SELECT)}, or the number of an epoch")
+    try:
+        build_optimizer(recipe["optim"], nn.Linear(1, 1))
+    except UserError as error:
+        raise UserError(f"{where}.{error}") from None
+
+
+def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:
+    """(epoch, name of the weight file, note) of ``best``, ``last``, ``overfit``, ``underfit`` or a number."""
+    match select:
+        case "best":
+            return best, "best", ""
+        case "last":
+            return len(history) - 1, "last", ""
+        case "overfit" | "underfit":
+            epoch, note = overfitted_epoch(history)
+            epoch = epoch if select == "overfit" else epoch // 2
+            return epoch, f"epoch_{epoch:04d}", note
+        case int() if 0 <= select < len(history):
+            return select, f"epoch_{select:04d}", ""
+    raise UserError(
+        f"{where}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
+    )
+
+
+def did_not_train(who: str, network: Trained) -> str:
+    """The sentence that stands in place of a verdict."""
+    return (
+        f"did not train, no verdict: {who} reached {network.accuracy:.1%} on validation images, "
+        f"{network.training.minimum_accuracy:.0%} are required; train longer or with another optim"
+    )
+
+
+def stopped(result: Result, stage: str, *digests: str) -> Result:
+    """The result of a job that was to go no further than ``stage``."""
+    result.uses += digests
+    result.verdict = f"stopped after '{stage}', as until={stage} asks; what it made is in the store"
+    return result
+
+
+def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
+    """The learning curves as a table and a figure."""
+    result.tables["training"] = table_of(
+        [
+            {"network": role, "split": split, "epoch": int(row["epoch"]), "loss": row[f"{key}/loss"],
+             "accuracy": row[f"{key}/accuracy"]}
+            for role, network in networks.items()
+            for row in network.history
+            for split, key in (("train", "train"), ("validation", "val"))
+        ]
+    )  # fmt: skip
+    result.tables["training"]["curve"] = [
+        f"{network}, {split}"
+        for network, split in zip(result.tables["training"]["network"], result.tables["training"]["split"], strict=True)
+    ]
+    result.figures.append(
+        Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
+               group="curve", percent=True)
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""A weak network, the modules that may patch it, the controls, and the images that judge them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.artifacts.modules import Modules
+from src.artifacts.network import Trained
+from src.data.datamodule import ImageData
+from src.data.image_set import concatenate
+from src.methods.modularity.controls import random_kernels
+from src.methods.modularity.evaluation import Evaluator
+from src.methods.modularity.patched import Patch
+from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patching import compose, fit_calibration, module_score, tuned_bias
+from src.networks.activations import predict
+from src.statistics.calibration import class_weights, fit_temperature
+from src.training.determinism import derive
+
+WEAK, PATCHED, BIAS, RETRAINED = "weak", "patched", "tuned bias", "retrained"
+STRONG, RANDOM, WRONG = "strong network as patch", "random kernels", "module of a wrong class"
+
+
+class Trial:
+    """A weak network, the modules that may patch it, and the images both are judged on.
+
+    Args:
+        config: ``calibration``, ``random_draws``, ``resamples``, ``seed``.
+        names: the target classes, last in the weak network's classes, each known to the strong network.
+    """
+
+    def __init__(self, config: Mapping[str, Any], modules: Modules, weak: Trained, names: Sequence[str]) -> None:
+        self.config, self.modules, self.weak = config, modules, weak
+        self.sets = {part: weak.data.sets[part] for part in ("validation", "test")}
+        self.targets = [weak.data.classes.index(name) for name in names]
+        self.columns = [modules.strong.data.classes.index(name) for name in names]
+        self.evaluators = {part: modules.evaluator(images) for part, images in self.sets.items()}
+        self.weak_logits = {
+            part: predict(weak.subject.model, weak.subject.normalise(images.images))
+            for part, images in self.sets.items()
+        }
+        self.labels = self.sets["test"].labels
+        validation = self.sets["validation"].labels
+        self.weight = class_weights(validation, len(weak.data.classes))  # every class as frequent, as in use
+        self.temperature = 1.0
+        if config["calibration"] == "platt":
+            self.temperature = fit_temperature(self.weak_logits["validation"], validation, weight=self.weight)
+        own = weak.data.sets["train"].per_class[self.targets].sum()
+        self.trained_on = int(own)
+        self.labelled = int(own + self.sets["validation"].per_class[self.targets].sum())
+
+    def predictions(self, again: Trained, advance: Any) -> dict[str, Tensor]:
+        """Predicted classes (n,) of every method on the test images, (draws, n) of the random kernels."""
+        keep = self.modules.keep[self.columns]
+        classes = len(self.modules.keep)
+        wrong = [next(c for c in _after(column, classes) if c not in self.columns) for column in self.columns]
+        found = {
+            WEAK: self.weak_logits["test"].argmax(1),
+            PATCHED: self.with_modules(keep, self.columns),
+            BIAS: self.with_bias(),
+            RETRAINED: predict(again.subject.model, again.subject.normalise(self.sets["test"].images)).argmax(1),
+            STRONG: self.with_modules(torch.ones_like(keep), self.columns),
+            WRONG: self.with_modules(self.modules.keep[wrong], wrong),
+        }
+        advance()
+        draws = []
+        for draw in range(self.config["random_draws"]):
+            generator = torch.Generator().manual_seed(derive("random kernels", self.config["seed"], draw))
+            taken = [random_kernels(row, self.modules.plan.group_index, generator) for row in keep]
+            draws.append(self.with_modules(torch.stack(taken), self.columns))
+            advance()
+        found[RANDOM] = torch.stack(draws)
+        return found
+
+    def with_modules(self, keep: Tensor, columns: Sequence[int]) -> Tensor:
+        """Predictions when sub-networks ``keep`` bool (T, K) of the strong network answer for the targets."""
+        scores = {}
+        for target, column, kept in zip(self.targets, columns, keep, strict=True):
+            calibration = self._calibration(target, column, kept)
+            scores[target] = calibration(self._score(self.evaluators["test"], kept, column))
+        return compose((self.weak_logits["test"] / self.temperature).softmax(1), scores).argmax(1)
+
+    def with_bias(self) -> Tensor:
+        """Predictions of the weak network with each target's logit raised or lowered for the best validation F1."""
+        logits = {part: found.double().clone() for part, found in self.weak_logits.items()}
+        for target in self.targets:
+            bias = tuned_bias(logits["validation"], self.sets["validation"].labels, target, weight=self.weight)
+            for found in logits.values():
+                found[:, target] += bias
+        return logits["test"].argmax(1)
+
+    def _calibration(self, target: int, column: int, kept: Tensor) -> Any:
+        method = self.config["calibration"]
+        if method == "platt":
+            scores = self._score(self.evaluators["validation"], kept, column)
+            return fit_calibration(method, scores, self.sets["validation"].labels == target, weight=self.weight)
+        # the paper's ranges look at images of the class from the strong network's data
+        images = self.modules.strong.data.sets["calibration"]
+        scores = self._score(self.modules.evaluator(images), kept, column)
+        return fit_calibration(method, scores, images.labels == column)
+
+    def _score(self, evaluator: Evaluator, kept: Tensor, column: int) -> Tensor:
+        return module_score(evaluator.all_logits(kept), column, self.config["module_score"])
+
+    def patched_network(self) -> Any:
+        """The patched network as a subject of its own."""
+        subjects = [self.modules.subject(column) for column in self.columns]
+        patches = [
+            Patch.of(
+                target,
+                column,
+                subject.model,
+                self._calibration(target, column, self.modules.keep[column]),
+                self.config["module_score"],
+            )
+            for target, column, subject in zip(self.targets, self.columns, subjects, strict=True)
+        ]
+        return patched_subject(self.weak.subject, subjects, patches, self.temperature)
+
+
+def all_labelled(data: ImageData, targets: int) -> ImageData:
+    """The weak data with its validation images trained on as well, and target images repeated as often as others.
+
+    What someone would do who has these labelled images and no strong network.
+    """
+    merged = concatenate([data.sets["train"], data.sets["validation"]])
+    counts = merged.per_class
+    first = len(counts) - targets
+    repeats = (counts[:first].double().mean() / counts[first:]).round().long().clamp_min(1)
+    own = [(merged.labels == first + k).nonzero().flatten().repeat(int(times) - 1) for k, times in enumerate(repeats)]
+    everything = torch.cat([torch.arange(len(merged)), *own])
+    more = copy.copy(data)
+    more.sets = {**data.sets, "train": merged.select(everything)}
+    return more
+
+
+def _after(column: int, classes: int) -> list[int]:
+    return [(column + step) % classes for step in range(1, classes)]

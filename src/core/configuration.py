@@ -1,0 +1,116 @@
+"""Configurations as plain values: shrunk, read as arguments; and what of them decides a job's identity."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from src.core.errors import UserError, suggestion
+from src.core.paths import CONF
+from src.core.store import digest_of
+
+#: Recorded with a result, but another value makes no other result.
+PROVENANCE = (
+    *("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback"),
+    *("sweep", "comparison", "until", "trainer", "jobs_at_once", "resume_every"),
+)
+
+T = TypeVar("T")
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Digest of all that decides what a job finds; provenance is left out.
+
+    Of a path below ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere.
+    """
+    roots = [str(config[name]) for name in ("data_root", "outputs") if config.get(name)]
+    return digest_of({key: _without_roots(value, roots) for key, value in config.items() if key not in PROVENANCE})
+
+
+def _without_roots(value: Any, roots: Sequence[str]) -> Any:
+    if isinstance(value, Mapping):
+        # a data module's workers decode images; how many they are changes nothing
+        return {key: _without_roots(inner, roots) for key, inner in value.items() if key != "workers"}
+    if isinstance(value, list):
+        return [_without_roots(inner, roots) for inner in value]
+    if isinstance(value, str) and "/" in value:
+        return next((str(Path(value).relative_to(root)) for root in roots if Path(value).is_relative_to(root)), value)
+    return value
+
+
+def setting(config: Mapping[str, Any], varied: Collection[str]) -> str:
+    """Digest of what the runs of one comparison share: the identity without the keys that it varies on purpose."""
+    return identity(_without(config, varied))
+
+
+def _without(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Without those keys at any depth: a recipe repeats the seed of its job."""
+    return {
+        key: _without(value, keys) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in keys
+    }
+
+
+def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:
+    """Apply ``debug=tiny``: cap every number under a key of ``at_most``, replace every value under a key of ``set``."""
+    for mapping in _mappings(config):
+        for key, cap in rules.get("at_most", {}).items():
+            value = mapping.get(key)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                mapping[key] = min(value, cap)
+        for key, value in rules.get("set", {}).items():
+            if key in mapping and not isinstance(mapping[key], Mapping):
+                mapping[key] = value
+
+
+def settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build the dataclass ``cls`` from a part of the configuration.
+
+    Raises:
+        UserError: ``values`` has a key that ``cls`` does not know, or lacks one that it needs.
+    """
+    known = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}; known settings: {', '.join(known)}") from None
+
+
+def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``values`` as keyword arguments of ``function``.
+
+    Raises:
+        UserError: ``function`` has no such argument.
+    """
+    known = [key for key in inspect.signature(function).parameters if key != "self"]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}")
+    return dict(values)
+
+
+def options(group: str, folders: Sequence[Path] = (CONF,)) -> list[str]:
+    """The choices of a config group, over all configuration folders."""
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _mappings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _mappings(inner)

@@ -1,0 +1,284 @@
+"""What a job leaves behind: the one source of truth that tables, pages and dashboards are views of.
+
+A result is a folder: ``result.json`` (written last, atomically), ``tables/*.parquet`` and ``figures/*.png``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from src.core.estimate import Estimate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 2  # of result.json; raised by hand when the layout changes
+FILE = "result.json"
+CHECKSUM = "checksum"  # of a JSON file, over everything else in it
+
+# How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
+#   "%"       a fraction, shown times 100                                   0.862 -> 86.2
+#   "points"  a difference of two fractions, shown times 100 with its sign  0.114 -> +11.4
+#   any other word ("MFLOPs", "s") is shown beside the name; no unit: the number as it is
+UNITS = ("%", "points")
+
+Status = Literal["ok", "failed", "interrupted"]
+Table = dict[str, list[Any]]  # column -> values; `x_low` and `x_high` beside `x` are the bounds of its interval
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture as data: which columns of which table are drawn how. Views decide with what they draw it.
+
+    lines:   y over x, one line per value of ``group``; with ``{y}_low``/``{y}_high`` columns a band.
+    bars:    y per x, coloured by ``group``; with ``{y}_low``/``{y}_high`` columns whiskers.
+    points:  y over x as a scatter, coloured by ``group``.
+    box:     one box per x, coloured by ``group``: ``{y}`` is the median, ``{y}_q1`` and ``{y}_q3`` the box,
+             ``{y}_low`` and ``{y}_high`` the whiskers; with a ``{y}_mean`` column a dashed line or a mark in it.
+    heatmap: ``value`` over x (columns) and y (rows).
+    image:   the picture ``images[table]``.
+    """
+
+    kind: Literal["lines", "bars", "points", "box", "heatmap", "image"]
+    table: str
+    title: str
+    caption: str = ""
+    x: str = ""
+    y: str = ""
+    value: str = ""
+    group: str = ""
+    percent: bool = False  # the drawn values are fractions to be shown in percent
+    diagonal: bool = False  # lines: with a dashed y = x, for reliability diagrams
+    section: str = ""  # the heading of the page that it stands under
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """An interactive view over a table with one row per job: the page draws it, filters it, and links its parts.
+
+    Attributes:
+        table: the table; all other names are columns of it unless said otherwise.
+        name: names a row.
+        measures: what the rows are judged by, the first one at the start.
+        space: three columns that span a rotatable scatter, coloured by the measure; rows without them are left out.
+        costs: the measure is drawn against each, on a logarithmic axis, with the Pareto front.
+        profile: holds a list of numbers per row, drawn as bars for the row under the pointer.
+        curves: another table in long form: the ``name`` column, ``epoch``, ``split``, and ``accuracy``.
+        filters: columns whose values can be switched on and off.
+    """
+
+    table: str
+    name: str
+    measures: tuple[str, ...]
+    space: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
+    profile: str = ""
+    curves: str = ""
+    filters: tuple[str, ...] = ()
+
+
+@dataclass
+class Result:
+    """Everything one job found, and what a reader needs to believe it."""
+
+    task: str
+    name: str
+    status: Status = "ok"
+    verdict: str = ""  # one sentence: what was found, or why there is no verdict
+    verdict_kind: Literal["success", "no success", "no verdict", ""] = ""
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
+    sections: dict[str, str] = field(default_factory=dict)  # table -> the page's heading that it stands under
+    screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
+    units: dict[str, str] = field(default_factory=dict)  # of metrics and of columns in any table: see UNITS
+    images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
+    figures: list[Figure] = field(default_factory=list)
+    row: dict[str, Any] = field(default_factory=dict)  # what a table over many jobs says of this one beside its metrics
+    explorer: Explorer | None = None
+    events: list[str] = field(default_factory=list)  # every fallback taken, every reduction made
+    uses: list[str] = field(default_factory=list)  # digests of store entries (lineage)
+    config: dict[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    version: str = ""  # of the task's code; see src/tasks/versions.py
+    environment: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # per stage
+    error: str = ""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the whole new one, never a part."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of ``path`` as the body ends well, and vanishes where it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(result: Result, folder: Path) -> Path:
+    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in result.tables.items():
+        with replacing(folder / "tables" / f"{name}.parquet") as file:
+            pq.write_table(pa.table(dict(table)), file)
+    for name, image in result.images.items():
+        with replacing(folder / "figures" / f"{name}.png") as file:
+            Image.fromarray(image).save(file, format="PNG")
+    plain = {key: value for key, value in vars(result).items() if key not in ("tables", "images", "figures", "metrics")}
+    plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
+    plain["figures"] = [asdict(figure) for figure in result.figures]
+    plain["explorer"] = asdict(result.explorer) if result.explorer else None
+    plain["tables"] = list(result.tables)
+    plain["images"] = list(result.images)
+    plain["files"] = {str(path.relative_to(folder)): checksum(path) for path in _files(result, folder)}
+    write_json(folder / FILE, {"format": FORMAT, **plain})
+    return folder / FILE
+
+
+def _files(result: Result, folder: Path) -> list[Path]:
+    tables = [folder / "tables" / f"{name}.parquet" for name in result.tables]
+    return tables + [folder / "figures" / f"{name}.png" for name in result.images]
+
+
+def damage(folder: Path) -> str:
+    """What of the result in ``folder`` cannot be believed, in a few words; nothing where all is whole.
+
+    Raises:
+        FileNotFoundError: there is no result.
+    """
+    try:
+        files = read_json(folder / FILE).get("files", {})
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):
+        return f"{FILE} cannot be read"
+    return damaged_file(folder, files)
+
+
+def damaged_file(folder: Path, files: Any) -> str:
+    """Which of ``files`` (name -> checksum) is missing below ``folder`` or has another checksum, or nothing."""
+    if not isinstance(files, dict):
+        return "its list of files cannot be read"
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if checksum(folder / name) != expected:
+            return f"{name} has another checksum"
+    return ""
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load(folder: Path) -> Result:
+    """Read a result with its tables and pictures.
+
+    Raises:
+        FileNotFoundError: no result was ever finished here.
+        ValueError: the file is damaged or of another format.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    plain = read_json(folder / FILE)
+    if plain.pop("format", None) != FORMAT:
+        raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
+    plain.pop("files", None)
+    plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
+    plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
+    if plain["explorer"]:
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()}
+        plain["explorer"] = Explorer(**fields)
+    plain["tables"] = {
+        name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]
+    }
+    plain["images"] = {
+        name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
+    }
+    return Result(**plain)
+
+
+def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All finished results below ``root`` as (folder, result.json); damaged files are passed over."""
+    for path in sorted(root.rglob(FILE)):
+        try:
+            yield path.parent, read_json(path)
+        except ValueError:
+            continue
+
+
+def write_json(path: Path, plain: Mapping[str, Any], allow_nan: bool = False) -> None:
+    """Write plain values atomically, with a checksum of their own that :func:`read_json` holds them to."""
+    found = json.loads(json.dumps(plain, allow_nan=allow_nan, default=str))
+    found.pop(CHECKSUM, None)  # of what was read and is written again
+    write_atomically(path, json.dumps({**found, CHECKSUM: _digest(found)}, indent=2))
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What :func:`write_json` wrote, or any other JSON object.
+
+    Raises:
+        FileNotFoundError: there is none. ValueError: it is damaged.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run the job again") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path} is damaged (no JSON object): delete it and run the job again")
+    if CHECKSUM in plain and plain.pop(CHECKSUM) != _digest(plain):
+        raise ValueError(f"{path} is damaged (its checksum does not hold): delete it and run the job again")
+    return plain
+
+
+def rows(table: Table) -> list[dict[str, Any]]:
+    """The table's rows as dictionaries."""
+    return [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+
+
+def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
+    """The opposite of :func:`rows`; all records have the first one's keys."""
+    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+
+
+def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
+def _nan(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: math.nan if v is None else v for k, v in fields.items()}

@@ -1,0 +1,139 @@
+"""One job from its configuration to its result folder."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from src.core import result as results
+from src.core.configuration import identity, options
+from src.core.errors import UserError, full_disk, suggestion
+from src.core.result import Result
+from src.jobs.environment import environment
+from src.jobs.sweep.jobs import is_done
+from src.jobs.sweep.locking import alone
+from src.jobs.sweep.outcomes import outcome, refused
+from src.tasks.versions import ANCESTORS, version_of
+
+
+def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet: bool = False) -> dict[str, Any]:
+    """Run the task that ``config`` names and write everything it leaves to ``folder``."""
+    from src.report.session import Session
+
+    session = Session(config, folder, quiet=quiet)
+    start = time.time()
+    ran_on = {**environment(config), "command": command}
+    result = Result(task=config["task"], name=f"{config['name']}/{config['label']}")
+    _tell_damage(session, folder)
+    try:
+        result = _run_task(config, session)
+    except Exception as error:
+        result.status = "failed"  # at once: to say why may fail as well, and then it must not be taken for a success
+        result.error = _one_line(error, folder)
+        if config["traceback"]:
+            traceback.print_exc()
+    except BaseException as end:  # Ctrl-C, or whoever ends the process: never to be taken for a result
+        result.status, result.error = "interrupted", "interrupted; the same command goes on from here"
+        if isinstance(end.__cause__, SystemExit) and end.__cause__.code != 1:
+            raise end.__cause__ from None  # a scheduler's: by this code it knows that it has to run the job again
+        raise
+    finally:
+        result.name = f"{config['name']}/{config['label']}"
+        result.config = dict(config)
+        result.identity = identity(config)
+        result.version = version_of(config["task"])
+        result.environment = ran_on
+        result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
+        result.events = list(dict.fromkeys([*session.events, *result.events]))
+        _finish(session, result, folder)
+    return outcome(result.status, config["label"], result.error or result.verdict, folder, result.seconds["all"])
+
+
+def _tell_damage(session: Any, folder: Path) -> None:
+    """An event where an earlier result of this job is about to be thrown away because it cannot be believed."""
+    try:
+        found = results.damage(folder)
+    except FileNotFoundError:
+        return
+    if found:
+        session.event(f"the result in this folder was damaged ({found}): made again")
+
+
+def _finish(session: Any, result: Result, folder: Path) -> None:
+    """Write the result. What says nothing of the job itself (Ctrl-C, a full disk) does not replace a finished one."""
+    finished = is_done(folder, result.identity, result.version)
+    try:
+        if not (finished and result.status == "interrupted"):
+            session.finish(result)
+    except Exception as error:
+        result.status, result.error = "failed", _one_line(error, folder)
+        if not session.quiet:
+            print(f"error: {result.error}", file=sys.stderr)
+        bare = ("task", "name", "status", "error", "config", "identity", "version", "environment", "seconds", "events")
+        if not finished:
+            with suppress(Exception):
+                results.save(Result(**{name: getattr(result, name) for name in bare}), folder)
+
+
+def compare(config: Mapping[str, Any], folders: Sequence[Path], sweep: Path) -> dict[str, Any]:
+    """The page over the jobs of a sweep, itself a result: ``<sweep>/overview/``."""
+    chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
+    folder = sweep / "overview"
+    try:
+        with alone(folder):  # another sweep in this folder may end at the same time
+            return execute({**config, **chosen}, folder)
+    except OSError as error:
+        return refused(full_disk(error, folder) or str(error), folder)
+
+
+def compare_again(folders: Sequence[Path], place: Path) -> None:
+    """The same at will: as the newest of the jobs says that jobs like it are compared.
+
+    Raises:
+        UserError: the comparison failed.
+    """
+    newest = max((folder / results.FILE for folder in folders), key=lambda path: path.stat().st_mtime_ns)
+    config = results.read_json(newest)["config"]
+    chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
+    views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
+    found = execute({**config, **chosen, **views}, place)
+    if found["status"] != "ok":
+        raise UserError(found["verdict"])
+
+
+def _one_line(error: Exception, folder: Path) -> str:
+    """What the user has to know; the traceback of an error that is ours is kept in a file."""
+    if isinstance(error, UserError):
+        return str(error)
+    full = full_disk(error, folder)
+    if full:
+        return full
+    said, trace = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", folder / "traceback.txt"
+    try:
+        results.write_atomically(trace, traceback.format_exc())
+    except OSError:
+        return said
+    return f"{said} (the whole traceback is in {trace})"
+
+
+def _run_task(config: Mapping[str, Any], session: Any) -> Result:
+    from src.core.store import Store
+    from src.training.determinism import device_of, prepare
+
+    name = config["task"]
+    if name not in (*options("task"), "compare"):
+        raise UserError(f"task={name}: no such task; {suggestion(str(name), options('task'))}")
+    if config["until"] not in (None, *ANCESTORS.get(name, ())):
+        stages = ", ".join(ANCESTORS.get(name, ())) or "none"
+        raise UserError(f"until={config['until']}: task={name} has no such stage (it has: {stages}); set until=null")
+    device_of(config["device"])  # said here, for a job that finds everything in the store would not notice
+    prepare(threads=config["threads"], seed=config["seed"])
+    task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
+    found: Result = task(config, Store(Path(config["outputs"]) / "store", session.event), session)
+    return found

@@ -1,0 +1,69 @@
+"""The jobs of a sweep before they run: which are done, what several of them share, and in which order they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.core.result import FILE, FORMAT, damage, read_json
+from src.core.store import digest_of
+
+Ancestors = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        overrides: what Hydra composes it from.
+        folder: where its result goes.
+        config: as the job will see it; empty where it could not be composed.
+        expense: how long it takes, in any unit that the jobs of one sweep share.
+        fault: why it cannot be run, in one line.
+    """
+
+    overrides: tuple[str, ...]
+    folder: Path
+    config: Mapping[str, Any]
+    expense: float = 0.0
+    fault: str = ""
+
+
+def is_done(folder: Path, wanted: str, version: str) -> bool:
+    """Whether ``folder`` holds a whole, successful result of this identity and of this version of the task."""
+    try:
+        plain = read_json(folder / FILE)
+        same = plain.get("status") == "ok" and plain.get("identity") == wanted and plain.get("version") == version
+        return same and plain.get("format") == FORMAT and "files" in plain and not damage(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def longest_first(jobs: Iterable[Job]) -> list[Job]:
+    """So that no long job starts last and runs alone; among equals the order stays."""
+    return sorted(jobs, key=lambda job: -job.expense)
+
+
+def stages(jobs: Sequence[Job], ancestors: Callable[[Mapping[str, Any]], Ancestors]) -> dict[str, list[Job]]:
+    """What several of the jobs need and only one has to make: stage -> one job for each distinct ancestor.
+
+    Args:
+        ancestors: of a job's config: stage -> the keys that decide what the stage makes, the first stage first. A stage
+            contains those before it, so one that would be made for the same jobs as a later one is left out.
+    """
+    shared: dict[str, dict[str, list[Job]]] = {}
+    for job in jobs:
+        for stage, keys in ancestors(job.config).items():
+            digest = digest_of({key: job.config[key] for key in keys})
+            shared.setdefault(stage, {}).setdefault(digest, []).append(job)
+    wanted: dict[str, list[Job]] = {}
+    covered: list[list[Job]] = []
+    for stage, groups in reversed(shared.items()):
+        many = [group for group in groups.values() if len(group) > 1 and group not in covered]
+        if many:
+            wanted[stage] = [max(group, key=lambda job: job.expense) for group in many]
+        covered += many
+    return dict(reversed(wanted.items()))

@@ -1,0 +1,153 @@
+"""A sweep from its list of jobs to its end: what is done is left alone, the rest runs, and everything is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from src.core.errors import full_disk
+from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
+from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
+from src.jobs.sweep.watch import Watch
+
+Launch = Callable[[Sequence[Sequence[str]]], object]
+
+#: Of the last sweep of this process: decides the exit code.
+_last: list[Outcome] = []
+
+
+class Planning(Protocol):
+    """What a sweep asks about tasks; see :mod:`src.tasks.versions`."""
+
+    def version_of(self, task: str) -> str: ...
+    def ancestors(self, config: Mapping[str, Any]) -> Ancestors: ...
+
+
+def run_sweep(
+    jobs: Sequence[Job],
+    launch: Launch,
+    planning: Planning,
+    *,
+    folder: Path,
+    settings: Mapping[str, Any],
+    stage_first: bool,
+    finish: Callable[[Sequence[Path], Mapping[str, Any]], Outcome],
+) -> list[Outcome]:
+    """Run what is missing of ``jobs`` and tell what all of them came to.
+
+    Args:
+        jobs: of the whole grid.
+        launch: runs jobs given as override lists, and returns when all have ended.
+        planning: what is known of the tasks.
+        folder: of the sweep.
+        settings: ``max_failures``: after so many no further job is started; ``rerun``: also what is done runs again.
+        stage_first: make what several jobs need before them (pointless where jobs run one after the other).
+        finish: makes the page over all jobs, given their folders and the configuration of one of them.
+    """
+    jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
+    broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
+    done = [] if settings["rerun"] else [job for job in whole if _done(job, planning)]
+    places = {job.folder for job in done}
+    missing = longest_first(job for job in whole if job.folder not in places)
+    if done:
+        print(f"{len(done)} of {len(jobs)} jobs are done already; sweep.rerun=true would run them again", flush=True)
+    for job in broken:
+        print(f"failed   {job.folder.name}  {job.fault}", flush=True)
+    remove_dead(folder)
+    outcomes = Outcomes(folder, new_id())
+    mark = f"sweep.id={outcomes.folder.name}"
+    try:
+        if missing and stage_first:
+            _run_stages(missing, launch, planning)
+        found = _run(missing, launch, outcomes, mark) if missing else {}
+        begun = outcomes.begun()
+    finally:
+        outcomes.remove()
+    kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]
+    faults = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
+    ended = [*kept, *faults, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
+    _count(ended)
+    _last[:] = [*ended, finish([job.folder for job in whole], whole[0].config)] if whole else ended
+    return ended
+
+
+def exit_code() -> int:
+    """1 if a job of the last sweep failed or was not started."""
+    return int(any(found["status"] != "ok" for found in _last))
+
+
+def forget() -> None:
+    """Begin anew, where one process runs several command lines."""
+    _last.clear()
+
+
+def record_single(found: Outcome) -> None:
+    """The outcome of a job that is no part of a sweep decides the exit code alone."""
+    _last[:] = [found]
+
+
+def _done(job: Job, planning: Planning) -> bool:
+    from src.core.configuration import identity
+
+    return is_done(job.folder, identity(job.config), planning.version_of(job.config["task"]))
+
+
+def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning) -> None:
+    for stage, chosen in stages(missing, planning.ancestors).items():
+        count = f"{len(chosen)} job{'s' if len(chosen) > 1 else ''}"
+        print(f"first, what several jobs share: {stage}, {count}", flush=True)
+        # no outcome is asked for: a job that misses what a stage could not make says why itself
+        _launch(launch, [[*job.overrides, f"until={stage}"] for job in chosen])
+
+
+def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) -> dict[str, Outcome]:
+    try:
+        outcomes.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"error: {full_disk(error, outcomes.folder) or error}", file=sys.stderr, flush=True)
+        return {}
+    with Watch(missing, outcomes):
+        left, suspects = list(missing), []
+        while left and not _launch(launch, [[*job.overrides, mark] for job in left]):
+            # the pool died with one of its jobs: those that had begun come last and one by one, so that a job that
+            # kills its process (memory) takes no other with it
+            ended, begun = outcomes.read(), outcomes.begun()
+            rest = [job for job in left if str(job.folder) not in ended]
+            fresh = [job for job in rest if job.folder.name not in begun]
+            suspects += [job for job in rest if job.folder.name in begun]
+            if len(fresh) == len(left):
+                break  # nothing ever begins with this launcher
+            left = fresh
+        for job in suspects:
+            _launch(launch, [[*job.overrides, mark]])
+    return outcomes.read()
+
+
+def _launch(launch: Launch, lines: Sequence[Sequence[str]]) -> bool:
+    """Whether the launcher came to its end; where its workers died it says so."""
+    try:
+        launch(lines)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        print(f"a worker ended before its job ({type(error).__name__}: {reason})", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _lost(job: Job, begun: set[str], planning: Planning) -> Outcome:
+    """What is told of a job that left no outcome."""
+    if _done(job, planning):
+        return outcome("ok", job.folder.name, "", job.folder)
+    if job.folder.name not in begun:
+        return outcome("not started", job.folder.name, "the launcher could not start it", job.folder)
+    said = "its process ended without a word (killed, or out of memory or disk?); the same command runs it again"
+    return outcome("failed", job.folder.name, said, job.folder)
+
+
+def _count(ended: Sequence[Outcome]) -> None:
+    failed = sum(found["status"] in FAILED for found in ended)
+    waiting = sum(found["status"] == "not started" for found in ended)
+    more = f", {waiting} not started" if waiting else ""
+    print(f"\n{len(ended)} jobs: {len(ended) - failed - waiting} ended, {failed} failed{more}", flush=True)

@@ -1,0 +1,161 @@
+"""Label trees: one module decides between the children of every inner node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError, suggestion
+
+
+@dataclass(frozen=True)
+class Router:
+    """An inner node.
+
+    Attributes:
+        name: unique in its tree.
+        path: numbers of the children taken from the root to here.
+        children: names, of inner nodes or of classes, in the order of the first label below each.
+        targets: for each class of the tree the number of the child that it is below (or is), -1 where it is not below.
+    """
+
+    name: str
+    path: tuple[int, ...]
+    children: tuple[str, ...]
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A hierarchy over N classes.
+
+    Attributes:
+        classes: names, in the order of the labels.
+        nodes: the inner nodes breadth first; ``nodes[0]`` is the root.
+    """
+
+    classes: tuple[str, ...]
+    nodes: tuple[Router, ...]
+
+    @property
+    def depth(self) -> int:
+        """Decisions on the longest path: 1 for a tree of one node."""
+        return len(self.nodes[-1].path) + 1
+
+    @cached_property
+    def _index(self) -> dict[tuple[int, ...], int]:
+        return {node.path: index for index, node in enumerate(self.nodes)}
+
+    def node(self, name: str) -> int:
+        """The number of an inner node.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        names = [node.name for node in self.nodes]
+        if name not in names:
+            raise UserError(f"tree: there is no node '{name}'; {suggestion(name, names)}")
+        return names.index(name)
+
+    def label(self, name: str) -> int:
+        """The number of a class.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        if name not in self.classes:
+            raise UserError(f"tree: there is no class '{name}'; {suggestion(name, self.classes)}")
+        return self.classes.index(name)
+
+    def level_of(self, node: int) -> int:
+        """Decisions before this node's: 0 for the root."""
+        return len(self.nodes[node].path)
+
+    def nodes_of_level(self, level: int) -> list[int]:
+        """The inner nodes of a level."""
+        return [index for index, node in enumerate(self.nodes) if len(node.path) == level]
+
+    def parent_of(self, node: int) -> int | None:
+        """The inner node above; None for the root."""
+        path = self.nodes[node].path
+        return self._index[path[:-1]] if path else None
+
+    def child_nodes(self, node: int) -> tuple[int, ...]:
+        """For each child the number of the inner node that it is, or -1 where it is a class."""
+        own = self.nodes[node]
+        return tuple(self._index.get((*own.path, child), -1) for child in range(len(own.children)))
+
+    def is_expert(self, node: int) -> bool:
+        """Whether all children are classes."""
+        return max(self.child_nodes(node)) < 0
+
+    def leaves_of(self, node: int) -> tuple[int, ...]:
+        """Labels of the classes below a node."""
+        return tuple(label for label, child in enumerate(self.nodes[node].targets) if child >= 0)
+
+    def leaf_children(self, node: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The children that are classes: their numbers, and their labels."""
+        targets = self.nodes[node].targets
+        children = tuple(child for child, inner in enumerate(self.child_nodes(node)) if inner < 0)
+        return children, tuple(targets.index(child) for child in children)
+
+    def path_of(self, label: int) -> tuple[tuple[int, int], ...]:
+        """The decisions that lead to a class: (node, child) from the root on."""
+        steps: list[tuple[int, int]] = []
+        node = 0
+        while node >= 0:
+            child = self.nodes[node].targets[label]
+            steps.append((node, child))
+            node = self.child_nodes(node)[child]
+        return tuple(steps)
+
+    @cached_property
+    def path_nodes(self) -> Tensor:
+        """int64 (N, depth): the nodes on the path to each class, -1 behind its end."""
+        return self._padded(0)
+
+    @cached_property
+    def path_children(self) -> Tensor:
+        """int64 (N, depth): the children taken there, -1 behind the end."""
+        return self._padded(1)
+
+    @cached_property
+    def prefixes(self) -> Tensor:
+        """int64 (N, depth): equal for two classes at a level where their paths are the same up to it.
+
+        Behind the end of a class's path the number is that of its end, and no other class's.
+        """
+        numbers: dict[tuple[tuple[int, int], ...], int] = {}
+        rows = []
+        for label in range(len(self.classes)):
+            path = self.path_of(label)
+            rows.append([numbers.setdefault(path[: level + 1], len(numbers)) for level in range(self.depth)])
+        return torch.tensor(rows)
+
+    @cached_property
+    def superclass_of(self) -> Tensor:
+        """int64 (N,): the child of the root that each class is below (or is)."""
+        return torch.tensor(self.nodes[0].targets)
+
+    def plain(self) -> Any:
+        """As JSON: a list of classes where all children are classes, else a mapping with null for a class."""
+        return self._plain(0)
+
+    def _plain(self, node: int) -> Any:
+        own, inner = self.nodes[node], self.child_nodes(node)
+        if self.is_expert(node):
+            return list(own.children)
+        return {
+            name: None if below < 0 else self._plain(below) for name, below in zip(own.children, inner, strict=True)
+        }
+
+    def _padded(self, part: int) -> Tensor:
+        found = torch.full((len(self.classes), self.depth), -1)
+        for label in range(len(self.classes)):
+            path = self.path_of(label)
+            found[label, : len(path)] = torch.tensor([step[part] for step in path])
+        return found

@@ -1,0 +1,253 @@
+"""Label trees from what users have: nested names, superclasses, confusions, another tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
+from src.methods.hierarchy.clustering import groups_of
+from src.methods.hierarchy.nodes import Router, Tree
+
+__all__ = [
+    "Router",
+    "Tree",
+    "clustered",
+    "flat",
+    "from_plain",
+    "from_superclasses",
+    "random_like",
+    "read_tree",
+    "with_class",
+    "without_class",
+]
+ROOT = "root"
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A node while a tree is read: a class where it has no children."""
+
+    name: str
+    children: tuple[_Node, ...] = ()
+
+    def leaves(self) -> Iterator[str]:
+        if not self.children:
+            yield self.name
+        for child in self.children:
+            yield from child.leaves()
+
+
+def from_plain(nested: Any, classes: Sequence[str]) -> Tree:
+    """A tree from nested mappings and lists, e.g. ``{"animals": ["cat", "dog"], "air": ["plane", "glider"]}``.
+
+    A mapping's keys are inner nodes, or classes where the value is null; a list holds classes, and mappings of inner
+    nodes. The order in which things stand does not matter: children are ordered by the first label below them.
+
+    Raises:
+        UserError: a class is missing, repeated or unknown; a node has one child or another's name; it is no tree.
+    """
+    return _tree(_read(ROOT, nested), classes)
+
+
+def from_superclasses(classes: Sequence[str], superclasses: Sequence[str]) -> Tree:
+    """One router over the superclasses and one expert for each; the only class of a superclass stands for itself.
+
+    Args:
+        superclasses: the name of each class's superclass.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, group in zip(classes, superclasses, strict=True):
+        groups.setdefault(group, []).append(name)
+    children = [_Node(group, _leaves(own)) if len(own) > 1 else _Node(own[0]) for group, own in groups.items()]
+    return _tree(_Node(ROOT, tuple(children)), classes)
+
+
+def flat(classes: Sequence[str]) -> Tree:
+    """A tree of one node: the monolith."""
+    return _tree(_Node(ROOT, _leaves(classes)), classes)
+
+
+def random_like(tree: Tree, seed: int) -> Tree:
+    """A tree of the same shape with the classes dealt anew; its inner nodes are called after their place."""
+    dealt = torch.randperm(len(tree.classes), generator=stream(seed, "random tree")).tolist()
+
+    def deal(node: int, name: str) -> _Node:
+        children = []
+        for child, below in enumerate(tree.child_nodes(node)):
+            place = ".".join(str(number + 1) for number in (*tree.nodes[node].path, child))
+            label = tree.nodes[node].targets.index(child)
+            children.append(_Node(tree.classes[dealt[label]]) if below < 0 else deal(below, f"group {place}"))
+        return _Node(name, tuple(children))
+
+    return _tree(deal(0, ROOT), tree.classes)
+
+
+def clustered(confusion: Tensor, classes: Sequence[str], groups: int) -> Tree:
+    """One router over ``groups`` experts, each for classes that are often taken for each other.
+
+    The rule is that of :func:`src.methods.hierarchy.clustering.groups_of`; no group has one class.
+
+    Args:
+        confusion: (N, N), how often images of a class (rows) are taken for another (columns).
+
+    Raises:
+        UserError: there cannot be as many groups.
+    """
+    found = sorted(groups_of(confusion, groups))
+    children = [
+        _Node(f"group {number + 1}", _leaves([classes[label] for label in own])) for number, own in enumerate(found)
+    ]
+    return _tree(_Node(ROOT, tuple(children)), classes)
+
+
+def read_tree(path: Path, classes: Sequence[str]) -> Tree:
+    """The tree of a JSON file, see :func:`from_plain`.
+
+    Raises:
+        UserError: there is no such file, it is no JSON, or not a tree of these classes.
+    """
+    try:
+        nested = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    except OSError as error:
+        raise UserError(f"tree.path={path}: cannot be read ({error.strerror}); give a JSON file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"tree.path={path}: is no JSON ({error}); {_FORM}") from None
+    return from_plain(nested, classes)
+
+
+def without_class(tree: Tree, name: str) -> Tree:
+    """The tree without a class; a node that is left with one child gives its place to it.
+
+    Raises:
+        UserError: the tree has no such class, or less than two would be left.
+    """
+    gone = tree.classes[tree.label(name)]
+
+    def prune(node: _Node) -> _Node | None:
+        if not node.children:
+            return None if node.name == gone else node
+        children = tuple(kept for child in node.children if (kept := prune(child)) is not None)
+        return children[0] if len(children) == 1 else _Node(node.name, children)
+
+    pruned = prune(_read(ROOT, tree.plain()))
+    assert pruned is not None
+    return _tree(_Node(ROOT, pruned.children), tuple(other for other in tree.classes if other != gone))
+
+
+def with_class(tree: Tree, name: str, below: str) -> Tree:
+    """The tree with a further class, the last one, as last child of the inner node ``below``.
+
+    Raises:
+        UserError: there is such a class already, or no such node.
+    """
+    above = tree.nodes[tree.node(below)].name
+
+    def grow(node: _Node) -> _Node:
+        children = tuple(grow(child) for child in node.children)
+        return _Node(node.name, (*children, _Node(name)) if children and node.name == above else children)
+
+    return _tree(grow(_read(ROOT, tree.plain())), (*tree.classes, name))
+
+
+_FORM = 'write {"animals": ["cat", "dog"], "air": ["plane", "glider"]}'
+
+
+def _leaves(names: Sequence[str]) -> tuple[_Node, ...]:
+    return tuple(_Node(name) for name in names)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
+        raise UserError(f"tree: '{name}' stands twice at one place; give each node and class its own name")
+    return found
+
+
+def _read(name: str, nested: Any) -> _Node:
+    if isinstance(nested, Mapping):
+        pairs = [(str(key), value) for key, value in nested.items()]
+        return _Node(name, tuple(_Node(key) if value is None else _inner(key, value) for key, value in pairs))
+    if isinstance(nested, Sequence) and not isinstance(nested, str | bytes):
+        children: list[_Node] = []
+        for item in nested:
+            if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
+                children.append(_Node(str(item)))
+            elif isinstance(item, Mapping):
+                children += _read("", item).children
+            else:
+                raise UserError(f"tree: node '{name}' holds {item!r}, which is neither a class nor a mapping; {_FORM}")
+        return _Node(name, tuple(children))
+    raise UserError(f"tree: node '{name}' is {nested!r}; {_FORM}")
+
+
+def _inner(name: str, nested: Any) -> _Node:
+    node = _read(name, nested)
+    if not node.children:
+        raise UserError(f"tree: node '{name}' has no child; give it two or leave it out")
+    return node
+
+
+def _tree(root: _Node, classes: Sequence[str]) -> Tree:
+    """Checks, puts children in order, and numbers nodes breadth first."""
+    names = tuple(classes)
+    _check_classes(list(root.leaves()) if root.children else [], names)
+    labels = {name: label for label, name in enumerate(names)}
+    nodes: list[Router] = []
+    queue: list[tuple[tuple[int, ...], _Node]] = [((), _ordered(root, labels))]
+    while queue:
+        path, node = queue.pop(0)
+        _check_node(node, [other.name for other in nodes])
+        targets = [-1] * len(names)
+        for number, child in enumerate(node.children):
+            for leaf in child.leaves():
+                targets[labels[leaf]] = number
+            if child.children:
+                queue.append(((*path, number), child))
+        nodes.append(Router(node.name, path, tuple(child.name for child in node.children), tuple(targets)))
+    return Tree(names, tuple(nodes))
+
+
+def _ordered(node: _Node, labels: Mapping[str, int]) -> _Node:
+    """Children by the first label below them: in JSON the order of keys means nothing."""
+    children = sorted(node.children, key=lambda child: min(labels[leaf] for leaf in child.leaves()))
+    return _Node(node.name, tuple(_ordered(child, labels) for child in children))
+
+
+def _check_classes(leaves: list[str], classes: tuple[str, ...]) -> None:
+    if len(classes) < 2:
+        raise UserError(f"tree: {len(classes)} classes; a tree needs at least 2")
+    for number, leaf in enumerate(leaves):
+        if leaf not in classes:
+            raise UserError(f"tree: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
+        if leaf in leaves[:number]:
+            raise UserError(f"tree: class '{leaf}' stands twice; leave one of them out")
+    repeated = [name for number, name in enumerate(classes) if name in classes[:number]]
+    if repeated:
+        raise UserError(f"tree: there are two classes '{repeated[0]}'; give each its own name")
+    missing = [name for name in classes if name not in leaves]
+    if missing:
+        rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+        raise UserError(f"tree: class '{missing[0]}'{rest} missing; put every class of the data below a node")
+
+
+def _check_node(node: _Node, others: list[str]) -> None:
+    names = [child.name for child in node.children]
+    if len(names) == 1:
+        raise UserError(
+            f"tree: node '{node.name}' has one child, '{names[0]}', and nothing to decide; give it another, or put "
+            f"'{names[0]}' in its place"
+        )
+    if node.name in others:
+        raise UserError(f"tree: two nodes are called '{node.name}'; rename one")
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UserError(f"tree: two children of '{node.name}' are called '{name}'; rename one")

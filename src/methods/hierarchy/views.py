@@ -1,0 +1,75 @@
+"""Crops and mirror images that a network sees of one image; what it answers is averaged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError, suggestion
+
+KINDS = ("centre", "five", "ten")
+AXES = {"left_right": 3, "up_down": 2}  # the dimension of (n, C, H, W) that is mirrored
+
+
+@dataclass(frozen=True)
+class Views:
+    """Square crops of a batch.
+
+    Attributes:
+        size: side of the crops in pixels.
+        kind: the ``centre``; ``five``: the corners and the centre; ``ten``: these five, and each of them mirrored.
+        flip_axis: ``left_right``, or ``up_down`` as in the thesis on modular networks.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+
+    size: int
+    kind: str = "ten"
+    flip_axis: str = "left_right"
+
+    def __post_init__(self) -> None:
+        for key, value, known in (("kind", self.kind, KINDS), ("flip_axis", self.flip_axis, tuple(AXES))):
+            if value not in known:
+                raise UserError(f"views.{key}={value}: {suggestion(str(value), known)}")
+        if type(self.size) is not int or self.size < 1:
+            raise UserError(f"views.size={self.size}: give a whole number of pixels")
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON; ``Views(**plain)`` is the opposite."""
+        return asdict(self)
+
+    def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Row and column of each crop's corner: corners of the image in reading order, then the centre, none twice.
+
+        Raises:
+            UserError: the image is smaller than a crop.
+        """
+        down, right = height - self.size, width - self.size
+        if min(down, right) < 0:
+            raise UserError(
+                f"views.size={self.size}: the images have {height}x{width} pixels; take at most {min(height, width)}"
+            )
+        centre = (down // 2, right // 2)
+        corners = [] if self.kind == "centre" else [(0, 0), (0, right), (down, 0), (down, right)]
+        return list(dict.fromkeys([*corners, centre]))
+
+    def count(self, height: int, width: int) -> int:
+        """T, the number of crops of an image."""
+        return len(self.offsets(height, width)) * (2 if self.kind == "ten" else 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) -> (T * n, C, size, size): the first crop of all images, then the second ...
+
+        Where the crops are as large as the image there is one of them, and its mirror image with ``ten``.
+        """
+        side = self.size
+        crops = [
+            images[:, :, row : row + side, column : column + side] for row, column in self.offsets(*images.shape[2:])
+        ]
+        if self.kind == "ten":
+            crops += [crop.flip(AXES[self.flip_axis]) for crop in crops]
+        return crops[0] if len(crops) == 1 else torch.cat(crops)

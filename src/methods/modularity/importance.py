@@ -1,0 +1,122 @@
+"""How much each kernel matters to each class: the mean L1 norm of its map (CNNSplitter, Qi et al., ASE 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from src.core.errors import UserError
+from src.networks.activations import capture, evaluating
+from src.networks.slicing import SlicePlan
+
+
+class Importance(NamedTuple):
+    """``values`` float32 (N, K): class by kernel. ``counts`` int64 (N,): images used. ``events``: fallbacks taken."""
+
+    values: Tensor
+    counts: Tensor
+    events: list[str]
+
+
+@torch.inference_mode()
+def kernel_importance(
+    model: nn.Module,
+    plan: SlicePlan,
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    confidence: float = 0.9,
+    batch: int = 128,
+) -> Importance:
+    """Importance of every kernel for every class 0..N-1, in one pass over the images.
+
+    ``images`` normalised float (n, C, H, W), ``labels`` int64 (n,). A class's value is the mean, over its images that
+    the model gives the class with a softmax probability of at least ``confidence``, of the sum over all positions of
+    the absolute activation at the group's tap (after ReLU; of a residual pair the sum). A class without such images
+    uses its correctly classified ones, or else all its images, and says so in ``events``.
+    UserError where a class has no image at all.
+    """
+    present = torch.bincount(labels, minlength=classes)
+    if len(present) > classes or not present.all():
+        missing = (present[:classes] == 0).nonzero().flatten().tolist()
+        problem = f"no image of class {missing}" if missing else f"labels up to {len(present) - 1}"
+        raise UserError(f"importance: {problem}; it needs images of each of the classes 0 to {classes - 1}")
+    device = next(model.parameters()).device
+    taps = _Taps(model, plan, device)
+    # three sums per class, over ever wider choices of images: confident, correct, all
+    sums = torch.zeros(3, classes, plan.kernels, dtype=torch.float64, device=device)
+    counts = torch.zeros(3, classes, dtype=torch.int64, device=device)
+    with evaluating(model):
+        for part, targets in zip(images.split(batch), labels.split(batch), strict=True):
+            targets = targets.to(device)
+            logits, strength = taps.read(part.to(device))
+            probability = logits.softmax(1).gather(1, targets[:, None]).squeeze(1)
+            correct = logits.argmax(1) == targets
+            choices = (probability >= confidence, correct, torch.ones_like(correct))
+            for choice, chosen in enumerate(choices):
+                sums[choice].index_add_(0, targets[chosen], strength[chosen].double())
+                counts[choice] += torch.bincount(targets[chosen], minlength=classes)
+    level = (counts > 0).int().argmax(0)  # (N,) the first choice that has any image
+    rows = torch.arange(classes, device=device)
+    used = counts[level, rows]
+    values = (sums[level, rows] / used[:, None]).float()
+    return Importance(values.cpu(), used.cpu(), _events(level.tolist(), used.tolist(), confidence))
+
+
+def importance_order(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """int64 (N, K): within each group, the kernels by falling importance, as positions on the kernel axis.
+
+    ``values`` float (N, K); ``sizes``: kernels of each group (``plan.sizes``). Equal values keep their order.
+    """
+    parts, offset = [], 0
+    for size in sizes:
+        group = values[:, offset : offset + size]
+        parts.append(group.argsort(dim=1, descending=True, stable=True) + offset)
+        offset += size
+    if offset != values.shape[1]:
+        raise ValueError(f"the groups have {offset} kernels, the values {values.shape[1]}")
+    return torch.cat(parts, dim=1)
+
+
+def _events(level: list[int], used: list[int], confidence: float) -> list[str]:
+    kinds = {1: "correctly classified ones", 2: "images, all misclassified,"}
+    return [
+        f"importance: class {label} has no image with confidence >= {confidence:g}; its {used[label]} "
+        f"{kinds[choice]} were used"
+        for label, choice in enumerate(level)
+        if choice > 0
+    ]
+
+
+class _Taps:
+    """Reads the strength of every kernel's map, (n, K), at the taps of a plan."""
+
+    def __init__(self, model: nn.Module, plan: SlicePlan, device: torch.device) -> None:
+        self.model, self.plan = model, plan
+        self.positions = [plan.tap_positions(index).to(device) for index in range(len(plan.groups))]
+        self.names = {
+            side: sorted({group.tap.module for group in plan.groups if group.tap.side == side})
+            for side in ("output", "input")
+        }
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        with (
+            capture(self.model, self.names["output"], "output", _map_sums) as outputs,
+            capture(self.model, self.names["input"], "input", _map_sums) as inputs,
+        ):
+            logits = self.model(images)
+        strength = []
+        for group, positions in zip(self.plan.groups, self.positions, strict=True):
+            found = (outputs if group.tap.side == "output" else inputs)[group.tap.module]
+            mine = positions >= 0
+            own = found.new_zeros(len(found), group.size)
+            strength.append(own.index_add_(1, positions[mine], found[:, mine]))
+        return logits, torch.cat(strength, dim=1)
+
+
+def _map_sums(maps: Tensor) -> Tensor:
+    return maps.abs().flatten(2).sum(2) if maps.dim() > 2 else maps.abs()

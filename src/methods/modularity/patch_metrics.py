@@ -1,0 +1,145 @@
+"""What a patch does to the target class and to the others, compared over methods on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from src.core.estimate import Estimate
+from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
+
+METRICS = ("precision", "recall", "f1", "other_accuracy")
+
+
+class TargetMetrics(NamedTuple):
+    """Of one target class, float64 () or (B,).
+
+    ``precision`` is NaN where the target is never predicted, ``recall`` where no image is of the target. ``f1`` is
+    2 TP / (2 TP + FP + FN): 0 where the target is never found, NaN only where it neither occurs nor is predicted.
+    ``other_accuracy`` is the accuracy on the images of the classes that were not patched; to take one for the target
+    counts as wrong.
+    """
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+    other_accuracy: Tensor
+
+
+def target_metrics(
+    predictions: Tensor,
+    labels: Tensor,
+    target: int,
+    *,
+    weights: Tensor | None = None,
+    patched: Collection[int] = (),
+) -> TargetMetrics:
+    """Metrics of ``target`` from predicted classes.
+
+    Args:
+        predictions: (n,). labels: (n,).
+        weights: (B, n) how often each image counts, e.g. in bootstrap resamples; None counts each once.
+        patched: further patched classes, whose images are not among the others.
+    """
+    taken, is_target = predictions == target, labels == target
+    other = ~is_target
+    for index in patched:
+        other &= labels != index
+    counts = torch.stack([taken & is_target, taken, is_target, other & (predictions == labels), other], dim=1).double()
+    if weights is None:
+        hit, taken_count, target_count, correct, others = counts.sum(dim=0)
+    else:
+        # Whole numbers below 2^24: float32 is exact, and half the memory of the weights in float64.
+        hit, taken_count, target_count, correct, others = (weights @ counts.to(weights)).double().unbind(dim=1)
+    return TargetMetrics(
+        hit / taken_count, hit / target_count, 2 * hit / (taken_count + target_count), correct / others
+    )
+
+
+class Comparison(NamedTuple):
+    """``estimates[method][metric]``, and ``gains[method][metric]``: the method minus the reference, in pairs."""
+
+    estimates: dict[str, dict[str, Estimate]]
+    gains: dict[str, dict[str, Estimate]]
+    reference: str
+
+    def records(self) -> list[dict[str, object]]:
+        """Rows of a table: ``method``, each metric and its gain with ``_low`` and ``_high``."""
+        rows: list[dict[str, object]] = []
+        for method, found in self.estimates.items():
+            row: dict[str, object] = {"method": method}
+            for prefix, values in (("", found), ("gain_", self.gains[method])):
+                for metric, (value, low, high, _, _) in values.items():
+                    row |= {f"{prefix}{metric}": value, f"{prefix}{metric}_low": low, f"{prefix}{metric}_high": high}
+            rows.append(row)
+        return rows
+
+
+def compare(
+    predictions: Mapping[str, Tensor],
+    labels: Tensor,
+    target: int,
+    *,
+    reference: str,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    patched: Collection[int] = (),
+) -> Comparison:
+    """All methods on the same images, with paired bootstrap intervals.
+
+    Images are resampled within the target class and within the others, so that every resample has as many of each.
+
+    Args:
+        predictions: by method, classes (n,), or (S, n) of S seeds: then seeds are resampled too.
+        labels: (n,), or (S, n) where each seed has its own test images.
+        reference: the method whose values are subtracted in ``gains``.
+    """
+    many = {method: found.reshape(-1, found.shape[-1]).cpu() for method, found in predictions.items()}
+    seeds = len(many[reference])
+    truth = labels.cpu().expand(seeds, -1) if labels.dim() == 1 else labels.cpu()
+    found: dict[str, list[TargetMetrics]] = {method: [] for method in many}
+    sampled: dict[str, list[TargetMetrics]] = {method: [] for method in many}
+    weights: Tensor | None = None
+    for run, answers in enumerate(truth):
+        if weights is None or labels.dim() > 1:  # one image set: the same resamples for all seeds
+            is_target = answers == target
+            weights = bootstrap_weights(len(answers), resamples=resamples, seed=seed + run, strata=is_target)
+        for method, classes in many.items():
+            found[method].append(target_metrics(classes[run], answers, target, patched=patched))
+            sampled[method].append(target_metrics(classes[run], answers, target, weights=weights, patched=patched))
+    resampled = {method: _resampled(found[method], sampled[method], seed) for method in many}
+    of_target, total = int((truth[0] == target).sum()), truth.shape[1]
+    units = dict.fromkeys(METRICS[:3], (of_target, "target images"))
+    units["other_accuracy"] = (total - of_target, "other images")
+
+    def estimates(values: Mapping[str, Resampled]) -> dict[str, Estimate]:
+        return {
+            metric: estimate(value, n=units[metric][0], unit=units[metric][1], level=level)
+            for metric, value in values.items()
+        }
+
+    base = resampled[reference]
+    return Comparison(
+        {method: estimates(values) for method, values in resampled.items()},
+        {
+            method: estimates({metric: paired_difference(values[metric], base[metric]) for metric in METRICS})
+            for method, values in resampled.items()
+        },
+        reference,
+    )
+
+
+def _resampled(found: list[TargetMetrics], sampled: list[TargetMetrics], seed: int) -> dict[str, Resampled]:
+    """Each metric of one method over its seeds."""
+    runs = {
+        metric: [
+            Resampled(getattr(value, metric).item(), getattr(samples, metric))
+            for value, samples in zip(found, sampled, strict=True)
+        ]
+        for metric in METRICS
+    }
+    return {metric: of[0] if len(of) == 1 else over_seeds(of, seed=seed) for metric, of in runs.items()}

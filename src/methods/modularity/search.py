@@ -1,0 +1,222 @@
+"""The genetic search for one module per class that together do the network's work (Qi et al. 2022).
+
+A generation: every class's candidates are judged on the same images, a tournament of ensembles gives each its fitness,
+and the fittest breed. Tensors from genes to fitness; the network is hidden behind ``evaluate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+from src.core.seeds import stream
+from src.methods.modularity.ensemble import Tournament, rank_unranked, tournament
+from src.methods.modularity.evolution import next_population
+from src.methods.modularity.genome import GenomeLayout, check_order, heuristic_population, random_population
+from src.methods.modularity.search_settings import SearchSettings
+from src.methods.modularity.search_state import Generation, SearchState, fingerprint, read_state, write_state
+from src.statistics.bootstrap import auc
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """The best modules found.
+
+    Attributes:
+        keep: bool (N, K) kernels of each class's module.
+        accuracy: of the modules together, by their raw logits, on the images of the search.
+        difference: mean Jaccard difference of the modules' pairs.
+        fitness: alpha * accuracy + (1 - alpha) * difference.
+        generation: that they are from.
+        history: one entry per judged generation.
+        events: what the reader should know, e.g. that a checkpoint was damaged.
+    """
+
+    keep: Tensor
+    accuracy: float
+    difference: float
+    fitness: float
+    generation: int
+    history: tuple[Generation, ...]
+    events: tuple[str, ...]
+
+
+def search(
+    evaluate: Callable[[int, Tensor], Tensor],
+    layout: GenomeLayout,
+    order: Tensor,
+    sensitive: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    settings: SearchSettings,
+    *,
+    checkpoint: Path | None = None,
+    on_generation: Callable[[Generation], None] | None = None,
+) -> SearchOutcome:
+    """Search modules for all classes.
+
+    The outcome is a pure function of the arguments: a search that was killed and started again with the same
+    ``checkpoint`` ends as one never killed.
+
+    Args:
+        evaluate: (class c, bool (P, K) kept kernels) -> float (P, n), each module's raw logit of c on n images.
+        order: (N, K) kernel positions by falling importance within each layer, see ``GenomeLayout.decode``.
+        sensitive: bool (L,), layers that start with ``settings.sensitive_ratios``.
+        labels: int64 (n,) of the images, in 0..N-1.
+        weight: (K,) convolutions that each position of the kernel axis stands for.
+        checkpoint: a file that is replaced after every generation. A damaged one or one of another search is passed
+            over and named in ``events``.
+        on_generation: called after each generation was judged and saved.
+
+    Raises:
+        UserError: a class without images.
+    """
+    classes = len(order)
+    check_order(layout, order)
+    missing = sorted(set(range(classes)) - set(labels.tolist()))
+    if missing:
+        raise UserError(f"search: no image of class {missing[0]} among {len(labels)}; take more validation images")
+    owner = fingerprint(
+        {**asdict(settings), "group_sizes": layout.group_sizes, "genes": layout.genes},
+        {"order": order, "sensitive": sensitive, "labels": labels, "weight": weight},
+    )
+    state, event = read_state(checkpoint, owner) if checkpoint else (None, "")
+    state = state or _beginning(layout, order, sensitive, settings)
+    class_order = torch.randperm(classes, generator=stream(settings.seed, "classes")).tolist()
+    while not _is_over(state, settings):
+        keep = layout.decode(state.population, order)
+        logits = torch.stack([evaluate(c, keep[c]) for c in range(classes)]).float()
+        # A module whose numbers overflow claims no image and is the first to be replaced.
+        logits = torch.nan_to_num(logits, nan=-torch.inf)
+        judged = tournament(
+            logits,
+            labels.to(logits.device),
+            keep,
+            weight,
+            class_order=class_order,
+            alpha=state.alpha,
+            difference_weight=1 - settings.alpha,
+            thresholds=settings.thresholds,
+            minimum=settings.min_ensembles,
+            maximum=settings.max_ensembles,
+            keep_incumbent=state.generation > 0,
+        )
+        fitness = _fitness_of_all(judged, logits, labels, settings)
+        state = _after(state, judged, fitness, layout, order, keep, weight, settings)
+        if checkpoint:
+            write_state(checkpoint, state, owner)
+        if on_generation:
+            on_generation(state.history[-1])
+    return SearchOutcome(
+        keep=state.keep,
+        accuracy=state.accuracy,
+        difference=state.difference,
+        fitness=state.value,
+        generation=state.best,
+        history=state.history,
+        events=(event,) if event else (),
+    )
+
+
+def _is_over(state: SearchState, settings: SearchSettings) -> bool:
+    waited = state.generation - 1 - state.best
+    return state.generation > settings.generations or (settings.patience is not None and waited >= settings.patience)
+
+
+def _beginning(layout: GenomeLayout, order: Tensor, sensitive: Tensor, settings: SearchSettings) -> SearchState:
+    ratios = [settings.sensitive_ratios if layer else settings.other_ratios for layer in sensitive.tolist()]
+    rows = []
+    for index in range(len(order)):
+        generator = stream(settings.seed, "population", index)
+        if settings.initialisation == "heuristic":
+            rows.append(heuristic_population(layout, settings.population, ratios, generator))
+        else:
+            rows.append(random_population(layout, settings.population, generator))
+    population = torch.stack(rows)
+    return SearchState(
+        generation=0,
+        population=population,
+        candidates=_new_candidates(layout.decode(population, order), None),
+        alpha=settings.alpha,
+        keep=torch.ones_like(order, dtype=torch.bool),
+    )
+
+
+def _fitness_of_all(judged: Tournament, logits: Tensor, labels: Tensor, settings: SearchSettings) -> Tensor:
+    """Fitness (N, P) of all modules, on the CPU."""
+    if settings.unranked == "zero":
+        return judged.fitness.cpu()
+    labels = labels.to(logits.device)
+    quality = torch.stack([auc(rows, labels == c) for c, rows in enumerate(logits)])
+    return rank_unranked(judged.fitness, quality).cpu()
+
+
+def _after(
+    state: SearchState,
+    judged: Tournament,
+    fitness: Tensor,
+    layout: GenomeLayout,
+    order: Tensor,
+    keep: Tensor,
+    weight: Tensor,
+    settings: SearchSettings,
+) -> SearchState:
+    """The state before the next generation."""
+    members = judged.members[0].cpu()
+    best = keep[torch.arange(len(keep)), members]  # (N, K)
+    accuracy, difference = judged.accuracy[0].item(), judged.difference[0].item()
+    value = settings.alpha * accuracy + (1 - settings.alpha) * difference
+    improved = value > state.value
+    share = weight.double() / weight.sum()
+    entry = Generation(
+        generation=state.generation,
+        accuracy=accuracy,
+        mean_accuracy=judged.accuracy.mean().item(),
+        difference=difference,
+        fitness=judged.ensemble_fitness[0].item(),
+        alpha=state.alpha,
+        retained=(best.double() @ share).mean().item(),
+        population_retained=(keep.double() @ share).mean().item(),
+        candidates=state.candidates,
+        improved=improved,
+    )
+    # The best ensemble's modules come first also where others have the same fitness: number 0 of every class is one
+    # ensemble, and the next tournament must not lose it.
+    selection = fitness.index_put((torch.arange(len(keep)), members), fitness.new_tensor(torch.inf))
+    population = next_population(
+        state.population,
+        selection,
+        parents=settings.parents,
+        keep_parents=settings.keep_parents,
+        mutation_percent=settings.mutation_percent,
+        seed=settings.seed,
+        generation=state.generation + 1,
+    )
+    following = replace(
+        state,
+        generation=state.generation + 1,
+        population=population,
+        candidates=_new_candidates(layout.decode(population, order), keep),
+        alpha=settings.alpha + max(0.0, settings.gamma - accuracy),
+        history=(*state.history, entry),
+    )
+    if not improved:
+        return following
+    return replace(following, keep=best, best=state.generation, value=value, accuracy=accuracy, difference=difference)
+
+
+def _new_candidates(keep: Tensor, before: Tensor | None) -> int:
+    """Distinct modules of ``keep`` (N, P, K) that are not among those ``before``: what an evaluator has to run."""
+    count = 0
+    for index, rows in enumerate(keep):
+        distinct = len(rows.unique(dim=0))
+        if before is not None:
+            known = len(before[index].unique(dim=0))
+            distinct = len(torch.cat([before[index], rows]).unique(dim=0)) - known
+        count += distinct
+    return count

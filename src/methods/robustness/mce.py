@@ -1,0 +1,64 @@
+"""Corruption errors: how a network's errors grow on corrupted images, against a reference network's.
+
+Hendrycks and Dietterich, ICLR 2019 (arXiv:1903.12261), section 3: errors are summed over severities, divided by the
+reference's sum, and averaged over corruptions, so that no corruption counts more for being hard. The benchmark's mCE
+is over all corruptions but the four of `src.methods.robustness.corruptions.EXTRA`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+
+
+def corruption_errors(errors: Tensor, reference: Tensor) -> Tensor:
+    """Each corruption's error as a share of the reference's, 1 where both are as bad; the mCE is the mean of them.
+
+    Args:
+        errors: (..., C, S) by corruption and severity, shares of the images or counts of as many.
+        reference: (..., C, S), of the network that they are compared with.
+
+    Returns:
+        float64 (..., C); infinite or NaN where the reference makes no error.
+
+    Raises:
+        UserError: corruptions or severities are not as many in both.
+    """
+    _check(errors, reference)
+    return errors.double().sum(-1) / reference.double().sum(-1)
+
+
+def relative_corruption_errors(
+    errors: Tensor, clean: Tensor | float, reference: Tensor, reference_clean: Tensor | float
+) -> Tensor:
+    """What each corruption adds to the error on clean images, as a share of what it adds to the reference's.
+
+    The mean of them is the relative mCE. A network that is worse on clean images has less to lose: it can be below 1
+    for that alone.
+
+    Args:
+        errors: (..., C, S). clean: (...), the error on clean images.
+        reference: (..., C, S). reference_clean: (...).
+
+    Returns:
+        float64 (..., C); infinite or NaN where the reference loses nothing, negative where one of both gains.
+
+    Raises:
+        UserError: corruptions or severities are not as many in both.
+    """
+    _check(errors, reference)
+    own, other = (torch.as_tensor(value, dtype=torch.float64)[..., None, None] for value in (clean, reference_clean))
+    lost = (reference.double() - other).sum(-1)
+    # what is left of shares that cancel is rounding, which would count as a loss of 1e-16
+    lost = torch.where(lost.abs() < 1e-9, 0.0, lost)
+    return (errors.double() - own).sum(-1) / lost
+
+
+def _check(errors: Tensor, reference: Tensor) -> None:
+    if errors.dim() < 2 or errors.shape[-2:] != reference.shape[-2:]:
+        raise UserError(
+            f"errors: {tuple(errors.shape)} against a reference of {tuple(reference.shape)}; give both as "
+            "(corruptions, severities), of the same corruptions and severities"
+        )

@@ -1,0 +1,82 @@
+"""The memory that a training may take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from src.core.errors import UserError
+
+GIB = 2**30
+
+
+def budget(device: str = "cpu", share: float = 0.9, jobs: int = 1) -> int:
+    """Bytes for one of ``jobs`` trainings at a time on this machine.
+
+    CPU: ``share`` of what is available, within the limits of the process's control groups. GPU: ``share`` of what is
+    free or reserved by this process already, within torch's fraction for it.
+    """
+    if device.startswith("cuda"):
+        return int(share * _of_gpu(device)) // jobs
+    return int(share * min(_available(), _left_in_groups())) // jobs
+
+
+def given_budget(value: object, device: str = "cpu", jobs: int = 1) -> int:
+    """Bytes from the key ``memory.budget_gb``: "auto", or GiB for each job. Raises UserError for anything else."""
+    if value == "auto":
+        return budget(device, jobs=jobs)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise UserError(f"memory.budget_gb={value}: give auto, or GiB above 0 for each job")
+    return int(value * GIB)
+
+
+def _of_gpu(device: str) -> float:
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    fraction = torch.cuda.get_per_process_memory_fraction(device)
+    return min(free + torch.cuda.memory_reserved(device), fraction * total)
+
+
+def _available(path: Path = Path("/proc/meminfo")) -> float:
+    """Bytes that can be taken without swapping; the whole memory where only that is known."""
+    import os
+
+    try:
+        fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+    """Bytes up to the nearest limit of the process's control groups (versions 1 and 2) and of those around them."""
+    left = float("inf")
+    try:
+        entries = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return left
+    for _, controllers, path in entries:
+        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+            continue
+        top, limit, used = (
+            (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+            if controllers
+            else (root, "memory.max", "memory.current")
+        )
+        inner = top / path.lstrip("/")
+        for folder in (inner, *inner.parents):
+            if folder == top or top in folder.parents:  # inside a container the path may be the host's: passed over
+                left = min(left, _left(folder, limit, used))
+    return left
+
+
+def _left(folder: Path, limit: str, used: str) -> float:
+    try:
+        allowed, taken = (folder / limit).read_text().strip(), int((folder / used).read_text())
+        if allowed == "max":
+            return float("inf")
+        fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        files = int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))  # the kernel gives these back
+        return max(0, int(allowed) - taken + files)
+    except (OSError, ValueError):
+        return float("inf")

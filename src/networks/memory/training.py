@@ -1,0 +1,104 @@
+"""A training as far as its memory goes: the network, the batch, and the measures that save memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from src.core.errors import UserError
+from src.networks.memory.recomputation import recomputing
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What decides the peak memory of a training with SGD, momentum and weight decay.
+
+    ``architecture`` as ``src.networks.models.build`` takes it (its ``input_shape`` is the images'). ``batch``: images
+    per optimiser step. ``micro_batch``: images per forward and backward pass, None for the whole batch. ``recompute``:
+    activations within each group of convolution, norm and ReLU are computed again in the backward pass.
+    ``ghost_batch``: images that share a batch norm's statistics, None for all of a pass. ``steps_per_call``: batches
+    whose images lie ready at once. Gradients are freed before each forward pass.
+    Raises UserError for a batch below 1 and an unknown precision.
+    """
+
+    architecture: Mapping[str, Any]
+    batch: int
+    precision: str = "32-true"
+    recompute: bool = False
+    micro_batch: int | None = None
+    ghost_batch: int | None = None
+    steps_per_call: int = 1
+    channels_last: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or (self.micro_batch is not None and self.micro_batch < 1):
+            raise UserError(f"data.batch_size={self.batch}, micro-batch {self.micro_batch}: give at least 1")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"trainer.precision={self.precision}: memory is predicted for {', '.join(PRECISIONS)}")
+
+    @property
+    def images(self) -> int:
+        """Images per forward and backward pass."""
+        return min(self.batch, self.micro_batch or self.batch)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as JSON-able data: ``Training(**training.plain())`` is equal."""
+        return asdict(self) | {"architecture": dict(self.architecture)}
+
+
+def made_ready(model: nn.Module, training: Training) -> nn.Module:
+    """``model`` itself in train mode: kernels in the order of the maps, batch norms over ghost batches."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4 and training.channels_last:  # ``.to`` cannot reorder tensors without memory
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    for module in model.modules():
+        if training.ghost_batch and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.forward = partial(_in_groups, module.forward, training.ghost_batch)  # type: ignore[method-assign]
+    return model.train()
+
+
+def _in_groups(normalise: Any, size: int, x: Tensor) -> Tensor:
+    groups = [normalise(group) for group in x.split(size)]
+    return groups[0] if len(groups) == 1 else torch.cat(groups)
+
+
+def optimiser_of(model: nn.Module, device: str) -> torch.optim.SGD:
+    """SGD as the sweep's trainings use it; torch's list-at-once form on a GPU, which holds more temporaries."""
+    return torch.optim.SGD(
+        model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, foreach=device.startswith("cuda")
+    )
+
+
+def batch(training: Training, device: str) -> tuple[Tensor, Tensor]:
+    """Images float (n, C, H, W) of one call and labels int (n,)."""
+    shape: Sequence[int] = training.architecture["input_shape"]
+    count = training.batch * training.steps_per_call
+    images = torch.ones(count, *shape, device=device)
+    return images, torch.zeros(count, dtype=torch.long, device=device)
+
+
+def passes(model: nn.Module, images: Tensor, labels: Tensor, training: Training) -> Iterator[str]:
+    """Forward and backward over one batch, pausing after each: "forward", "backward", ... per micro-batch."""
+    model.zero_grad(set_to_none=True)
+    images, labels = images[: training.batch], labels[: training.batch]
+    for part, answers in zip(images.split(training.images), labels.split(training.images), strict=True):
+        with recomputing(model, training.recompute), _arithmetic(training, images.device.type):
+            loss = functional.cross_entropy(model(part), answers, reduction="sum")
+        yield "forward"
+        loss.backward()
+        del loss
+        yield "backward"
+
+
+def _arithmetic(training: Training, device: str) -> AbstractContextManager[Any]:
+    enabled = training.precision == "bf16-mixed"
+    return torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=False)

@@ -1,0 +1,141 @@
+"""Networks of other packages behind our registry: torchvision, timm, and any importable callable."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from src.core.errors import UserError, suggestion
+
+SMALL_IMAGE = 64
+"""Inputs below this many pixels get a residual network's small stem: the usual stem halves an image twice at once."""
+
+
+def build(name: str, classes: int, input_shape: tuple[int, int, int], options: Mapping[str, Any]) -> nn.Module:
+    """Builds ``torchvision:NAME``, ``timm:NAME`` or ``python:package.module:callable`` and tries one black image.
+
+    Option of the first two: ``small_images`` (residual networks only; default: true for inputs below 64 px without
+    pretrained weights): a 3x3 stem of stride 1 and no max-pool, as He et al. 2016 use on CIFAR (arXiv:1512.03385).
+    All other options go to the package's own constructor. Raises UserError where a name, an option, a package or
+    the input does not fit.
+    """
+    prefix, _, rest = name.partition(":")
+    makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
+    model = makers[prefix](rest, classes, input_shape, dict(options))
+    _try_one_image(name, model, classes, input_shape)
+    return model
+
+
+def _torchvision(name: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+    from torchvision.models import get_model, list_models
+
+    small = options.pop("small_images", None)
+    known = list_models(module=importlib.import_module("torchvision.models"))
+    if name not in known:
+        raise UserError(f"model.name=torchvision:{name}: {suggestion(name, known)}")
+    model = _called(f"torchvision:{name}", get_model, name, **{"weights": None, "num_classes": classes, **options})
+    if input_shape[0] != 3:
+        _replace_first_convolution(model, input_shape[0])
+    return _with_stem(f"torchvision:{name}", model, input_shape, small, pretrained=bool(options.get("weights")))
+
+
+def _timm(name: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError(f"model.name=timm:{name} needs timm: install the extra `zoo` (uv sync --extra zoo)") from error
+    small = options.pop("small_images", None)
+    if not timm.is_model(name):
+        raise UserError(f"model.name=timm:{name}: {suggestion(name, timm.list_models())[:300]}")
+    arguments = {"num_classes": classes, "in_chans": input_shape[0], **options}
+    model = _called(f"timm:{name}", timm.create_model, name, **arguments)
+    return _with_stem(f"timm:{name}", model, input_shape, small, pretrained=bool(options.get("pretrained")))
+
+
+def _python(target: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+    """The callable gets ``classes`` (or ``num_classes``) and ``input_shape`` where its signature has them."""
+    name = f"python:{target}"
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise UserError(f"model.name={name}: write python:package.module:callable")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"model.name={name}: {error}; is its folder on PYTHONPATH?") from error
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    arguments: dict[str, Any] = {"num_classes": classes} if "num_classes" in parameters else {}
+    for key, value in (("classes", classes), ("input_shape", input_shape)):
+        if key in parameters or (takes_any and "num_classes" not in parameters):
+            arguments[key] = value
+    model = _called(name, factory, **{**arguments, **options})
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model.name={name} returned a {type(model).__name__}; it has to return a torch.nn.Module")
+    return model
+
+
+def _called(name: str, factory: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    try:
+        return factory(*arguments, **options)
+    except (TypeError, ValueError, KeyError) as error:
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise UserError(f"model.name={name} cannot be built with {given}: {_first_line(error)}") from error
+
+
+def _with_stem(
+    name: str, model: nn.Module, input_shape: tuple[int, int, int], small: bool | None, pretrained: bool
+) -> nn.Module:
+    residual = isinstance(getattr(model, "conv1", None), nn.Conv2d) and isinstance(
+        getattr(model, "maxpool", None), nn.MaxPool2d
+    )
+    if small is None:
+        small = residual and not pretrained and min(input_shape[1:]) < SMALL_IMAGE
+    if not small:
+        return model
+    if not residual:
+        raise UserError(f"model.small_images=true: {name} has no residual network's stem; leave the option out")
+    old = model.conv1
+    assert isinstance(old, nn.Conv2d)
+    model.conv1 = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1, bias=old.bias is not None)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    return model
+
+
+def _replace_first_convolution(model: nn.Module, channels: int) -> None:
+    """torchvision's constructors know only colour images; its first convolution is made anew for other inputs."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            fresh = nn.Conv2d(
+                channels, module.out_channels, module.kernel_size, module.stride, module.padding,  # type: ignore[arg-type]
+                module.dilation, module.groups, module.bias is not None, module.padding_mode,  # type: ignore[arg-type]
+            )  # fmt: skip
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, fresh)
+            return
+
+
+def _try_one_image(name: str, model: nn.Module, classes: int, input_shape: tuple[int, int, int]) -> None:
+    was_training = model.training
+    reference = next(iter(model.parameters()), torch.zeros(()))
+    image = torch.zeros(1, *input_shape, dtype=reference.dtype, device=reference.device)
+    try:
+        with torch.inference_mode():
+            logits = model.eval()(image)
+    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+        shape = "x".join(map(str, input_shape))
+        raise UserError(f"model.name={name} cannot take a {shape} image: {_first_line(error)}") from error
+    finally:
+        model.train(was_training)
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
+        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise UserError(f"model.name={name} answers one image with {found}; it has to return logits (1, {classes})")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

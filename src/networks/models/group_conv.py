@@ -1,0 +1,149 @@
+"""Convolutions over the group p4 of shifts and quarter turns (Cohen and Welling, ICML 2016, arXiv:1602.07576).
+
+A map has four channels per kernel, one for each orientation in which the kernel is laid over the image: channel
+``4 k + r`` belongs to kernel ``k`` turned by ``90 r`` degrees. A quarter turn of the image turns the maps and moves
+each orientation on to the next. The largest over orientations turns with the image, and its mean over positions stays.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.core.errors import UserError
+from src.networks.models.checks import whole_number
+from src.networks.models.dropouts import dropouts
+from src.networks.models.layout import Layout
+from src.networks.models.pooling import GlobalAverage
+from src.networks.models.registry import register
+
+TURNS = 4
+
+
+class P4Lifting(nn.Conv2d):
+    """The first convolution, from an image to oriented maps: (n, C, H, W) to (n, 4 K, H, W)."""
+
+    def __init__(self, channels: int, kernels: int, bias: bool = True) -> None:
+        super().__init__(channels, kernels, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        turned = torch.stack([torch.rot90(self.weight, turn, (2, 3)) for turn in range(TURNS)], 1)
+        return _convolved(x, turned.flatten(0, 1), self.bias)
+
+
+class P4Convolution(nn.Conv2d):
+    """From oriented maps to oriented maps: (n, 4 C, H, W) to (n, 4 K, H, W); each kernel reads all orientations."""
+
+    def __init__(self, channels: int, kernels: int, bias: bool = True) -> None:
+        super().__init__(TURNS * channels, kernels, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.unflatten(1, (-1, TURNS))
+        # a kernel that is turned reads, where it read orientation s, orientation s + turn
+        turned = torch.stack([torch.rot90(weight.roll(turn, 2), turn, (3, 4)) for turn in range(TURNS)], 1)
+        return _convolved(x, turned.flatten(2, 3).flatten(0, 1), self.bias)
+
+
+def _convolved(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    return F.conv2d(x, kernels, None if bias is None else bias.repeat_interleave(TURNS), padding=1)
+
+
+class P4Norm(nn.BatchNorm2d):
+    """Batch norm of oriented maps (n, 4 K, H, W) with one mean and variance per kernel, shared by its orientations."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        stacked = x.unflatten(1, (-1, TURNS)).flatten(2, 3)  # orientations as further rows
+        return super().forward(stacked).unflatten(2, (TURNS, -1)).flatten(1, 2)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Nothing: the shape is made above, and a check of it could not be traced."""
+
+
+class OrientationMax(nn.Module):
+    """The largest over the four orientations: (n, 4 K, H, W) to (n, K, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # amax, because equal orientations share its gradient: a symmetric image prefers none
+        return x.unflatten(1, (-1, TURNS)).amax(2)
+
+
+@register("p4_conv")
+def p4_conv(
+    classes: int,
+    input_shape: Sequence[int],
+    width: float = 1.0,
+    batch_norm: bool = True,
+    dropout: float | Mapping[str, Any] | None = None,
+    pools: Sequence[int] | None = None,
+    kernels: Sequence[int] = (16, 16, 32, 32, 64),
+) -> nn.Sequential:
+    """A network whose logits stay the same under quarter turns of the image, up to float rounding.
+
+    Maps square images float (n, C, S, S) to logits (n, classes). Modules: ``c1`` (lifting), ``c1norm``, ``c1act``,
+    ``c2``, ... ``mp1``, ..., ``gp`` (largest over orientations), ``ap`` (mean over positions), ``fc1``. ``mp1drop``
+    follows ``mp1``, ``fc1drop`` comes before ``fc1``; while training, dropout after a pool breaks the symmetry.
+
+    Args:
+        width: multiplies kernels.
+        batch_norm: between each convolution and its ReLU, instead of the convolution's bias.
+        dropout: after the pools, and before the linear layer (``flatten``), see
+            :func:`src.networks.models.dropouts.dropouts`; None: none.
+        pools: convolutions (``c1`` is 0) that a 2x2 max-pool follows. A pool commutes with quarter turns where the
+            map's side is even, and only there; None: every second convolution but the last, while the side is even
+            (28 is pooled to 14 and 7, 32 to 16 and 8).
+        kernels: of each convolution, each in four orientations. The default halves those of ``simple_conv``, which
+            leaves about as many parameters per convolution (Cohen and Welling, section 8).
+
+    Raises:
+        UserError: a value that is not allowed, an image that is not square, or a pool of a map with an odd side.
+    """
+    side = input_shape[1]
+    if input_shape[2] != side:
+        raise UserError(f"model.input_shape={list(input_shape)}: p4_conv turns with the image; give square images")
+    counts = tuple(whole_number("kernels", count) for count in kernels)
+    if not counts:
+        raise UserError("model.kernels=[]: give the kernels of at least one convolution")
+    layout = Layout(counts).sized(width, _pools(len(counts), side) if pools is None else pools)
+    for place, index in enumerate(layout.pools):
+        if (side >> place) % 2:
+            raise UserError(
+                f"model.pools={layout.pools}: the map after convolution {index} has {side >> place} rows, and a "
+                f"pool of an odd number does not commute with quarter turns; take pools={layout.pools[:place]}"
+            )
+    rates = dropouts(dropout, len(layout.pools), 0, {})
+    steps: OrderedDict[str, nn.Module] = OrderedDict()
+    channels, number, pooled = input_shape[0], 0, 0
+    for token in layout.tokens:
+        if isinstance(token, int):
+            number += 1
+            kind = P4Convolution if number > 1 else P4Lifting
+            steps[f"c{number}"] = kind(channels, token, bias=not batch_norm)
+            if batch_norm:
+                steps[f"c{number}norm"] = P4Norm(token)
+            steps[f"c{number}act"] = nn.ReLU()
+            channels = token
+        else:
+            pooled += 1
+            steps[f"mp{pooled}"] = nn.MaxPool2d(2)
+            if rates.pools[pooled - 1]:
+                steps[f"mp{pooled}drop"] = nn.Dropout(rates.pools[pooled - 1])
+    steps |= {"gp": OrientationMax(), "ap": GlobalAverage()}
+    if rates.flatten:
+        steps["fc1drop"] = nn.Dropout(rates.flatten)
+    steps["fc1"] = nn.Linear(channels, classes)
+    return nn.Sequential(steps)
+
+
+def _pools(convolutions: int, side: int) -> list[int]:
+    found = []
+    for index in range(1, convolutions - 1, 2):
+        if side % 2:
+            break
+        found.append(index)
+        side //= 2
+    return found

@@ -1,0 +1,162 @@
+"""Runs and extracts sub-networks: the tensors are cut, the code is the network's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from src.networks.models.skeleton import skeleton
+from src.networks.slicing.cutting import slice_tensors
+from src.networks.slicing.plan import SlicePlan
+from src.networks.slicing.recalibration import recalibrating
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name (state_dict would leave out the buffers that are not saved)."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+State = Any
+"""What a network hands from step to step: (present map, remembered map) of ours, the images of others."""
+
+
+class SlicedNetwork:
+    """Runs sub-networks of ``model`` without building them.
+
+    The cut tensors are put into a skeleton that has no weights of its own. Every thread gets its own skeleton: with
+    a shared one, calls of two threads exchange their tensors without any error. The model itself is never changed;
+    the skeletons run in evaluation mode. Networks with methods ``run`` and ``step_of`` (as ours have) can also be
+    run in parts, so that what sub-networks have in common is computed once.
+    """
+
+    def __init__(self, model: nn.Module, plan: SlicePlan) -> None:
+        plan.check(model)
+        self.plan = plan
+        self.base = tensors_of(model)
+        self._model = model
+        self._local = threading.local()
+        self._steps: list[int] | None = None
+        step_of: Any = getattr(model, "step_of", None)
+        if step_of is not None and hasattr(model, "run"):
+            self._steps = [min(step_of(member) for member in group.members) for group in plan.groups]
+
+    def cut(self, keep: Tensor, outputs: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """The tensors of the sub-network with the kernels ``keep`` bool (K,); see ``slice_tensors``."""
+        return slice_tensors(self.plan, self.base, keep, outputs)
+
+    def __call__(self, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
+        """Logits (n, outputs) of the cut tensors for images float (n, C, H, W); one pass, no batches."""
+        return self._loaded(tensors)(images)
+
+    def first_step(self, keep: Tensor) -> int:
+        """The first step in which the sub-network differs from the whole network; 0 where steps are unknown."""
+        if self._steps is None:
+            return 0
+        cut = [step for step, part in zip(self._steps, self.plan.slices(), strict=True) if not keep[part].all()]
+        return min(cut, default=0)
+
+    def start(self, images: Tensor) -> State:
+        """The state before step 0."""
+        return images if self._steps is None else (images, images)
+
+    def run(self, tensors: Mapping[str, Tensor], state: State, start: int = 0, stop: int | None = None) -> State:
+        """The state after the steps from ``start`` to before ``stop``; a ReLU at ``start`` overwrites ``state``."""
+        if self._steps is None:
+            return self(tensors, state)
+        return self._loaded(tensors).run(state, start, stop)
+
+    def finish(self, tensors: Mapping[str, Tensor], state: State, start: int = 0) -> Tensor:
+        """Logits (n, outputs) from the state before step ``start``."""
+        end = self.run(tensors, state, start)
+        return end if self._steps is None else end[0]
+
+    def recalibrated(
+        self, tensors: Mapping[str, Tensor], states: Iterable[State], start: int = 0, stop: int | None = None
+    ) -> tuple[dict[str, Tensor], list[State]]:
+        """The tensors with new batch-norm statistics, averaged over batches as ``recalibrate`` does; and the states
+        of these batches before step ``stop``. ``states``: the batches' states before step ``start``, from here too.
+
+        Only the statistics of the steps from ``start`` to before ``stop`` are of use afterwards.
+        """
+        fresh = dict(tensors)
+        with recalibrating(self._skeleton) as norms:
+            for name in norms:
+                for key, value in (("running_mean", 0.0), ("running_var", 1.0), ("num_batches_tracked", 0)):
+                    fresh[f"{name}.{key}"] = torch.full_like(fresh[f"{name}.{key}"], value)
+            return fresh, [self.run(fresh, state, start, stop) for state in states]
+
+    def _loaded(self, tensors: Mapping[str, Tensor]) -> Any:
+        """This thread's skeleton with the tensors in place of its parameters and buffers."""
+        model = self._skeleton
+        for slots, key, name in self._local.slots:
+            slots[key] = tensors[name]
+        return model
+
+    @property
+    def _skeleton(self) -> nn.Module:
+        if not hasattr(self._local, "skeleton"):
+            model = skeleton(self._model).eval()
+            slots: list[tuple[dict[str, Any], str, str]] = []
+            for prefix, module in model.named_modules(remove_duplicate=False):
+                for own in (module._parameters, module._buffers):
+                    names = [(key, f"{prefix}.{key}" if prefix else key) for key in own]
+                    slots += [(own, key, name) for key, name in names if name in self.base]
+                if isinstance(module, nn.ReLU) and getattr(model, "relu_may_overwrite", False):
+                    module.inplace = True  # a tenth of the time, since no new map has to be allocated
+                if isinstance(module, nn.Conv2d) and module.groups > 1:
+                    # only tensors are put in, and the number of groups has to follow them
+                    module._conv_forward = _flexible_groups(module)  # type: ignore[method-assign]
+            self._local.skeleton, self._local.slots = model, slots
+        return self._local.skeleton
+
+
+def extract(model: nn.Module, plan: SlicePlan, keep: Tensor) -> nn.Module:
+    """A stand-alone network with only the kernels ``keep`` bool (K,): own copies of the weights, all outputs.
+
+    Its layers' attributes (channels, features, groups) are those of the slim network; training mode as in ``model``.
+    Batch-norm statistics are the full network's: call ``recalibrate`` before judging it.
+    """
+    plan.check(model)
+    with torch.no_grad():
+        cut = slice_tensors(plan, tensors_of(model), keep)
+    slim = skeleton(model)
+    for name, module in slim.named_modules():
+        prefix = f"{name}." if name else ""
+        for key, old in list(module.named_parameters(recurse=False)):
+            weight = cut[prefix + key].detach().clone()
+            setattr(module, key, nn.Parameter(weight, requires_grad=old.requires_grad))
+        for key, _ in list(module.named_buffers(recurse=False)):
+            setattr(module, key, cut[prefix + key].detach().clone())
+        _adjust(module)
+    return slim
+
+
+def _adjust(module: nn.Module) -> None:
+    """Sets the attributes that describe a layer's shape from its tensors."""
+    if isinstance(module, nn.Conv2d):
+        if module.groups > 1:  # depthwise, as the plan's checks allow no other
+            module.groups = module.weight.shape[0]
+        module.out_channels, module.in_channels = module.weight.shape[0], module.weight.shape[1] * module.groups
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        reference = module.running_mean if module.running_mean is not None else module.weight
+        module.num_features = reference.shape[0]
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = module.weight.shape[0]
+
+
+def _flexible_groups(layer: nn.Conv2d) -> Any:
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        groups = x.shape[1] // weight.shape[1]
+        padding: Any = layer.padding
+        if layer.padding_mode != "zeros":
+            x = nn.functional.pad(x, layer._reversed_padding_repeated_twice, mode=layer.padding_mode)
+            padding = 0
+        return nn.functional.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
+
+    return forward

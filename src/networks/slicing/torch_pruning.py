@@ -1,0 +1,206 @@
+"""Slice plans from Torch-Pruning's dependency graph (Fang et al., CVPR 2023, arXiv:2301.12900).
+
+An optional extra, used at plan time only. Its graph takes unknown operations for element-wise ones and can be wrong
+without an error, which is why every plan is verified.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from src.core.errors import UserError
+from src.networks.slicing.plan import ALWAYS, KernelGroup, MapTable, SlicePlan, Tap, fingerprint
+from src.networks.slicing.verification import REMEDY
+
+TIME_LIMIT = 60.0
+"""Seconds. The networks that can be cut take 0.02 to 3; one that cannot took 78 and was then wrong."""
+
+
+def from_torch_pruning(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    output: str,
+    exclude: Sequence[str] = (),
+    time_limit: float = TIME_LIMIT,
+) -> SlicePlan:
+    """The plan that Torch-Pruning's graph implies for ``model``, not yet verified.
+
+    A group's tap is the input of the first layer that reads it. ``exclude``: name patterns of convolutions whose
+    groups are never cut; ``output``: the layer whose rows are the classes. UserError where the extra is missing,
+    the tracing fails or takes longer than ``time_limit`` seconds.
+    """
+    try:
+        import torch_pruning
+    except ImportError as error:
+        raise UserError(
+            f"slice plan: {type(model).__name__} has no method kernel_groups, so Torch-Pruning has to trace it: "
+            "install the extra `plans` (uv sync --extra plans)"
+        ) from error
+    twin = copy.deepcopy(model).cpu().eval().requires_grad_(True)  # frozen weights would break the tracing
+    names = {module: name for name, module in twin.named_modules()}
+    try:
+        groups = _limited(lambda: _traced_groups(torch_pruning, twin, names, input_shape), time_limit)
+    except UserError:
+        raise
+    except Exception as error:  # it raises anything, ZeroDivisionError included
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"slice plan, test S: Torch-Pruning {_version()} cannot trace {type(model).__name__} ({reason}); "
+            "give the network a method kernel_groups"
+        ) from error
+    return _plan(model, groups, input_shape, output, exclude)
+
+
+_Item = tuple[str, bool, list[int], list[int]]  # layer, whether its kernels (else inputs), its positions, root kernels
+
+
+def _traced_groups(
+    torch_pruning: Any, twin: nn.Module, names: dict[nn.Module, str], input_shape: tuple[int, int, int]
+) -> list[list[_Item]]:
+    graph = torch_pruning.DependencyGraph()
+    with torch.enable_grad():
+        graph.build_dependency(twin, example_inputs=(torch.randn(2, *input_shape),), verbose=False)
+    for module, name in names.items():
+        cuttable = isinstance(module, nn.Conv2d | nn.Linear | nn.modules.batchnorm._BatchNorm)
+        if cuttable and module not in graph.module2node:
+            raise UserError(f"slice plan, test S: layer '{name}' is not in the traced graph; {REMEDY}")
+    found = []
+    for group in graph.get_all_groups(root_module_types=[nn.Conv2d]):
+        items: list[_Item] = []
+        is_output = False
+        for item in group:
+            module = item.dep.target.module
+            is_output |= type(module).__name__ == "_OutputOp"
+            if isinstance(module, nn.Parameter):
+                name = next((key for key, value in twin.named_parameters() if value is module), "?")
+                raise UserError(f"slice plan, test S: bare parameter '{name}' depends on kernels; {REMEDY}")
+            if module in names:
+                kernels = graph.is_out_channel_pruning_fn(item.dep.handler)
+                items.append((names[module], kernels, list(item.idxs), list(item.root_idxs)))
+        if not is_output:
+            found.append(items)
+    return found
+
+
+def _plan(
+    model: nn.Module,
+    groups: list[list[_Item]],
+    input_shape: tuple[int, int, int],
+    output: str,
+    exclude: Sequence[str],
+) -> SlicePlan:
+    order = {name: index for index, (name, _) in enumerate(model.named_modules())}
+    cut_dims: dict[tuple[str, int], Tensor] = {}
+    parts: list[tuple[int, tuple[str, ...], str]] = []  # size, members, first reader
+    excluded: list[str] = []
+    offset = 0
+    for items in sorted(groups, key=lambda items: min(order[name] for name, kernels, _, _ in items if kernels)):
+        members = sorted({n for n, k, _, _ in items if k and _is(model, n, nn.Conv2d)}, key=order.__getitem__)
+        left_out = [name for name in members if any(fnmatchcase(name, pattern) for pattern in exclude)]
+        size = 1 + max(max(roots) for _, _, _, roots in items)
+        excluded += left_out
+        readers = []
+        for name, kernels, positions, roots in items:
+            layer = model.get_submodule(name)
+            if not kernels and isinstance(layer, nn.Conv2d | nn.Linear) and not _depthwise(layer):
+                readers.append(name)
+            if not left_out:
+                _add(cut_dims, name, layer, kernels, positions, torch.tensor(roots) + offset)
+        if not left_out:
+            if not readers:
+                raise UserError(f"slice plan, test S: no layer reads the kernels of conv '{members[0]}'; {REMEDY}")
+            parts.append((size, tuple(members), min(readers, key=order.__getitem__)))
+            offset += size
+    table = MapTable()
+    for (tensor, dim), owners in cut_dims.items():
+        table.add(tensor, dim, owners)
+    return SlicePlan(
+        groups=tuple(
+            KernelGroup("+".join(members), size, members, Tap(reader, "input")) for size, members, reader in parts
+        ),
+        maps=tuple(table.maps),
+        uses=tuple(table.uses),
+        input_shape=input_shape,
+        output=output,
+        fingerprint=fingerprint(model, input_shape),
+        source=f"torch-pruning {_version()}",
+        excluded=tuple(excluded),
+    )
+
+
+def _add(
+    cut_dims: dict[tuple[str, int], Tensor],
+    name: str,
+    layer: nn.Module,
+    kernels: bool,
+    positions: list[int],
+    owners: Tensor,
+) -> None:
+    """Enters that the positions of a layer's kernels (or of its inputs) belong to ``owners``."""
+    of_kernels = kernels or _depthwise(layer) or not isinstance(layer, nn.Conv2d | nn.Linear)
+    keys = ("weight", "bias", "running_mean", "running_var") if of_kernels else ("weight",)
+    dim = 0 if of_kernels else 1
+    for key in keys:
+        tensor = getattr(layer, key, None)
+        if not isinstance(tensor, Tensor):
+            continue
+        length = tensor.shape[dim]
+        if isinstance(layer, nn.PReLU) and length == 1:
+            continue
+        owned = cut_dims.setdefault((f"{name}.{key}", dim), torch.full((length,), ALWAYS))
+        if max(positions) >= length:
+            raise UserError(f"slice plan, test S: layer '{name}': position {max(positions)} of {length}; {REMEDY}")
+        taken = owned[positions]
+        if ((taken != ALWAYS) & (taken != owners)).any():
+            raise UserError(f"slice plan, test S: layer '{name}': a position belongs to two kernels; {REMEDY}")
+        owned[positions] = owners
+
+
+def _is(model: nn.Module, name: str, kind: type[nn.Module]) -> bool:
+    return isinstance(model.get_submodule(name), kind)
+
+
+def _depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.groups == layer.in_channels
+
+
+def _version() -> str:
+    try:
+        return version("torch-pruning")  # the package's own __version__ lags behind
+    except PackageNotFoundError:
+        return "(unknown version)"
+
+
+class _TimeUp(BaseException):
+    """No Exception, since the tracing code catches those."""
+
+
+def _limited(call: Callable[[], Any], seconds: float) -> Any:
+    """The result of ``call``, run in a thread that is stopped after ``seconds`` (it is Python all through)."""
+    outcome: dict[str, Any] = {}
+
+    def target() -> None:
+        try:
+            outcome["value"] = call()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TimeUp))
+        thread.join(5)
+        raise UserError(f"slice plan, test S: Torch-Pruning did not finish within {seconds:g} s; {REMEDY}")
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]

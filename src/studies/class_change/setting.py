@@ -1,0 +1,183 @@
+"""What a change of classes starts from: images and trees with and without the class, and how modules are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from src.artifacts.changed_networks import OTHER, altered, assembled
+from src.artifacts.composition import composition_of, confusion, seen_through_views, views_of
+from src.artifacts.label_tree import tree_of
+from src.artifacts.learners import architecture_of
+from src.artifacts.matching import matched_recipe
+from src.artifacts.network import Trained
+from src.artifacts.trained import check_recipe, images_of, trained
+from src.artifacts.tree_modules import modules_of_tree, node_images, recipe_name
+from src.core.errors import UserError, suggestion
+from src.core.store import Store
+from src.data.datamodule import ImageData
+from src.data.relabelled import relabelled
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import without_class
+from src.networks.models import build
+from src.networks.subjects import Subject
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+CHANGES = ("add", "remove", "replace")
+
+
+@dataclass
+class Setting:
+    """All classes and all but one; which node is right above that one.
+
+    Attributes:
+        data, tree: of all classes.
+        fewer_data, fewer: of all classes but the one.
+        monolith: its recipe, the same size for both.
+        node: of ``tree``.
+    """
+
+    config: Mapping[str, Any]
+    store: Store
+    session: Session
+    data: ImageData
+    tree: Tree
+    fewer_data: ImageData
+    fewer: Tree
+    monolith: dict[str, Any]
+    node: int
+
+    @property
+    def routers(self) -> list[str]:
+        """Names of the nodes above the expert."""
+        path = self.tree.nodes[self.node].path
+        return [
+            node.name for node in self.tree.nodes if len(node.path) < len(path) and path[: len(node.path)] == node.path
+        ]
+
+    def modules(self, tree: Tree, data: ImageData) -> dict[str, Trained]:
+        """All modules of a tree by their node's name, from random weights."""
+        found = modules_of_tree(self.config, tree, data, self.store, self.session)
+        return dict(zip((node.name for node in tree.nodes), found.modules, strict=True))
+
+    def module(
+        self,
+        name: str,
+        *,
+        fewer: bool = False,
+        start: Trained | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Trained:
+        """The module of a node: warm-started with the recipe of an update, or from random weights."""
+        tree, data = (self.fewer, self.fewer_data) if fewer else (self.tree, self.data)
+        node = tree.node(name)
+        where = recipe_name(tree, node)
+        recipe = (
+            altered(self.config[where], changes or {}, "replacement")
+            if start is None
+            else self._update(self.config[where])
+        )
+        return trained(
+            recipe,
+            self.store,
+            self.session,
+            role=f"{name}, {'anew' if start is None else 'warm-started'}",
+            where=where,
+            config=self.config,
+            data=node_images(self.config, tree, node, data),
+            start=None if start is None else start.subject,
+        )
+
+    def whole(self, role: str, data: ImageData, start: Trained | None = None, seed: int | None = None) -> Trained:
+        """A monolith."""
+        recipe = self.monolith if start is None else self._update(self.monolith)
+        recipe = recipe if seed is None else {**recipe, "seed": seed}
+        begin = None if start is None else start.subject
+        return trained(
+            recipe, self.store, self.session, role=role, where="monolith", config=self.config, data=data, start=begin
+        )
+
+    def _update(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        return altered(recipe, self.config["update"], "update")
+
+    def composed(self, modules: Mapping[str, Trained], *, fewer: bool = False) -> Subject:
+        """The network of modules by name."""
+        tree = self.fewer if fewer else self.tree
+        return assembled(self.config, tree, modules, self.data)
+
+    def seen(self, network: Trained) -> Subject:
+        """A monolith as it is shown the test images."""
+        return seen_through_views(self.config, network, network.data)
+
+
+def replacement_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an expert that replaces another one has in its recipe; null is a seed of its own, and the width as it is."""
+    changes = dict(config["replacement"])
+    if changes.get("seed") is None:
+        changes["seed"] = config["expert"]["seed"] + OTHER
+    model = dict(changes.get("model", {}))
+    if model.get("width") is None:
+        model.pop("width", None)
+    return changes | {"model": model}
+
+
+def _check_model(recipe: Mapping[str, Any], data: ImageData) -> None:
+    try:
+        with torch.device("meta"):
+            build(architecture_of(recipe, data))
+    except UserError as error:
+        raise UserError(f"replacement.{error}") from None
+
+
+def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Setting:
+    """Images and trees.
+
+    Raises:
+        UserError: no such change, no such class, or it is one of two of its superclass; a recipe has no such part.
+    """
+    change, name = config["change"], str(config["class_name"])
+    if change not in CHANGES:
+        raise UserError(f"change={change}: {suggestion(str(change), CHANGES)}")
+    composition_of(config)  # from here on what is wrong is said before anything trains
+    for role in ("monolith", "router", "expert"):
+        check_recipe(config[role], role)
+        altered(config[role], config["update"], "update")
+    replaced = altered(config["expert"], replacement_of(config), "replacement")
+    data = images_of(config["monolith"], session, "monolith", "monolith")
+    if data.whitener is not None:
+        raise UserError(
+            f"monolith.data.contrast={data.contrast}: whitening is fitted to all classes at once; take none or global "
+            "where classes come and go"
+        )
+    views_of(config, data)
+    if name not in data.classes:
+        raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
+
+    def confusions() -> Tensor:
+        network = trained(config["monolith"], store, session, role="monolith", config=config, data=data)
+        return confusion(network, "validation")
+
+    tree = tree_of(config["tree"], data, confusions)
+    node = tree.path_of(tree.label(name))[-1][0]
+    above = tree.nodes[node]
+    if len(above.children) == 2 and change != "replace":
+        other = next(child for child in above.children if child != name)
+        raise UserError(
+            f"class_name={name}: without it '{above.name}' has one child, '{other}', and no module to change; take a "
+            "class of a larger superclass, or another tree"
+        )
+    if change == "replace":
+        fewer, fewer_data = tree, data
+        _check_model(replaced, node_images(config, tree, node, data))
+    else:
+        fewer = without_class(tree, name)
+        numbers = {other: number for number, other in enumerate(fewer.classes)}
+        fewer_data = relabelled(data, [numbers.get(other, -1) for other in data.classes], fewer.classes)
+    monolith = matched_recipe(config, tree, data, session)
+    return Setting(config, store, session, data, tree, fewer_data, fewer, monolith, node)

@@ -1,0 +1,89 @@
+"""Corrupted images as others published them, in the order of the clean images that a network is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.artifacts.pretrained import imagenet_classes, wordnet_numbers
+from src.core.errors import UserError
+from src.data.corrupted import read_cifar_c, read_imagenet_c
+from src.data.image_set import ImageSet
+from src.studies.robustness.shifted import Reader
+
+LABELS = "labels.npy"  # stands beside the files of CIFAR-10-C alone
+
+
+def check_published(folder: Path, corruptions: Sequence[str], severities: Sequence[int]) -> None:
+    """Refuse a folder that lacks a corruption; what is in its files is looked at when they are read.
+
+    Raises:
+        UserError: there is no such folder, or a file or a folder of it is missing.
+    """
+    if not folder.is_dir():
+        raise UserError(f"study.files={folder}: no such folder; name one that holds CIFAR-10-C or ImageNet-C")
+    if (folder / LABELS).is_file():
+        missing = [f"{name}.npy" for name in corruptions if not (folder / f"{name}.npy").is_file()]
+    else:
+        wanted = [f"{name}/{severity}" for name in corruptions for severity in severities]
+        missing = [place for place in wanted if not (folder / place).is_dir()]
+        if len(missing) == len(wanted):
+            raise UserError(
+                f"study.files={folder}: has neither {LABELS} (CIFAR-10-C) nor folders such as {missing[0]} (ImageNet-C)"
+            )
+    if missing:
+        raise UserError(
+            f"study.files={folder}: has no {missing[0]}; add it, or name those that are there by study.corruptions and "
+            "study.severities"
+        )
+
+
+def published(folder: Path, test: ImageSet, chosen: Tensor, batch: int) -> Reader:
+    """Reads the files of CIFAR-10-C or CIFAR-100-C, or folders as ImageNet-C has them.
+
+    Args:
+        folder: with ``labels.npy`` and ``NAME.npy``, or with ``NAME/SEVERITY/CLASS/*.JPEG``.
+        test: all clean test images, in the order of the files; labels are compared.
+        chosen: int64, ascending: positions of those that are measured.
+    """
+
+    def read(name: str, severity: int) -> Iterable[Tensor]:
+        if (folder / LABELS).is_file():
+            found = read_cifar_c(folder, name, severity, classes=test.classes, labels=test.labels)
+            return found.images[chosen].split(batch)
+        return _stream(folder, name, severity, test, chosen, batch)
+
+    return read
+
+
+def _stream(folder: Path, name: str, severity: int, test: ImageSet, chosen: Tensor, batch: int) -> Iterator[Tensor]:
+    """Only a batch of the decoded images is held at once.
+
+    Raises:
+        UserError: the folders' images are not as many of each class as the clean ones, or in another order.
+    """
+    if test.shape[1] != test.shape[2]:
+        raise UserError(f"study.files: images of {test.shape} are not square; set data.source.size, e.g. size=224")
+    known = test.classes
+    if tuple(known) == imagenet_classes():
+        known = wordnet_numbers()
+        if not known:
+            raise UserError("study.files: ImageNet's folders are found by timm; install the extra `zoo`")
+    numbers = test.labels.unique()
+    begin, fitting = 0, True
+    for part in read_imagenet_c(folder, name, severity, [known[k] for k in numbers], test.shape[1], batch=batch):
+        fitting = torch.equal(numbers[part.labels], test.labels[begin : begin + len(part)])
+        if not fitting:
+            break
+        own = chosen[(chosen >= begin) & (chosen < begin + len(part))] - begin
+        begin += len(part)
+        if len(own):
+            yield part.images[own]
+    if not fitting or begin != len(test):
+        raise UserError(
+            f"study.files: {folder / name} has not the {len(test)} clean images in their order, class by class; "
+            "give the same images, corrupted, and all of the clean ones as test images"
+        )

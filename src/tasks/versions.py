@@ -1,0 +1,66 @@
+"""What a sweep must know of a task before any of its jobs runs. Imports nothing heavy: the sweep's parent reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from src.artifacts.kinds import KINDS
+
+#: task -> (raised by hand when its own findings change, kinds of what it leaves in the store): its result is made again
+#: when one of them is raised.
+TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "train": (1, ("checkpoint",)),
+    "train_variant": (1, ("checkpoint", "variant")),
+    "modularize": (1, ("checkpoint", "modules")),
+    "patch": (1, ("checkpoint", "modules")),
+    "compose": (1, ("checkpoint", "module", "composed")),
+    "train_module": (1, ("checkpoint", "module")),
+    "add_class": (1, ("checkpoint", "module")),
+    "transfer": (1, ("checkpoint", "module")),
+    "invariance": (1, ("checkpoint",)),
+    "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
+}
+
+#: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
+ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
+    "modularize": {"strong": ("strong",)},
+    "patch": {
+        "strong": ("strong",),
+        "modules": ("strong", "importance", "sensitivity", "search", "seed"),
+    },
+    "compose": {
+        "modules": (
+            "monolith",
+            "router",
+            "expert",
+            "tree",
+            "expert_cap",
+            "modules",
+            "finetune_epochs",
+            "match",
+            "control",
+            "seed",
+        ),
+    },
+}
+
+
+def version_of(task: str) -> str:
+    """The version of a task's results: its own and those of all it makes."""
+    own, kinds = TASKS.get(task, (1, ()))
+    return " ".join([str(own), *(f"{kind}{KINDS[kind]}" for kind in kinds)])
+
+
+def ancestors(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The stages that jobs of this configuration could share with others."""
+    return ANCESTORS.get(config["task"], {})
+
+
+def expense(config: Mapping[str, Any]) -> float:
+    """How long a job takes, in a unit that the jobs of one task share; 0 where nothing tells them apart."""
+    if config["task"] == "train_variant":
+        from src.methods.widths.costs import training_expense
+
+        return training_expense(config["recipe"])
+    return 0.0

@@ -1,0 +1,244 @@
+"""A wrong command line is answered in one line that says what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from src.core.configuration import PROVENANCE, identity, options, settings, shrink
+from src.core.errors import UserError
+from src.core.paths import ROOT
+from src.jobs.border import plain
+from src.jobs.command_line import check_command_line
+from src.jobs.resolvers import register
+
+JOB = "experiment=patch_weak"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hydra() -> None:
+    """What src.run does before it looks at a command line."""
+    if str(ROOT / "src" / "plugins") not in sys.path:
+        sys.path.insert(0, str(ROOT / "src" / "plugins"))
+    register()
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(UserError) as error:
+        check_command_line(arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+NO_TASK = "nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them"
+SWEEP = "names several values: add -m to run them all, or quote a list as 'key=[a,b]'"
+CONF_DATA = "to choose another file of conf/data"
+TREES = ", ".join(options("tree"))
+TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        # a misspelt experiment, option, group, place of a group, task
+        ("experiment=patch_week", "experiment=patch_week: no experiment 'patch_week'; did you mean 'patch_weak'?"),
+        (f"{JOB} search=genetc", "search=genetc: no search 'genetc'; did you mean 'genetic'?"),
+        (f"{JOB} data@strong.data=cifar1", "data@strong.data=cifar1: no data 'cifar1'; did you mean 'cifar10'?"),
+        (f"{JOB} debug=tinny", "debug=tinny: no debug 'tinny'; did you mean 'tiny'?"),
+        (f"{JOB} serch=genetic", "serch=genetic: no key 'serch'; did you mean 'search'?"),
+        (f"{JOB} data@strong.dat=cifar10", "data@strong.dat: no such place; did you mean 'data@strong.data'?"),
+        (f"{JOB} data=cifar10", "data: no such place; known: data@strong.data, data@weak.data"),
+        (f"{JOB} hydra/launcher=coress", "no hydra/launcher 'coress'; did you mean 'cores'?"),
+        ("task=nothing", f"task=nothing: no task 'nothing'; known: {TASKS}"),
+        ("-m experiment=patch_weak,patch_week", "experiment=patch_weak,patch_week: no experiment 'patch_week'; "
+         "did you mean 'patch_weak'?"),
+        # no name where a group's file is to be named
+        ("experiment=robustness subject=null", "subject=null: no subject 'null'; known: "
+         f"{', '.join(options('subject'))}"),
+        ("experiment=robustness study=null", f"study=null: no study 'null'; known: {', '.join(options('study'))}"),
+        ("experiment=modular_vs_monolithic tree=null", f"tree=null: no tree 'null'; known: {TREES}"),
+        ("experiment=modular_vs_monolithic tree=[]", f"tree=[]: no tree '[]'; known: {TREES}"),
+        ("experiment=robustness subject=checkpoint data=null", "data=null: no data 'null'; known: "
+         f"{', '.join(options('data'))}"),
+        (f"{JOB} search=5", "search=5: no search '5'; known: genetic"),
+        (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
+        # what leads nowhere
+        ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
+        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder, in quotes within quotes where it is a "
+         "number"),
+        # a misspelt key
+        (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),
+        (f"{JOB} strong.training.epoch=3", "strong.training.epoch=3: no key 'strong.training.epoch'; "
+         "did you mean 'epochs'?"),
+        (f"{JOB} strng.training.epochs=3", "strng.training.epochs=3: no key 'strng.training.epochs'; "
+         "did you mean 'strong.training.epochs'?"),
+        (f"-m {JOB} sed=1,2", "sed=1,2: no key 'sed'; did you mean 'seed'?"),
+        # a group overridden by a string
+        (f"{JOB} strong.data=cifar10", f"strong.data=cifar10 would replace a whole group by a value; "
+         f"write data@strong.data=cifar10 {CONF_DATA}"),
+        (f"-m {JOB} weak.data=cifar10,svhn", f"weak.data=cifar10,svhn would replace a whole group by a value; "
+         f"write data@weak.data=cifar10 {CONF_DATA}"),
+        # another type
+        (f"{JOB} strong.training.epochs=many", "strong.training.epochs=many: 'many' stands where a value like 5 "
+         "is expected"),
+        (f"{JOB} seed=abc", "seed=abc: 'abc' stands where a value like 0 is expected"),
+        (f"{JOB} traceback=1", "traceback=1: 1 stands where a value like False is expected"),
+        # a value that is not allowed
+        (f"{JOB} calibration=plat", "calibration=plat: allowed is platt, min_max, percentile, outlier; "
+         "did you mean 'platt'?"),
+        (f"{JOB} threads=0", "threads=0: allowed is a whole number from 1"),
+        # how it is called
+        (f"{JOB} seed=1,2", f"seed=1,2 {SWEEP}"),
+        (f"{JOB} target_class=0,1", f"target_class=0,1 {SWEEP}"),
+        ("seed=1", NO_TASK),
+        ("logger=csv", NO_TASK),
+        (f"--config-dir /nowhere/at/all {JOB}", "--config-dir=/nowhere/at/all is no folder; give one that holds config "
+         "groups"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_and_what_would_be_right(arguments: str, message: str):
+    assert refusal(*arguments.split()) == message
+
+
+@pytest.mark.parametrize("line", ["search=[", "nothing", "=3", "--unknown-flag"])
+def test_what_cannot_be_read_is_named(line: str):
+    assert line.strip("=") in refusal(JOB, line)
+
+
+def test_a_key_far_from_any_is_refused_too():
+    assert refusal(JOB, "nosuch.thing=3").startswith("nosuch.thing=3: no key 'nosuch.thing'; ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        JOB,
+        f"{JOB} seed=3 strong.training.epochs=2 recipe@strong=glyphs_poor_fit logger=csv report=none",
+        f"{JOB} debug=tiny strong.training.keep_every=1 strong.data.classes=[0,1]",
+        f"-m {JOB} target_class=range(10) hydra/launcher=cores",
+        f"-m {JOB} seed=0,1",
+        f"{JOB} target_class=[0,1]",
+        "task=train model@recipe.model=rescnn",
+    ],
+)
+def test_right_command_lines_pass(arguments: str):
+    check_command_line(arguments.split())
+
+
+def test_a_users_folder_adds_options(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: simcnn\nwidth: 0.5\n")
+    check_command_line(["--config-dir", str(tmp_path), JOB, "model@strong.model=mine"])
+    message = refusal("--config-dir", str(tmp_path), JOB, "model@strong.model=min")
+    assert message == "model@strong.model=min: no model 'min'; did you mean 'mine'?"
+    assert {"mine", "simcnn"} <= set(options("model", [ROOT / "conf", tmp_path]))
+    assert "mine" not in options("model")
+
+
+CONFIG = {"task": "patch", "seed": 0, "strong": {"data": {"root": "/here/data"}, "lr": 0.1}, "classes": [1, 2]}
+
+
+def test_identity_ignores_provenance_and_order():
+    expected = identity(CONFIG)
+    assert identity(dict(reversed(CONFIG.items()))) == expected
+    assert identity({**CONFIG, "strong": dict(reversed(CONFIG["strong"].items()))}) == expected
+    for key in PROVENANCE:
+        assert identity({**CONFIG, key: "something"}) == expected, key
+
+
+def test_the_same_data_below_another_root_are_the_same():
+    def config(root, path):
+        return {**CONFIG, "data_root": root, "strong": {"data": {"path": path}}}
+
+    expected = identity(config("/a/data", "/a/data/cats/photos"))
+    assert identity(config("/b", "/b/cats/photos")) == expected
+    assert identity(config("/b", "/b/dogs/photos")) != expected
+    assert identity(config("/b", "/elsewhere/cats/photos")) != identity(config("/b", "/elsewhere/dogs/photos"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"task": "train"},
+        {"strong": {"data": {"root": "/here/data"}, "lr": 0.2}},
+        {"strong": {"data": {"root": "/here/other"}, "lr": 0.1}},
+        {"classes": [2, 1]},
+        {"new": None},
+    ],
+)
+def test_identity_knows_everything_else(other: dict):
+    assert identity({**CONFIG, **other}) != identity(CONFIG)
+
+
+def test_provenance_further_down_is_identity():
+    """Only the job's own keys are provenance; a source may have an option called name."""
+    assert identity({"data": {"name": "a"}}) != identity({"data": {"name": "b"}})
+
+
+def test_shrink_caps_numbers_and_sets_values_wherever_they_stand():
+    config = {
+        "epochs": 40,
+        "strong": {"epochs": 1, "flag": True, "list": [{"epochs": 9.5, "other": 9}]},
+        "validation": 0.25,
+        "weak": {"epochs": None, "ratios": [1, 2], "nested": {"ratios": {"kept": 1}}},
+    }
+    rules = {"at_most": {"epochs": 2, "validation": 4, "flag": 0}, "set": {"ratios": [0.5], "absent": 1}}
+    shrink(config, rules)
+    assert config == {
+        "epochs": 2,
+        "strong": {"epochs": 1, "flag": True, "list": [{"epochs": 2, "other": 9}]},
+        "validation": 0.25,
+        "weak": {"epochs": None, "ratios": [0.5], "nested": {"ratios": {"kept": 1}}},
+    }
+    before = {"epochs": 40}
+    shrink(before, {})
+    assert before == {"epochs": 40}
+
+
+def test_plain_resolves_and_shrinks_and_leaves_hydra_out():
+    config = OmegaConf.create(
+        {
+            "hydra": {"x": "${nowhere}"},
+            "seed": 3,
+            "a": {"seed": "${seed}", "epochs": 9},
+            "shrink": {"at_most": {"epochs": 1}},
+        }
+    )
+    found = plain(config)
+    assert found == {"seed": 3, "a": {"seed": 3, "epochs": 1}, "tiny": True}
+    assert type(found["a"]) is dict
+
+
+@pytest.mark.parametrize("value", ["???", "${nowhere}"])
+def test_plain_refuses_what_is_not_there(value: str):
+    with pytest.raises(UserError, match="path") as error:
+        plain(DictConfig({"subject": {"path": value}}))
+    assert "\n" not in str(error.value)
+
+
+@dataclass
+class Settings:
+    epochs: int
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UserError(f"epochs={self.epochs}: at least 1")
+
+
+def test_settings_build_a_dataclass():
+    assert settings(Settings, {"epochs": 3}, "training") == Settings(3)
+    for values, message in (
+        ({"epochs": 3, "rat": 1.0}, "training.rat is not a setting; did you mean 'rate'?"),
+        ({"epochs": 0}, "epochs=0: at least 1"),
+    ):
+        with pytest.raises(UserError) as error:
+            settings(Settings, values, "training")
+        assert str(error.value) == message
+    with pytest.raises(UserError, match=r"^training: .*missing.*'epochs'; known settings: epochs, rate$"):
+        settings(Settings, {"rate": 1.0}, "training")

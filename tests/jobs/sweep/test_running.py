@@ -1,0 +1,160 @@
+"""A sweep with a launcher that does as it is told."""
+
+import pytest
+
+from src.core import result as results
+from src.core.configuration import identity
+from src.core.result import Result
+from src.jobs.sweep import running
+from src.jobs.sweep.jobs import Job
+from src.jobs.sweep.outcomes import Outcomes
+
+SETTINGS = {"max_failures": None, "rerun": False, "id": None}
+
+
+class Plan:
+    """One task without ancestors, at version 1."""
+
+    def version_of(self, task):
+        return ""
+
+    def ancestors(self, config):
+        return config.get("ancestors", {})
+
+
+class Launcher:
+    """Runs jobs by writing their results and outcomes; `dies` names jobs whose worker dies, each so many times."""
+
+    def __init__(self, root, fails=(), dies=None):
+        self.root = root
+        self.fails = fails
+        self.dies = dict(dies or {})
+        self.ran = []
+
+    def __call__(self, lines):
+        for line in lines:
+            fields = dict(part.split("=") for part in line)
+            name = fields["name"]
+            self.ran.append(name + (f":{fields['until']}" if "until" in fields else ""))
+            if "sweep.id" in fields:
+                Outcomes(self.root, fields["sweep.id"]).begin(self.root / name)
+            if self.dies.get(name):
+                self.dies[name] -= 1
+                raise RuntimeError("a worker was\nkilled")
+            if "until" in fields:
+                continue
+            status = "failed" if name in self.fails else "ok"
+            folder = self.root / name
+            results.save(Result("t", name, status=status, identity=identity(config(name))), folder)
+            outcome = {"status": status, "label": name, "verdict": "", "folder": str(folder), "seconds": 0.1}
+            Outcomes(self.root, fields["sweep.id"]).record(outcome)
+
+
+def config(name, **more):
+    return {"task": "t", "which": name, **more}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    def run(names, launcher, pages=None, *, stage_first=True, more=None, fault=(), **settings):
+        jobs = [
+            Job((f"name={name}",), tmp_path / name, config(name, **(more or {})), float(expense),
+                "broken" if name in fault else "")
+            for expense, name in enumerate(names)
+        ]  # fmt: skip
+        finished = pages if pages is not None else []
+
+        def finish(folders, config):
+            finished.append([folder.name for folder in folders])
+            return {"status": "ok"}
+
+        return running.run_sweep(
+            jobs, launcher, Plan(), folder=tmp_path, settings={**SETTINGS, **settings}, stage_first=stage_first,
+            finish=finish,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_second_time_only_what_is_missing_or_failed_runs(sweep, tmp_path, capsys):
+    launcher = Launcher(tmp_path, fails=("b",))
+    sweep("abc", launcher)
+    assert launcher.ran == ["c", "b", "a"] and running.exit_code() == 1
+    again = Launcher(tmp_path)
+    pages: list[list[str]] = []
+    ended = sweep("abcd", again, pages)
+    assert again.ran == ["d", "b"] and running.exit_code() == 0
+    assert pages == [["a", "b", "c", "d"]], "the page shows all jobs, in the order of the grid"
+    assert len(ended) == 4 and "2 of 4 jobs are done already" in capsys.readouterr().out
+    assert not (tmp_path / ".sweeps").exists()
+
+
+def test_done_jobs_run_again_where_asked(sweep, tmp_path):
+    sweep("ab", Launcher(tmp_path))
+    again = Launcher(tmp_path)
+    sweep("ab", again, rerun=True)
+    assert again.ran == ["b", "a"]
+
+
+def test_a_worker_that_dies_once_costs_nothing(sweep, tmp_path, capsys):
+    launcher = Launcher(tmp_path, dies={"b": 1})
+    sweep("abc", launcher)
+    assert launcher.ran == ["c", "b", "a", "b"] and running.exit_code() == 0
+    assert "RuntimeError: a worker was killed" in capsys.readouterr().err
+
+
+def test_a_worker_that_dies_twice_fails_its_job_and_says_so(sweep, tmp_path, capsys):
+    ended = sweep("ab", Launcher(tmp_path, dies={"a": 2}))
+    assert [outcome["status"] for outcome in ended] == ["ok", "failed"] and running.exit_code() == 1
+    assert "its process ended without a word" in ended[1]["verdict"]
+    assert "2 jobs: 1 ended, 1 failed" in capsys.readouterr().out
+
+
+def test_a_job_that_kills_its_process_takes_no_other_with_it(sweep, tmp_path, capsys):
+    launcher = Launcher(tmp_path, dies={"d": 9})
+    ended = sweep("abcd", launcher)
+    assert launcher.ran == ["d", "c", "b", "a", "d"], "the suspect comes last, alone"
+    assert [outcome["status"] for outcome in ended] == ["failed", "ok", "ok", "ok"]
+
+
+def test_a_launcher_that_starts_nothing_is_not_asked_again(sweep, tmp_path, capsys):
+    asked = []
+
+    def broken(lines):
+        asked.append(len(lines))
+        raise RuntimeError("no srun here")
+
+    ended = sweep("abc", broken)
+    assert asked == [3] and {outcome["status"] for outcome in ended} == {"not started"}
+    assert "no srun here" in capsys.readouterr().err and running.exit_code() == 1
+
+
+def test_shared_ancestors_come_first_unless_jobs_run_in_a_row(sweep, tmp_path):
+    launcher = Launcher(tmp_path)
+    sweep("abc", launcher, more={"ancestors": {"strong": ("task",)}})
+    assert launcher.ran == ["c:strong", "c", "b", "a"]
+    alone = Launcher(tmp_path)
+    sweep("def", alone, more={"ancestors": {"strong": ("task",)}}, stage_first=False)
+    assert alone.ran == ["f", "e", "d"]
+
+
+def test_a_job_that_cannot_be_composed_does_not_stop_the_others(sweep, tmp_path, capsys):
+    launcher = Launcher(tmp_path)
+    sweep("abc", launcher, fault=("b",))
+    assert launcher.ran == ["c", "a"] and running.exit_code() == 1
+    assert "broken" in capsys.readouterr().out
+
+
+def test_the_same_job_twice_in_a_grid_is_one(sweep, tmp_path):
+    launcher = Launcher(tmp_path)
+    assert len(sweep("aa", launcher)) == 1
+    assert launcher.ran == ["a"]
+
+
+def test_what_was_interrupted_leaves_no_outcomes_behind(sweep, tmp_path):
+    def stopped(lines):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep("ab", stopped)
+    assert not (tmp_path / ".sweeps").exists()

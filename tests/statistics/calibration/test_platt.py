@@ -1,0 +1,65 @@
+"""Platt scaling is the logistic regression it claims to be."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from src.statistics.calibration import Platt, class_weights, fit_platt
+
+
+def data(n: int = 400, gap: float = 1.5) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    positive = torch.rand(n, generator=generator) < 0.2
+    return 30 + 8 * (torch.randn(n, generator=generator) + gap * positive), positive
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_it_equals_sklearn(balanced: bool) -> None:
+    scores, positive = data()
+    k, m = int(positive.sum()), int((~positive).sum())
+    soft = np.where(positive, (k + 1) / (k + 2), 1 / (m + 2))
+    weight = np.where(positive, (k + m) / (2 * k), (k + m) / (2 * m)) if balanced else np.ones(k + m)
+    # A soft target is the image twice, once with each label.
+    x = np.concatenate([scores.numpy()] * 2)[:, None].astype(float)
+    y = np.repeat([1, 0], k + m)
+    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    model.fit(x - 30, y, sample_weight=np.concatenate([weight * soft, weight * (1 - soft)]))
+    found = fit_platt(scores, positive, weight=class_weights(positive.long(), 2) if balanced else None)
+    assert found.slope == pytest.approx(model.coef_[0, 0], rel=1e-4)
+    expected = model.predict_proba(x[: k + m] - 30)[:, 1]
+    assert torch.allclose(found(scores), torch.from_numpy(expected), atol=1e-4)
+
+
+def test_probabilities_have_the_right_mean() -> None:
+    scores, positive = data()
+    assert fit_platt(scores, positive)(scores).mean().item() == pytest.approx(positive.double().mean().item(), abs=0.01)
+    balanced = fit_platt(scores, positive, weight=class_weights(positive.long(), 2))(scores)
+    halves = (balanced[positive].mean() + balanced[~positive].mean()) / 2
+    assert halves.item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_separable_scores_stay_finite() -> None:
+    scores = torch.cat([torch.linspace(-1e4, -9e3, 50), torch.linspace(9e3, 1e4, 20)])
+    positive = scores > 0
+    found = fit_platt(scores, positive)
+    probabilities = found(scores)
+    assert 0 < found.slope < 1 and probabilities[positive].min() > 0.9 and probabilities[~positive].max() < 0.1
+    assert found == fit_platt(scores, positive)
+    gap = fit_platt(torch.tensor([0.0, 1.0]), torch.tensor([False, True]))
+    assert gap(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([1 / 3, 2 / 3], abs=1e-6)  # Platt's targets
+
+
+def test_order_turns_with_the_classes_and_constant_scores_say_the_share() -> None:
+    scores, positive = data()
+    assert fit_platt(-scores, positive).slope == pytest.approx(-fit_platt(scores, positive).slope, rel=1e-6)
+    flat = fit_platt(torch.full((10,), 3.0), torch.arange(10) < 3)
+    assert flat.slope == 0 and flat(torch.zeros(1)).item() == pytest.approx((3 * 4 / 5 + 7 / 9) / 10)
+    assert Platt(2.0, -1.0)(torch.tensor([0.5])).tolist() == [0.5]
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    with pytest.raises(ValueError, match="both kinds"):
+        fit_platt(torch.randn(5), torch.ones(5).bool())
+    with pytest.raises(ValueError, match="NaN"):
+        fit_platt(torch.tensor([0.0, torch.nan]), torch.tensor([True, False]))
