@@ -67,6 +67,32 @@ def subject_of(config: Mapping[str, Any], store: Store, session: Session) -> Exa
     return examined
 
 
+#: kind of subject -> the recipe whose images it is trained and measured on; others come trained
+MEASURED_ON = {
+    "trained": "recipe",
+    "variant": "recipe",
+    "extracted": "strong",
+    "patched": "weak",
+    "composed": "monolith",
+}
+
+
+def images_to_measure(config: Mapping[str, Any]) -> ImageSet | None:
+    """The images that the subject will be measured on, before it is there; None where only it tells its classes.
+
+    Raises:
+        UserError: they cannot be opened.
+    """
+    where = MEASURED_ON.get(str(config["subject"]["kind"]))
+    if where is None:
+        return None
+    options = config[where]["data"]
+    kind = data_module(options)
+    data = kind(**keywords(kind, {**options, "augment": None}, f"{where}.data"))
+    data.setup()
+    return data.sets["test"]
+
+
 def _trained(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
     network = trained(config["recipe"], store, session, role="network", where="recipe", config=config)
     return _examined(network.subject, network.data, {"network": network})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from src.core.result import read_json, write_json
+from src.core.files import read_json, write_json
 from src.core.store import Key, Store
 from src.data.datamodule import ImageData
 from src.data.resident import PER_CALL

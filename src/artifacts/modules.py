@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from src.artifacts.kinds import KINDS
 from src.artifacts.network import Trained
 from src.core.configuration import keywords, settings
-from src.core.result import write_atomically
+from src.core.files import write_atomically
 from src.core.store import Key, Store
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy

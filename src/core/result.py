@@ -5,25 +5,20 @@ A result is a folder: ``result.json`` (written last, atomically), ``tables/*.par
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from src.core.estimate import Estimate
+from src.core.files import checksum, damaged_file, read_json, replacing, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
-CHECKSUM = "checksum"  # of a JSON file, over everything else in it
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
@@ -32,6 +27,7 @@ CHECKSUM = "checksum"  # of a JSON file, over everything else in it
 UNITS = ("%", "points")
 
 Status = Literal["ok", "failed", "interrupted"]
+VerdictKind = Literal["success", "no success", "no verdict", ""]
 Table = dict[str, list[Any]]  # column -> values; `x_low` and `x_high` beside `x` are the bounds of its interval
 
 
@@ -86,6 +82,46 @@ class Explorer:
     filters: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Panel:
+    """A part of a page: one table or one picture, what a reader must know of it, and figures of it.
+
+    Attributes:
+        section: the page's heading that it stands under; nothing: the page's own.
+        name: of the table or the picture, unique within a result.
+        rows: records with the same keys, in order; or a table as columns; or a picture, uint8 (H, W, 3).
+        caption: what the columns mean.
+        units: column -> unit, see UNITS.
+        figures: drawn from the table; the panel's section is theirs.
+    """
+
+    section: str
+    name: str
+    rows: Sequence[Mapping[str, Any]] | Table | np.ndarray
+    caption: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    figures: Sequence[Figure] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a job comes to: a sentence, the numbers behind it, and its row in a table over many jobs.
+
+    Attributes:
+        sentence: what was found, or why there is no verdict.
+        units: of the metrics, see UNITS.
+        row: what a table over many jobs says of this one beside its metrics.
+        screen: names of the tables to print.
+    """
+
+    sentence: str
+    kind: VerdictKind = ""
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    row: Mapping[str, Any] = field(default_factory=dict)
+    screen: Sequence[str] = ()
+
+
 @dataclass
 class Result:
     """Everything one job found, and what a reader needs to believe it."""
@@ -94,13 +130,14 @@ class Result:
     name: str
     status: Status = "ok"
     verdict: str = ""  # one sentence: what was found, or why there is no verdict
-    verdict_kind: Literal["success", "no success", "no verdict", ""] = ""
+    verdict_kind: VerdictKind = ""
     metrics: dict[str, Estimate] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
     sections: dict[str, str] = field(default_factory=dict)  # table -> the page's heading that it stands under
     screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
-    units: dict[str, str] = field(default_factory=dict)  # of metrics and of columns in any table: see UNITS
+    units: dict[str, str] = field(default_factory=dict)  # of metrics, and of columns of tables without their own
+    table_units: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> unit: see UNITS
     images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
     figures: list[Figure] = field(default_factory=list)
     row: dict[str, Any] = field(default_factory=dict)  # what a table over many jobs says of this one beside its metrics
@@ -114,28 +151,52 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
     error: str = ""
 
+    def add(self, panel: Panel) -> None:
+        """Take in a panel: the one place that writes tables, pictures, captions, sections and units of columns.
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the whole new one, never a part."""
-    with replacing(path) as file:
-        file.write(text.encode())
+        Raises:
+            ValueError: a table or a picture of that name is there, or a unit or a figure is of no column.
+        """
+        if panel.name in self.tables or panel.name in self.images:
+            raise ValueError(f"two panels are called '{panel.name}'")
+        columns: Collection[str] = ()
+        if isinstance(panel.rows, Mapping | Sequence):
+            table = dict(panel.rows) if isinstance(panel.rows, Mapping) else table_of(panel.rows)
+            columns = self.tables[panel.name] = table
+            self.table_units[panel.name] = dict(panel.units)
+        else:
+            self.images[panel.name] = panel.rows
+        for figure in panel.figures:
+            if figure.table != panel.name:
+                raise ValueError(f"a figure of '{panel.name}' draws '{figure.table}'")
+            named = {figure.x, figure.y, figure.value, figure.group} - {""}
+            if unknown := named - set(columns):
+                raise ValueError(f"a figure of '{panel.name}' draws {sorted(unknown)}, which is none of its columns")
+        if unknown := set(panel.units) - set(columns):
+            raise ValueError(f"'{panel.name}' has units for {sorted(unknown)}, which is none of its columns")
+        if panel.caption:
+            self.captions[panel.name] = panel.caption
+        if panel.section:
+            self.sections[panel.name] = panel.section
+        self.figures += [replace(figure, section=panel.section) for figure in panel.figures]
 
+    def conclude(self, verdict: Verdict) -> None:
+        """Take in what the job comes to.
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``path`` as the body ends well, and vanishes where it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        Raises:
+            ValueError: a metric of that name is there.
+        """
+        if same := self.metrics.keys() & verdict.metrics.keys():
+            raise ValueError(f"two metrics are called {sorted(same)}")
+        self.verdict, self.verdict_kind = verdict.sentence, verdict.kind
+        self.metrics |= verdict.metrics
+        self.units |= verdict.units
+        self.row |= verdict.row
+        self.screen += verdict.screen
+
+    def units_of(self, table: str) -> Mapping[str, str]:
+        """Column -> unit of a table."""
+        return self.table_units.get(table, self.units)
 
 
 def save(result: Result, folder: Path) -> Path:
@@ -182,24 +243,6 @@ def damage(folder: Path) -> str:
     return damaged_file(folder, files)
 
 
-def damaged_file(folder: Path, files: Any) -> str:
-    """Which of ``files`` (name -> checksum) is missing below ``folder`` or has another checksum, or nothing."""
-    if not isinstance(files, dict):
-        return "its list of files cannot be read"
-    for name, expected in files.items():
-        if not (folder / name).is_file():
-            return f"{name} is missing"
-        if checksum(folder / name) != expected:
-            return f"{name} has another checksum"
-    return ""
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def load(folder: Path) -> Result:
     """Read a result with its tables and pictures.
 
@@ -236,34 +279,6 @@ def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path.parent, read_json(path)
         except ValueError:
             continue
-
-
-def write_json(path: Path, plain: Mapping[str, Any], allow_nan: bool = False) -> None:
-    """Write plain values atomically, with a checksum of their own that :func:`read_json` holds them to."""
-    found = json.loads(json.dumps(plain, allow_nan=allow_nan, default=str))
-    found.pop(CHECKSUM, None)  # of what was read and is written again
-    write_atomically(path, json.dumps({**found, CHECKSUM: _digest(found)}, indent=2))
-
-
-def _digest(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What :func:`write_json` wrote, or any other JSON object.
-
-    Raises:
-        FileNotFoundError: there is none. ValueError: it is damaged.
-    """
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it and run the job again") from None
-    if not isinstance(plain, dict):
-        raise ValueError(f"{path} is damaged (no JSON object): delete it and run the job again")
-    if CHECKSUM in plain and plain.pop(CHECKSUM) != _digest(plain):
-        raise ValueError(f"{path} is damaged (its checksum does not hold): delete it and run the job again")
-    return plain
 
 
 def rows(table: Table) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core.result import checksum, damaged_file, read_json, write_json
+from src.core.files import checksum, damaged_file, read_json, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock

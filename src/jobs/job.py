@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from src.core import files
 from src.core import result as results
 from src.core.configuration import identity, options
 from src.core.errors import UserError, full_disk, suggestion
@@ -99,7 +100,7 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
         UserError: the comparison failed.
     """
     newest = max((folder / results.FILE for folder in folders), key=lambda path: path.stat().st_mtime_ns)
-    config = results.read_json(newest)["config"]
+    config = files.read_json(newest)["config"]
     chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
     found = execute({**config, **chosen, **views}, place)
@@ -116,7 +117,7 @@ def _one_line(error: Exception, folder: Path) -> str:
         return full
     said, trace = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", folder / "traceback.txt"
     try:
-        results.write_atomically(trace, traceback.format_exc())
+        files.write_atomically(trace, traceback.format_exc())
     except OSError:
         return said
     return f"{said} (the whole traceback is in {trace})"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.core.result import read_json, write_atomically
+from src.core.files import read_json, write_atomically
 from src.networks.models.registry import build
 from src.networks.slicing import extract, plan_for
 from src.networks.weights import load_weights, save_weights

@@ -93,10 +93,11 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
             raise ValueError(f"table '{figure.table}' has no column '{column}'")
     if not table[value]:
         raise ValueError(f"table '{figure.table}' is empty")
-    unit = unit_of(value, result.units) or ("%" if figure.percent else "")
+    units = result.units_of(figure.table)
+    unit = unit_of(value, units) or ("%" if figure.percent else "")
     if figure.kind == "heatmap":
         return _grid(figure, table, unit)
-    return _chart(figure, table, unit, unit_of(figure.x, result.units), colours(result).get(figure.group, {}))
+    return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
 def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:

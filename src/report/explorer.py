@@ -33,7 +33,7 @@ def read(result: Result) -> dict[str, Any] | None:
     named = {"name": (explorer.name,), "measure": explorer.measures, "space": explorer.space, "cost": explorer.costs,
              "profile": (explorer.profile,), "filter": explorer.filters}  # fmt: skip
     missing = [f"{role} '{name}'" for role, names in named.items() for name in names if name and name not in table]
-    columns = [_column(name, table, result.units) for name in _in_order(explorer, table)]
+    columns = [_column(name, table, result.units_of(explorer.table)) for name in _in_order(explorer, table)]
     kinds = {column["key"]: column["kind"] for column in columns}
 
     def known(names: Iterable[str], *allowed: str) -> list[str]:
@@ -132,7 +132,7 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     wanted = ("epoch", "split", PREFERRED_CURVE)
     if not keys or any(name not in curves for name in wanted):
         return {"lines": [], "splits": [], "title": "", "unit": ""}
-    unit = unit_of(PREFERRED_CURVE, result.units)
+    unit = unit_of(PREFERRED_CURVE, result.units_of(explorer.curves))
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, values in enumerate(zip(*(table[name] for name in keys), strict=True)):
         rows.setdefault(tuple(map(plain_text, values)), []).append(row)

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from src.core.estimate import Estimate
-from src.core.result import FILE, Figure, Result, Table, read_json, write_atomically
+from src.core.files import read_json, write_atomically
+from src.core.result import FILE, Figure, Result, Table
 from src.report.cells import Link
 from src.report.html import flat
 from src.report.page import render

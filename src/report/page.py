@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core.result import Figure, Result, Table, write_atomically
+from src.core.files import write_atomically
+from src.core.result import Figure, Result, Table
 from src.report import explorer, html
 from src.report.figures import plotly
 from src.report.screen import PAGE
@@ -106,7 +107,9 @@ def _links(kind: str, links: Mapping[str, str]) -> str:
 
 
 def _table(name: str, result: Result) -> str:
-    return html.table(name, result.tables[name], result.units, result.captions.get(name, ""), f"tables/{name}.parquet")
+    return html.table(
+        name, result.tables[name], result.units_of(name), result.captions.get(name, ""), f"tables/{name}.parquet"
+    )
 
 
 def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core.errors import UserError
-from src.core.result import write_atomically
+from src.core.files import write_atomically
 
 BEGIN, END = "<!-- claims: written by python -m src.report FOLDER --readme README.md -->", "<!-- end of claims -->"
 CLAIMS = "overview/claims.md"  # below a sweep's folder

@@ -77,7 +77,7 @@ def _print_table(name: str, result: Result, console: Console) -> None:
     count = len(next(iter(table.values()), []))
     console.print()
     _say(pretty(name), console, "bold")
-    found = columns(table, result.units, ROWS)
+    found = columns(table, result.units_of(name), ROWS)
     fitting = _fitting(found, console.width)
     console.print(_grid(found[:fitting], console.width))
     if fitting < len(found):

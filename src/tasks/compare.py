@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.configuration import setting
+from src.core.files import read_json, write_atomically
 from src.core.paths import CONF
-from src.core.result import FILE, Explorer, Result, Table, read_json, rows, write_atomically
+from src.core.result import FILE, Explorer, Result, Table, rows
 from src.core.store import Store, digest_of
 from src.report.over.over_seeds import add_over_seeds, read_jobs
 from src.studies.invariance.over_depth import add_over_depth

@@ -11,7 +11,8 @@ from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
 from src.artifacts.trained import add_history, did_not_train, trained
 from src.core.estimate import Estimate
-from src.core.result import Result, write_atomically
+from src.core.files import write_atomically
+from src.core.result import Result
 from src.core.store import Store
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict

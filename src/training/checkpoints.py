@@ -16,7 +16,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
-from src.core.result import write_atomically
+from src.core.files import write_atomically
 from src.networks.weights import save_weights
 from src.training.determinism import seed_everything
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.core import files
 from src.core import result as results
 from src.core.estimate import Estimate
-from src.core.result import FILE, Figure, Result, load, rows, save, scan, table_of, write_atomically
+from src.core.files import write_atomically
+from src.core.result import FILE, Figure, Result, load, rows, save, scan, table_of
 
 
 def some_result() -> Result:
@@ -120,7 +122,7 @@ def test_another_format_and_damaged_files_are_refused(tmp_path: Path):
         load(tmp_path)
     save(some_result(), tmp_path)
     plain = json.loads((tmp_path / FILE).read_text())
-    results.write_json(tmp_path / FILE, {**plain, "format": results.FORMAT + 1})
+    files.write_json(tmp_path / FILE, {**plain, "format": results.FORMAT + 1})
     with pytest.raises(ValueError, match=r"is of another format than this version's 2: run the job again$"):
         load(tmp_path)
     (tmp_path / FILE).write_text("{")
@@ -140,11 +142,11 @@ def test_rows_and_tables_are_each_others_opposite():
 def test_a_result_from_before_there_were_sections_is_read_with_none(tmp_path: Path):
     before = some_result()
     save(before, tmp_path)
-    plain = results.read_json(tmp_path / FILE)
+    plain = files.read_json(tmp_path / FILE)
     del plain["sections"]
     for figure in plain["figures"]:
         del figure["section"], figure["diagonal"]
-    results.write_json(tmp_path / FILE, plain)
+    files.write_json(tmp_path / FILE, plain)
     after = load(tmp_path)
     assert after.sections == {} and after.figures == before.figures
 

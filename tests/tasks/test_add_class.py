@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from src.artifacts import network as training
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
 from src.report.session import Session
 from src.studies.class_change.setting import replacement_of
-from src.artifacts import network as training
 from src.tasks.add_class import add_class
 from tests.tasks.composing import configured
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.core.result import FILE, FORMAT, damage, read_json
+from src.core.files import read_json
+from src.core.result import FILE, FORMAT, damage
 from src.core.store import digest_of
 
 Ancestors = Mapping[str, Sequence[str]]

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.core.files import read_json, write_atomically
 from src.core.paths import PLACE
-from src.core.result import read_json, write_atomically
 
 FAILED = ("failed", "interrupted")
 

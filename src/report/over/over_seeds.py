@@ -8,7 +8,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from src.core.configuration import PROVENANCE, setting
-from src.core.result import Result, read_json, table_of
+from src.core.files import read_json
+from src.core.result import Result, table_of
 from src.core.store import digest_of
 
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by

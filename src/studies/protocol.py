@@ -1,0 +1,114 @@
+"""What a study is: options, a check, an estimate, panels and a verdict; found by its folder, imported when it is used.
+
+A study is a folder ``NAME`` with two files:
+
+``options.py``: ``VERSION``, raised by hand when its findings change, and ``Options``, made by
+:func:`src.core.options.options`; it imports no torch, for a sweep's parent reads it.
+
+``study.py``: the four functions of :class:`Study`.
+
+Beside them stand what they need (``panels.py``, ``findings.py``), its manual ``README.md``, and its values and
+comments in ``conf/study/NAME.yaml``. There is no table of studies to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from src.core.errors import UserError, suggestion
+from src.core.paths import ROOT
+
+if TYPE_CHECKING:
+    from src.artifacts.examined_subject import Examined
+    from src.core.result import Panel, Verdict
+    from src.data.image_set import ImageSet
+    from src.report.session import Session
+
+#: Where studies lie: (folder, its dotted name). A user's own folder joins them.
+HOMES: list[tuple[Path, str]] = [(ROOT / "src" / "studies", "src.studies")]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a study may use of the job that it is part of.
+
+    Attributes:
+        session: stages with bars, and events: every fallback taken, every reduction made.
+        seed: of the job.
+        resamples: of the bootstrap.
+    """
+
+    session: Session
+    seed: int
+    resamples: int
+
+
+class Study(Protocol):
+    """The functions of a ``study.py``."""
+
+    check: Callable[[Any, ImageSet | None], None]
+    """(options, test images) -> None. Refuses by UserError before anything trains. The images are None where only the
+    network itself tells its classes (checkpoints, networks that come trained)."""
+
+    estimate: Callable[[Examined, Any, Run], Any]
+    """(examined, options, run) -> findings: tensors and Estimates, no tables, no words."""
+
+    panels: Callable[[Any], Iterable[Panel]]
+    """findings -> what is shown, in the order of the page."""
+
+    verdict: Callable[[Any], Verdict]
+    """findings -> the sentence, the metrics, and the row in a table over many jobs."""
+
+
+def studies() -> dict[str, str]:
+    """Name -> dotted name of its package, of all folders with a ``study.py``. Nothing is imported.
+
+    Raises:
+        UserError: two folders have one name.
+    """
+    names: dict[str, str] = {}
+    for folder, package in HOMES:
+        for path in sorted(folder.glob("*/study.py")):
+            name = path.parent.name
+            if name in names:
+                raise UserError(f"study '{name}' stands in {path.parent} and as {names[name]}; give yours another name")
+            names[name] = f"{package}.{name}"
+    return names
+
+
+def options_class(name: str) -> type[Any]:
+    """The ``Options`` of a study.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    return cast(type[Any], _module(name, "options").Options)
+
+
+def version_of_study(name: str) -> str:
+    """The version of a study's findings."""
+    return str(_module(name, "options").VERSION)
+
+
+def study_of(name: str) -> Study:
+    """The study's functions; brings whatever it measures with.
+
+    Raises:
+        UserError: there is no such study, or it lacks one of the functions.
+    """
+    module = _module(name, "study")
+    for function in ("check", "estimate", "panels", "verdict"):
+        if not callable(getattr(module, function, None)):
+            raise UserError(f"study '{name}': {module.__file__} has no function '{function}'; add it")
+    return cast(Study, module)
+
+
+def _module(name: str, part: str) -> Any:
+    known = studies()
+    if name not in known:
+        raise UserError(f"study.name={name}: {suggestion(name, known)}")
+    return importlib.import_module(f"{known[name]}.{part}")
