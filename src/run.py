@@ -81,6 +81,7 @@ def main(argv: list[str]) -> int:
     import hydra
 
     from src.core.errors import UserError
+    from src.core.own import named_on
     from src.jobs.command_line import check_command_line
     from src.jobs.resolvers import register
     from src.jobs.sweep import running
@@ -90,6 +91,8 @@ def main(argv: list[str]) -> int:
     # the plugin's own launcher has the same name as ours, which says all that it says and more
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against ConfigStore")
     try:
+        argv = named_on(argv)
+        sys.argv[1:] = argv  # Hydra reads them there
         check_command_line(argv)
         if extra := missing_extra(argv):
             raise UserError(f"hydra/launcher={extra} needs more packages; install them by: uv sync --extra {extra}")

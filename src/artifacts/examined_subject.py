@@ -156,6 +156,8 @@ def _checkpoint(config: Mapping[str, Any], store: Store, session: Session) -> Ex
     if path is None:
         raise UserError("subject.path: missing; choose subject=checkpoint and give it subject.path=FILE.safetensors")
     subject = load_subject(Path(str(path)).expanduser())
+    if subject.notes.get("code_changed"):
+        session.event("subject.path: the code that builds this network is not the one that its weights were saved with")
     return _foreign(subject, _images(config, session), session)
 
 

@@ -16,10 +16,11 @@ from src.artifacts.learners import architecture_of, learner_name, trainee, train
 from src.artifacts.memory_plan import fitted_to_memory
 from src.artifacts.network import Trained
 from src.artifacts.warm_start import warm_start
+from src.core.code import code_digest
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
 from src.core.result import Figure, Result, table_of
-from src.core.store import Key, Store
+from src.core.store import Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.networks.subjects import Subject, load_subject, save_description
@@ -72,6 +73,7 @@ def trained(
     training, passes = fitted_to_memory(
         architecture, data, training, config=config, device=device, store=store, session=session
     )
+    code = code_digest(str(recipe["model"]["name"]))
     key = Key(
         "checkpoint",
         {
@@ -79,6 +81,7 @@ def trained(
             **_variant_part(recipe, architecture, where),
             "training": _training_part(recipe, training),
             "images": data.digest(),
+            **({"code": code} if code else {}),
             **({"start": [*start.lineage, digest_of_weights(start.model)]} if start else {}),
         },
         KINDS["checkpoint"],
@@ -122,6 +125,9 @@ def trained(
         how = {"precision": training.precision, **asdict(passes)}
         return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0], "how": how}
 
+    if code and store.find(key) is None and _trained_by_other_code(key, store):
+        name = recipe["model"]["name"]
+        session.event(f"{where}.model.name={name}: its source has changed; the network is trained anew")
     entry = store.make(key, build)
     if not entry.built:
         session.found(f"{role}: training", entry.digest)
@@ -141,6 +147,16 @@ def trained(
     subject.model.to(device)
     found = history, training, epoch, entry.notes["seconds"], entry.notes["how"]
     return Trained(subject, data, entry.digest, entry.folder, *found)
+
+
+def _trained_by_other_code(key: Key, store: Store) -> bool:
+    """Whether the store has a network of the same recipe that another version of the user's own code has built."""
+
+    def without_code(recipe: Mapping[str, Any]) -> str:
+        return digest_of({name: value for name, value in recipe.items() if name != "code"})
+
+    wanted = without_code(key.recipe)
+    return any(entry.kind == key.kind and without_code(entry.manifest["recipe"]) == wanted for entry in store.entries())
 
 
 def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], where: str) -> dict[str, Any]:

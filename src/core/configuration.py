@@ -14,7 +14,7 @@ from src.core.store import digest_of
 
 #: Recorded with a result, but another value makes no other result.
 PROVENANCE = (
-    *("name", "label", "device", "threads", "workers", "outputs", "data_root", "logger", "report", "traceback"),
+    *("name", "label", "device", "threads", "workers", "outputs", "data_root", "own", "logger", "report", "traceback"),
     *("sweep", "comparison", "until", "trainer", "jobs_at_once", "resume_every"),
 )
 
@@ -24,18 +24,25 @@ T = TypeVar("T")
 def identity(config: Mapping[str, Any]) -> str:
     """Digest of all that decides what a job finds; provenance is left out.
 
-    Of a path below ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere.
+    Files and folders count by what they hold (``contents``), wherever they lie. Of a path that is not there, below
+    ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere.
     """
     roots = [str(config[name]) for name in ("data_root", "outputs") if config.get(name)]
-    return digest_of({key: _without_roots(value, roots) for key, value in config.items() if key not in PROVENANCE})
+    known = config.get("contents", {})
+    return digest_of(
+        {key: _without_places(value, roots, known, key) for key, value in config.items() if key not in PROVENANCE}
+    )
 
 
-def _without_roots(value: Any, roots: Sequence[str]) -> Any:
+def _without_places(value: Any, roots: Sequence[str], known: Mapping[str, str], place: str) -> Any:
+    if place in known:
+        return None
     if isinstance(value, Mapping):
         # a data module's workers decode images; how many they are changes nothing
-        return {key: _without_roots(inner, roots) for key, inner in value.items() if key != "workers"}
+        inner = {key: (item, f"{place}.{key}") for key, item in value.items() if key != "workers"}
+        return {key: _without_places(item, roots, known, below) for key, (item, below) in inner.items()}
     if isinstance(value, list):
-        return [_without_roots(inner, roots) for inner in value]
+        return [_without_places(item, roots, known, place) for item in value]
     if isinstance(value, str) and "/" in value:
         return next((str(Path(value).relative_to(root)) for root in roots if Path(value).is_relative_to(root)), value)
     return value

@@ -21,11 +21,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from src.core.contents import contents_digest
 from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.augment import FLIP_AXES, check_crop
@@ -175,12 +177,8 @@ class StreamingImages(ImageData):
             self.colours = colour_components(images)
 
     def digest(self) -> str:
-        """SHA-256 of the names, sizes in bytes and labels of the files, and of all settings that a training sees.
-
-        Not of the pixels: reading half a million files takes longer than an epoch. A file that is replaced by another
-        of the same size is not noticed.
-        """
-        found = hashlib.sha256()
+        """SHA-256 of the folder's contents, of the files and labels of each part, and of all that a training sees."""
+        found = hashlib.sha256(contents_digest(Path(str(self.folder["root"])).expanduser()).encode())
         for part in ("train", "validation", "calibration"):
             images = self._set(part)
             files = files_of(images)

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.core.allowed_values import VALUES
 from src.core.configuration import first_line, options
 from src.core.errors import UserError, suggestion
+from src.core.own import own_folder
 from src.core.paths import CONF
 from src.jobs.border import plain
 
@@ -45,8 +46,9 @@ def _check(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(list(argv))
     if arguments.hydra_help or arguments.info or arguments.shell_completion:
         return
-    folders = [CONF, *([Path(arguments.config_dir).resolve()] if arguments.config_dir else [])]
-    for folder in folders:
+    more = [Path(arguments.config_dir).resolve()] if arguments.config_dir else []
+    folders = [CONF, *_own_groups(), *more]
+    for folder in more:
         if not folder.is_dir():
             raise UserError(f"--config-dir={arguments.config_dir} is no folder; give one that holds config groups")
     overrides: list[Override] = []
@@ -62,7 +64,7 @@ def _check(argv: Sequence[str]) -> None:
     _check_options(overrides, folders)
 
     GlobalHydra.instance().clear()
-    search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]"] if folders[1:] else []
+    search = [f"hydra.searchpath=[file://{folder}]" for folder in more]
     chosen = [_one_of(override) for override in overrides]
     groups = [line for line, override in zip(chosen, overrides, strict=True) if _is_group(override, folders)]
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
@@ -95,6 +97,18 @@ def _check(argv: Sequence[str]) -> None:
             )
     for folder in (Path(composed.outputs), Path(composed.outputs, "store"), Path(composed.outputs, composed.name)):
         _check_folder(folder)
+
+
+def _own_groups() -> list[Path]:
+    """The folder of the user's own configuration groups, if there is one."""
+    mine = own_folder()
+    if mine is None or not (mine / "conf").is_dir():
+        return []
+    for path in sorted((mine / "conf").rglob("*.yaml")):
+        name = path.relative_to(mine / "conf")
+        if (CONF / name).exists():
+            raise UserError(f"own={mine}: its conf/{name} would be hidden by the project's; give it another name")
+    return [mine / "conf"]
 
 
 def _refuse_flag(message: str) -> NoReturn:

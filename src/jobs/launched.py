@@ -67,7 +67,7 @@ def _run_in_sweep(config: Mapping[str, Any], folder: Path, overrides: list[str])
     settings = config["sweep"]
     outcomes = Outcomes(folder.parent, settings["id"]) if settings["id"] else None
     with alone(folder):
-        if outcomes and not settings["rerun"] and is_done(folder, identity(config), version_of(config["task"])):
+        if outcomes and not settings["rerun"] and is_done(folder, identity(config), version_of(config)):
             found = outcome("ok", config["label"], "done by another sweep", folder)
         elif outcomes and _too_many(outcomes, settings["max_failures"]):
             found = outcome("not started", config["label"], "too many have failed (sweep.max_failures)", folder)

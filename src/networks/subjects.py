@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from src.core.code import own_code
 from src.core.errors import UserError
 from src.core.files import read_json, write_atomically
 from src.networks.models.registry import build
@@ -114,6 +115,7 @@ def save_description(subject: Subject, folder: Path) -> None:
         "lineage": list(subject.lineage),
         "notes": subject.notes,
         "contrast": subject.contrast,
+        "code": own_code(subject.architecture),
     }
     write_atomically(folder / DESCRIPTION, json.dumps(plain, indent=2))
 
@@ -129,6 +131,8 @@ def save_subject(subject: Subject, folder: Path, name: str = "weights") -> Path:
 def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
     """The subject of a weight file with a ``subject.json`` beside it.
 
+    Its ``notes["code_changed"]`` is there where a user's own code that builds it is not the one that it was saved with.
+
     Raises:
         UserError: a file is missing or damaged, or the weights are another architecture's.
     """
@@ -140,6 +144,7 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
         plain: Mapping[str, Any] = read_json(description)
         model = rebuild(plain["architecture"], plain["kept"])
         load_weights(model, path)
+        changed = {"code_changed": True} if plain.get("code", {}) != own_code(plain["architecture"]) else {}
         return Subject(
             model.eval(),
             dict(plain["architecture"]),
@@ -148,7 +153,7 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
             tuple(plain["std"]),
             plain["kept"],
             tuple(lineage or plain["lineage"]),
-            dict(plain["notes"]),
+            dict(plain["notes"]) | changed,
             plain.get("contrast", "none"),  # descriptions from before there was a choice
         )
     except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:

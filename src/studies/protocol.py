@@ -16,10 +16,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from src.core.code import code_digest
 from src.core.errors import UserError, suggestion
+from src.core.own import own_folder
 from src.core.paths import ROOT
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from src.core.result import Panel, Verdict
     from src.data.image_set import ImageSet
     from src.report.session import Session
-
-#: Where studies lie: (folder, its dotted name). A user's own folder joins them.
-HOMES: list[tuple[Path, str]] = [(ROOT / "src" / "studies", "src.studies")]
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,9 @@ def studies() -> dict[str, str]:
         UserError: two folders have one name.
     """
     names: dict[str, str] = {}
-    for folder, package in HOMES:
+    mine = own_folder()
+    homes = [(ROOT / "src" / "studies", "src.studies"), *([(mine / "studies", "studies")] if mine else [])]
+    for folder, package in homes:
         for path in sorted(folder.glob("*/study.py")):
             name = path.parent.name
             if name in names:
@@ -90,8 +90,11 @@ def options_class(name: str) -> type[Any]:
 
 
 def version_of_study(name: str) -> str:
-    """The version of a study's findings."""
-    return str(_module(name, "options").VERSION)
+    """The version of a study's findings: of ours the number that is raised by hand, of a user's own its source."""
+    package = _package(name)
+    if package.startswith("src."):
+        return str(_module(name, "options").VERSION)
+    return "".join(f"-{code_digest(f'python:{package}.{part}:')}" for part in ("options", "study"))
 
 
 def study_of(name: str) -> Study:
@@ -107,8 +110,18 @@ def study_of(name: str) -> Study:
     return cast(Study, module)
 
 
-def _module(name: str, part: str) -> Any:
+def _package(name: str) -> str:
     known = studies()
     if name not in known:
         raise UserError(f"study.name={name}: {suggestion(name, known)}")
-    return importlib.import_module(f"{known[name]}.{part}")
+    return known[name]
+
+
+def _module(name: str, part: str) -> Any:
+    module = f"{_package(name)}.{part}"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise UserError(f"study '{name}': its folder has no {part}.py; a study has options.py and study.py") from None

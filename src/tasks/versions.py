@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from src.artifacts.kinds import KINDS
+from src.studies.protocol import version_of_study
 
 #: task -> (raised by hand when its own findings change, kinds of what it leaves in the store): its result is made again
 #: when one of them is raised.
@@ -21,6 +22,9 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "invariance": (1, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
+
+#: Tasks whose findings are those of a study.
+STUDYING = ("measure", "invariance")
 
 #: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
 ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -46,10 +50,16 @@ ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def version_of(task: str) -> str:
-    """The version of a task's results: its own and those of all it makes."""
-    own, kinds = TASKS.get(task, (1, ()))
-    return " ".join([str(own), *(f"{kind}{KINDS[kind]}" for kind in kinds)])
+def version_of(config: Mapping[str, Any]) -> str:
+    """The version of a job's result: that of its task, of all that the task makes, and of its study.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    task, kinds = TASKS.get(config["task"], (1, ()))
+    study = config["study"]["name"] if config["task"] in STUDYING else None
+    studied = [f"{study}{version_of_study(study)}"] if study else []
+    return " ".join([str(task), *(f"{kind}{KINDS[kind]}" for kind in kinds), *studied])
 
 
 def ancestors(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -1,10 +1,14 @@
 """Several jobs at once: one strong network, one set of modules, the same bits on any launcher, honest exit codes."""
 
 import math
+import shutil
+from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
-from tests.end_to_end.conftest import TINY
+from tests.end_to_end.conftest import TINY, Ran, Run
 
 TARGETS = "target_class=0,1,2"
 
@@ -59,3 +63,27 @@ def same(first, second):
         for name in first
         for a, b in zip(first[name].values(), second[name].values(), strict=True)
     )
+
+
+def test_changed_images_are_noticed_and_a_copy_of_them_is_not(run: Run, tmp_path: Path):
+    def images(folder: Path, count: int, start: int = 0) -> None:
+        generator = torch.Generator().manual_seed(start)
+        for name in ("light", "dark"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for number in range(start, start + count):
+                noise = torch.rand(32, 32, 3, generator=generator) * 128 + (127 if name == "light" else 0)
+                Image.fromarray(noise.to(torch.uint8).numpy()).save(folder / name / f"{number}.png")
+
+    def sweep(folder: Path) -> Ran:
+        return run(tmp_path / "out", "-m", "task=train", "data@recipe.data=image_folder", "seed=0,1", *TINY,
+                   f"recipe.data.source.root={folder}", "recipe.data.source.size=32")  # fmt: skip
+
+    images(tmp_path / "photos", 20)
+    first = sweep(tmp_path / "photos")
+    assert first.code == 0, first.text
+    shutil.copytree(tmp_path / "photos", tmp_path / "copy")
+    assert "2 of 2 jobs are done already" in sweep(tmp_path / "copy").text
+    images(tmp_path / "photos", 5, start=20)
+    grown = sweep(tmp_path / "photos")
+    assert grown.code == 0 and "done already" not in grown.text
+    assert len(grown.results) == 4 and len(grown.store) == 4

@@ -21,7 +21,7 @@ _last: list[Outcome] = []
 class Planning(Protocol):
     """What a sweep asks about tasks; see :mod:`src.tasks.versions`."""
 
-    def version_of(self, task: str) -> str: ...
+    def version_of(self, config: Mapping[str, Any]) -> str: ...
     def ancestors(self, config: Mapping[str, Any]) -> Ancestors: ...
 
 
@@ -91,7 +91,7 @@ def record_single(found: Outcome) -> None:
 def _done(job: Job, planning: Planning) -> bool:
     from src.core.configuration import identity
 
-    return is_done(job.folder, identity(job.config), planning.version_of(job.config["task"]))
+    return is_done(job.folder, identity(job.config), planning.version_of(job.config))
 
 
 def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning) -> None:

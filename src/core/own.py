@@ -1,0 +1,56 @@
+"""A user's own folder: ``conf/``, ``studies/``, ``methods/`` and networks, named by ``own=FOLDER``.
+
+The folder joins Python's path, so that ``python:nets:Net`` is ``FOLDER/nets.py``, and Hydra's (see src/plugins). Every
+process of a job learns of it: the parent from its command line, a launcher's worker from the configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.core.errors import UserError
+
+VARIABLE = "CNN_ANATOMY_OWN"
+KEY = "own="
+
+
+def named_on(arguments: Sequence[str]) -> list[str]:
+    """The command line with the folder's whole path; the environment names it to the processes that this one starts.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    lines = list(arguments)
+    for number, line in enumerate(lines):
+        if line.startswith(KEY) and line.removeprefix(KEY) not in ("", "null"):
+            folder = _folder(line.removeprefix(KEY).strip("'\""))
+            os.environ[VARIABLE] = str(folder)
+            lines[number] = f"{KEY}'{folder}'"
+    return lines
+
+
+def own_folder() -> Path | None:
+    """The user's own folder.
+
+    Raises:
+        UserError: the environment names one that is not there.
+    """
+    return _folder(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+
+
+def use(folder: str | None) -> None:
+    """Let Python find the modules of the folder that a job's configuration names."""
+    if folder:
+        os.environ[VARIABLE] = str(_folder(folder))
+    if (place := own_folder()) and str(place) not in sys.path:
+        sys.path.insert(0, str(place))
+
+
+def _folder(named: str) -> Path:
+    folder = Path(named).expanduser().resolve()
+    if not folder.is_dir():
+        raise UserError(f"{KEY}{named}: no such folder; name one that holds conf/, studies/ or modules of yours")
+    return folder
