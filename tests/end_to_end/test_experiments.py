@@ -1,14 +1,19 @@
 """Every file of conf/experiment composes and runs tiny through the command line; new ones are covered by themselves."""
 
+import json
 import math
+from collections.abc import Callable
 
 import pyarrow.parquet as pq
 import pytest
 
-from src.core.configuration import identity
-from src.jobs.command_line import check_command_line
-from src.jobs.resolvers import register
-from tests.end_to_end.conftest import ROOT, TINY
+from src.claims import read_claims
+from src.claims.terms import meets
+from src.command_line import check_command_line
+from src.configuration import CONF, identity
+from src.resolvers import register
+from tests.end_to_end import frozen
+from tests.end_to_end.conftest import ROOT, TINY, Ran, Run
 from tests.end_to_end.fake_cifar import write_fake_cifar
 from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.fakes.imagenet import write_imagenet
@@ -60,17 +65,27 @@ def test_first_line_says_what_it_is(name):
     assert len(line.split()) > 4
 
 
+@pytest.fixture(scope="module")
+def ran_tiny(run: Run, tmp_path_factory: pytest.TempPathFactory, tiny: Ran) -> Callable[[str], Ran]:
+    """Every experiment, tiny, once: all tests of this module look at the same results."""
+    known = {"patch_weak": tiny}
+
+    def ran_once(name: str) -> Ran:
+        if name not in known:
+            more = list(MORE.get(name, ()))
+            if name in FILES:
+                folder = tmp_path_factory.mktemp("files")
+                FILES[name](folder)
+                more += [f"data_root={folder}"]
+            known[name] = run(tmp_path_factory.mktemp(name), f"experiment={name}", *TINY, *more)
+        return known[name]
+
+    return ran_once
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_runs_tiny(name, run, tmp_path_factory, tiny):
-    if name == "patch_weak":
-        ran = tiny
-    else:
-        more = list(MORE.get(name, ()))
-        if name in FILES:
-            folder = tmp_path_factory.mktemp("files")
-            FILES[name](folder)
-            more += [f"data_root={folder}"]
-        ran = run(tmp_path_factory.mktemp(name), f"experiment={name}", *TINY, *more)
+def test_runs_tiny(name, ran_tiny):
+    ran = ran_tiny(name)
     assert ran.code == 0, ran.text
     assert "Traceback" not in ran.text
     for result in ran.results:
@@ -87,6 +102,40 @@ def test_runs_tiny(name, run, tmp_path_factory, tiny):
         for metric, estimate in result["metrics"].items():
             assert estimate["value"] is not None and math.isfinite(estimate["value"]), metric
     assert ran.results
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_has_every_name_that_is_read(name, ran_tiny):
+    """What conf/claims, the comparison of the experiment and other jobs name must be made, or it is silently empty."""
+    results = ran_tiny(name).results
+    assert results
+    for result in results:
+        read = frozen.read_by(result["task"], result["config"]["comparison"])
+        assert not frozen.missing_names(read, frozen.names_of(result))
+        assert not frozen.missing_settings(read, result["config"])
+        assert not frozen.missing_values(read, result)
+
+
+@pytest.mark.parametrize("name", frozen.EXPERIMENTS)
+def test_no_frozen_name_is_lost(name, ran_tiny):
+    names = json.loads(frozen.NAMES.read_text())[name]
+    assert names["metrics"] and names["tables"]
+    assert not frozen.lost_names(names, frozen.names_of(ran_tiny(name).result))
+
+
+@pytest.mark.parametrize("name", frozen.EXPERIMENTS)
+def test_identities_are_frozen(name, ran_tiny):
+    """Of the result and of all that the store holds; the reference was made in another folder."""
+    assert frozen.identities_of(ran_tiny(name)) == json.loads(frozen.IDENTITIES.read_text())[name]
+
+
+def test_the_row_of_a_claims_gate_is_a_job(ran_tiny):
+    """A gate that no job meets leaves every claim without a verdict."""
+    results = ran_tiny("layer_widths").results
+    gates = [claim.gate for claim in read_claims(CONF / "claims", results[0]["config"]["comparison"]["claims"])]
+    assert gates and all(gates)
+    for gate in gates:
+        assert any(meets(result["row"], gate.row) for result in results)
 
 
 def test_controls_are_rows_of_the_main_table(tiny):

@@ -1,0 +1,200 @@
+"""What other code reads of a result by its name, and what the results of five experiments are called and made of.
+
+After a change that is meant to change them: ``uv run python -m tests.end_to_end.frozen`` and say why.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from src.claims import Claim, read_claims
+from src.claims.outcomes import DERIVED, RUN
+from src.claims.terms import Term
+from src.configuration import CONF
+from src.report.overview import CURVES
+from src.tasks.compare import VARIED
+from src.tasks.over_seeds import SEEDS
+from src.tasks.shifted import CELLS
+from tests.end_to_end.conftest import ROOT, TINY, Ran
+
+EXPERIMENTS = ("patch_weak", "modularize", "modular_vs_monolithic", "invariance_rotation", "robustness")
+NAMES = Path(__file__).with_name("frozen_names.json")
+IDENTITIES = Path(__file__).with_name("frozen_identities.json")
+
+Names = dict[str, Any]  # metrics: names; row: keys; tables: name -> columns
+#: columns that the comparison gives every job, whatever its task
+GIVEN = {"job", "outcome", "status"}
+#: metrics that only a gap between two networks makes, which a tiny job has by chance: table with the same columns
+OF_A_GAP = {"router_share": "gap", "experts_share": "gap"}
+#: what `src.claims.outcomes.curves_of` and the explorer read of the learning curves, beside what tells jobs apart
+CURVE_COLUMNS = ("network", "split", "epoch", "accuracy")
+#: what `src.tasks.shifted.read_reference` reads
+CELL_COLUMNS = ("network", "corruption", "severity", "accuracy")
+#: what judging, `_tell_settings_apart` and `_past_the_gate` of `src.tasks.compare` read of a job that claims are about
+JUDGED = ("data", "seed")
+GATED = ("variant", "validation_accuracy", "precision", "skipped")
+
+
+@dataclass(frozen=True)
+class Read:
+    """Names that are read of the results of one experiment.
+
+    Attributes:
+        metrics: by name. columns: of the table of jobs, so metrics or keys of a job's row.
+        settings: keys of a configuration, at any depth.
+        tables: table -> its columns.
+        values: (table, column) -> what must stand in it.
+    """
+
+    metrics: set[str] = field(default_factory=set)
+    columns: set[str] = field(default_factory=set)
+    settings: set[str] = field(default_factory=set)
+    tables: dict[str, set[str]] = field(default_factory=dict)
+    values: dict[tuple[str, str], set[Any]] = field(default_factory=dict)
+
+
+def columns_of_claim(claim: Claim) -> set[str]:
+    """Columns of the table of jobs that a claim names."""
+    named = {claim.unit, *claim.where, *claim.contrast.group, *claim.contrast.against, *claim.design.span}
+    named |= {term.column for term in claim.terms}
+    if claim.gate:
+        named |= {*claim.gate.row, claim.gate.metric}
+    return named if claim.metric in DERIVED else named | {claim.metric}
+
+
+def read_by(task: str, comparison: Mapping[str, Any] | None) -> Read:
+    """What a comparison and other jobs read of a job's result."""
+    how = comparison or {}
+    read = Read()
+    if task == "measure":  # `study.reference` names such a result
+        read.tables[CELLS] = {*CELL_COLUMNS}
+        read.values[CELLS, "corruption"] = {"none"}
+        read.values[CELLS, "severity"] = {0}
+    if how.get("over_seeds"):
+        read.metrics.update(how["over_seeds"])
+        read.settings.update(SEEDS)
+    if how.get("over_depth"):
+        depth = how["over_depth"]
+        read.columns.update(depth["group"])
+        for table in depth["tables"]:
+            read.tables[table] = {"network", "depth", depth["y"]}
+            read.values[table, "network"] = {*depth["networks"]}
+    if how.get("claims") or how.get("explorer"):
+        read.settings.update(how.get("varied", VARIED))
+        read.columns.update(JUDGED)
+        read.tables[CURVES] = {*CURVE_COLUMNS}
+        read.values[CURVES, "split"] = {"train", "validation"}
+    for claim in read_claims(CONF / "claims", how.get("claims", ())):
+        read.columns.update(columns_of_claim(claim))
+        read.columns.update(RUN if claim.metric in DERIVED else ())
+        if claim.gate:
+            read.settings.add("minimum_accuracy")
+            read.columns.update(GATED)
+    if how.get("explorer"):
+        explorer = how["explorer"]
+        read.columns.update(["variant", *explorer["measures"], *explorer["space"], *explorer["costs"]])
+        read.columns.update([explorer["profile"], *explorer["filters"]])
+    if how.get("regression"):
+        asked = how["regression"]
+        read.columns.update([asked["unit"], asked["outcome"], "location", *how.get("equal_cost", ())])
+        read.columns.update(Term.parse(term).column for term in asked["terms"])
+    return read
+
+
+def names_of(result: Mapping[str, Any]) -> Names:
+    """Names of a result's metrics, of the keys of its row, and of its tables with their columns."""
+    tables = {name: pq.read_schema(_parquet(result, name)).names for name in result["tables"]}
+    return {"metrics": list(result["metrics"]), "row": list(result["row"]), "tables": tables}
+
+
+def missing_names(read: Read, names: Names) -> list[str]:
+    """What is read and is not there, each in a few words."""
+    tables = names["tables"]
+    shares = {name for name, table in OF_A_GAP.items() if name in tables.get(table, ())}
+    metrics = {*names["metrics"], *shares}
+    absent = [f"metric {name}" for name in sorted(read.metrics - metrics)]
+    absent += [f"column {name} of jobs" for name in sorted(read.columns - {*metrics, *names["row"], *GIVEN})]
+    for table, columns in read.tables.items():
+        if table not in tables:
+            absent.append(f"table {table}")
+        else:
+            absent += [f"column {name} of {table}" for name in sorted(columns - {*tables[table]})]
+    return absent
+
+
+def missing_settings(read: Read, config: Mapping[str, Any]) -> list[str]:
+    return sorted(read.settings - {*_keys(config)})
+
+
+def missing_values(read: Read, result: Mapping[str, Any]) -> list[str]:
+    """Rows that are looked for by a value that no row has."""
+    absent = []
+    for (table, column), wanted in read.values.items():
+        there = pq.read_table(_parquet(result, table), columns=[column]).to_pydict()[column]
+        absent += [f"{value} in {column} of {table}" for value in sorted(wanted - {*there}, key=str)]
+    return absent
+
+
+def lost_names(frozen: Names, names: Names) -> list[str]:
+    """What was there when the names were frozen and is no longer; more is allowed."""
+    lost = [f"{kind} {name}" for kind in ("metrics", "row") for name in frozen[kind] if name not in names[kind]]
+    for table, columns in frozen["tables"].items():
+        lost += [f"{table}.{column}" for column in columns if column not in names["tables"].get(table, ())]
+    return lost
+
+
+def identities_of(ran: Ran) -> dict[str, Any]:
+    """The identities of a command line's results, and kind and digest of all that it left in its store."""
+    entries = sorted([entry["kind"], entry["digest"]] for entry in ran.store)
+    return {"results": sorted(result["identity"] for result in ran.results), "store": entries}
+
+
+def _parquet(result: Mapping[str, Any], table: str) -> Path:
+    return Path(result["folder"]) / "tables" / f"{table}.parquet"
+
+
+def _keys(value: Any) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield key
+            yield from _keys(inner)
+
+
+def _written(found: Mapping[str, Any]) -> str:
+    """JSON with one line per list of plain values, so that a difference can be read."""
+
+    def lines(value: Any, depth: int) -> str:
+        pad = "  " * (depth + 1)
+        if isinstance(value, Mapping):
+            inner = ",\n".join(f"{pad}{json.dumps(key)}: {lines(one, depth + 1)}" for key, one in value.items())
+            return "{\n" + inner + "\n" + "  " * depth + "}"
+        if isinstance(value, Sequence) and value and isinstance(value[0], list):
+            return "[\n" + ",\n".join(pad + json.dumps(one) for one in value) + "\n" + "  " * depth + "]"
+        return json.dumps(value)
+
+    return lines(found, 0) + "\n"
+
+
+def main() -> None:
+    names, identities = {}, {}
+    for name in EXPERIMENTS:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "src.run", f"experiment={name}", *TINY, f"outputs={folder}"]
+            subprocess.run(command, cwd=ROOT, check=True)
+            ran = Ran(code=0, text="", outputs=Path(folder))
+            names[name], identities[name] = names_of(ran.result), identities_of(ran)
+    NAMES.write_text(_written(names))
+    IDENTITIES.write_text(_written(identities))
+
+
+if __name__ == "__main__":
+    main()
