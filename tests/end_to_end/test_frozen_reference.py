@@ -25,19 +25,17 @@ SMALL = (
     *("model@strong.model=simcnn_weak", "strong.model.width=0.375", "strong.model.batch_norm=true"),
     *("strong.data.source.train_per_class=200", "strong.data.splits={validation: 20, calibration: 20}"),
     *("strong.training.epochs=4", "strong.training.minimum_accuracy=0.7"),
-    # harder images than the strong network's, of which it learns some by heart: its temperature is far from 1
+    # harder images than the strong network's: it is right on seven in ten of them, not on all
     *("weak.data.source.clutter=2", "weak.data.source.noise=[0.0,0.1]", "weak.data.source.contrast=[0.3,0.7]"),
     *("weak.data.source.train_per_class=100", "weak.data.mix.train_others=40", "weak.data.mix.train_target=16"),
     *("weak.data.batch_size=16", "weak.model.width=0.25", "weak.training.epochs=12"),
-    *("search.generations=1", "search.population=6", "search.parents=4", "search.keep_parents=2"),
-    *("search.sensitive_ratios=[0.8]", "search.other_ratios=[0.7]", "random_draws=2", "resamples=200"),
+    # one candidate per class: among several, equal to a few images, rounding decides, and 0.2 of F1 with it
+    *("search.generations=0", "search.population=1", "search.parents=1", "search.keep_parents=1"),
+    *("search.sensitive_ratios=[0.7]", "search.other_ratios=[0.6]", "random_draws=3", "resamples=200"),
 )
-#: what another version of torch may move: some of 1000 test images (0.05 are five of the target class). Other
-#: instructions of the same processor let the search end in other modules, which moved the composition by 0.04
-TOLERANCE = {
-    **dict.fromkeys(("other_accuracy", "other_accuracy_gain", "auc", "kernels_retained", "macs_retained"), 0.03),
-    **dict.fromkeys(("composed_accuracy", "composed_accuracy_raw", "composed_against_strong"), 0.07),
-}
+#: what another version of torch may move: four of the 100 test images of the target class; other instructions of one
+#: processor moved one. Of numbers over all 1000 images less
+TOLERANCE = dict.fromkeys(("other_accuracy", "other_accuracy_gain", "auc", "kernels_retained", "macs_retained"), 0.02)
 COLUMNS = ("recall", "f1", "other_accuracy")  # precision rests on three images where few are taken for the target
 
 Numbers = dict[str, dict[str, float]]
@@ -67,7 +65,7 @@ def moved(found: Numbers, reference: Numbers) -> list[str]:
         f"{method}: {name} {found[method][name]:.3f}, was {value:.3f}"
         for method, values in reference.items()
         for name, value in values.items()
-        if not abs(found[method][name] - value) <= TOLERANCE.get(name, 0.05)
+        if not abs(found[method][name] - value) <= TOLERANCE.get(name, 0.04)
     ]
 
 
