@@ -16,14 +16,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from src.claims import Claim, read_claims
-from src.claims.outcomes import DERIVED, RUN
-from src.claims.terms import Term
-from src.configuration import CONF
+from src.core.paths import CONF
+from src.report.over.over_seeds import SEEDS
 from src.report.overview import CURVES
+from src.statistics.claims import Claim, read_claims
+from src.statistics.claims.outcomes import DERIVED, RUN
+from src.statistics.claims.terms import Term
+from src.studies.robustness.shifted import CELLS
 from src.tasks.compare import VARIED
-from src.tasks.over_seeds import SEEDS
-from src.tasks.shifted import CELLS
 from tests.end_to_end.conftest import ROOT, TINY, Ran
 
 EXPERIMENTS = ("patch_weak", "modularize", "modular_vs_monolithic", "invariance_rotation", "robustness")
@@ -35,9 +35,9 @@ Names = dict[str, Any]  # metrics: names; row: keys; tables: name -> columns
 GIVEN = {"job", "outcome", "status"}
 #: metrics that only a gap between two networks makes, which a tiny job has by chance: table with the same columns
 OF_A_GAP = {"router_share": "gap", "experts_share": "gap"}
-#: what `src.claims.outcomes.curves_of` and the explorer read of the learning curves, beside what tells jobs apart
+#: what claims and the explorer read of the learning curves, beside what tells jobs apart
 CURVE_COLUMNS = ("network", "split", "epoch", "accuracy")
-#: what `src.tasks.shifted.read_reference` reads
+#: what `src.studies.robustness.shifted.read_reference` reads
 CELL_COLUMNS = ("network", "corruption", "severity", "accuracy")
 #: what judging, `_tell_settings_apart` and `_past_the_gate` of `src.tasks.compare` read of a job that claims are about
 JUDGED = ("data", "seed")

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 
-from src.claims import read_claims
-from src.claims.terms import meets
-from src.command_line import check_command_line
-from src.configuration import CONF, identity
-from src.resolvers import register
+from src.core.configuration import identity
+from src.core.paths import CONF
+from src.jobs.command_line import check_command_line
+from src.jobs.resolvers import register
+from src.statistics.claims import read_claims
+from src.statistics.claims.terms import meets
 from tests.end_to_end import frozen
 from tests.end_to_end.conftest import ROOT, TINY, Ran, Run
 from tests.end_to_end.fake_cifar import write_fake_cifar

@@ -9,8 +9,8 @@ import json
 import pytest
 import yaml
 
-from src.claims import read_claims
-from src.configuration import CONF
+from src.core.paths import CONF
+from src.statistics.claims import read_claims
 from tests.end_to_end import frozen
 from tests.end_to_end.conftest import ROOT
 
