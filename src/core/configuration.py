@@ -10,13 +10,8 @@ from typing import Any, TypeVar
 
 from src.core.errors import UserError, suggestion
 from src.core.paths import CONF
+from src.core.running import PROVENANCE
 from src.core.store import digest_of
-
-#: Recorded with a result, but another value makes no other result.
-PROVENANCE = (
-    *("name", "label", "device", "threads", "workers", "outputs", "data_root", "own", "logger", "report", "traceback"),
-    *("sweep", "comparison", "until", "trainer", "jobs_at_once", "resume_every"),
-)
 
 T = TypeVar("T")
 

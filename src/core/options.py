@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import (
     TYPE_CHECKING,
@@ -77,6 +77,20 @@ def options_of(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         raise UserError(_line(cls, values, where, error.errors(include_url=False))) from None
 
 
+def check_value(annotation: Any, value: Any, key: str) -> None:
+    """Refuse a single value.
+
+    Raises:
+        UserError: it is not what the type allows.
+    """
+    from pydantic import ValidationError
+
+    try:
+        _adapter(annotation).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError:
+        raise UserError(f"{key}={_shown(value)}: allowed is {allowed(annotation)}") from None
+
+
 @cache
 def _adapter(cls: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
@@ -107,6 +121,18 @@ def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> 
         f"; {suggestion(value, choices)}" if isinstance(value, str) and choices and " " not in "".join(choices) else ""
     )
     return f"{key}={_shown(value)}: allowed is {words}{near}"
+
+
+def described(cls: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all options that take certain words or several kinds of values."""
+    for name, annotation in hints(cls, include_extras=True).items():
+        arms = _arms(annotation)
+        for arm in arms:
+            if dataclasses.is_dataclass(arm):
+                yield from described(arm, f"{prefix}{name}.")
+        words = get_origin(annotation) is Annotated and any(isinstance(note, Words) for note in get_args(annotation))
+        if words or len(arms) > 1 or get_origin(arms[0]) is Literal:
+            yield f"{prefix}{name}"
 
 
 def _shown(value: Any) -> str:

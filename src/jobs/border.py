@@ -1,23 +1,48 @@
-"""The border between Hydra and the rest: what it composed becomes plain containers, checked once."""
+"""The border between Hydra and the rest: what it composed becomes plain containers, checked once.
+
+What passes is declared: the options of the task (src/tasks/options.py) decide what the job finds, :class:`Running` does
+not; a key that neither knows was there for interpolations alone and ends here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import own
-from src.core.allowed_values import check_values
 from src.core.code import own_code
 from src.core.configuration import first_line, shrink
 from src.core.contents import contents
 from src.core.errors import UserError
+from src.core.options import Count, Whole, Words, check_value, options_of
+from src.core.running import Running
+from src.tasks.options import keys_of, task_options
+
+#: Last parts of keys within recipes, data and trees, which are checked by what they name when that is there; of these
+#: a wrong kind of value would be noticed too late, or never.
+OPEN: dict[str, Any] = {
+    "epochs": Count,
+    "batch_size": Count,
+    "eval_batch_size": Count,
+    "crop_padding": Whole,
+    "groups": Annotated[int, Ge(2)],
+    "seed": Whole,
+    "data_seed": Whole,
+    "size": Annotated[Count | None, Words("a whole number of pixels")],
+    "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
+}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The job's part of a composed configuration as plain containers, all interpolations resolved.
+
+    Beside what is declared it has ``task``; ``tiny`` where ``debug=tiny`` shrank it; ``contents`` and ``code``, digests
+    of the files and of the user's own code that it names.
 
     Raises:
         UserError: a mandatory value is missing, an interpolation leads nowhere, or a value is not allowed.
@@ -25,20 +50,46 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         # `hydra` resolves only inside a job, and is no part of what a job is made of
         job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        found = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+        composed = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", "") or ""
         raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error)) from None
-    assert isinstance(found, dict)
-    whole = {str(key): value for key, value in found.items()}
+    assert isinstance(composed, dict)
+    whole = {str(key): value for key, value in composed.items()}
     own.use(whole.get("own"))
-    check_values(whole)
     rules = whole.pop("shrink", None)
+    check_open(whole)
+    running_of(whole)
+    declared = keys_of(Running, *map(type, task_options(whole)))
+    whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
     if rules:
         shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
     digests = {
-        "contents": contents(whole, Path(str(whole.get("outputs")), "store", "contents")),
+        "contents": contents(whole, Path(whole["outputs"], "store", "contents")),
         "code": own_code(whole),
     }
     return whole | {name: found for name, found in digests.items() if found}
+
+
+def running_of(config: Mapping[str, Any]) -> Running:
+    """Where and how a job runs.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    return options_of(Running, {key: config[key] for key in keys_of(Running) if key in config})
+
+
+def check_open(config: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse values of OPEN keys of another kind, wherever they stand.
+
+    Raises:
+        UserError: the first one.
+    """
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            check_open(value, f"{key}.")
+        elif name in OPEN and not (value is None and key == "replacement.seed"):  # null: one of its own
+            check_value(OPEN[name], value, key)

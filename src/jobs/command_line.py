@@ -11,12 +11,15 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core.allowed_values import VALUES
 from src.core.configuration import first_line, options
 from src.core.errors import UserError, suggestion
+from src.core.options import described
 from src.core.own import own_folder
 from src.core.paths import CONF
+from src.core.running import Running
 from src.jobs.border import plain
+from src.studies.protocol import options_class
+from src.tasks.options import SUBJECTS, TASKS
 
 
 def check_command_line(argv: Sequence[str]) -> None:
@@ -188,12 +191,20 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
             else:
                 better = f"set what is inside: {', '.join(f'{key}.{name!s}' for name in default)}"
             raise UserError(f"{override.input_line} would replace a whole group by a value; {better}")
-        if not (key in VALUES or leaf in MANY_KINDS or _fits(value, default)):
+        if not (leaf in MANY_KINDS or _fits(value, default) or key in _typed(defaults)):
             raise UserError(f"{override.input_line}: {value!r} stands where a value like {default!r} is expected")
 
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
 MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb")
+
+
+def _typed(defaults: DictConfig) -> set[str]:
+    """Dotted keys whose options say themselves what is allowed, better than by the default."""
+    classes = [Running, *TASKS.values(), *SUBJECTS.values()]
+    typed = {key for kind in classes for key in described(kind)}
+    study = OmegaConf.select(defaults, "study.name")
+    return typed | ({f"study.{key}" for key in described(options_class(str(study)))} if study else set())
 
 
 def _fits(value: Any, default: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from src.artifacts.kinds import KINDS
 from src.studies.protocol import version_of_study
+from src.tasks.options import STUDYING
 
 #: task -> (raised by hand when its own findings change, kinds of what it leaves in the store): its result is made again
 #: when one of them is raised.
@@ -22,9 +23,6 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "invariance": (1, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
-
-#: Tasks whose findings are those of a study.
-STUDYING = ("measure", "invariance")
 
 #: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
 ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from src.artifacts.options import ComposedOptions
 from src.core.configuration import PROVENANCE, identity, options, settings, shrink
 from src.core.errors import UserError
-from src.core.paths import ROOT
+from src.core.paths import CONF, ROOT
+from src.core.running import Running
 from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
+from src.tasks.options import Measure, keys_of
 
 JOB = "experiment=patch_weak"
 
@@ -25,6 +29,11 @@ def _hydra() -> None:
     if str(ROOT / "src" / "plugins") not in sys.path:
         sys.path.insert(0, str(ROOT / "src" / "plugins"))
     register()
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
 
 
 def refusal(*arguments: str) -> str:
@@ -200,24 +209,32 @@ def test_shrink_caps_numbers_and_sets_values_wherever_they_stand():
     assert before == {"epochs": 40}
 
 
-def test_plain_resolves_and_shrinks_and_leaves_hydra_out():
-    config = OmegaConf.create(
-        {
-            "hydra": {"x": "${nowhere}"},
-            "seed": 3,
-            "a": {"seed": "${seed}", "epochs": 9},
-            "shrink": {"at_most": {"epochs": 1}},
-        }
-    )
-    found = plain(config)
-    assert found == {"seed": 3, "a": {"seed": 3, "epochs": 1}, "tiny": True}
-    assert type(found["a"]) is dict
+def test_what_passes_the_border_is_declared():
+    """Variables of interpolations, and what other tasks are told, end there; so does all of Hydra's."""
+    config = composed("task=measure", "subject=composed", "study=robustness", "debug=tiny", "width=0.5",
+                      "experiment=modular_cifar100", "task=measure")  # fmt: skip
+    job = plain(config)
+    assert type(job["router"]) is dict and job["router"]["model"]["width"] == 0.0625 and job["tiny"]
+    declared = {*keys_of(Running, Measure, ComposedOptions), "task", "tiny"}
+    assert set(job) == declared - {"trainer"}
+    assert {"width", "shift", "latency_images", "hydra", "shrink", "cifar10_file"}.isdisjoint(job)
+    assert set(config) - set(job) > {"width", "shift"}
+
+
+def test_how_a_job_runs_decides_nothing():
+    first = plain(composed("task=patch", "workers=2"))
+    again = plain(composed("task=patch", "workers=3", "threads=2", "name=elsewhere", "logger=csv", "report=none",
+                           "resume_every=5", "traceback=true", "jobs_at_once=2", "outputs=/tmp/elsewhere"))  # fmt: skip
+    assert identity(first) == identity(again)
+    assert identity(plain(composed("task=patch", "random_draws=6"))) != identity(first)
 
 
 @pytest.mark.parametrize("value", ["???", "${nowhere}"])
 def test_plain_refuses_what_is_not_there(value: str):
+    config = composed("task=measure", "subject=checkpoint", "subject.path=x")
+    OmegaConf.update(config, "subject.path", value)
     with pytest.raises(UserError, match="path") as error:
-        plain(DictConfig({"subject": {"path": value}}))
+        plain(config)
     assert "\n" not in str(error.value)
 
 

@@ -1,0 +1,155 @@
+"""What the making of networks is told, by stage. Imports no torch: a sweep's parent reads it.
+
+A task's options are those of the stages that it goes through and its own (src/tasks/options.py). Two jobs whose options
+of a stage are equal share what the stage leaves in the store.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, MinLen, Predicate
+
+from src.core.options import Count, Share, Whole, Words, options
+
+#: ``data``, ``model``, ``optim``, ``training``, ``select``, ``seed``; its parts are checked by what they name.
+Recipe = dict[str, Any]
+#: Options of a data module.
+Data = dict[str, Any]
+#: ``name``, and what the tree of this name needs.
+TreeOptions = dict[str, Any]
+
+Resamples = Annotated[int, Ge(2)]
+Ratio = Annotated[float, Gt(0), Le(1)]
+
+
+def _are_targets(given: Any) -> bool:
+    classes = given if isinstance(given, tuple | list) else (given,)
+    right = all(type(name) is int or (isinstance(name, str) and name) for name in classes)
+    return right and len(set(map(str, classes))) == len(classes) > 0
+
+
+Targets = Annotated[
+    int | str | tuple[int | str, ...],
+    Predicate(_are_targets),
+    Words("a class by number or name, or a list of different ones"),
+]
+
+
+@options
+class TrainedOptions:
+    """A network trained from a recipe."""
+
+    recipe: Recipe
+
+
+@options
+class MemoryOptions:
+    """What may be done so that a training fits into memory."""
+
+    budget_gb: Literal["auto"] | Annotated[float, Gt(0)]
+    predict: Literal["formula", "probe"]
+    allow: tuple[Literal["bf16", "recompute", "micro_batches"], ...]
+
+
+@options
+class VariantOptions(TrainedOptions):
+    """One variant of the width study."""
+
+    variant: int | str | tuple[float, ...]
+    memory: MemoryOptions
+
+
+@options
+class StrongOptions:
+    """A strong network."""
+
+    strong: Recipe
+
+
+@options
+class Importance:
+    """How much a kernel matters for a class."""
+
+    confidence: Share
+
+
+@options
+class Sensitivity:
+    """Which layers the search is careful with."""
+
+    ratios: Annotated[tuple[Ratio, ...], MinLen(1), Words("a list of numbers above 0, up to 1")]
+    kept: Share
+    tolerance: Share
+    layers: Annotated[Literal["auto"] | tuple[int, ...], Words("auto, or a list of layer numbers")]
+
+
+@options
+class ModulesOptions(StrongOptions):
+    """The modules of a strong network."""
+
+    importance: Importance
+    sensitivity: Sensitivity
+    search: dict[str, Any]
+    seed: Whole
+
+
+@options
+class ExtractedOptions(ModulesOptions):
+    """All modules together as one network."""
+
+    module_score: Literal["margin", "logit"]
+
+
+@options
+class PatchedOptions(ExtractedOptions):
+    """A weak network with modules of a strong one."""
+
+    weak: Recipe
+    target_class: Targets
+    calibration: Literal["platt", "min_max", "percentile", "outlier"]
+
+
+@options
+class CompositionOptions:
+    """How the answers of a tree's modules become one."""
+
+    rule: Literal["soft", "hard", "top_m", "beam", "product", "additive", "logarithmic"]
+    m: Count
+    beam: Count
+    route: Literal["image", "crop"]
+
+
+ExpertCap = Annotated[Literal["smallest"] | Count | None, Words("null, smallest or a whole number from 1")]
+
+
+@options
+class TreeOptionsOfModules:
+    """Modules of a label tree, and how they are composed."""
+
+    router: Recipe
+    expert: Recipe
+    tree: TreeOptions
+    expert_cap: ExpertCap
+    composition: CompositionOptions
+    temperature: Literal["none", "fit"]
+    views: Literal["whole", "centre", "five", "ten"]
+    seed: Whole
+
+
+@options
+class ComposedOptions(TreeOptionsOfModules):
+    """A network composed of modules, and the monolith that it is compared with."""
+
+    monolith: Recipe
+    modules: Literal["separate", "together", "trunk"]
+    finetune_epochs: Whole
+    match: Literal["parameters", "macs", "data"]
+    control: Literal["random", "none"]
+
+
+@options
+class ImagesOptions:
+    """A network that comes trained, and the images that it is measured on."""
+
+    data: Data

@@ -1,0 +1,93 @@
+"""Where and how a job runs: recorded with its result, and never part of what decides it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Predicate
+
+from src.core.options import Count, Whole, Words, options
+
+
+def _is_device(word: str) -> bool:
+    return bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", word))
+
+
+def _is_folder(name: str) -> bool:
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+
+
+FolderName = Annotated[str | int, Predicate(lambda name: _is_folder(str(name))), Words("words without ..")]
+Share = Literal["auto"] | Count
+
+
+@options
+class Logger:
+    """Where curves and results are sent to, beside the job's folder."""
+
+    name: Literal["csv", "wandb"]
+    project: str = ""
+    mode: Literal["auto", "online", "offline", "disabled"] = "disabled"
+    tags: tuple[str, ...] = ()
+
+
+@options
+class Report:
+    """What is made of a result."""
+
+    name: Literal["page", "none"]
+
+
+@options
+class Sweep:
+    """How the jobs of a sweep are run."""
+
+    max_failures: Count | None
+    rerun: bool
+    id: str | None
+
+
+@options
+class Trainer:
+    """Processes that train one network together."""
+
+    devices: Annotated[int, Ge(1)]
+
+
+@options
+class Running:
+    """Everything of a configuration that decides nothing that a job finds.
+
+    Attributes:
+        name: folder of the results. label: readable part of the job's folder.
+        threads: of one operation. workers: threads that evaluate candidates side by side.
+        jobs_at_once: jobs that share this machine's memory, or that of one of its GPUs.
+        resume_every: seconds between checkpoints of a training.
+        until: stage after which the job stops.
+        comparison: how the page over a sweep compares its jobs.
+        own: a user's own folder.
+    """
+
+    name: FolderName
+    label: FolderName
+    device: Annotated[str, Predicate(_is_device), Words("auto, cpu, cuda, cuda:1")]
+    threads: Count
+    workers: Share
+    jobs_at_once: Share
+    outputs: Annotated[str, Words("the name of a folder, in quotes within quotes where it is a number")]
+    data_root: str
+    own: str | None
+    logger: Logger
+    report: Report
+    traceback: bool
+    resume_every: Whole
+    until: Annotated[Literal["strong", "modules"] | None, Words("null, or a stage of the task: strong, modules")]
+    comparison: dict[str, Any] | None
+    sweep: Sweep
+    trainer: Trainer | None = None  # of the tasks that can use several GPUs
+
+
+#: Recorded with a result, but another value makes no other result.
+PROVENANCE = tuple(field.name for field in fields(Running))
