@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 MANIFEST = "manifest.json"
+EDITION = 2  # of the house that made an entry: recorded, for the reader
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Entry:
     notes: dict[str, Any] = field(default_factory=dict)
     manifest: dict[str, Any] = field(default_factory=dict)
     built: bool = False  # by this very call of `make`, not found
+
+    @property
+    def older(self) -> bool:
+        """Whether an older edition of the house made it."""
+        return int(self.manifest.get("edition", 1)) < EDITION
 
     @property
     def size(self) -> int:
@@ -114,6 +120,7 @@ class Store:
                 "kind": key.kind,
                 "digest": key.digest(),
                 "version": key.version,
+                "edition": EDITION,
                 "parents": list(key.parents),
                 "recipe": key.recipe,
                 "notes": notes,
