@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from src.core.allowed_values import check_values
 from src.core.configuration import first_line, shrink
 from src.core.errors import UserError
+from src.core.options import options_of
+from src.studies.protocol import options_class
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -28,8 +31,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
     assert isinstance(found, dict)
     whole = {str(key): value for key, value in found.items()}
     check_values(whole)
+    if isinstance(whole.get("study"), Mapping):
+        _check_study(whole["study"])
     rules = whole.pop("shrink", None)
     if rules:
         shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
     return whole
+
+
+def _check_study(section: Mapping[str, Any]) -> None:
+    name = str(section.get("name"))
+    try:
+        options = options_class(name)
+    except ModuleNotFoundError as error:
+        if not str(error.name).endswith(f".{name}.options"):
+            raise
+        return  # a study that is not yet on the protocol checks its options itself
+    options_of(options, {key: value for key, value in section.items() if key != "name"}, "study")

@@ -174,9 +174,12 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
             else:
                 better = f"set what is inside: {', '.join(f'{key}.{name!s}' for name in default)}"
             raise UserError(f"{override.input_line} would replace a whole group by a value; {better}")
-        if not (key in VALUES or leaf in MANY_KINDS or _fits(value, default)):
+        if not (key in VALUES or leaf in MANY_KINDS or parent in TYPED or _fits(value, default)):
             raise UserError(f"{override.input_line}: {value!r} stands where a value like {default!r} is expected")
 
+
+#: Sections whose values are checked by their options when the whole is composed.
+TYPED = ("study",)
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
 MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb")
