@@ -19,7 +19,7 @@ from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
-from src.core.result import Figure, Result, table_of
+from src.core.result import Figure, Panel, Result
 from src.core.store import Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
@@ -241,20 +241,13 @@ def stopped(result: Result, stage: str, *digests: str) -> Result:
 
 def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
     """The learning curves as a table and a figure."""
-    result.tables["training"] = table_of(
-        [
-            {"network": role, "split": split, "epoch": int(row["epoch"]), "loss": row[f"{key}/loss"],
-             "accuracy": row[f"{key}/accuracy"]}
-            for role, network in networks.items()
-            for row in network.history
-            for split, key in (("train", "train"), ("validation", "val"))
-        ]
-    )  # fmt: skip
-    result.tables["training"]["curve"] = [
-        f"{network}, {split}"
-        for network, split in zip(result.tables["training"]["network"], result.tables["training"]["split"], strict=True)
-    ]
-    result.figures.append(
-        Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
-               group="curve", percent=True)
-    )  # fmt: skip
+    rows = [
+        {"network": role, "split": split, "epoch": int(row["epoch"]), "loss": row[f"{key}/loss"],
+         "accuracy": row[f"{key}/accuracy"], "curve": f"{role}, {split}"}
+        for role, network in networks.items()
+        for row in network.history
+        for split, key in (("train", "train"), ("validation", "val"))
+    ]  # fmt: skip
+    curves = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
+                    group="curve", percent=True)  # fmt: skip
+    result.add(Panel("", "training", rows, units={"accuracy": "%"}, figures=[curves]))

@@ -117,9 +117,8 @@ def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> 
         return str(first["ctx"]["error"])
     words = allowed(annotation)
     choices = [str(word) for arm in _arms(annotation) if get_origin(arm) is Literal for word in get_args(arm)]
-    near = (
-        f"; {suggestion(value, choices)}" if isinstance(value, str) and choices and " " not in "".join(choices) else ""
-    )
+    several = len(choices) > 1 and " " not in "".join(choices)  # a single one is said already
+    near = f"; {suggestion(value, choices)}" if isinstance(value, str) and several else ""
     return f"{key}={_shown(value)}: allowed is {words}{near}"
 
 

@@ -18,7 +18,6 @@ from src.core.own import own_folder
 from src.core.paths import CONF
 from src.core.running import Running
 from src.jobs.border import plain
-from src.studies.protocol import options_class
 from src.tasks.options import SUBJECTS, TASKS
 
 
@@ -191,7 +190,7 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
             else:
                 better = f"set what is inside: {', '.join(f'{key}.{name!s}' for name in default)}"
             raise UserError(f"{override.input_line} would replace a whole group by a value; {better}")
-        if not (leaf in MANY_KINDS or _fits(value, default) or key in _typed(defaults)):
+        if not (leaf in MANY_KINDS or parent == "study" or key in _typed() or _fits(value, default)):
             raise UserError(f"{override.input_line}: {value!r} stands where a value like {default!r} is expected")
 
 
@@ -199,12 +198,9 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
 MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb")
 
 
-def _typed(defaults: DictConfig) -> set[str]:
-    """Dotted keys whose options say themselves what is allowed, better than by the default."""
-    classes = [Running, *TASKS.values(), *SUBJECTS.values()]
-    typed = {key for kind in classes for key in described(kind)}
-    study = OmegaConf.select(defaults, "study.name")
-    return typed | ({f"study.{key}" for key in described(options_class(str(study)))} if study else set())
+def _typed() -> set[str]:
+    """Dotted keys whose options say themselves what is allowed, better than by the default; a study's all do."""
+    return {key for kind in (Running, *TASKS.values(), *SUBJECTS.values()) for key in described(kind)}
 
 
 def _fits(value: Any, default: Any) -> bool:

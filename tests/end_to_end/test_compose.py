@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+import src.artifacts.composed  # noqa: F401  it knows how a composed network is put together
 from src.data.sources import load_source
 from src.networks.subjects import load_subject
 from tests.end_to_end.conftest import TINY, Ran, Run

@@ -110,7 +110,7 @@ def test_bad_input_of_the_study_of_invariance_is_one_line(argv, said, run, train
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("study.severities=[9]",), "severities=[9]: allowed are different ones of 1, 2, 3, 4, 5"),
+        (("study.severities=[9]",), "study.severities=[9]: allowed is a list of different ones of 1, 2, 3, 4, 5"),
         (("study.reference=/nowhere",), "study.reference=/nowhere: no result can be read there"),
         (("data@study.unknown=glyphs",), "study.unknown: its class"),
         (("subject=checkpoint", "subject.path=/nowhere.safetensors"), "/nowhere.safetensors is missing"),

@@ -10,6 +10,7 @@ from src.jobs.resolvers import register
 from tests.end_to_end.conftest import TINY
 
 JOB = "experiment=patch_weak"
+MEASURE = "experiment=robustness"
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,15 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "resamples=0"], "resamples=0: allowed is"),
         ([JOB, "name=../x"], "name=../x"),
         ([JOB, "data@strong.data=image_folder"], "strong.data.source.root"),
+        ([MEASURE, "study=robustnes"], "did you mean 'robustness'?"),
+        ([MEASURE, "study.temperature=fitt"], "study.temperature=fitt: allowed is none, fit; did you mean 'fit'?"),
+        ([MEASURE, "study.corruptions=fog"], "study.corruptions=fog: allowed is all, or a list of names"),
+        ([MEASURE, "study.severities=3"], "study.severities=3: allowed is a list of different ones of 1, 2, 3, 4, 5"),
+        ([MEASURE, "study.severities=[]"], "study.severities=[]: allowed is a list of different ones of 1, 2, 3, 4, 5"),
+        ([MEASURE, "study.images=0"], "study.images=0: allowed is null or a whole number from 1"),
+        ([MEASURE, "study.batch=many"], "study.batch=many: allowed is a whole number from 1"),
+        ([MEASURE, "study.unknown.batch_size=many"], "study.unknown.batch_size=many"),
+        ([MEASURE, "study.btach=3"], "did you mean 'batch'?"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
 )
@@ -79,6 +89,7 @@ def test_one_line_that_says_what_is_right(argv, said):
         [JOB, "data@strong.data=image_folder", "strong.data.source.root=mine"],
         [JOB, "strong.data.splits.validation=0.1", "search.patience=null", "+strong.optim.eps=1e-7"],
         ["-m", JOB, "target_class=range(10)", "hydra/launcher=cores"],
+        [MEASURE, "study.corruptions=[fog]", "study.severities=[1]", "study.files=/cifar", "study.reference=null"],
     ],
     ids=" ".join,
 )

@@ -1,4 +1,4 @@
-"""What a study needs: a session without a bar, a network for images large enough to be corrupted, and such images."""
+"""What a study needs: a run without a bar, a network for images large enough to be corrupted, and such images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from src.networks.models import build
 from src.networks.subjects import Subject
+from src.studies.protocol import Run
 from tests.fakes.networks import ARCHITECTURE
 
 SIDE = 16  # pixels, the least that can be corrupted
@@ -25,6 +26,11 @@ class FakeSession:
 
     def event(self, text: str) -> None:
         self.events.append(text)
+
+
+def run(session: FakeSession | None = None, resamples: int = 20) -> Run:
+    """Of a job with seed 0."""
+    return Run(session or FakeSession(), 0, resamples)  # type: ignore[arg-type]
 
 
 def network(seed: int = 0) -> Subject:

@@ -10,23 +10,29 @@ import torch
 
 from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError
+from src.core.options import options_of
 from src.core.paths import CONF
 from src.core.result import Result
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.statistics.calibration import fit_temperature
-from src.studies.robustness import study as study
-from src.studies.robustness.study import check, robustness
+from src.studies.protocol import studies
+from src.studies.robustness import study
+from src.studies.robustness.options import Options
 from src.tasks import measure as task
-from src.tasks.measure import STUDIES, measure
+from src.tasks.measure import measure
 from tests.fakes.imagenet import CLASSES, write_imagenet
-from tests.fakes.study import FakeSession, network, pictures
+from tests.fakes.study import FakeSession, network, pictures, run
 
 CHOSEN = {
     "name": "robustness", "corruptions": ["brightness"], "severities": [1, 3], "images": None, "files": None,
     "reference": None, "temperature": "none", "batch": 8,
     "unknown": {"source": {"name": "digits", "size": 16, "channels": 3}},
 }  # fmt: skip
+
+
+def options(**changes) -> Options:
+    return options_of(Options, {key: value for key, value in {**CHOSEN, **changes}.items() if key != "name"}, "study")
 
 
 def config(**options):
@@ -41,42 +47,49 @@ def examined(count: int = 24) -> Examined:
     return Examined(own, test, ImageSet(pictures(40, seed=2), torch.arange(40) % 3, own.classes), ("digest",))
 
 
-def found(session=None, **options) -> Result:
+def measured(session=None, **changes) -> Result:
     result = Result("measure", "n")
-    robustness(result, examined(), config(**options), session or FakeSession())
+    findings = study.estimate(examined(), options(**changes), run(session))
+    for panel in study.panels(findings):
+        result.add(panel)
+    result.conclude(study.verdict(findings))
     return result
 
 
 def test_every_study_has_its_file_of_the_configuration():
-    assert set(STUDIES) == {path.stem for path in (CONF / "study").glob("*.yaml")}
+    assert set(studies()) == {path.stem for path in (CONF / "study").glob("*.yaml")}
     with pytest.raises(UserError, match=r"study.name=robustnes: did you mean 'robustness'"):
         measure(config(name="robustnes"), None, FakeSession())
 
 
 def test_fewer_images_are_an_event():
     session = FakeSession()
-    result = found(session, images=5)
+    result = measured(session, images=5)
     assert "study.images=5: 5 of 24 test images" in session.events
     assert result.metrics["clean_accuracy"].n == 5 and "5 test images" in result.captions["robustness"]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("changes", "said"),
     [
         ({"corruptions": ["fogg"]}, "no 'fogg'"),
-        ({"severities": [6]}, r"severities=\[6\]"),
-        ({"temperature": "fitt"}, "study.temperature=fitt: did you mean 'fit'"),
+        ({"corruptions": "fog"}, "study.corruptions=fog: allowed is all, or a list of names"),
+        ({"severities": [6]}, r"study.severities=\[6\]: allowed is a list of different ones of 1, 2, 3, 4, 5"),
+        ({"severities": [2, 2]}, r"severities=\[2, 2\]: allowed are different ones of 1, 2, 3, 4, 5"),
+        ({"temperature": "fitt"}, "study.temperature=fitt: allowed is none, fit; did you mean 'fit'"),
+        ({"images": 0}, "study.images=0: allowed is null or a whole number from 1"),
+        ({"severitys": [1]}, "study.severitys is not a setting; did you mean 'severities'"),
         ({"files": "/nowhere"}, "study.files=/nowhere: no such folder"),
         ({"reference": "/nowhere"}, "study.reference=/nowhere: no result can be read"),
         ({"unknown": {"source": {"name": "digit"}}}, "data.source.name=digit: no such source; did you mean 'digits'"),
         ({"unknown": {"source": {"name": "digits"}, "clases": None}}, "study.unknown.clases is not a setting; did you"),
     ],
 )
-def test_a_wrong_option_is_refused_before_anything_trains(options, said, monkeypatch):
+def test_a_wrong_option_is_refused_before_anything_trains(changes, said, monkeypatch):
     monkeypatch.setattr(task, "subject_of", lambda *_: pytest.fail("trained"))
     with pytest.raises(UserError, match=said):
-        measure(config(**options), None, FakeSession())
-    check(config())
+        measure(config(**changes), None, FakeSession())
+    study.check(options(), None)
 
 
 DIGITS = {"source": {"name": "digits", "size": 16, "channels": 3, "test_fraction": 0.3}}
@@ -127,10 +140,10 @@ def test_unknown_images_may_stay_in_files(tmp_path):
         "splits": {"validation": 1},
         "workers": 0,
     }
-    result = found(session, unknown=streamed)
+    result = measured(session, unknown=streamed)
     assert "study.unknown: images of (3, 24, 24) resized to (3, 16, 16)" in session.events
     assert f"against {len(CLASSES)} images of 'imagenet'" in result.captions["unknown_classes"]
-    check(config(unknown=streamed))
+    study.check(options(unknown=streamed), None)
 
 
 def test_a_network_that_did_not_train_is_not_measured(monkeypatch):
@@ -157,7 +170,7 @@ def test_the_metrics_are_those_of_the_tables(monkeypatch):
 
 def test_a_fitted_temperature_changes_confidence_and_no_answer():
     session = FakeSession()
-    plain, fitted = found(), found(session, temperature="fit")
+    plain, fitted = measured(), measured(session, temperature="fit")
     own, held_out = examined().subject, examined().calibration
     with torch.no_grad():
         logits = own.model(own.normalise(held_out.images))
@@ -171,9 +184,9 @@ def test_a_fitted_temperature_changes_confidence_and_no_answer():
 
 def test_unknown_images_of_another_size_are_resized_and_of_known_classes_refused():
     session = FakeSession()
-    found(session, unknown={"source": {"name": "digits", "size": 8, "channels": 1}})
+    measured(session, unknown={"source": {"name": "digits", "size": 8, "channels": 1}})
     assert "study.unknown: images of (1, 8, 8) resized to (3, 16, 16)" in session.events
     own = examined()
     known = replace(own, test=replace(own.test, classes=("class 0", "3", "class 1")))
     with pytest.raises(UserError, match=r"study.unknown: its class '3' is one of the network's"):
-        robustness(Result("measure", "n"), known, config(), FakeSession())
+        study.estimate(known, options(), run())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,50 +12,104 @@ from torch.nn.functional import cross_entropy
 from src.artifacts.network import Trained
 from src.artifacts.predictions import of_part
 from src.artifacts.tree_modules import TreeModules
-from src.core.result import Result, table_of
+from src.core.estimate import Estimate
 from src.methods.hierarchy.composed import ComposedNetwork
 from src.methods.hierarchy.costs import CompositionCost, composition_cost
 from src.networks import memory
 from src.networks.cost import Cost, cost, latency
 from src.networks.subjects import Subject
-
-SECTION = "Cost"
-_TOGETHER = "Of modules trained together epochs and seconds are those of their one training. "
+from src.studies.composition.accuracy import MONOLITH
 
 
-def add_costs(
-    result: Result,
-    modules: TreeModules,
-    monolith: Trained,
-    networks: Mapping[str, Subject],
-    images: Tensor,
-) -> None:
-    """A table of the trained parts, and one of the networks asked for ``images`` (uint8) one by one and at once."""
-    _add_parts(result, modules, monolith)
-    found = cost_of(modules)
-    whole = _cost(monolith)
-    rows = [
-        {"network": "monolith", "stored_parameters": whole.parameters, "active_parameters": whole.parameters,
-         "active_macs": whole.macs},
-        {"network": "modules, hard route", "stored_parameters": found.stored_parameters,
-         "active_parameters": round(found.hard_parameters), "active_macs": round(found.hard_macs)},
-        {"network": "modules, soft", "stored_parameters": found.stored_parameters,
-         "active_parameters": found.stored_parameters, "active_macs": found.soft_macs},
-    ]  # fmt: skip
-    for row, subject in zip(rows, networks.values(), strict=True):
-        ready = subject.normalise(images)
-        row["one_image_ms"] = 1e3 * latency(subject.model, ready[:1])
-        row["batch_ms_per_image"] = 1e3 * latency(subject.model, ready) / len(ready)
-    result.tables["cost"] = table_of(rows)
-    result.captions["cost"] = (
-        "Of one image seen through one crop; a multiply-add counts 1. Hard route: the mean over the classes of the "
-        f"test images. Milliseconds: the median of repeated calls with {torch.get_num_threads()} thread, measured "
-        "beside whatever else ran. match=macs makes the monolith as large as the hard route, whatever rule composes "
-        "the modules."
+@dataclass(frozen=True)
+class Part:
+    """A network that was trained, on the images below its node.
+
+    Attributes:
+        epochs, best_epoch: how many there were, and which was chosen, counted from 1.
+        validation_accuracy, test_accuracy, validation_loss: as if every router before it were right.
+        training_seconds: 0 where it was found in the store untimed.
+        training_memory_mib: the predicted peak.
+    """
+
+    part: str
+    outputs: int
+    parameters: int
+    macs: int
+    train_images: int
+    epochs: int
+    best_epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+    validation_loss: float
+    training_seconds: float
+    training_memory_mib: float
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Of one image seen through one crop; milliseconds are medians of repeated calls, for one image and of a batch."""
+
+    network: str
+    stored_parameters: int
+    active_parameters: int
+    active_macs: int
+    one_image_ms: float
+    batch_ms_per_image: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """All trained parts, and what the monolith, the hard route and the soft composition cost.
+
+    Attributes:
+        together: whether the modules shared one training.
+        threads: that the milliseconds were measured with.
+        stored_parameters_ratio, active_macs_ratio: of the modules (by the hard route) to the monolith's.
+    """
+
+    parts: tuple[Part, ...]
+    networks: tuple[NetworkCost, ...]
+    together: bool
+    threads: int
+    stored_parameters_ratio: float
+    active_macs_ratio: float
+
+    def metrics(self) -> dict[str, Estimate]:
+        """The ratios."""
+        return {
+            "stored_parameters_ratio": Estimate(self.stored_parameters_ratio),
+            "active_macs_ratio": Estimate(self.active_macs_ratio),
+        }
+
+
+def costs_of(
+    modules: TreeModules, monolith: Trained, whole: Subject, hard: Subject, soft: Subject, images: Tensor
+) -> Costs:
+    """Of the trained parts, and of the networks when asked for ``images`` (uint8) one by one and at once.
+
+    Args:
+        whole: the monolith as it is asked.
+        hard, soft: the modules as they are asked, composed by these rules.
+    """
+    composition, own = cost_of(modules), _cost(monolith)
+    stored = composition.stored_parameters
+    networks = (
+        _asked(MONOLITH, own.parameters, own.parameters, own.macs, whole, images),
+        _asked("modules, hard route", stored, round(composition.hard_parameters), round(composition.hard_macs), hard,
+               images),
+        _asked("modules, soft", stored, stored, composition.soft_macs, soft, images),
+    )  # fmt: skip
+    names = [node.name for node in modules.tree.nodes]
+    parts = [_part(MONOLITH, monolith), *map(_part, names, modules.modules)]
+    return Costs(
+        tuple(parts),
+        networks,
+        together=modules.whole is not None,
+        threads=torch.get_num_threads(),
+        stored_parameters_ratio=stored / own.parameters,
+        active_macs_ratio=composition.hard_macs / own.macs,
     )
-    result.sections["cost"] = SECTION
-    result.metrics["stored_parameters_ratio"] = _ratio(found.stored_parameters, whole.parameters)
-    result.metrics["active_macs_ratio"] = _ratio(found.hard_macs, whole.macs)
 
 
 def cost_of(modules: TreeModules) -> CompositionCost:
@@ -65,61 +119,39 @@ def cost_of(modules: TreeModules) -> CompositionCost:
     if trunk is None:
         return composition_cost(modules.tree, costs)
     shared = cost(trunk, modules.modules[0].data.input_shape)
-    heads = [Cost(own.parameters - shared.parameters, own.macs - shared.macs) for own in costs]
+    heads = [Cost(whole.parameters - shared.parameters, whole.macs - shared.macs) for whole in costs]
     return composition_cost(modules.tree, heads, trunk=shared)
 
 
-def _add_parts(result: Result, modules: TreeModules, monolith: Trained) -> None:
-    rows = []
-    for name, network in (
-        ("monolith", monolith),
-        *zip((n.name for n in modules.tree.nodes), modules.modules, strict=True),
-    ):
-        own = _cost(network)
-        validation, test = (_judged(network, part) for part in ("validation", "test"))
-        rows.append(
-            {
-                "part": name,
-                "outputs": len(network.subject.classes),
-                "parameters": own.parameters,
-                "macs": own.macs,
-                "train_images": len(network.data.sets["train"]),
-                "epochs": len(network.history),
-                "best_epoch": network.epoch + 1,
-                "validation_accuracy": validation.accuracy,
-                "test_accuracy": test.accuracy,
-                "validation_loss": validation.loss,
-                "training_seconds": network.seconds,
-                "training_memory_mib": _peak(network) / 2**20,
-            }
-        )
-    result.tables["parts"] = table_of(rows)
-    result.captions["parts"] = (
-        "Every network that was trained, on the images below its node; accuracy and loss: on those among the "
-        "validation and test images, as if every router before it were right. "
-        f"{_TOGETHER if modules.whole else ''}Training memory: predicted peak of one process beyond what torch's code "
-        "takes, as if trained with SGD (Adam holds one more copy of the weights); seconds: wall time beside whatever "
-        "else ran, 0 where it was found in the store untimed."
+def _asked(name: str, stored: int, active: int, macs: int, subject: Subject, images: Tensor) -> NetworkCost:
+    ready = subject.normalise(images)
+    one, batch = latency(subject.model, ready[:1]), latency(subject.model, ready)
+    return NetworkCost(name, stored, active, macs, 1e3 * one, 1e3 * batch / len(ready))
+
+
+def _part(name: str, network: Trained) -> Part:
+    """Judged by the network's own answers: the history of a training that it shared with others is of all of them."""
+    own = _cost(network)
+    accuracies = {}
+    losses = {}
+    for images in ("validation", "test"):
+        logits, labels = of_part(network, images)
+        accuracies[images] = float((logits.argmax(1) == labels).double().mean())
+        losses[images] = float(cross_entropy(logits.double(), labels))
+    return Part(
+        part=name,
+        outputs=len(network.subject.classes),
+        parameters=own.parameters,
+        macs=own.macs,
+        train_images=len(network.data.sets["train"]),
+        epochs=len(network.history),
+        best_epoch=network.epoch + 1,
+        validation_accuracy=accuracies["validation"],
+        test_accuracy=accuracies["test"],
+        validation_loss=losses["validation"],
+        training_seconds=network.seconds,
+        training_memory_mib=_peak(network) / 2**20,
     )
-    result.sections["parts"] = SECTION
-    result.units |= {
-        "training_seconds": "s",
-        "training_memory_mib": "MiB",
-        "validation_accuracy": "%",
-        "test_accuracy": "%",
-    }
-
-
-class _Judged(NamedTuple):
-    accuracy: float
-    loss: float
-
-
-def _judged(network: Trained, part: str) -> _Judged:
-    """By the network's own answers: the history of a training that it shared with others is of all of them."""
-    logits, labels = of_part(network, part)
-    hits = (logits.argmax(1) == labels).double()
-    return _Judged(float(hits.mean()), float(cross_entropy(logits.double(), labels)))
 
 
 def _peak(network: Trained) -> int:
@@ -129,11 +161,5 @@ def _peak(network: Trained) -> int:
     return memory.predict(training, device=str(next(network.subject.model.parameters()).device)).total
 
 
-def _cost(network: Trained) -> Any:
+def _cost(network: Trained) -> Cost:
     return cost(network.subject.model, network.data.input_shape)
-
-
-def _ratio(first: float, second: float) -> Any:
-    from src.statistics.bootstrap import Estimate
-
-    return Estimate(first / second)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from src.artifacts.composition import counts, superclass_counts
 from src.core.estimate import Estimate
-from src.core.result import Figure, Result, table_of
-from src.methods.hierarchy.error_bound import hard_forecast, hard_recalls, soft_forecast, soft_recalls
-from src.methods.hierarchy.error_split import Reading, level_hits, shares_of_gap, split_gap
+from src.methods.hierarchy.error_bound import Forecast, hard_forecast, hard_recalls, soft_forecast, soft_recalls
+from src.methods.hierarchy.error_split import GapSplit, Reading, level_hits, shares_of_gap, split_gap
 from src.methods.hierarchy.nodes import Tree
 from src.studies.composition.accuracy import HARD, MONOLITH
 
-SECTION = "Errors"
 #: Superclass accuracy, and accuracy within it, of the thesis's networks on CIFAR-100 (35.69% and 53.19% in all).
-THESIS = {"modules": (0.6082, 0.3569 / 0.6082), "monolith": (0.6512, 0.5319 / 0.6512)}
-READINGS: tuple[tuple[Reading, str], ...] = (("argmax", "above its class"), ("summed", "summed probabilities"))
+THESIS_MODULES, THESIS_MONOLITH = (0.6082, 0.3569 / 0.6082), (0.6512, 0.5319 / 0.6512)
+READINGS: tuple[Reading, ...] = ("argmax", "summed")
 
 
 @dataclass(frozen=True)
-class Heard:
+class ModuleAnswers:
     """What the modules say: per node the logits (n, children), or (n, T, children) of crops, of all images.
 
-    ``held_out``: of validation images, which no module was trained on, but by which its epoch was chosen.
+    Attributes:
+        labels, held_out_labels: int64 (n,).
+        held_out: of validation images, which no module was trained on, but by which its epoch was chosen.
     """
 
     test: Sequence[Tensor]
@@ -37,166 +36,169 @@ class Heard:
     held_out_labels: Tensor
 
 
-def add_errors(
-    result: Result,
+@dataclass(frozen=True)
+class Gap:
+    """A network's gap to the monolith, whose inner decisions are read in one of two ways."""
+
+    network: str
+    reading: Reading
+    split: GapSplit
+
+
+@dataclass(frozen=True)
+class Heuristic:
+    """The composed network's error, foretold from its modules' own errors on some images, and measured.
+
+    Attributes:
+        judged_on: the images that the modules' errors are of.
+        hard: the error under hard gating.
+        soft: the mean L1 distance to the truth under soft gating, from 0 to 2.
+    """
+
+    judged_on: Literal["validation", "test"]
+    hard: Forecast
+    soft: Forecast
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The test images of one child of the root, and one network.
+
+    Attributes:
+        recall: the share of them that stays in the branch.
+        accuracy: the share that is put into its class.
+        within: the second as a share of the first.
+        answers: the share of all test images that is put into this branch.
+    """
+
+    superclass: str
+    network: str
+    recall: float
+    accuracy: float
+    within: float
+    answers: float
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """How often images of a kind (rows) are taken for another (columns): int64 matrices."""
+
+    superclasses: Tensor
+    classes: Tensor
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of a tree with more than one module.
+
+    Attributes:
+        hard_gap: how the gap of the hard route splits; None where there is no gap, so that shares of it mean nothing.
+        confusions: by network.
+    """
+
+    tree: Tree
+    gaps: tuple[Gap, ...]
+    hard_gap: GapSplit | None
+    heuristic: tuple[Heuristic, ...]
+    branches: tuple[Branch, ...]
+    confusions: Mapping[str, Confusions]
+
+
+def errors_of(
     tree: Tree,
-    heard: Heard,
-    found: Mapping[str, Tensor],
+    modules: ModuleAnswers,
+    answers: Mapping[str, Tensor],
     examined: Sequence[str],
-    config: Mapping[str, Any],
-) -> None:
-    """The split of the gap, the heuristic, superclasses, and confusions of the ``examined`` networks.
+    *,
+    resamples: int,
+    seed: int,
+) -> Errors | None:
+    """Of the ``examined`` networks; None where one module decides alone.
 
     Args:
-        found: log-probabilities (n, N) of the test images by network.
+        answers: log-probabilities (n, N) of the test images by network, the monolith's among them.
+        resamples, seed: of the bootstrap over images.
     """
-    if len(tree.nodes) > 1:
-        _add_split(result, tree, found, heard.labels, examined, config)
-        _add_heuristic(result, tree, heard)
-        _add_superclasses(result, tree, found, heard.labels, examined)
-        _add_confusions(result, tree, found, heard.labels, examined)
-
-
-def _add_split(
-    result: Result,
-    tree: Tree,
-    found: Mapping[str, Tensor],
-    labels: Tensor,
-    examined: Sequence[str],
-    config: Mapping[str, Any],
-) -> None:
-    """Router and experts in the gap to the monolith, which is read in two ways."""
-    chance = {"resamples": config["resamples"], "seed": config["seed"]}
-    rows = []
-    for name in [name for name in examined if name != MONOLITH]:
-        own = level_hits(tree, found[name], labels)
-        for reading, words in READINGS:
-            split = split_gap(own, level_hits(tree, found[MONOLITH], labels, reading), **chance)
-            rows.append(
-                {
-                    "network": name,
-                    "monolith_superclass": words,
-                    **_bounds("log_gap", split.gap),
-                    **_bounds("router_share", split.router),
-                    **_bounds("experts_share", split.experts),
-                    "superclass_accuracy": split.own[0].value,
-                    "monolith_superclass_accuracy": split.benchmark[0].value,
-                    "within_superclass": split.own[-1].value,
-                    "monolith_within_superclass": split.benchmark[-1].value,
-                }
-            )
-            if (name, reading) == (HARD, "argmax") and split.gap.low > 0:  # else shares of it mean nothing
-                result.metrics |= {"router_share": split.router, "experts_share": split.experts}
-    router, experts = shares_of_gap(*(torch.tensor(factors) for factors in THESIS.values())).tolist()
-    rows.append(
-        {
-            "network": "thesis (2020), CIFAR-100, hard",
-            "monolith_superclass": "above its class",
-            **_bounds("log_gap", Estimate(math.log(0.5319 / 0.3569))),
-            **_bounds("router_share", Estimate(router)),
-            **_bounds("experts_share", Estimate(experts)),
-            "superclass_accuracy": THESIS["modules"][0],
-            "monolith_superclass_accuracy": THESIS["monolith"][0],
-            "within_superclass": THESIS["modules"][1],
-            "monolith_within_superclass": THESIS["monolith"][1],
-        }
-    )
-    result.tables["gap"] = table_of(rows)
-    result.captions["gap"] = (
-        "Accuracy is that of the superclass times that within it, so that the logarithm of the ratio of two accuracies "
-        "is a sum: the router's and the experts' shares of it, with 95% intervals over images. A share above 100 or "
-        "below 0: the other part gains; where the gap is near 0 shares say nothing and their intervals are wide."
-    )
-    result.sections["gap"] = SECTION
-    result.units |= dict.fromkeys(
-        ("router_share", "experts_share", "monolith_superclass_accuracy", "monolith_within_superclass"), "%"
-    ) | {"log_gap": "nats"}
-
-
-def _add_heuristic(result: Result, tree: Tree, heard: Heard) -> None:
-    """The thesis's error heuristic, which it never evaluated: foretold from the modules' errors, and measured."""
-    answers, known, labels = heard.held_out, heard.held_out_labels, heard.labels
-    rows = []
-    for words, recalls in (
-        ("validation images", (hard_recalls(tree, answers, known), soft_recalls(tree, answers, known))),
-        ("the test images themselves", (None, None)),
-    ):
-        hard, soft = (
-            hard_forecast(tree, heard.test, labels, recalls[0]),
-            soft_forecast(tree, heard.test, labels, recalls[1]),
+    if len(tree.nodes) == 1:
+        return None
+    labels = modules.labels
+    gaps = tuple(
+        Gap(
+            name,
+            reading,
+            split_gap(
+                level_hits(tree, answers[name], labels),
+                level_hits(tree, answers[MONOLITH], labels, reading),
+                resamples=resamples,
+                seed=seed,
+            ),
         )
-        rows += [
-            {"quantity": "error, hard", "modules_judged_on": words, "foretold": hard.predicted,
-             "measured": hard.measured},
-            {"quantity": "L1 distance / 2, soft", "modules_judged_on": words, "foretold": soft.predicted / 2,
-             "measured": soft.measured / 2},
-        ]  # fmt: skip
-    result.tables["heuristic"] = table_of(rows)
-    result.captions["heuristic"] = (
-        "The composed network's error from its modules' own errors, on validation images (which chose each module's "
-        "epoch, and so flatter it) and on the test images themselves. Hard: one minus the mean product of recalls "
-        "along the way to each class, as if decisions were independent. Soft: half the L1 distance to the truth, from "
-        "the mean probabilities of the right child. Foretold above measured: images that one module finds "
-        "hard are hard for the next one too."
+        for name in examined
+        if name != MONOLITH
+        for reading in READINGS
     )
-    result.sections["heuristic"] = SECTION
-    result.units |= dict.fromkeys(("foretold", "measured"), "%")
-
-
-def _bounds(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _add_superclasses(
-    result: Result, tree: Tree, found: Mapping[str, Tensor], labels: Tensor, examined: Sequence[str]
-) -> None:
-    """Per child of the root: how many of its images stay in the branch, and are right."""
-    parent = tree.superclass_of
-    own = parent[labels]
-    size = torch.bincount(own, minlength=len(tree.nodes[0].children)).clamp(min=1).double()
-    rows = []
-    for name in examined:
-        predicted = found[name].argmax(1)
-        kept, right = parent[predicted] == own, predicted == labels
-        stays, hits = (torch.bincount(own[mask], minlength=len(size)).double() for mask in (kept, right))
-        rows += [
-            {"superclass": child, "network": name, "recall_of_branch": float(stays[i] / size[i]),
-             "accuracy": float(hits[i] / size[i]), "within_branch": float(hits[i] / stays[i].clamp(min=1)),
-             "answers": float((parent[predicted] == i).double().mean())}
-            for i, child in enumerate(tree.nodes[0].children)
-        ]  # fmt: skip
-    result.tables["superclasses"] = table_of(rows)
-    result.captions["superclasses"] = (
-        "Of the test images of a superclass: those put into its branch, those put into their class, and the second as "
-        "a share of the first. Answers: share of all test images that are put into this branch."
+    hard = [gap.split for gap in gaps if (gap.network, gap.reading) == (HARD, "argmax") and gap.split.gap.low > 0]
+    predictions = {name: answers[name].argmax(1) for name in examined}
+    return Errors(
+        tree,
+        gaps,
+        hard[0] if hard else None,
+        heuristic_of(tree, modules),
+        tuple(
+            branch for name, predicted in predictions.items() for branch in branches_of(tree, name, predicted, labels)
+        ),
+        {
+            name: Confusions(superclass_counts(tree, labels, predicted), counts(labels, predicted, len(tree.classes)))
+            for name, predicted in predictions.items()
+        },
     )
-    result.sections["superclasses"] = SECTION
-    result.units |= dict.fromkeys(("recall_of_branch", "within_branch", "answers"), "%")
-    result.figures.append(
-        Figure("bars", "superclasses", "Accuracy per superclass", x="superclass", y="accuracy", group="network",
-               percent=True, section=SECTION)
-    )  # fmt: skip
 
 
-def _add_confusions(
-    result: Result, tree: Tree, found: Mapping[str, Tensor], labels: Tensor, examined: Sequence[str]
-) -> None:
-    names = tree.nodes[0].children
-    for name in examined:
-        predicted = found[name].argmax(1)
-        slug = "_".join(name.replace(",", "").split())
-        branches = superclass_counts(tree, labels, predicted)
-        classes = counts(labels, predicted, len(tree.classes))
-        for kind, table, words in (("superclass", branches, names), ("class", classes, tree.classes)):
-            key = f"{kind}_confusions_{slug}"
-            shares = table.double() / table.sum(1, keepdim=True).clamp(min=1)
-            result.tables[key] = {
-                "true": [words[i] for i in range(len(words)) for _ in words],
-                "predicted": list(words) * len(words),
-                "share": shares.flatten().tolist(),
-            }
-            result.sections[key] = SECTION
-            result.figures.append(
-                Figure("heatmap", key, f"Which {kind} is taken for which: {name}", "Rows sum to 100.", x="predicted",
-                       y="true", value="share", percent=True, section=SECTION)
-            )  # fmt: skip
+def thesis_shares() -> tuple[float, float]:
+    """The router's and the experts' share of the thesis's gap."""
+    router, experts = shares_of_gap(torch.tensor(THESIS_MODULES), torch.tensor(THESIS_MONOLITH)).tolist()
+    return router, experts
+
+
+def heuristic_of(tree: Tree, modules: ModuleAnswers) -> tuple[Heuristic, Heuristic]:
+    """The thesis's error heuristic, which it never evaluated, from validation images and from the test images."""
+    hard = hard_recalls(tree, modules.held_out, modules.held_out_labels)
+    soft = soft_recalls(tree, modules.held_out, modules.held_out_labels)
+    test, labels = modules.test, modules.labels
+    return (
+        Heuristic("validation", hard_forecast(tree, test, labels, hard), soft_forecast(tree, test, labels, soft)),
+        Heuristic("test", hard_forecast(tree, test, labels), soft_forecast(tree, test, labels)),
+    )
+
+
+def branches_of(tree: Tree, network: str, predicted: Tensor, labels: Tensor) -> list[Branch]:
+    """Per child of the root: how many of its images stay in the branch, and are right.
+
+    Args:
+        predicted, labels: int64 (n,).
+    """
+    branch, taken = tree.superclass_of[labels], tree.superclass_of[predicted]
+    children = tree.nodes[0].children
+    sizes = torch.bincount(branch, minlength=len(children)).clamp(min=1).double()
+    stays, hits = (
+        torch.bincount(branch[mask], minlength=len(children)).double()
+        for mask in (taken == branch, predicted == labels)
+    )
+    return [
+        Branch(
+            superclass=child,
+            network=network,
+            recall=float(stays[place] / sizes[place]),
+            accuracy=float(hits[place] / sizes[place]),
+            within=float(hits[place] / stays[place].clamp(min=1)),
+            answers=float((taken == place).double().mean()),
+        )
+        for place, child in enumerate(children)
+    ]
+
+
+def metrics_of(errors: Errors | None) -> dict[str, Estimate]:
+    """The shares of the hard route's gap, where it has one."""
+    if errors is None or errors.hard_gap is None:
+        return {}
+    return {"router_share": errors.hard_gap.router, "experts_share": errors.hard_gap.experts}

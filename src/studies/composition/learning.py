@@ -2,59 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+from src.artifacts.composed import Networks
 from src.artifacts.composition import composed, seen_through_views
 from src.artifacts.network import Trained
 from src.artifacts.predictions import batched
 from src.artifacts.tree_modules import TreeModules
-from src.core.result import Figure, Result, table_of
 from src.data.image_set import ImageSet
-from src.methods.hierarchy.composition import Composition
 from src.networks.cost import BACKWARD, cost
 from src.networks.subjects import Subject, load_subject
+from src.studies.composition.accuracy import MONOLITH
 from src.studies.composition.cost import cost_of
 
-SECTION = "Learning"
+
+class Spent(NamedTuple):
+    """What a training had taken: images seen (repeats counted), optimiser steps, multiply-adds in 10^12."""
+
+    images: int
+    steps: int
+    macs: float
 
 
-def add_learning(
-    result: Result,
-    modules: TreeModules,
-    monolith: Trained,
-    composition: Composition,
-    config: Mapping[str, Any],
-    test: ImageSet,
-    name: str,
-) -> None:
-    """The composed network from the k-th weights that each module left on its way, and the monolith from its own."""
+@dataclass(frozen=True)
+class Point:
+    """A network on its way: what was spent on it, and its accuracy on test images."""
+
+    network: str
+    spent: Spent
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Points of the composed network and of the monolith, in order; ``images`` is how many test images judge them."""
+
+    images: int
+    points: tuple[Point, ...]
+
+
+def learning_of(networks: Networks, name: str, test: ImageSet, config: Mapping[str, Any]) -> Learning | None:
+    """The composed network from the k-th weights that each module left on its way, and the monolith from its own.
+
+    Args:
+        name: of the composed network.
+
+    Returns:
+        None where a network left no weights on its way.
+    """
+    modules, monolith = networks.modules, networks.monolith
     if not all(epochs_kept(network) for network in (monolith, *modules.modules)):
-        result.events.append("training.keep_every: no weights were kept on the way, so there are no learning curves")
-        return
-    records = []
-    for point in range(max(len(epochs_kept(module)) for module in modules.modules)):
-        subject = composed(config, _early(modules, point), monolith.data, composition)
-        records.append(_record(name, _spent_by(modules, point), subject, test))
-    for point, epoch in enumerate(epochs_kept(monolith)):
-        early = seen_through_views(config, _at(monolith, point), monolith.data)
-        records.append(_record("monolith", _spent(monolith, epoch), early, test))
-    result.tables["learning"] = table_of(records)
-    result.captions["learning"] = (
-        f"On {len(test)} test images. Images: training images seen by all modules together, repeats counted. "
-        "Multiply-adds: three "
-        "times those of a forward pass for every image seen. Of modules that trained for different numbers of epochs "
-        "the same fraction of each one's training, where none was stopped early; what came before a fine-tuning is not "
-        "counted. Weights are those of the epoch, not the chosen ones."
-    )
-    result.sections["learning"] = SECTION
-    result.units |= {"training_macs": "T", "accuracy": "%"}
-    for x, words in (("images", "images seen"), ("steps", "optimiser steps"), ("training_macs", "multiply-adds spent")):
-        result.figures.append(
-            Figure("lines", "learning", f"Accuracy against {words}", x=x, y="accuracy", group="network", percent=True,
-                   section=SECTION)
-        )  # fmt: skip
+        return None
+    points = []
+    for number in range(max(len(epochs_kept(module)) for module in modules.modules)):
+        subject = composed(config, _early(modules, number), monolith.data, networks.composition)
+        points.append(Point(name, _spent_by(modules, number), _accuracy(subject, test)))
+    for number, epoch in enumerate(epochs_kept(monolith)):
+        early = seen_through_views(config, _at(monolith, number), monolith.data)
+        points.append(Point(MONOLITH, _spent(monolith, epoch), _accuracy(early, test)))
+    return Learning(len(test), tuple(points))
 
 
 def epochs_kept(network: Trained) -> list[int]:
@@ -68,19 +76,19 @@ def _early(modules: TreeModules, point: int) -> TreeModules:
     return TreeModules(modules.tree, [_at(module, point) for module in modules.modules])
 
 
-def _spent_by(modules: TreeModules, point: int) -> list[float]:
+def _spent_by(modules: TreeModules, point: int) -> Spent:
     """As :func:`_spent`, by all modules; of one training for all of them, what it itself took."""
     if modules.whole is None:
-        spent = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
-        return [sum(part) for part in spent]
-    images, steps, _ = _spent(modules.whole, _epoch(modules.whole, point))
-    return [images, steps, BACKWARD * images * cost_of(modules).hard_macs / 1e12]
+        images, steps, macs = zip(*(_spent(module, _epoch(module, point)) for module in modules.modules), strict=True)
+        return Spent(sum(images), sum(steps), sum(macs))
+    whole = _spent(modules.whole, _epoch(modules.whole, point))
+    return whole._replace(macs=BACKWARD * whole.images * cost_of(modules).hard_macs / 1e12)
 
 
 def _epoch(network: Trained, point: int) -> int:
     """The epoch of its k-th kept weights, or of its last ones."""
-    kept = epochs_kept(network)
-    return kept[min(point, len(kept) - 1)]
+    epochs = epochs_kept(network)
+    return epochs[min(point, len(epochs) - 1)]
 
 
 def _at(network: Trained, point: int) -> Trained:
@@ -90,17 +98,14 @@ def _at(network: Trained, point: int) -> Trained:
     return replace(network, subject=subject, epoch=epoch)
 
 
-def _spent(network: Trained, epoch: int) -> list[float]:
-    """Images, optimiser steps and multiply-adds (in 10^12) up to the end of ``epoch``."""
+def _spent(network: Trained, epoch: int) -> Spent:
+    """Up to the end of ``epoch``."""
     passes = min(epoch + 1, len(network.history))
     images = len(network.data.sets["train"]) * passes
     steps = -(-len(network.data.sets["train"]) // network.data.batch_size) * passes
     shape = network.data.input_shape
-    return [images, steps, BACKWARD * images * cost(network.subject.model, shape).macs / 1e12]
+    return Spent(images, steps, BACKWARD * images * cost(network.subject.model, shape).macs / 1e12)
 
 
-def _record(name: str, spent: Sequence[float], subject: Subject, test: ImageSet) -> dict[str, Any]:
-    right = batched(subject, test.images).argmax(1) == test.labels
-    images, steps, macs = spent
-    return {"network": name, "images": int(images), "steps": int(steps), "training_macs": macs,
-            "accuracy": float(right.double().mean())}  # fmt: skip
+def _accuracy(subject: Subject, test: ImageSet) -> float:
+    return float((batched(subject, test.images).argmax(1) == test.labels).double().mean())

@@ -3,69 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from src.core.result import Figure, Result, table_of
 from src.core.seeds import stream
 from src.data.image_set import ImageSet
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import route
-from src.studies.pictures import contact_sheet
-
-SECTION = "Single images"
-COLUMNS = 12
+from src.methods.hierarchy.routes import Step, route
 
 
-def add_routes(
-    result: Result, tree: Tree, answers: Sequence[Tensor], predicted: Tensor, images: ImageSet, count: int, seed: int
-) -> None:
-    """Some test images, half of them misjudged where there are as many: a picture and a table in the same order.
+@dataclass(frozen=True)
+class Mistake:
+    """The first decision of a route that was wrong: what it took for what, and whether that was the last one."""
+
+    true: str
+    taken: str
+    by_expert: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """An image's greedy way; ``predicted`` is the class that the composed network takes it for."""
+
+    true: str
+    predicted: str
+    steps: tuple[Step, ...]
+    mistake: Mistake | None
+
+
+@dataclass(frozen=True)
+class RoutedImages:
+    """Some test images, uint8 (k, C, H, W), and their k routes."""
+
+    images: Tensor
+    routes: tuple[Route, ...]
+
+
+def routes_of(
+    tree: Tree, answers: Sequence[Tensor], predicted: Tensor, images: ImageSet, *, count: int, seed: int
+) -> RoutedImages:
+    """Some test images, half of them misjudged where there are as many.
 
     Args:
         answers: per node the logits (n, children) of all ``images``.
         predicted: the classes (n,) that the composed network takes them for.
-        count: how many are shown.
+        count: how many are drawn.
+        seed: of the draw.
     """
-    shown = _drawn(predicted != images.labels, count, seed)
-    routes = route(tree, [answer[shown] for answer in answers])
-    records = []
-    for number, (image, steps) in enumerate(zip(shown.tolist(), routes, strict=True)):
-        records.append(
-            {
-                "image": number + 1,
-                "true": tree.classes[int(images.labels[image])],
-                "composed_says": tree.classes[int(predicted[image])],
-                "greedy_route": " > ".join(f"{step.child} {step.probability:.0%}" for step in steps),
-                "runners_up": ", ".join(f"{step.runner_up} {step.runner_up_probability:.0%}" for step in steps),
-                "error": _blame(tree, int(images.labels[image]), [step.child for step in steps]),
-            }
+    shown = drawn(predicted != images.labels, count, seed)
+    steps = route(tree, [answer[shown] for answer in answers])
+    routes = [
+        Route(
+            tree.classes[label],
+            tree.classes[answer],
+            tuple(way),
+            mistake_of(tree, label, [step.child for step in way]),
         )
-    result.tables["routes"] = table_of(records)
-    result.captions["routes"] = (
-        "Each decision of the greedy route with its module's probability, and what came second. Error: the first "
-        "decision on the route that was wrong."
-    )
-    result.images["routed_images"] = contact_sheet(images.images[shown].to("cpu"), COLUMNS, -(-len(shown) // COLUMNS))
-    result.figures.append(
-        Figure("image", "routed_images", "The images of the table", f"In its order, {COLUMNS} in a row.",
-               section=SECTION)
-    )  # fmt: skip
-    result.sections["routes"] = SECTION
+        for label, answer, way in zip(images.labels[shown].tolist(), predicted[shown].tolist(), steps, strict=True)
+    ]
+    return RoutedImages(images.images[shown].to("cpu"), tuple(routes))
 
 
-def _drawn(wrong: Tensor, count: int, seed: int) -> Tensor:
-    generator = stream(seed, "single images")
-    order = torch.randperm(len(wrong), generator=generator)
+def drawn(wrong: Tensor, count: int, seed: int) -> Tensor:
+    """Positions of ``count`` images at random; half are ``wrong`` (n,) where there are as many, and come first."""
+    order = torch.randperm(len(wrong), generator=stream(seed, "single images"))
     mistakes = order[wrong[order]][: count // 2]
     rest = order[~wrong[order]][: count - len(mistakes)]
     return torch.cat([mistakes, rest])
 
 
-def _blame(tree: Tree, label: int, children: Sequence[str]) -> str:
+def mistake_of(tree: Tree, label: int, children: Sequence[str]) -> Mistake | None:
+    """The first of the ``children`` taken from the root on that is not on the way to the class."""
     names = [tree.nodes[node].children[child] for node, child in tree.path_of(label)]
     for place, (true, taken) in enumerate(zip(names, children, strict=False)):
         if true != taken:
-            return "expert" if place == len(names) - 1 else f"router: {true} taken for {taken}"
-    return ""
+            return Mistake(true, taken, place == len(names) - 1)
+    return None

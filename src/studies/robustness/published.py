@@ -52,8 +52,8 @@ def published(folder: Path, test: ImageSet, chosen: Tensor, batch: int) -> Reade
 
     def read(name: str, severity: int) -> Iterable[Tensor]:
         if (folder / LABELS).is_file():
-            found = read_cifar_c(folder, name, severity, classes=test.classes, labels=test.labels)
-            return found.images[chosen].split(batch)
+            images = read_cifar_c(folder, name, severity, classes=test.classes, labels=test.labels).images
+            return images[chosen].split(batch)
         return _stream(folder, name, severity, test, chosen, batch)
 
     return read
@@ -78,10 +78,10 @@ def _stream(folder: Path, name: str, severity: int, test: ImageSet, chosen: Tens
         fitting = torch.equal(numbers[part.labels], test.labels[begin : begin + len(part)])
         if not fitting:
             break
-        own = chosen[(chosen >= begin) & (chosen < begin + len(part))] - begin
+        positions = chosen[(chosen >= begin) & (chosen < begin + len(part))] - begin
         begin += len(part)
-        if len(own):
-            yield part.images[own]
+        if len(positions):
+            yield part.images[positions]
     if not fitting or begin != len(test):
         raise UserError(
             f"study.files: {folder / name} has not the {len(test)} clean images in their order, class by class; "

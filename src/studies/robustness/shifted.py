@@ -35,7 +35,7 @@ class Shifted:
     Attributes:
         clean: score (see :func:`src.statistics.calibration.per_image`) -> float32 (M, n).
         scores: score -> float32 (M, C, S, n).
-        clean_auc, auc: float64 (M,) and (M, C, S), micro-averaged over the classes.
+        clean_auc, auc: float32 (M,) and float64 (M, C, S), micro-averaged over the classes.
     """
 
     networks: tuple[str, ...]
@@ -116,40 +116,40 @@ def under_corruption(
         UserError: an unknown corruption or severity, or none.
     """
     chosen, degrees = checked(corruptions, severities)
-    names, count = tuple(predictors), len(images)
-    shape = (len(names), len(chosen), len(degrees))
+    names = tuple(predictors)
+    on_device = images.to(device)
 
-    def measured(batches: Iterable[Tensor]) -> list[tuple[dict[str, Tensor], float]]:
-        """Per network the scores of all images, and the AUC."""
+    def measured(batches: Iterable[Tensor]) -> tuple[dict[str, Tensor], list[float]]:
+        """Of all networks the scores float32 (M, n) of all images, and the AUC."""
         answers: dict[str, list[Tensor]] = {name: [] for name in names}
         for part in batches:
             seen = part.to(device)
             for name, predict in predictors.items():
                 answers[name].append(predict(seen).cpu())
-        whole = {name: torch.cat(parts) for name, parts in answers.items()}
-        return [(per_image(found, labels), float(micro_auc(found.exp(), labels))) for found in whole.values()]
+        logs = [torch.cat(answers[name]) for name in names]
+        scores = [per_image(each, labels) for each in logs]
+        stacked = {score: torch.stack([each[score].float() for each in scores]) for score in scores[0]}
+        return stacked, [micro_auc(each.exp(), labels) for each in logs]
 
     def batches(name: str, severity: int) -> Iterable[Tensor]:
         if read is not None:
             return read(name, severity)
-        return corrupted(own, name, severity, seed=seed, batch=batch)
+        return corrupted(on_device, name, severity, seed=seed, batch=batch)
 
-    own = images.to(device)
+    shape = (len(names), len(chosen), len(degrees))
     with session.stage("corruptions", 1 + len(chosen) * len(degrees)) as advance:
-        plain = measured(own.split(batch))
+        clean, clean_areas = measured(on_device.split(batch))
         advance()
-        kept = list(plain[0][0])
-        clean = {score: torch.stack([found[score].float() for found, _ in plain]) for score in kept}
-        scores = {score: torch.empty(*shape, count) for score in kept}
+        scores = {score: torch.empty(*shape, len(images)) for score in clean}
         auc = torch.empty(shape, dtype=torch.float64)
         for c, name in enumerate(chosen):
             for s, severity in enumerate(degrees):
-                for m, (found, area) in enumerate(measured(batches(name, severity))):
-                    auc[m, c, s] = area
-                    for score in kept:
-                        scores[score][m, c, s] = found[score].float()
+                cell, areas = measured(batches(name, severity))
+                auc[:, c, s] = torch.tensor(areas, dtype=torch.float64)
+                for score, values in cell.items():
+                    scores[score][:, c, s] = values
                 advance()
-    return Shifted(names, chosen, degrees, clean, scores, torch.tensor([area for _, area in plain]).double(), auc)
+    return Shifted(names, chosen, degrees, clean, scores, torch.tensor(clean_areas), auc)
 
 
 def chosen_images(images: ImageSet, count: int | None) -> Tensor:
@@ -187,19 +187,19 @@ def read_reference(folder: Path, corruptions: Sequence[str], severities: Sequenc
         UserError: no such result, or it lacks one of them.
     """
     try:
-        found: Result = load(folder)
+        result: Result = load(folder)
     except (OSError, ValueError) as error:
         raise UserError(
             f"study.reference={folder}: no result can be read there ({' '.join(str(error).split())[:150]})"
         ) from None
-    if CELLS not in found.tables:
+    if CELLS not in result.tables:
         raise UserError(
             f"study.reference={folder}: its result has no table '{CELLS}'; name that of a study of robustness"
         )
     cells: dict[tuple[Any, Any], float] = {}
-    own = rows(found.tables[CELLS])
-    for row in own:
-        if row["network"] == own[0]["network"]:
+    records = rows(result.tables[CELLS])
+    for row in records:
+        if row["network"] == records[0]["network"]:
             cells[row["corruption"], row["severity"]] = 1 - row["accuracy"]
     wanted = [(name, severity) for name in corruptions for severity in severities]
     missing = next((cell for cell in [("none", 0), *wanted] if cell not in cells), None)
@@ -209,4 +209,4 @@ def read_reference(folder: Path, corruptions: Sequence[str], severities: Sequenc
         )
     errors = torch.tensor([cells[cell] for cell in wanted], dtype=torch.float64)
     clean = torch.tensor([cells["none", 0]], dtype=torch.float64)
-    return Reference(found.name, errors.view(len(corruptions), len(severities), 1), clean)
+    return Reference(result.name, errors.view(len(corruptions), len(severities), 1), clean)

@@ -1,0 +1,252 @@
+"""What is found of a modular network beside a monolith, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from src.artifacts.composed import Networks
+from src.artifacts.composition import answers, composed, composition_of, seen_through_views
+from src.artifacts.predictions import log_probabilities
+from src.artifacts.trained import did_not_train
+from src.core.errors import UserError
+from src.core.estimate import Estimate
+from src.core.result import Verdict
+from src.data.datamodule import ImageData
+from src.methods.hierarchy.chaining import fit_chain
+from src.methods.hierarchy.composition import compose, oracle
+from src.networks.subjects import Subject
+from src.studies.composition.accuracy import HARD, MONOLITH, Accuracy, accuracy_of_networks, of_rule
+from src.studies.composition.cost import Costs, costs_of
+from src.studies.composition.errors import Errors, ModuleAnswers, errors_of, metrics_of
+from src.studies.composition.learning import Learning, learning_of
+from src.studies.composition.routes import RoutedImages, routes_of
+from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
+from src.studies.robustness.corruption import Robustness, robustness
+from src.studies.robustness.shifted import chosen_images, predictor, under_corruption
+from src.studies.robustness.unknown_images import check_unknown, open_unknown
+from src.training.determinism import device_of
+
+if TYPE_CHECKING:
+    from src.report.session import Session
+
+RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of the networks that are examined: the monolith, the composition as configured, and the thesis's hard route.
+
+    Attributes:
+        modules: how many there are.
+        rule: of the composition as configured.
+        accuracy: by name, of every network and rule.
+        errors: None where one module decides alone.
+        calibration, detection: by name, of the examined networks; ``robustness`` is of the same.
+        unknown: the name of the source of the images of unknown classes.
+        learning: None where a network left no weights on its way.
+        problem: why nothing here means anything, in one sentence; empty where all is well.
+    """
+
+    modules: int
+    rule: str
+    accuracy: Mapping[str, Accuracy]
+    errors: Errors | None
+    calibration: Mapping[str, Calibration]
+    robustness: Robustness
+    detection: Mapping[str, Detection]
+    unknown: str
+    learning: Learning | None
+    costs: Costs
+    routes: RoutedImages
+    problem: str
+
+    @property
+    def examined(self) -> tuple[str, ...]:
+        return examined_networks(self.rule)
+
+
+def examined_networks(rule: str) -> tuple[str, ...]:
+    """Names of the networks that are looked at closely, where the composition answers by ``rule``."""
+    return tuple(dict.fromkeys([MONOLITH, of_rule(rule), HARD]))
+
+
+def unknown_images(config: Mapping[str, Any], data: ImageData) -> Tensor:
+    """Test images of another data set, uint8 (m, C, H, W).
+
+    Raises:
+        UserError: they cannot be opened, are of the networks' classes or of another shape.
+    """
+    unknown, shape = open_unknown(config["unknown"], "unknown"), data.sets["test"].shape
+    check_unknown(unknown, data.classes, "unknown")
+    if unknown.shape != shape:
+        raise UserError(f"unknown: images of shape {unknown.shape}, the networks take {shape}; set unknown.source.size")
+    return unknown.images
+
+
+def estimate(networks: Networks, unknown: Tensor, config: Mapping[str, Any], session: Session) -> Findings:
+    """Ask all networks for the test images, for corrupted ones, and for ``unknown`` ones (m, C, H, W)."""
+    rule, tree, test = config["composition"]["rule"], networks.tree, networks.data.sets["test"]
+    examined, chance = examined_networks(rule), {"resamples": config["resamples"], "seed": config["seed"]}
+    modules = _module_answers(networks, session)
+    logs = _answers(networks, modules, config, session)
+    accuracy = accuracy_of_networks(logs, test.labels, tree, **chance)
+    for name, network in accuracy.items():
+        if network.collapsed:
+            session.event(f"{name}: collapsed, one class takes {network.largest_share:.0%} of its answers")
+    errors = errors_of(tree, modules, logs, examined, **chance)
+    calibrations = {name: calibration(logs[name], test.labels) for name in examined}
+    subjects = _subjects(networks, config)
+    corrupted = _robustness(networks, subjects, config, session)
+    with session.stage("unknown classes"):
+        detections = {
+            name: detection(logs[name], log_probabilities(subject, unknown), **chance)
+            for name, subject in subjects.items()
+        }
+    with session.stage("learning"):
+        few = test.select(chosen_images(test, config["learning_images"]))
+        learning = learning_of(networks, of_rule(rule), few, config)
+    if learning is None:
+        session.event("training.keep_every: no weights were kept on the way, so there are no learning curves")
+    predicted = logs[of_rule(rule)].argmax(1)
+    return Findings(
+        len(tree.nodes),
+        rule,
+        accuracy,
+        errors,
+        calibrations,
+        corrupted,
+        detections,
+        str(config["unknown"]["source"]["name"]),
+        learning,
+        _costs(networks, config, session),
+        routes_of(tree, modules.test, predicted, test, count=config["single_images"], seed=config["seed"]),
+        "" if networks.monolith.converged else did_not_train("the monolith", networks.monolith),
+    )
+
+
+def verdict(findings: Findings) -> Verdict:
+    """How much more the modules get right than the monolith, and what of it the routers do."""
+    name = of_rule(findings.rule)
+    whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
+    difference, routing = modular.against_monolith, metrics_of(findings.errors)
+    percents = {
+        "monolith_accuracy": whole.accuracy,
+        "composed_accuracy": modular.accuracy,
+        **routing,
+        **_metrics("monolith", findings, MONOLITH),
+        **_metrics("composed", findings, name),
+    }
+    metrics = {
+        "monolith_accuracy": whole.accuracy,
+        "composed_accuracy": modular.accuracy,
+        "composed_against_monolith": difference,
+        **routing,
+        **findings.costs.metrics(),
+        **percents,
+    }
+    units = {**dict.fromkeys(percents, "%"), "composed_against_monolith": "points"}
+    fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]
+    problem = findings.problem
+    if fallen and not problem:
+        problem = f"no verdict: {', '.join(fallen)} collapsed to one class; train longer or with another optim"
+    if problem:
+        return Verdict(problem, "no verdict", metrics, units, screen=("networks",))
+    sentence = (
+        f"{findings.modules} modules composed ({findings.rule}) classify {modular.accuracy.value:.1%} of "
+        f"the test images right, the monolith {whole.accuracy.value:.1%}: {100 * difference.value:+.1f} points "
+        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with "
+        f"{findings.costs.stored_parameters_ratio:.2f} times its parameters"
+    )
+    if routing:
+        share = routing["router_share"]
+        sentence += (
+            f"; of the hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
+        )
+    return Verdict(sentence, metrics=metrics, units=units, screen=("networks",))
+
+
+def _metrics(role: str, findings: Findings, name: str) -> dict[str, Estimate]:
+    """What corruption and calibration say of a network; the monolith is what errors are divided by."""
+    network = findings.robustness.networks[name]
+    metrics = {f"{role}_corrupted_accuracy": network.corrupted_accuracy}
+    if name != MONOLITH and network.relative is not None:
+        metrics[f"{role}_mce"] = network.relative.mce
+    return {**metrics, f"{role}_ece": Estimate(findings.calibration[name].scores.ece)}
+
+
+def _module_answers(networks: Networks, session: Session) -> ModuleAnswers:
+    """What every module says of all images, also of those that would not reach it."""
+    test, held_out = networks.data.sets["test"], networks.data.sets["validation"]
+    with session.stage("modules: answers"):
+        of_test, of_held_out = (answers(networks.composed, part.images) for part in (test, held_out))
+    return ModuleAnswers(of_test, test.labels, of_held_out, held_out.labels)
+
+
+def _answers(
+    networks: Networks, modules: ModuleAnswers, config: Mapping[str, Any], session: Session
+) -> dict[str, Tensor]:
+    """Log-probabilities (n, N) of all test images by every network and rule."""
+    tree, images = networks.tree, networks.data.sets["test"].images
+    with session.stage("composition"):
+        whole = seen_through_views(config, networks.monolith, networks.data)
+        logs = {MONOLITH: log_probabilities(whole, images)}
+        for rule in RULES:
+            logs[of_rule(rule)] = compose(tree, modules.test, replace(networks.composition, rule=rule))
+        chain = fit_chain(tree, modules.held_out, modules.held_out_labels)
+        logs["modules, chaining"] = chain(modules.test)
+        logs["modules, oracle routing"] = oracle(tree, modules.test, modules.labels)
+        if networks.control is not None:
+            composition = composition_of(config, networks.control)
+            control = composed(config, networks.control, networks.data, replace(composition, rule="soft"))
+            of_control = answers(control, images)
+            for rule in ("soft", "hard"):
+                logs[f"random tree, {rule}"] = compose(
+                    networks.control.tree, of_control, replace(composition, rule=rule)
+                )
+    return logs
+
+
+def _subjects(networks: Networks, config: Mapping[str, Any]) -> dict[str, Subject]:
+    """The networks that are examined, by name."""
+    name = of_rule(config["composition"]["rule"])
+    subjects = {MONOLITH: seen_through_views(config, networks.monolith, networks.data), name: networks.composed}
+    return subjects if name == HARD else {**subjects, HARD: _ruled(networks, "hard", config)}
+
+
+def _ruled(networks: Networks, rule: str, config: Mapping[str, Any]) -> Subject:
+    return composed(config, networks.modules, networks.data, replace(networks.composition, rule=rule))
+
+
+def _robustness(
+    networks: Networks, subjects: Mapping[str, Subject], config: Mapping[str, Any], session: Session
+) -> Robustness:
+    """Corrupted images, seen by all; errors are divided by the monolith's."""
+    shift, test = config["shift"], networks.data.sets["test"]
+    seen = test.select(chosen_images(test, shift["images"]))
+    if len(seen) < len(test):
+        session.event(f"shift.images={len(seen)}: of {len(test)} test images were corrupted")
+    shifted = under_corruption(
+        {name: predictor(subject) for name, subject in subjects.items()},
+        seen.images,
+        seen.labels,
+        corruptions=shift["corruptions"],
+        severities=shift["severities"],
+        seed=config["seed"],
+        batch=shift["batch"],
+        session=session,
+        device=device_of(config["device"]),
+    )
+    return robustness(shifted, shifted.reference(MONOLITH), resamples=config["resamples"], seed=config["seed"])
+
+
+def _costs(networks: Networks, config: Mapping[str, Any], session: Session) -> Costs:
+    hard, soft = (_ruled(networks, rule, config) for rule in ("hard", "soft"))
+    whole = seen_through_views(config, networks.monolith, networks.data)
+    test = networks.data.sets["test"]
+    images = test.images[chosen_images(test, config["latency_images"])].to("cpu")
+    with session.stage("cost"):
+        return costs_of(networks.modules, networks.monolith, whole, hard, soft, images)

@@ -1,0 +1,195 @@
+"""What corrupted images do to networks, as tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from src.core.result import Figure, Panel
+from src.methods.robustness.corruptions import EXTRA, KINDS
+from src.studies.pictures import contact_sheet
+from src.studies.robustness.corruption import CorruptedImages, Robustness, Spread
+from src.studies.robustness.shifted import CELLS
+
+SECTION = "Corruptions"
+LARGEST = 96  # pixels of an image on the sheet
+SCORES = {
+    **dict.fromkeys(("accuracy", "confidence", "ece", "top5"), "%"),
+    **dict.fromkeys(("entropy", "nll", "nll_clipped"), "nats"),
+}
+
+
+def robustness_panels(robustness: Robustness) -> Iterator[Panel]:
+    """Tables ``robustness``, ``severities``, ``spread``, ``corruptions``, ``corrupted`` and grids, with figures."""
+    yield _networks(robustness)
+    yield _severities(robustness)
+    yield _spread(robustness)
+    yield _corruptions(robustness)
+    yield _cells(robustness)
+    yield from _grids(robustness)
+
+
+def _networks(robustness: Robustness) -> Panel:
+    rows = []
+    for name, network in robustness.networks.items():
+        row: dict[str, Any] = {
+            "network": name,
+            **network.clean_accuracy.columns("clean_accuracy"),
+            **network.corrupted_accuracy.columns("corrupted_accuracy"),
+            "retained": network.retained,
+        }
+        if network.relative is not None:
+            row |= network.relative.mce.columns("mce") | network.relative.relative_mce.columns("relative_mce")
+            row["benchmark_mce"] = network.relative.benchmark_mce
+        row["corrupted_ece"] = network.corrupted.ece
+        row["corrupted_brier"] = network.corrupted.brier
+        row["corrupted_nll"] = network.corrupted.nll_clipped
+        rows.append(row)
+    mce = (
+        f"mCE: the errors of each corruption, summed over severities, as a share of those of '{robustness.reference}', "
+        "and the mean of that over corruptions; relative: of what is lost against clean images (Hendrycks & Dietterich "
+        f"2019). Benchmark: without {', '.join(EXTRA)}, as published."
+        if robustness.reference is not None
+        else "Errors are not divided by another network's (no reference), so there is no mCE."
+    )
+    caption = (
+        f"{robustness.images} test images, clean and under {len(robustness.corruptions)} corruptions of "
+        f"{len(robustness.severities)} severities; 95% intervals over images. Retained: corrupted accuracy as a share "
+        f"of the clean one. {mce} ECE over all corrupted images, NLL clipped at a probability of 1e-7."
+    )
+    percents = ["clean_accuracy", "corrupted_accuracy", "retained", "corrupted_ece"]
+    if robustness.reference is not None:
+        percents += ["mce", "relative_mce", "benchmark_mce"]
+    return Panel(SECTION, "robustness", rows, caption, {**dict.fromkeys(percents, "%"), "corrupted_nll": "nats"})
+
+
+def _severities(robustness: Robustness) -> Panel:
+    """All corruptions pooled, by severity (0: clean images)."""
+    rows = [
+        {"network": name, "severity": pooled.severity, **pooled.accuracy.columns("accuracy"), **asdict(pooled.scores),
+         "auc": pooled.auc}
+        for name, network in robustness.networks.items()
+        for pooled in network.severities
+    ]  # fmt: skip
+    caption = (
+        "All corruptions together; severity 0 is the clean images. NLL is the mean over images whose class has a "
+        "probability; those without one are counted. Brier from 0 to 2."
+    )
+    band = "All corruptions together, with 95% intervals over images; 0 is the clean images."
+    figures = [
+        Figure("lines", "severities", "Accuracy by severity", band, x="severity", y="accuracy", group="network",
+               percent=True),
+        Figure("lines", "severities", "Calibration error by severity", "ECE of 15 bins, all corruptions together.",
+               x="severity", y="ece", group="network", percent=True),
+    ]  # fmt: skip
+    return Panel(SECTION, "severities", rows, caption, {**SCORES, "auc": "%"}, figures)
+
+
+def _spread(robustness: Robustness) -> Panel:
+    rows = [
+        {"network": name, "severity": pooled.severity, **_box("accuracy", pooled.accuracy_spread),
+         **_box("brier", pooled.brier_spread)}
+        for name, network in robustness.networks.items()
+        for pooled in network.severities
+        if pooled.accuracy_spread is not None and pooled.brier_spread is not None
+    ]  # fmt: skip
+    whiskers = "Over the corruptions: median, quartiles, whiskers to the least and the greatest, mean dashed."
+    figures = [
+        Figure("box", "spread", "Accuracy over the corruptions", whiskers, x="severity", y="accuracy",
+               group="network", percent=True),
+        Figure("box", "spread", "Brier score over the corruptions", whiskers, x="severity", y="brier",
+               group="network"),
+    ]  # fmt: skip
+    units = dict.fromkeys(("accuracy", "accuracy_q1", "accuracy_q3", "accuracy_mean"), "%")
+    caption = "Over the corruptions: median, quartiles, the least and the greatest, mean."
+    return Panel(SECTION, "spread", rows, caption, units, figures)
+
+
+def _box(name: str, spread: Spread) -> dict[str, float]:
+    """The columns that a figure of boxes draws: here ``_low`` and ``_high`` are the ends of whiskers."""
+    return {
+        f"{name}_low": spread.least,
+        f"{name}_q1": spread.first_quartile,
+        name: spread.median,
+        f"{name}_q3": spread.third_quartile,
+        f"{name}_high": spread.greatest,
+        f"{name}_mean": spread.mean,
+    }
+
+
+def _corruptions(robustness: Robustness) -> Panel:
+    rows = []
+    for name, network in robustness.networks.items():
+        for place, corruption in enumerate(robustness.corruptions):
+            row: dict[str, Any] = {"network": name, "corruption": corruption, "kind": KINDS[corruption]}
+            row |= network.accuracies[place].columns("accuracy")
+            cells = zip(robustness.severities, network.cells[place], strict=True)
+            row |= {f"severity_{severity}": cell.accuracy for severity, cell in cells}
+            if network.relative is not None:
+                row["ce"] = network.relative.by_corruption[place]
+            rows.append(row)
+    reference = robustness.reference
+    caption = "Accuracy over all severities with its 95% interval, and at each of them."
+    columns = ["accuracy", *(f"severity_{severity}" for severity in robustness.severities)]
+    figures = [
+        Figure("bars", "corruptions", "Accuracy by corruption", "Over all severities, with 95% intervals over images.",
+               x="corruption", y="accuracy", group="network", percent=True)
+    ]  # fmt: skip
+    if reference is not None:
+        caption += f" CE: errors as a share of those of '{reference}'."
+        columns.append("ce")
+        if any(name != reference for name in robustness.networks):
+            figures.append(
+                Figure("bars", "corruptions", "Corruption errors", f"As a share of those of '{reference}': below 100 "
+                       "is better.", x="corruption", y="ce", group="network", percent=True)
+            )  # fmt: skip
+    return Panel(SECTION, "corruptions", rows, caption, dict.fromkeys(columns, "%"), figures)
+
+
+def _cells(robustness: Robustness) -> Panel:
+    """Every corruption and severity; severity 0 is the clean images. Other results' references are read from it."""
+    rows: list[Mapping[str, Any]] = []
+    for name, network in robustness.networks.items():
+        clean = {"network": name, "corruption": "none", "severity": 0, "accuracy": network.clean.accuracy}
+        rows.append(clean | asdict(network.clean.scores))
+        rows += [
+            {"network": name, "corruption": corruption, "severity": severity, "accuracy": cell.accuracy,
+             **asdict(cell.scores)}
+            for corruption, cells in zip(robustness.corruptions, network.cells, strict=True)
+            for severity, cell in zip(robustness.severities, cells, strict=True)
+        ]  # fmt: skip
+    return Panel(SECTION, CELLS, rows, units=SCORES)
+
+
+def _grids(robustness: Robustness) -> Iterator[Panel]:
+    """Corruption against severity, one picture per network."""
+    several = len(robustness.networks) > 1
+    for number, (name, network) in enumerate(robustness.networks.items()):
+        table = f"grid_{number + 1}" if several else "grid"
+        rows = [
+            {"corruption": corruption, "severity": severity, "accuracy": cell.accuracy}
+            for corruption, cells in zip(robustness.corruptions, network.cells, strict=True)
+            for severity, cell in zip(robustness.severities, cells, strict=True)
+        ]
+        title = "Accuracy by corruption and severity" + (f": {name}" if several else "")
+        figure = Figure("heatmap", table, title, x="severity", y="corruption", value="accuracy", percent=True)
+        yield Panel(SECTION, table, rows, units={"accuracy": "%"}, figures=[figure])
+
+
+def corrupted_images_panel(sample: CorruptedImages) -> Panel:
+    """Images as the networks see them: a row per corruption, first clean, then by severity."""
+    corruptions, shown, degrees = sample.images.shape[:3]
+    sheet = sample.images.flatten(0, 2)
+    if sheet.shape[-1] > LARGEST:
+        sheet = torch.nn.functional.interpolate(sheet.float(), LARGEST, mode="area").round().to(torch.uint8)
+    zoom = 2 if sheet.shape[-1] < LARGEST // 2 else 1
+    figure = Figure(
+        "image", "corrupted_images", "Corrupted images",
+        f"From top to bottom: {', '.join(sample.corruptions)}. From left to right: clean, then severity "
+        f"{', '.join(map(str, sample.severities))}.",
+    )  # fmt: skip
+    picture = contact_sheet(sheet, shown * degrees, corruptions, zoom=zoom)
+    return Panel(SECTION, "corrupted_images", picture, figures=[figure])
