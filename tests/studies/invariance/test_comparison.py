@@ -30,7 +30,8 @@ WAYS: tuple[Way, ...] = ("sum", EQUIVARIANCE)
 
 def spread(mean: float, rise: float) -> Variability:
     """Resamples of both lie an eighth below and above them."""
-    means, rises = (Resampled(value, value + torch.tensor([-0.125, 0.125], dtype=torch.float64)) for value in (mean, rise))
+    apart = torch.tensor([-0.125, 0.125], dtype=torch.float64)
+    means, rises = Resampled(mean, mean + apart), Resampled(rise, rise + apart)
     told = [estimate(each, n=10, unit="images") for each in (means, rises)]
     return Variability(1, 0, 0, mean, mean, mean, told[0], means, told[1], rises, told[1])
 
