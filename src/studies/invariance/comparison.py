@@ -43,12 +43,12 @@ def comparison(findings: Findings, accuracy: Mapping[Role, float]) -> Comparison
     learned: dict[Way, Estimate] = {}
     if UNTRAINED in networks:
         learned = {
-            way: difference(found.resampled_rise, networks[UNTRAINED].variability[way].resampled_rise)
-            for way, found in complete.variability.items()
+            way: difference(variability.resampled_rise, networks[UNTRAINED].variability[way].resampled_rise)
+            for way, variability in complete.variability.items()
         }
     differences = {
-        way: difference(found.resampled_mean, plain.variability[way].resampled_mean)
-        for way, found in augmented.variability.items()
+        way: difference(variability.resampled_mean, plain.variability[way].resampled_mean)
+        for way, variability in augmented.variability.items()
     }
     return Comparison(dict(accuracy), differences, complete, learned)
 
@@ -59,7 +59,7 @@ def verdict(findings: Findings) -> Verdict:
     assert compared is not None
     networks: dict[Role, Network] = {network.role: network for network in findings.shown}
     metrics: dict[str, Estimate] = {}
-    told = []
+    parts = []
     for way, difference in compared.difference.items():
         key = key_of(way)
         metrics[f"nv_{key}_difference"] = difference
@@ -69,7 +69,7 @@ def verdict(findings: Findings) -> Verdict:
             metrics[f"lower_layers_{key}"] = compared.complete.variability[way].rise
             if way in compared.learned:
                 metrics[f"lower_layers_{key}_learned"] = compared.learned[way]
-        told.append(
+        parts.append(
             f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] "
             f"({words_for(way, findings.options)})"
         )
@@ -80,7 +80,7 @@ def verdict(findings: Findings) -> Verdict:
         units |= dict.fromkeys(shares, "%")
     accuracy = compared.accuracy
     sentence = (
-        f"NV of the network trained on transformed images, less that of the plain network: {', '.join(told)}; "
+        f"NV of the network trained on transformed images, less that of the plain network: {', '.join(parts)}; "
         f"{accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are classified right"
         f"{', which counts as equal accuracy' if compared.gap <= EQUAL else ''}"
     )

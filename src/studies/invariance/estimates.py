@@ -131,7 +131,7 @@ def _network(
         network,
         accuracies=tuple(accuracy(hits[:, member], shares) for member in range(len(transformations))),
         class_accuracies=torch.stack(classes),
-        last=_last(last, images, permutations, seed, told=measured.role != UNTRAINED),
+        last=_last(last, images, permutations, seed, answers=measured.role != UNTRAINED),
     )
 
 
@@ -151,7 +151,7 @@ def variability(variances: Variances, labels: Tensor, resamples: Resamples, *, d
     def over_images(resampled: Resampled) -> Estimate:
         return estimate(resampled, n=count, unit="images")
 
-    def told(layer: LayerVariance, nv: Resampled) -> LayerVariability:
+    def of_layer(layer: LayerVariance, nv: Resampled) -> LayerVariability:
         return LayerVariability(
             layer.layer.name,
             layer.layer.kind,
@@ -177,14 +177,14 @@ def variability(variances: Variances, labels: Tensor, resamples: Resamples, *, d
         rise=over_images(rise),
         resampled_rise=rise,
         rank_correlation=over_images(trend.rank_correlation),
-        layers=tuple(told(layer, nv) for layer, nv in zip(layers, curve, strict=True)) if detailed else (),
+        layers=tuple(of_layer(layer, nv) for layer, nv in zip(layers, curve, strict=True)) if detailed else (),
     )
 
 
-def _last(layer: LayerVariance, images: ImageSet, permutations: int, seed: int, *, told: bool) -> LastLayer:
-    """The last layer; its units by class where they are one for each class."""
+def _last(layer: LayerVariance, images: ImageSet, permutations: int, seed: int, *, answers: bool) -> LastLayer:
+    """The last layer; where its ``answers`` mean something and are one for each class, also those."""
     units = layer.class_units
-    by_class = units if told and units is not None and units.shape[1:] == (len(images.classes),) else None
+    by_class = units if answers and units is not None and units.shape[1:] == (len(images.classes),) else None
     test = class_conditional(layer.kept, images.labels, permutations=permutations, seed=seed) if permutations else None
     return LastLayer(layer.layer.name, layer.ratio.values.numel(), layer.kept.shape[2], by_class, test)
 

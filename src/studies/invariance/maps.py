@@ -82,17 +82,16 @@ def maps_of_an_image(
     return moved, [heard[layer][:, unit] for layer, unit, _ in ranked]
 
 
-def _ranked_maps(spreads: Variances) -> list[Ranked]:
+def _ranked_maps(variances: Variances) -> list[Ranked]:
     """All maps, the least variable first; dead ones are left out."""
-    found = []
-    for each in spreads.layers:
-        if each.layer.is_map:
-            found += [
-                (each.layer.name, unit, value)
-                for unit, value in enumerate(_per_map(each).tolist())
-                if math.isfinite(value)
-            ]
-    return sorted(found, key=lambda item: item[2])
+    ranked = [
+        (each.layer.name, channel, value)
+        for each in variances.layers
+        if each.layer.is_map
+        for channel, value in enumerate(_per_map(each).tolist())
+        if math.isfinite(value)
+    ]
+    return sorted(ranked, key=lambda ranked_map: ranked_map[2])
 
 
 def _per_map(each: LayerVariance) -> Tensor:

@@ -94,11 +94,11 @@ def _network_row(network: Network) -> dict[str, Any]:
     row: dict[str, Any] = {"network": name_of(network)}
     for name, share in network.shares.items():
         row |= share.columns(name)
-    for way, found in network.variability.items():
+    for way, variability in network.variability.items():
         row |= {
-            f"nv_{key_of(way)}": found.over_layers,
-            f"nv_{key_of(way)}_stratified": found.over_layers_stratified,
-            f"nv_{key_of(way)}_units": found.over_units,
+            f"nv_{key_of(way)}": variability.over_layers,
+            f"nv_{key_of(way)}_stratified": variability.over_layers_stratified,
+            f"nv_{key_of(way)}_units": variability.over_units,
         }
     return row
 
@@ -145,10 +145,10 @@ def _level_rows(row: Mapping[str, Any], control: PixelControl) -> list[dict[str,
 def _over_depth(findings: Findings) -> Panel:
     """Are lower layers the more invariant? Of each network, in each way of measuring."""
     rows = [
-        {"network": name_of(network), "units": words_for(way, findings.options), **found.rise.columns("rise"),
-         **found.rank_correlation.columns("rank_correlation")}
+        {"network": name_of(network), "units": words_for(way, findings.options), **variability.rise.columns("rise"),
+         **variability.rank_correlation.columns("rank_correlation")}
         for network in findings.networks
-        for way, found in network.variability.items()
+        for way, variability in network.variability.items()
     ]  # fmt: skip
     caption = (
         "Rise: mean NV of the second half of the layers less that of the first; rank correlation of NV with depth. "

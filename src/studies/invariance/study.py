@@ -55,15 +55,15 @@ def panels(findings: Findings) -> Iterator[Panel]:
 def verdict(findings: Findings) -> Verdict:
     """How much the network varies, and how much of it it classifies right."""
     network = findings.networks[0]
-    metrics, told = dict(network.shares), []
+    metrics, parts = dict(network.shares), []
     for way, variability in network.variability.items():
         key = f"nv_{key_of(way)}"
         metrics[key] = variability.mean
         metrics[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
         metrics[f"{key}_units"] = Estimate(variability.over_units)
-        told.append(f"{variability.mean.value:.2f} ({words_for(way, findings.options)})")
+        parts.append(f"{variability.mean.value:.2f} ({words_for(way, findings.options)})")
     sentence = (
-        f"its activations vary {', '.join(told)} times as much under the transformation as between images; "
+        f"its activations vary {', '.join(parts)} times as much under the transformation as between images; "
         f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right"
     )
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(ACCURACIES, "%"), screen=["networks"])
