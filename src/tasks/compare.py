@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.configuration import setting
 from src.core.files import read_json, write_atomically
-from src.core.paths import CONF
-from src.core.result import FILE, Explorer, Result, Table, rows
+from src.core.result import FILE, Explorer, Panel, Result, Table
 from src.core.store import Store, digest_of
-from src.report.over.over_seeds import add_over_seeds, read_jobs
-from src.studies.invariance.over_depth import add_over_depth
+from src.report.over.judged import judge
+from src.report.over.over_seeds import over_seeds, read_jobs
+from src.studies.invariance.over_depth import over_depth
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -37,26 +35,41 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     folders = [Path(folder) for folder in config["folders"]]
     result = overview(folders, session.folder / "page.html")
     result.task = "compare"
-    how = config["comparison"]
-    if not how or not any(read_row(folder)[1] for folder in folders):
+    asked = config["comparison"]
+    if not asked or not any(read_row(folder)[1] for folder in folders):
         return result
-    if how.get("over_seeds"):
-        add_over_seeds(result, read_jobs(folders, FILE), how["over_seeds"])
-    if how.get("over_depth"):
-        add_over_depth(result, folders, how["over_depth"])
-    if not how.get("claims") and not how.get("explorer"):
+    if asked.get("over_seeds"):
+        means = over_seeds(read_jobs(folders, FILE), asked["over_seeds"])
+        if means is not None:
+            _add_first(result, [means], screen=[means.name, *result.screen])
+    if asked.get("over_depth"):
+        for panel in over_depth(folders, asked["over_depth"]):
+            result.add(panel)
+    if not asked.get("claims") and not asked.get("explorer"):
         return result
     jobs = result.tables["jobs"]
-    gates = _tell_settings_apart(jobs, folders, tuple(how.get("varied", VARIED)))
+    gates = _tell_settings_apart(jobs, folders, tuple(asked.get("varied", VARIED)))
     curves = _joined(curves_of(folders), jobs)
-    if how.get("claims"):
-        _judge(result, how, curves, gates, config, session.folder)
-    if how.get("explorer"):
+    if asked.get("claims"):
+        judged = judge(asked, jobs, curves, gates, resamples=config["resamples"], seed=config["seed"])
+        write_atomically(session.folder / CLAIMS, judged.readme)
+        _add_first(result, judged.panels, screen=["claims"])
+        result.verdict = f"{result.verdict}; {judged.sentence}"
+    if asked.get("explorer"):
         result.tables["curves"] = curves
-        result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(how["explorer"]))
+        result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(asked["explorer"]))
         result.figures = []
-    result.captions["jobs"] = how.get("caption", "")
+    result.captions["jobs"] = asked.get("caption", "")
     return result
+
+
+def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> None:
+    """Before the tables that are there already."""
+    for panel in panels:
+        result.add(panel)
+    first = {panel.name: result.tables[panel.name] for panel in panels}
+    result.tables = {**first, **result.tables}
+    result.screen = screen
 
 
 def read_row(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,64 +105,6 @@ def _joined(curves: Table, jobs: Table) -> Table:
     places = {str(name): number for number, name in enumerate(jobs["job"])}
     rows = [places[name] for name in curves.get("job", ())]
     return curves | {column: [jobs[column][row] for row in rows] for column in JOIN if column in jobs}
-
-
-def _judge(
-    result: Result,
-    how: Mapping[str, Any],
-    curves: Table,
-    gates: Mapping[str, float],
-    config: Mapping[str, Any],
-    folder: Path,
-) -> None:
-    """Add the verdicts on what is claimed, and the regressions behind them."""
-    from src.statistics import claims
-    from src.statistics.claims.outcomes import DERIVED
-
-    asked = claims.read_claims(CONF / "claims", how["claims"])
-    table = result.tables["jobs"]
-    told_of = [row for row, data in enumerate(table["data"]) if data is not None]  # a job that failed has no data set
-    jobs = {**table, "status": _statuses(table["outcome"])}
-    jobs = {name: [values[row] for row in told_of] for name, values in jobs.items()}
-    # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
-    jobs |= {claim.metric: [None] * len(told_of) for claim in asked if claim.metric not in {*jobs, *DERIVED}}
-    chance = {"resamples": config["resamples"], "seed": config["seed"]}
-    verdicts = claims.judge(asked, jobs, curves, gates=gates, **chance)
-    write_atomically(folder / CLAIMS, claims.readme_table(verdicts))
-    told = claims.verdict_table(verdicts)
-    words = ("reason", "source")  # too long for a window
-    tables = {
-        "claims": {column: values for column, values in told.items() if column not in words},
-        "why": {column: values for column, values in told.items() if column in ("claim", "data", *words)},
-    }
-    if how.get("regression"):
-        trained = _past_the_gate(jobs, gates)
-        tables["regression"] = claims.regression(trained, **how["regression"], **chance)
-        for cost in how.get("equal_cost", ()):
-            same = {name: how["regression"][name] for name in ("outcome", "unit")}
-            tables[f"at_equal_{cost}"] = claims.equal_cost(trained, cost=cost, **same, **chance)
-    result.tables = {**tables, **result.tables}
-    result.screen = ["claims"]
-    result.units["difference"] = "points"
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    told_counts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    result.verdict = f"{result.verdict}; of {len(verdicts)} claims: {told_counts}"
-
-
-def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:
-    """The jobs on data whose baseline converged: of the others no coefficient means anything."""
-    reached: dict[str, list[float]] = {}
-    for row in rows(jobs):
-        if row["variant"] == "baseline" and row["status"] == "ok":
-            reached.setdefault(row["data"], []).append(row["validation_accuracy"])
-    held = {data for data, found in reached.items() if sum(found) / len(found) >= gates.get(data, math.inf)}
-    return {name: [v for v, data in zip(values, jobs["data"], strict=True) if data in held]
-            for name, values in jobs.items()}  # fmt: skip
-
-
-def _statuses(outcomes: Sequence[str]) -> list[str]:
-    """A job that came to its end has a status of its own, whatever its verdict."""
-    return [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in outcomes]
 
 
 def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_the_invariance_of_a_network_that_is_made_of_others(subject, layers, run
         (("study.ambiguous=[99]",), "study.ambiguous=[99]: class 99 is not in the data"),
         (("study.layers=[convv]",), "layers: nothing in the network fits 'convv'"),
         (("transformation.family=rot9",), "did you mean 'rot90'"),
-        (("study.kept_units=0",), "study.kept_units=0: give a whole number from 1"),
+        (("study.kept_units=0",), "study.kept_units=0: allowed is a whole number from 1"),
     ],
 )
 def test_bad_input_of_the_study_of_invariance_is_one_line(argv, said, run, trained):

@@ -16,13 +16,13 @@ After = Literal["none", "mean"]
 """What happens to the statistics of the positions of a map before they are divided: nothing, or their mean."""
 
 
-def check_aggregation(before: str, after: str, key: str = "") -> None:
+def check_aggregation(before: str, after: str) -> None:
     """UserError where a choice is unknown, or `after` has nothing left to average."""
     for name, value, allowed in (("before", before, get_args(Before)), ("after", after, get_args(After))):
         if value not in allowed:
-            raise UserError(f"{key}{name}={value}: {suggestion(str(value), allowed)}")
+            raise UserError(f"{name}={value}: {suggestion(str(value), allowed)}")
     if before != "none" and after != "none":
-        raise UserError(f"{key}after={after}: with {key}before={before} a map is one unit already; set one to none")
+        raise UserError(f"after={after}: with before={before} a map is one unit already; set one to none")
 
 
 def unit_shape(layer: Layer, before: Before) -> tuple[int, ...]:

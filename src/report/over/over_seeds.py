@@ -9,45 +9,43 @@ from typing import Any
 
 from src.core.configuration import PROVENANCE, setting
 from src.core.files import read_json
-from src.core.result import Result, table_of
+from src.core.result import Panel
 from src.core.store import digest_of
 
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by
 
 
-def add_over_seeds(
-    result: Result, found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], metrics: Sequence[str]
-) -> None:
-    """A table with one row per setting and metric.
+def over_seeds(jobs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], metrics: Sequence[str]) -> Panel | None:
+    """A row per setting and metric; nothing where no job has one of the metrics.
 
     Args:
-        found: (configuration, result as read) of every job that ended well.
+        jobs: (configuration, result as read) of those that ended well.
         metrics: names; one that no job has is left out.
     """
     groups: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
-    for config, plain in found:
+    for config, plain in jobs:
         groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
     rows = []
-    told_apart = _told([jobs[0][0] for jobs in groups.values()])
-    for jobs, settings in zip(groups.values(), told_apart, strict=True):
+    told_apart = _told([group[0][0] for group in groups.values()])
+    for group, settings in zip(groups.values(), told_apart, strict=True):
         for name in metrics:
-            values = [job["metrics"][name]["value"] for _, job in jobs if name in job["metrics"]]
+            values = [job["metrics"][name]["value"] for _, job in group if name in job["metrics"]]
             values = [value for value in values if value is not None]
             if values:
                 low, high = interval(values)
-                row = {**jobs[0][1].get("row", {}), **settings, "metric": name, "value": mean(values)}
+                row = {**group[0][1].get("row", {}), **settings, "metric": name, "value": mean(values)}
                 rows.append(row | {"value_low": low, "value_high": high, "seeds": len(values)})
     if not rows:
-        return
+        return None
     names = list(dict.fromkeys(key for row in rows for key in row))
-    result.tables = {"over_seeds": table_of([{name: row.get(name) for name in names} for row in rows]), **result.tables}
-    result.captions["over_seeds"] = (
+    units = {name: unit for _, plain in jobs for name, unit in plain.get("units", {}).items() if name in names}
+    caption = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
         "training (a job's own interval is over images). Fractions as such. One seed has no interval. Jobs without a "
         "verdict are left out. Settings are told by the keys that they differ by; where the choice of another file "
         "changes many, by as few as it takes."
     )
-    result.screen = ["over_seeds", *result.screen]
+    return Panel("", "over_seeds", [{name: row.get(name) for name in names} for row in rows], caption, units)
 
 
 def _told(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

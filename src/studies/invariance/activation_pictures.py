@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.methods.invariance.variance import LayerVariance
-
 HEIGHT, WIDTH, GAP = 320, 18, 2  # pixels of a layer's column
 SIDE = 56  # pixels that a map's longer side is enlarged to, as nearly as whole factors allow
 #: ends of a colour scale that grows evenly in lightness (black, violet, orange, pale yellow)
@@ -17,15 +15,16 @@ INFERNO = ((0, 0, 4), (65, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 1
 OVER, DEAD = (60, 170, 90), (70, 110, 210)  # beyond the scale, infinite ones too; units without a ratio
 
 
-def unit_field(layers: Sequence[LayerVariance], top: float) -> np.ndarray:
+def unit_field(layers: Sequence[Tensor], top: float) -> np.ndarray:
     """A column per layer, its units from the least to the most variable from top to bottom: uint8 (h, w, 3).
 
     Args:
+        layers: each one's ratios, NaN where a unit is dead.
         top: value of the brightest colour; above it units are green, dead ones blue.
     """
     columns = []
-    for each in layers:
-        values = each.ratio.values.flatten().cpu()
+    for ratios in layers:
+        values = ratios.flatten().cpu()
         ordered = values.nan_to_num(nan=torch.inf).sort().values
         dead = int(values.isnan().sum())
         places = ((torch.arange(HEIGHT) + 0.5) / HEIGHT * len(ordered)).long()
@@ -36,9 +35,9 @@ def unit_field(layers: Sequence[LayerVariance], top: float) -> np.ndarray:
     return torch.cat(columns[:-1], 1).numpy()
 
 
-def scale_top(fields: Sequence[Sequence[LayerVariance]]) -> float:
+def scale_top(fields: Sequence[Sequence[Tensor]]) -> float:
     """One top for several fields: median + 3 interquartile ranges of all their units, or their largest."""
-    values = torch.cat([each.ratio.values.flatten().cpu() for layers in fields for each in layers])
+    values = torch.cat([ratios.flatten().cpu() for layers in fields for ratios in layers])
     values = values[values.isfinite()]
     if not len(values):
         return 1.0

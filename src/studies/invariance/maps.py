@@ -8,15 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.core.result import Figure, Result
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
 from src.methods.invariance.variance import LayerVariance, Variances
 from src.networks.activations import evaluating, recording
 from src.networks.subjects import Subject
-from src.studies.invariance.activation_pictures import map_grid
+from src.studies.invariance.findings import ShownMap, ShownMaps
 from src.studies.invariance.measured import Measured
-from src.studies.invariance.panels import UNITS
 
 LOOKED_AT = 16  # images that the one shown is chosen from
 COLUMNS = 8  # about as many transformations
@@ -24,45 +22,47 @@ COLUMNS = 8  # about as many transformations
 Ranked = tuple[str, int, float]  # layer, channel, NV
 
 
-def add_maps(
-    result: Result, each: Measured, images: ImageSet, transformations: TransformationSet, *, count: int
-) -> None:
-    """The least and the most variable maps of a network, of one image under some transformations."""
-    ranked = _ranked_maps(each.spreads.get("sum") or next(iter(each.spreads.values())))
+def shown_maps(
+    measured: Measured, images: ImageSet, transformations: TransformationSet, *, count: int
+) -> ShownMaps | None:
+    """So many of the least and the most variable maps of a network; None where it has no map, or none is wanted."""
+    variances = measured.variances.get("sum") or next(iter(measured.variances.values()))
+    ranked = _ranked_maps(variances)
     if not ranked or not count:
-        return
+        return None
     members = list(range(0, len(transformations), max(1, len(transformations) // COLUMNS)))
-    chosen = {"least": ranked[:count], "most": ranked[-count:][::-1]}
-    number = _telling_image(each, images.images, transformations, members, chosen["most"])
-    shown = ", ".join(transformations.names[member] for member in members)
-    for title, some in chosen.items():
-        moved, maps = _maps(each.subject, images.images[number], transformations, members, some)
-        said = "; ".join(f"{layer}[{unit}] NV {value:.2f}" for layer, unit, value in some)
-        name = f"maps_{title}"
-        result.images[name] = map_grid([list(moved.mean(1)), *(list(map_) for map_ in maps)])
-        result.figures.append(
-            Figure("image", name, f"The {title} variable maps: {each.name}", "Above an image of "
-                   f"'{images.classes[int(images.labels[number])]}' under {shown}; below {said}. Each row on its own "
-                   "grey scale.", section=UNITS)
-        )  # fmt: skip
+    least, most = ranked[:count], ranked[-count:][::-1]
+    number = _telling_image(measured.subject, images.images, transformations, members, most)
+    moved, maps = maps_of_an_image(measured.subject, images.images[number], transformations, members, [*least, *most])
+    shown = [ShownMap(*of, values) for of, values in zip([*least, *most], maps, strict=True)]
+    return ShownMaps(
+        int(images.labels[number]),
+        tuple(members),
+        moved.mean(1),
+        tuple(shown[: len(least)]),
+        tuple(shown[len(least) :]),
+    )
 
 
 def _telling_image(
-    each: Measured, images: Tensor, transformations: TransformationSet, members: Sequence[int], ranked: Sequence[Ranked]
+    subject: Subject, images: Tensor, transformations: TransformationSet, members: Sequence[int], maps: Sequence[Ranked]
 ) -> int:
     """Of a few images the one that moves these maps most; others may leave them black."""
     few = torch.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).long().tolist()
     spreads = torch.tensor(
         [
-            [float(map_.std(0).mean()) for map_ in _maps(each.subject, images[k], transformations, members, ranked)[1]]
-            for k in few
+            [
+                float(values.std(0).mean())
+                for values in maps_of_an_image(subject, images[number], transformations, members, maps)[1]
+            ]
+            for number in few
         ]
     )  # (images, maps)
     return int(few[int((spreads / spreads.amax(0).clamp(min=1e-12)).sum(1).argmax())])
 
 
 @torch.inference_mode()
-def _maps(
+def maps_of_an_image(
     subject: Subject,
     image: Tensor,
     transformations: TransformationSet,
@@ -82,17 +82,16 @@ def _maps(
     return moved, [heard[layer][:, unit] for layer, unit, _ in ranked]
 
 
-def _ranked_maps(spreads: Variances) -> list[Ranked]:
+def _ranked_maps(variances: Variances) -> list[Ranked]:
     """All maps, the least variable first; dead ones are left out."""
-    found = []
-    for each in spreads.layers:
-        if each.layer.is_map:
-            found += [
-                (each.layer.name, unit, value)
-                for unit, value in enumerate(_per_map(each).tolist())
-                if math.isfinite(value)
-            ]
-    return sorted(found, key=lambda item: item[2])
+    ranked = [
+        (each.layer.name, channel, value)
+        for each in variances.layers
+        if each.layer.is_map
+        for channel, value in enumerate(_per_map(each).tolist())
+        if math.isfinite(value)
+    ]
+    return sorted(ranked, key=lambda ranked_map: ranked_map[2])
 
 
 def _per_map(each: LayerVariance) -> Tensor:

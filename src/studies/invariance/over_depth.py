@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.core.result import FILE, Figure, Result, rows, table_of
+from src.core.result import FILE, Figure, Panel, rows
 from src.methods.invariance.depth import stretched
 from src.report.over.over_seeds import interval, read_jobs
 from src.report.words import pretty
@@ -19,37 +19,37 @@ SECTION = "Over depth"
 POINTS = 51
 
 
-def add_over_depth(result: Result, folders: Sequence[Path], how: Mapping[str, Any]) -> None:
+def over_depth(folders: Sequence[Path], asked: Mapping[str, Any]) -> Iterator[Panel]:
     """A figure for each table of the jobs and each of the networks in it, a line per value of ``group``.
 
     The values of a curve lie evenly over the depth, the first at 0 and the last at 100%. Jobs without a verdict and
     those without a table are left out.
 
     Args:
-        how: ``tables`` (name -> title) with the columns ``network``, ``depth`` and ``y``; which ``networks``; and
+        asked: ``tables`` (name -> title) with the columns ``network``, ``depth`` and ``y``; which ``networks``; and
             ``group``, columns of the jobs' rows, such as model and data: those that tell lines apart name them.
     """
     jobs = [(folder, plain) for folder in folders for _, plain in read_jobs([folder], FILE)]
-    names = _names([plain["row"] for _, plain in jobs], how["group"])
-    for table, title in how["tables"].items():
-        for network in how["networks"]:
+    names = _names([plain["row"] for _, plain in jobs], asked["group"])
+    for table, title in asked["tables"].items():
+        for network in asked["networks"]:
             curves: dict[str, list[Tensor]] = {}
             for (folder, plain), line in zip(jobs, names, strict=True):
-                curve = _curve(folder, plain, table, network, how["y"])
+                curve = _curve(folder, plain, table, network, asked["y"])
                 if curve is not None:
                     curves.setdefault(line, []).append(curve)
             if curves:
-                _add(result, f"{table}_{network}".replace(" ", "_"), f"{title}: {network}", curves, how)
+                yield _panel(f"{table}_{network}".replace(" ", "_"), f"{title}: {network}", curves, asked["y"])
 
 
-def _names(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+def _names(job_rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
     """Of each job's line, by as few of the columns as tell all lines apart, in their order."""
-    kept: list[str] = []
+    telling: list[str] = []
     for column in columns:
-        finer = {tuple(str(row.get(name)) for name in (*kept, column)) for row in found}
-        if not kept or len(finer) > len({tuple(str(row.get(name)) for name in kept) for row in found}):
-            kept.append(column)
-    return [", ".join(str(row.get(name)) for name in kept) for row in found]
+        finer = {tuple(str(row.get(name)) for name in (*telling, column)) for row in job_rows}
+        if not telling or len(finer) > len({tuple(str(row.get(name)) for name in telling) for row in job_rows}):
+            telling.append(column)
+    return [", ".join(str(row.get(name)) for name in telling) for row in job_rows]
 
 
 def _curve(folder: Path, plain: Mapping[str, Any], table: str, network: str, y: str) -> Tensor | None:
@@ -58,23 +58,20 @@ def _curve(folder: Path, plain: Mapping[str, Any], table: str, network: str, y: 
 
     if table not in plain["tables"]:
         return None
-    found = rows(pq.read_table(folder / "tables" / f"{table}.parquet", columns=["network", "depth", y]).to_pydict())
-    values = [row[y] for row in sorted(found, key=lambda row: row["depth"]) if row["network"] == network]
+    records = rows(pq.read_table(folder / "tables" / f"{table}.parquet", columns=["network", "depth", y]).to_pydict())
+    values = [row[y] for row in sorted(records, key=lambda row: row["depth"]) if row["network"] == network]
     return stretched(torch.tensor(values), POINTS)[1] if values else None
 
 
-def _add(result: Result, name: str, title: str, curves: Mapping[str, Sequence[Tensor]], how: Mapping[str, Any]) -> None:
-    group, y = "line", how["y"]
+def _panel(name: str, title: str, curves: Mapping[str, Sequence[Tensor]], y: str) -> Panel:
     records = []
-    for label, lines in curves.items():
-        for point, values in enumerate(torch.stack(list(lines), 1).tolist()):
+    for line, of_jobs in curves.items():
+        for point, values in enumerate(torch.stack(list(of_jobs), 1).tolist()):
             low, high = interval(values)
             records.append(
-                {group: label, "depth": point / (POINTS - 1), y: mean(values), f"{y}_low": low, f"{y}_high": high,
+                {"line": line, "depth": point / (POINTS - 1), y: mean(values), f"{y}_low": low, f"{y}_high": high,
                  "jobs": len(values)}
             )  # fmt: skip
-    result.tables[name] = table_of(records)
-    result.sections[name] = SECTION
-    result.units["depth"] = "%"
     caption = f"{pretty(y)} from the first to the last layer; means over jobs, bands are 95% intervals over jobs."
-    result.figures.append(Figure("lines", name, title, caption, x="depth", y=y, group=group, section=SECTION))
+    figure = Figure("lines", name, title, caption, x="depth", y=y, group="line")
+    return Panel(SECTION, name, records, units={"depth": "%"}, figures=[figure])

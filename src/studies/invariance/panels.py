@@ -1,255 +1,162 @@
-"""What is shown of networks under transformations: curves over layers, accuracy, units."""
+"""What is shown of networks under transformations: accuracy, networks as a whole, curves over layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
+from src.core.result import Figure, Panel
+from src.studies.invariance.findings import ACCURACIES, Findings, Network, PixelControl, Way
+from src.studies.invariance.more_panels import (
+    class_panels,
+    control_panels,
+    further_panels,
+    map_panels,
+    sample_size_panels,
+    unit_panels,
+)
+from src.studies.invariance.words import key_of, name_of, words_for
 
-from src.core.estimate import Estimate
-from src.core.result import Figure, Result, table_of
-from src.data.image_set import ImageSet
-from src.imageops.transformations import TransformationSet
-from src.methods.invariance.depth import depth_trend
-from src.methods.invariance.intervals import resampled_layer
-from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
-from src.studies.invariance.activation_pictures import scale_top, unit_field
-from src.studies.invariance.controls import Control, level_rows
-from src.studies.invariance.measured import UNTRAINED, Measured, key_of, words_for
-
-ACCURACY, LAYERS, UNITS = "Accuracy", "Layers", "Units"
-NAMED = 40  # layers whose names fit under a picture
+ACCURACY, LAYERS = "Accuracy", "Layers"
+INTERPOLATION = "interpolation alone"
+PERCENT = {"accuracy": "%"}
+DEPTH = {"depth": "%"}
 
 
-def add_accuracy(
-    result: Result,
-    found: Sequence[Measured],
-    images: ImageSet,
-    transformations: TransformationSet,
-    *,
-    aside: Sequence[Measured],
-    ambiguous: Sequence[int],
-    study: Mapping[str, Any],
-    resamples: int,
-    seed: int,
-) -> None:
-    """Accuracy by transformation, over all of them, by class, and without classes that are turned into each other.
+def panels(findings: Findings) -> Iterator[Panel]:
+    """All of them, in the order of the page."""
+    yield _accuracy(findings)
+    yield from _class_accuracies(findings)
+    yield _networks(findings)
+    yield from (_layers(findings, way) for way in findings.networks[0].variability)
+    yield _over_depth(findings)
+    yield from class_panels(findings)
+    yield from further_panels(findings)
+    yield from unit_panels(findings)
+    yield from map_panels(findings)
+    yield from sample_size_panels(findings)
+    yield from control_panels(findings)
 
-    Args:
-        aside: networks that are in the table of networks alone.
-    """
-    weights = bootstrap_weights(len(images), resamples=resamples, seed=seed, strata=images.labels).double()
-    weights /= weights.sum(1, keepdim=True)
-    rows = []
-    numeric = all(isinstance(value, float) for value in transformations.values)
-    for each in found:
-        hits = each.correct.double()
-        for column, name in enumerate(transformations.names):
-            share = _mean(hits[:, column], weights)
-            place = transformations.values[column] if numeric else name
-            rows.append({"network": each.name, "transformation": place, **_bounds("accuracy", share)})
-    result.tables["accuracy"] = table_of(rows)
-    axis = f"{transformations.family} ({transformations.unit})" if transformations.unit else transformations.family
-    result.captions["accuracy"] = f"By {axis}; {len(images)} test images, 95% intervals over images."
-    result.sections["accuracy"] = ACCURACY
-    result.figures.append(
-        Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {transformations.family}", axis,
-               x="transformation", y="accuracy", group="network", percent=True, section=ACCURACY)
-    )  # fmt: skip
-    trained = [each for each in found if each.name != UNTRAINED]
-    for number, each in enumerate(trained):
-        name = f"class_accuracy_{number + 1}"
-        result.tables[name] = table_of(_class_cells(each, images, transformations))
-        result.sections[name] = ACCURACY
-        result.figures.append(
-            Figure("heatmap", name, f"Accuracy by class: {each.name}", axis, x="transformation", y="class",
-                   value="accuracy", percent=True, section=ACCURACY)
-        )  # fmt: skip
-    result.tables["networks"] = table_of(
-        [_network_row(each, images.labels, transformations, weights, ambiguous) for each in [*found, *aside]]
-    )
-    unclear = ", ".join(images.classes[label] for label in ambiguous)
-    ways = "; ".join(f"{key_of(way)}: {words_for(way, study)}" for way in found[0].spreads)
-    result.captions["networks"] = (
-        f"Accuracy on {len(images)} test images as they are and over all {len(transformations)} transformations"
+
+def _axis(findings: Findings) -> str:
+    moves = findings.transformations
+    return f"{moves.family} ({moves.unit})" if moves.unit else moves.family
+
+
+def _accuracy(findings: Findings) -> Panel:
+    """By transformation."""
+    moves, axis = findings.transformations, _axis(findings)
+    numeric = all(isinstance(value, float) for value in moves.values)
+    places = moves.values if numeric else moves.names
+    rows = [
+        {"network": name_of(network), "transformation": place, **share.columns("accuracy")}
+        for network in findings.shown
+        for place, share in zip(places, network.accuracies, strict=True)
+    ]
+    figure = Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {moves.family}", axis,
+                    x="transformation", y="accuracy", group="network", percent=True)  # fmt: skip
+    caption = f"By {axis}; {findings.images} test images, 95% intervals over images."
+    return Panel(ACCURACY, "accuracy", rows, caption, PERCENT, [figure])
+
+
+def _class_accuracies(findings: Findings) -> Iterator[Panel]:
+    for number, network in enumerate(findings.trained):
+        assert network.class_accuracies is not None
+        rows = [
+            {"class": findings.classes[label], "transformation": name, "accuracy": share}
+            for label, shares in zip(findings.labels, network.class_accuracies.tolist(), strict=True)
+            for name, share in zip(findings.transformations.names, shares, strict=True)
+        ]
+        table = f"class_accuracy_{number + 1}"
+        figure = Figure("heatmap", table, f"Accuracy by class: {name_of(network)}", _axis(findings),
+                        x="transformation", y="class", value="accuracy", percent=True)  # fmt: skip
+        yield Panel(ACCURACY, table, rows, units=PERCENT, figures=[figure])
+
+
+def _networks(findings: Findings) -> Panel:
+    """A row per network, also of those that stand aside."""
+    rows = [_network_row(network) for network in findings.networks]
+    unclear = ", ".join(findings.classes[label] for label in findings.ambiguous)
+    ways = "; ".join(f"{key_of(way)}: {words_for(way, findings.options)}" for way in findings.networks[0].variability)
+    caption = (
+        f"Accuracy on {findings.images} test images as they are and over all {len(findings.transformations)} "
+        "transformations"
         + (f"; unambiguous: of all but the classes {unclear}, which the transformation can exchange" if unclear else "")
         + f". NV: spread over transformations as a share of that over images, 0 is invariant ({ways}). Means over "
         "layers of the layers' finite units, of all images and within classes (stratified); units: mean over all "
         "units, where wide layers dominate."
     )
+    return Panel("", "networks", rows, caption, {name: "%" for name in ACCURACIES if name in rows[0]})
 
 
-def _class_cells(each: Measured, images: ImageSet, transformations: TransformationSet) -> list[dict[str, Any]]:
-    shares = {label: each.correct[images.labels == label].double().mean(0) for label in images.labels.unique().tolist()}
-    return [
-        {"class": images.classes[label], "transformation": name, "accuracy": float(share[column])}
-        for label, share in shares.items()
-        for column, name in enumerate(transformations.names)
-    ]
-
-
-def _network_row(
-    each: Measured,
-    labels: Tensor,
-    transformations: TransformationSet,
-    weights: Tensor,
-    ambiguous: Sequence[int],
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"network": each.name}
-    hits = each.correct.double()
-    if transformations.identity is not None:
-        row |= _bounds("accuracy", _mean(hits[:, transformations.identity], weights))
-    row |= _bounds("transformed_accuracy", _mean(hits.mean(1), weights))
-    if ambiguous:
-        clear = ~torch.isin(labels, torch.tensor(list(ambiguous)))
-        own = weights[:, clear] / weights[:, clear].sum(1, keepdim=True)
-        row |= _bounds("transformed_accuracy_unambiguous", _mean(hits[clear].mean(1), own))
-    for way, spreads in each.spreads.items():
-        row[f"nv_{key_of(way)}"] = spreads.over_layers()
-        row[f"nv_{key_of(way)}_stratified"] = spreads.over_layers(stratified=True)
-        row[f"nv_{key_of(way)}_units"] = spreads.over_units()
+def _network_row(network: Network) -> dict[str, Any]:
+    row: dict[str, Any] = {"network": name_of(network)}
+    for name, share in network.shares.items():
+        row |= share.columns(name)
+    for way, variability in network.variability.items():
+        row |= {
+            f"nv_{key_of(way)}": variability.over_layers,
+            f"nv_{key_of(way)}_stratified": variability.over_layers_stratified,
+            f"nv_{key_of(way)}_units": variability.over_units,
+        }
     return row
 
 
-def add_layers(
-    result: Result,
-    found: Sequence[Measured],
-    images: ImageSet,
-    controls: Mapping[str, Control],
-    *,
-    study: Mapping[str, Any],
-    resamples: int,
-    seed: int,
-) -> None:
-    """Curves over the layers with bands, one picture per way of measuring, each beside its control.
-
-    Args:
-        found: with resampled curves.
-        controls: way of measuring -> its control, where there is one.
-    """
-    strata = bootstrap_weights(len(images), resamples=resamples, seed=seed, strata=images.labels)
-    for way in found[0].spreads:
-        rows: list[dict[str, Any]] = []
-        for each in found:
-            layers = each.spreads[way].layers
-            for number, (layer, curve) in enumerate(zip(layers, each.curves[way], strict=True)):
-                row = {"network": each.name, "number": number, "depth": number / max(1, len(layers) - 1)}
-                row |= {"layer": layer.layer.name, "kind": layer.layer.kind, "units": layer.ratio.values.numel()}
-                row |= _bounds("nv", estimate(curve))
-                row |= _bounds("nv_stratified", estimate(resampled_layer(layer, strata, images.labels)))
-                row |= {"transformation_spread": _finite_mean(layer.ratio.transformation),
-                        "image_spread": _finite_mean(layer.ratio.sample),
-                        "dead": layer.ratio.dead, "infinite": layer.ratio.infinite}  # fmt: skip
-                rows.append(row)
-        level = level_rows(rows[0], controls[way]) if way in controls else []
-        table = f"layers_{key_of(way)}"
-        result.tables[table] = table_of([*rows, *level])
-        result.sections[table] = LAYERS
-        kept = max(layer.kept.shape[2] for layer in found[0].spreads[way].layers)
-        words = words_for(way, study)
-        result.captions[table] = (
-            f"{words[0].upper()}{words[1:]}. NV, its mean within classes (stratified), 95% intervals over images from "
-            f"up to {kept} units per layer; the two spreads it is the ratio of, means over units; units without a "
-            "ratio. 'Interpolation alone' is the image moved and moved back: what no network can be blamed for."
-        )
-        for y, title in (("nv", "Variance of each layer"), ("nv_stratified", "The same within classes")):
-            result.figures.append(
-                Figure("lines", table, f"{title} ({words})", "NV: 0 is invariant, 1 as variable as between images; "
-                       "from the first to the last layer.", x="depth", y=y, group="network", section=LAYERS)
-            )  # fmt: skip
-    result.units["depth"] = "%"
+def _layers(findings: Findings, way: Way) -> Panel:
+    """Curves over the layers with bands, beside their control."""
+    rows = [row for network in findings.shown for row in _layer_rows(network, way)]
+    control = findings.pixels.by_way[way] if findings.pixels is not None else None
+    level = [] if control is None else _level_rows(rows[0], control)
+    table, words = f"layers_{key_of(way)}", words_for(way, findings.options)
+    kept_units = max(layer.kept_units for layer in findings.networks[0].variability[way].layers)
+    caption = (
+        f"{words[0].upper()}{words[1:]}. NV, its mean within classes (stratified), 95% intervals over images from "
+        f"up to {kept_units} units per layer; the two spreads it is the ratio of, means over units; units without a "
+        "ratio. 'Interpolation alone' is the image moved and moved back: what no network can be blamed for."
+    )
+    figures = [
+        Figure("lines", table, f"{title} ({words})", "NV: 0 is invariant, 1 as variable as between images; from the "
+               "first to the last layer.", x="depth", y=y, group="network")
+        for y, title in (("nv", "Variance of each layer"), ("nv_stratified", "The same within classes"))
+    ]  # fmt: skip
+    return Panel(LAYERS, table, [*rows, *level], caption, DEPTH, figures)
 
 
-def add_depth(result: Result, found: Sequence[Measured], study: Mapping[str, Any]) -> None:
+def _layer_rows(network: Network, way: Way) -> list[dict[str, Any]]:
+    layers = network.variability[way].layers
+    return [
+        {"network": name_of(network), "number": number, "depth": number / max(1, len(layers) - 1),
+         "layer": layer.name, "kind": layer.kind, "units": layer.ratios.numel(), **layer.nv.columns("nv"),
+         **layer.stratified.columns("nv_stratified"), "transformation_spread": layer.transformation_spread,
+         "image_spread": layer.image_spread, "dead": layer.dead, "infinite": layer.infinite}
+        for number, layer in enumerate(layers)
+    ]  # fmt: skip
+
+
+def _level_rows(row: Mapping[str, Any], control: PixelControl) -> list[dict[str, Any]]:
+    """A level line at the control, with the columns of ``row``, from the first layer to the last."""
+    empty = dict.fromkeys(row, math.nan) | {"layer": "image", "kind": "", "units": 0, "dead": 0, "infinite": 0}
+    values = {"nv": control.interpolation, "nv_stratified": control.interpolation_stratified}
+    bounds = {f"{name}{end}": value for name, value in values.items() for end in ("", "_low", "_high")}
+    return [{**empty, **bounds, "network": INTERPOLATION, "number": -1, "depth": depth} for depth in (0.0, 1.0)]
+
+
+def _over_depth(findings: Findings) -> Panel:
     """Are lower layers the more invariant? Of each network, in each way of measuring."""
-    rows = []
-    for each in found:
-        for way, curve in each.curves.items():
-            trend = depth_trend(curve)
-            rows.append(
-                {"network": each.name, "units": words_for(way, study), **_bounds("rise", estimate(rise(curve))),
-                 **_bounds("rank_correlation", estimate(trend.rank_correlation))}
-            )  # fmt: skip
-    result.tables["over_depth"] = table_of(rows)
-    result.sections["over_depth"] = LAYERS
-    result.captions["over_depth"] = (
+    rows = [
+        {"network": name_of(network), "units": words_for(way, findings.options), **variability.rise.columns("rise"),
+         **variability.rank_correlation.columns("rank_correlation")}
+        for network in findings.networks
+        for way, variability in network.variability.items()
+    ]  # fmt: skip
+    caption = (
         "Rise: mean NV of the second half of the layers less that of the first; rank correlation of NV with depth. "
         "Above 0, lower layers are the more invariant. 95% intervals over images."
     )
-
-
-def rise(curve: Sequence[Resampled]) -> Resampled:
-    """Mean NV of the second half of the layers less that of the first: above 0, lower layers are more invariant."""
-    found = depth_trend(curve).first_minus_second_half
-    return Resampled(-found.value, -found.samples)
-
-
-def add_units(result: Result, found: Sequence[Measured], way: str, study: Mapping[str, Any]) -> None:
-    """Every unit of every layer as one picture per network, all on one scale."""
-    fields = [each.spreads[way].layers for each in found]
-    top = scale_top(fields)
-    names = [layer.layer.name for layer in fields[0]]
-    told = f" ({', '.join(names)})" if len(names) <= NAMED else ""
-    for number, (each, layers) in enumerate(zip(found, fields, strict=True)):
-        name = f"units_{number + 1}"
-        result.images[name] = unit_field(layers, top)
-        result.figures.append(
-            Figure("image", name, f"All units: {each.name}", f"A column per layer, first to last{told}; its units "
-                   f"sorted from the least variable (top). Black is NV 0, pale yellow {top:.2g}, green above, blue "
-                   f"dead ({words_for(way, study)}).", section=UNITS)
-        )  # fmt: skip
-
-
-def add_unit_counts(result: Result, found: Sequence[Measured]) -> None:
-    """Count the units that have no ratio, which the means leave out."""
-    result.tables["units"] = table_of(
-        [
-            {"network": each.name, "aggregation": way,
-             "units": sum(layer.ratio.values.numel() for layer in spreads.layers),
-             "dead": sum(layer.ratio.dead for layer in spreads.layers),
-             "infinite": sum(layer.ratio.infinite for layer in spreads.layers)}
-            for each in found
-            for way, spreads in each.spreads.items()
-        ]
-    )  # fmt: skip
-    result.sections["units"] = UNITS
-    result.captions["units"] = (
-        "Dead: never change, neither under the transformation nor between images. Infinite: only the transformation "
-        "moves them. Both are left out of all means. A spread below 100 rounding errors of the layer's values is none."
-    )
-
-
-def add_class_matrix(result: Result, found: Sequence[Measured], classes: Sequence[str]) -> None:
-    """NV of each output among the images of each class: is the output's invariance a matter of class?"""
-    for number, each in enumerate(each for each in found if each.name != UNTRAINED):
-        spreads = next(iter(each.spreads.values()))
-        units = spreads.layers[-1].class_units
-        if units is None or units.ndim != 2 or units.shape[1] != len(classes):
-            continue  # the last of the chosen layers is not the output
-        name = f"outputs_{number + 1}"
-        result.tables[name] = table_of(
-            [
-                {"images_of": classes[label], "output": classes[unit], "nv": float(units[row, unit])}
-                for row, label in enumerate(spreads.classes)
-                for unit in range(len(classes))
-            ]
+    if findings.comparison is not None:
+        caption += (
+            f" The rise of the {name_of(findings.comparison.complete)} network is the metric 'lower layers'; "
+            "'learned': less that of the untrained."
         )
-        result.sections[name] = UNITS
-        result.figures.append(
-            Figure("heatmap", name, f"Outputs by class: {each.name}", "NV of each output (rows) among images of one "
-                   "class (columns).", x="images_of", y="output", value="nv", section=UNITS)
-        )  # fmt: skip
-
-
-def _mean(values: Tensor, weights: Tensor) -> Estimate:
-    return estimate(Resampled(float(values.mean()), weights @ values), n=len(values), unit="images")
-
-
-def _bounds(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _finite_mean(values: Tensor) -> float:
-    return float(values[values.isfinite()].mean())
+    return Panel(LAYERS, "over_depth", rows, caption)

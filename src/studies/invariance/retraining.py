@@ -7,27 +7,50 @@ never run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from src.artifacts.network import Trained
 from src.artifacts.trained import trained
 from src.core.errors import UserError, suggestion
-from src.core.result import Figure, Result, table_of
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel
 from src.core.store import Store
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
-from src.networks.subjects import Subject
-from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
+from src.statistics.bootstrap import bootstrap_weights
+from src.studies.invariance.estimates import accuracy
 from src.studies.invariance.measured import correct
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.studies.protocol import Run
 
 SECTION = "Retraining"
 LAYERS = ("none", "each", "kind")
+BASELINE = "none"  # in the place of a scheme: the network as it was
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A network of which some layers learned again: accuracy of images as they are, where they are, and transformed."""
+
+    scheme: str
+    as_they_are: Estimate | None
+    transformed: Estimate
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """All schemes, the network as it was first; each learned for so many more ``epochs``.
+
+    Attributes:
+        digests: of the networks that were trained again.
+    """
+
+    networks: tuple[Retrained, ...]
+    epochs: int
+    images: int
+    digests: tuple[str, ...]
 
 
 def check_retraining(config: Mapping[str, Any]) -> None:
@@ -46,69 +69,63 @@ def schemes(model: nn.Module, by: str) -> dict[str, list[str] | None]:
     convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     each = {name: [name] for name in [*convolutions, *linear]} if by == "each" else {}
-    found: dict[str, list[str] | None] = {**each}
+    chosen: dict[str, list[str] | None] = {**each}
     if convolutions:
-        found["all convolutions"] = convolutions
+        chosen["all convolutions"] = convolutions
     if linear:
-        found["all linear"] = linear
-    return {**found, "all": None}
+        chosen["all linear"] = linear
+    return {**chosen, "all": None}
 
 
-def add_retraining(
-    result: Result,
+def retraining(
     plain: Trained,
     recipe: Mapping[str, Any],
     images: ImageSet,
     transformations: TransformationSet,
     config: Mapping[str, Any],
     store: Store,
-    session: Session,
-) -> None:
-    """Retrain by ``recipe``, and show accuracy on test images as they are and transformed, a bar each per scheme."""
+    run: Run,
+) -> Retraining:
+    """Train each scheme by ``recipe``, from the weights of the plain network.
+
+    Args:
+        images: that judge it.
+        config: of the job, with ``retrain`` and the batch of ``study``.
+    """
     epochs = config["retrain"]["epochs"]
-    subjects = {"none": plain.subject}
-    for name, layers in schemes(plain.subject.model, config["retrain"]["layers"]).items():
-        training = {**recipe["training"], "epochs": epochs, "train_only": layers}
+    subjects, digests = {BASELINE: plain.subject}, []
+    for scheme, layers in schemes(plain.subject.model, config["retrain"]["layers"]).items():
+        training = {**recipe["training"], "epochs": epochs, "train_only": layers, "keep_every": None}
         again = trained(
-            {**recipe, "training": {**training, "keep_every": None}, "select": "last"},
-            store, session, role=f"retrained {name}", where="recipe", config=config, start=plain.subject,
+            {**recipe, "training": training, "select": "last"}, store, run.session, role=f"retrained {scheme}",
+            where="recipe", config=config, start=plain.subject,
         )  # fmt: skip
-        subjects[name] = again.subject
-        result.uses.append(again.digest)
-    rows = []
-    weights = bootstrap_weights(len(images), resamples=config["resamples"], seed=config["seed"], strata=images.labels)
-    for name, subject in subjects.items():
-        rows += _rows(name, subject, images, transformations, weights.double() / len(images), config)
-    result.tables["retraining"] = table_of(rows)
-    result.sections["retraining"] = SECTION
-    result.captions["retraining"] = (
-        f"The plain network as its training chose it (none), and after {epochs} more epochs on transformed images in "
-        f"which only these layers learned, all others frozen with their statistics; {len(images)} test images, as they "
-        "are and over all transformations, 95% intervals over images."
+        subjects[scheme] = again.subject
+        digests.append(again.digest)
+    weights = bootstrap_weights(len(images), resamples=run.resamples, seed=run.seed, strata=images.labels)
+    shares, identity, retrained = weights.double() / len(images), transformations.identity, []
+    for scheme, subject in subjects.items():
+        device = next(subject.model.parameters()).device
+        pictures, labels = images.images.to(device), images.labels.to(device)
+        hits = correct(subject, pictures, labels, transformations, config["study"]["batch"])
+        as_they_are = None if identity is None else accuracy(hits[:, identity], shares)
+        retrained.append(Retrained(scheme, as_they_are, accuracy(hits, shares)))
+    return Retraining(tuple(retrained), epochs, len(images), tuple(digests))
+
+
+def retraining_panel(retraining: Retraining) -> Panel:
+    """A bar each per scheme, of images as they are and transformed."""
+    rows = [
+        {"retrained": network.scheme, "images": kind, **share.columns("accuracy")}
+        for network in retraining.networks
+        for kind, share in (("as they are", network.as_they_are), ("transformed", network.transformed))
+        if share is not None
+    ]
+    caption = (
+        f"The plain network as its training chose it (none), and after {retraining.epochs} more epochs on transformed "
+        f"images in which only these layers learned, all others frozen with their statistics; {retraining.images} "
+        "test images, as they are and over all transformations, 95% intervals over images."
     )
-    result.figures.append(
-        Figure("bars", "retraining", "Retrained layers", "Accuracy on test images as they are, and over all "
-               "transformations.", x="retrained", y="accuracy", group="images", percent=True, section=SECTION)
-    )  # fmt: skip
-
-
-def _rows(
-    name: str,
-    subject: Subject,
-    images: ImageSet,
-    transformations: TransformationSet,
-    weights: Tensor,
-    config: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    device = next(subject.model.parameters()).device
-    hits = correct(subject, images.images.to(device), images.labels.to(device), transformations,
-                   config["study"]["batch"]).double()  # fmt: skip
-    shown = {"transformed": hits.mean(1)}
-    if transformations.identity is not None:
-        shown = {"as they are": hits[:, transformations.identity], **shown}
-    rows = []
-    for kind, values in shown.items():
-        found = estimate(Resampled(float(torch.mean(values)), weights @ values))
-        rows.append({"retrained": name, "images": kind, "accuracy": found.value, "accuracy_low": found.low,
-                     "accuracy_high": found.high})  # fmt: skip
-    return rows
+    figure = Figure("bars", "retraining", "Retrained layers", "Accuracy on test images as they are, and over all "
+                    "transformations.", x="retrained", y="accuracy", group="images", percent=True)  # fmt: skip
+    return Panel(SECTION, "retraining", rows, caption, {"accuracy": "%"}, [figure])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from src.core.result import Result
-from src.report.over.over_seeds import add_over_seeds, interval
+from src.core.result import table_of
+from src.report.over.over_seeds import interval, over_seeds
 
 
 def job(seed: int, rule: str, **values: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -23,14 +23,13 @@ def test_the_interval_is_students():
 
 
 def test_jobs_that_differ_in_more_than_their_seed_stay_apart():
-    result = Result("compare", "sweep", tables={"jobs": {}}, screen=["jobs"])
     found = [job(0, "soft", accuracy=0.4), job(1, "soft", accuracy=0.6), job(0, "hard", accuracy=0.3, gap=1.0)]
-    add_over_seeds(result, found, ["accuracy", "gap", "absent"])
-    table = result.tables["over_seeds"]
+    panel = over_seeds(found, ["accuracy", "gap", "absent"])
+    assert panel is not None and panel.name == "over_seeds"
+    table = table_of(panel.rows)
     assert table["metric"] == ["accuracy", "accuracy", "gap"]
     assert table["rule"] == ["soft", "hard", "hard"] and table["seeds"] == [2, 1, 1]
     assert table["value"] == pytest.approx([0.5, 0.3, 1.0])
-    assert result.screen == ["over_seeds", "jobs"]
 
 
 def nested(seed: int, **groups: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -40,9 +39,9 @@ def nested(seed: int, **groups: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def over(found: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, list[Any]]:
-    result = Result("compare", "sweep")
-    add_over_seeds(result, found, ["accuracy"])
-    return result.tables["over_seeds"]
+    panel = over_seeds(found, ["accuracy"])
+    assert panel is not None
+    return table_of(panel.rows)
 
 
 def test_settings_that_differ_within_a_group_are_told_apart():
@@ -79,6 +78,11 @@ def test_values_of_several_kinds_are_told_in_words():
 
 
 def test_nothing_is_said_of_nothing():
-    result = Result("compare", "sweep")
-    add_over_seeds(result, [], ["accuracy"])
-    assert not result.tables
+    assert over_seeds([], ["accuracy"]) is None
+    assert over_seeds([job(0, "soft", accuracy=0.5)], ["absent"]) is None
+
+
+def test_columns_keep_the_units_that_the_jobs_give_them():
+    config, plain = job(0, "soft", accuracy=0.5)
+    panel = over_seeds([(config, {**plain, "units": {"rule": "words", "accuracy": "%"}})], ["accuracy"])
+    assert panel is not None and panel.units == {"rule": "words"}, "the accuracy is no column of its own"

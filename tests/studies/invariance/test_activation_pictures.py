@@ -7,9 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.methods.invariance.ratio import Ratio
-from src.methods.invariance.variance import LayerVariance
-from src.networks.activations import Layer
 from src.studies.invariance.activation_pictures import (
     DEAD,
     GAP,
@@ -27,10 +24,8 @@ BLACK, VIOLET, ORANGE, YELLOW, WHITE = (0, 0, 4), (65, 10, 104), (221, 81, 58), 
 NAN, INF = float("nan"), float("inf")
 
 
-def layer(values: list[float]) -> LayerVariance:
-    found = torch.tensor(values, dtype=torch.float64)
-    ratio = Ratio(found, found, found, int(found.isnan().sum()), int(found.isinf().sum()))
-    return LayerVariance(Layer("a", "Linear", (len(values),)), ratio, torch.zeros(2, 2, 1))
+def layer(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def test_colours_run_evenly_from_black_to_yellow() -> None:

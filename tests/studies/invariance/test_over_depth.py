@@ -15,7 +15,7 @@ from src.core.result import Result, rows, save, table_of
 from src.report.over.over_seeds import interval
 from src.report.page import render
 from src.report.session import Session
-from src.studies.invariance.over_depth import POINTS, add_over_depth
+from src.studies.invariance.over_depth import POINTS, over_depth
 from src.tasks.compare import compare
 
 HOW = {
@@ -25,6 +25,13 @@ HOW = {
     "group": ["model", "data", "options"],
 }
 NOWHERE: Any = None
+
+
+def shown(folders: list[Path]) -> Result:
+    result = Result("compare", "sweep")
+    for panel in over_depth(folders, HOW):
+        result.add(panel)
+    return result
 
 
 def job(folder: Path, model: str, seed: int, plain: list[float], **options: Any) -> Path:
@@ -53,8 +60,7 @@ def test_networks_of_any_depth_share_an_axis(tmp_path: Path) -> None:
         job(tmp_path, "three", 1, [0.0, 2.0, 4.0]),
         job(tmp_path, "two", 0, [1.0, 0.0]),
     ]
-    result = Result("compare", "sweep")
-    add_over_depth(result, folders, HOW)
+    result = shown(folders)
     assert set(result.tables) == {"layers_sum_plain"}, "no job has an untrained network"
     table = result.tables["layers_sum_plain"]
     assert len(table["depth"]) == 2 * POINTS and (min(table["depth"]), max(table["depth"])) == (0, 1)
@@ -66,7 +72,7 @@ def test_networks_of_any_depth_share_an_axis(tmp_path: Path) -> None:
     assert alone["nv"] == pytest.approx(0.5) and math.isnan(alone["nv_low"]), "one job has no interval"
     (figure,) = result.figures
     assert (figure.title, figure.x, figure.y, figure.group) == ("Summed: plain", "depth", "nv", "line")
-    assert result.units["depth"] == "%" and "could not be drawn" not in render(result)
+    assert result.table_units["layers_sum_plain"] == {"depth": "%"} and "could not be drawn" not in render(result)
 
 
 def test_jobs_without_a_verdict_or_without_the_table_have_no_curve(tmp_path: Path) -> None:
@@ -77,11 +83,9 @@ def test_jobs_without_a_verdict_or_without_the_table_have_no_curve(tmp_path: Pat
         job(tmp_path, "a", 3, [8.0, 8.0], tables={}),
         tmp_path / "nowhere",
     ]
-    result = Result("compare", "sweep")
-    add_over_depth(result, folders, HOW)
+    result = shown(folders)
     assert set(result.tables["layers_sum_plain"]["jobs"]) == {1}
-    empty = Result("compare", "sweep")
-    add_over_depth(empty, folders[1:], HOW)
+    empty = shown(folders[1:])
     assert not empty.tables and not empty.figures
 
 
@@ -100,7 +104,8 @@ def test_claims_of_metrics_that_a_sweep_does_not_have_are_left_without_a_verdict
     reasons = result.tables["why"]["reason"]
     assert any("6 networks" in reason for reason in reasons)
     assert any("6 runs without nv_positions_difference left out" in reason for reason in reasons)
-    assert "layers_sum_plain" in result.tables and "over_seeds" in result.tables
+    assert list(result.tables)[:3] == ["claims", "why", "over_seeds"] and "layers_sum_plain" in result.tables
+    assert result.screen == ["claims"] and "of 6 claims: 5 no verdict, 1 supported" in result.verdict
     assert "could not be drawn" not in render(result)
 
 
@@ -139,6 +144,5 @@ def test_lines_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
         job(tmp_path, "a", 1, [3.0, 4.0], row={"model": "a", "data": "other", "options": "x"}),
         job(tmp_path, "b", 0, [5.0, 6.0]),
     ]
-    result = Result("compare", "sweep")
-    add_over_depth(result, found, HOW)
+    result = shown(found)
     assert set(result.tables["layers_sum_plain"]["line"]) == {"a, d", "a, other", "b, d"}

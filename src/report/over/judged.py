@@ -1,0 +1,93 @@
+"""What is claimed of many jobs, judged: the verdicts, and the regressions behind them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from src.core.paths import CONF
+from src.core.result import Panel, Table, rows
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on all claims.
+
+    Attributes:
+        readme: a table in Markdown.
+        sentence: how many claims came to which verdict.
+    """
+
+    panels: Sequence[Panel]
+    readme: str
+    sentence: str
+
+
+def judge(
+    asked: Mapping[str, Any],
+    jobs: Table,
+    curves: Table,
+    gates: Mapping[str, float],
+    *,
+    resamples: int,
+    seed: int,
+) -> Judged:
+    """Judge what is claimed of the jobs.
+
+    Args:
+        asked: ``claims``, and where wanted ``regression`` and ``equal_cost``; see `src.tasks.compare`.
+        jobs: one row per job.
+        curves: their learning curves.
+        gates: data -> the accuracy that the reference has to reach.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        UserError: a claim is not there, or says what it may not.
+    """
+    from src.statistics import claims
+    from src.statistics.claims.outcomes import DERIVED
+
+    stated = claims.read_claims(CONF / "claims", asked["claims"])
+    ended = [row for row, data in enumerate(jobs["data"]) if data is not None]  # a job that failed has no data set
+    jobs = {**jobs, "status": _statuses(jobs["outcome"])}
+    jobs = {name: [values[row] for row in ended] for name, values in jobs.items()}
+    # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
+    jobs |= {claim.metric: [None] * len(ended) for claim in stated if claim.metric not in {*jobs, *DERIVED}}
+    verdicts = claims.judge(stated, jobs, curves, gates=gates, resamples=resamples, seed=seed)
+    table = claims.verdict_table(verdicts)
+    words = ("reason", "source")  # too long for a window
+    panels = [
+        Panel("", "claims", {column: values for column, values in table.items() if column not in words}),
+        Panel("", "why", {column: values for column, values in table.items() if column in ("claim", "data", *words)}),
+    ]
+    if asked.get("regression"):
+        trained, options = _past_the_gate(jobs, gates), dict(asked["regression"])
+        coefficients = claims.regression(trained, **options, resamples=resamples, seed=seed)
+        panels.append(Panel("", "regression", coefficients))
+        same = {name: options[name] for name in ("outcome", "unit")}
+        for cost in asked.get("equal_cost", ()):
+            bins = claims.equal_cost(trained, cost=cost, **same, resamples=resamples, seed=seed)
+            units = {"difference": "points"} if bins else {}
+            panels.append(Panel("", f"at_equal_{cost}", bins, units=units))
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return Judged(panels, claims.readme_table(verdicts), f"of {len(verdicts)} claims: {said}")
+
+
+def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:
+    """The jobs on data whose baseline converged: of the others no coefficient means anything."""
+    reached: dict[str, list[float]] = {}
+    for row in rows(jobs):
+        if row["variant"] == "baseline" and row["status"] == "ok":
+            reached.setdefault(row["data"], []).append(row["validation_accuracy"])
+    past = {data for data, each in reached.items() if sum(each) / len(each) >= gates.get(data, math.inf)}
+    return {name: [v for v, data in zip(values, jobs["data"], strict=True) if data in past]
+            for name, values in jobs.items()}  # fmt: skip
+
+
+def _statuses(outcomes: Sequence[str]) -> list[str]:
+    """A job that came to its end has a status of its own, whatever its verdict."""
+    return [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in outcomes]

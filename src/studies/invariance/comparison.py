@@ -1,0 +1,87 @@
+"""A network trained on transformed images against one trained on images as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from src.artifacts.equal_accuracy import EQUAL
+from src.core.estimate import Estimate
+from src.core.result import Verdict
+from src.statistics.bootstrap import Resampled, estimate, paired_difference
+from src.studies.invariance.findings import (
+    ACCURACIES,
+    AUGMENTED,
+    EQUIVARIANCE,
+    PLAIN,
+    UNTRAINED,
+    Comparison,
+    Findings,
+    Network,
+    Role,
+    Way,
+)
+from src.studies.invariance.words import key_of, words_for
+
+PAIR: tuple[Role, Role] = (PLAIN, AUGMENTED)
+
+
+def comparison(findings: Findings, accuracy: Mapping[Role, float]) -> Comparison:
+    """The augmented against the plain network, on the same resamples.
+
+    Whether lower layers are more invariant is asked of the plain network as it was at the end of its training.
+
+    Args:
+        accuracy: of the two, on validation images.
+    """
+    networks: dict[Role, Network] = {network.role: network for network in findings.shown}
+    plain, augmented = networks[PLAIN], networks[AUGMENTED]
+    complete = next((each for each in findings.networks if each.aside and each.role == PLAIN), plain)
+
+    def difference(first: Resampled, second: Resampled) -> Estimate:
+        return estimate(paired_difference(first, second), n=findings.images, unit="images")
+
+    learned: dict[Way, Estimate] = {}
+    if UNTRAINED in networks:
+        learned = {
+            way: difference(variability.resampled_rise, networks[UNTRAINED].variability[way].resampled_rise)
+            for way, variability in complete.variability.items()
+        }
+    differences = {
+        way: difference(variability.resampled_mean, plain.variability[way].resampled_mean)
+        for way, variability in augmented.variability.items()
+    }
+    return Comparison(dict(accuracy), differences, complete, learned)
+
+
+def verdict(findings: Findings) -> Verdict:
+    """How much less the augmented network varies, at which accuracies."""
+    compared = findings.comparison
+    assert compared is not None
+    networks: dict[Role, Network] = {network.role: network for network in findings.shown}
+    metrics: dict[str, Estimate] = {}
+    parts = []
+    for way, difference in compared.difference.items():
+        key = key_of(way)
+        metrics[f"nv_{key}_difference"] = difference
+        for role in PAIR:
+            metrics[f"nv_{key}_{role}"] = networks[role].variability[way].mean
+        if way != EQUIVARIANCE:
+            metrics[f"lower_layers_{key}"] = compared.complete.variability[way].rise
+            if way in compared.learned:
+                metrics[f"lower_layers_{key}_learned"] = compared.learned[way]
+        parts.append(
+            f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] "
+            f"({words_for(way, findings.options)})"
+        )
+    units = dict.fromkeys(ACCURACIES, "%")
+    for role in PAIR:
+        shares = {f"{role}_{name}": share for name, share in networks[role].shares.items()}
+        metrics |= shares
+        units |= dict.fromkeys(shares, "%")
+    accuracy = compared.accuracy
+    sentence = (
+        f"NV of the network trained on transformed images, less that of the plain network: {', '.join(parts)}; "
+        f"{accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are classified right"
+        f"{', which counts as equal accuracy' if compared.gap <= EQUAL else ''}"
+    )
+    return Verdict(sentence, metrics=metrics, units=units, row={"accuracy_gap": compared.gap}, screen=["networks"])

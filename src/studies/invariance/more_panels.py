@@ -1,0 +1,196 @@
+"""What is shown besides curves over layers: classes, further measures, units, maps, sample size, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from src.core.result import Figure, Panel
+from src.studies.invariance.activation_pictures import map_grid, scale_top, unit_field
+from src.studies.invariance.findings import Findings, LastLayer, ShownMap
+from src.studies.invariance.words import name_of, words_for
+
+CLASSES, MORE, UNITS, SAMPLES, CONTROLS = "Classes", "More measures", "Units", "Sample size", "Controls"
+NAMED = 40  # layers whose names fit under a picture
+
+
+def class_panels(findings: Findings) -> Iterator[Panel]:
+    """Is the last layer more invariant for some classes than for others?"""
+    tested = {name_of(network): network.last for network in findings.shown if network.last and network.last.test}
+    if not tested:
+        return
+    last = next(iter(tested.values()))
+    units = f"{last.kept_units} of the {last.units} units of '{last.name}'"
+    spreads, bars = [], []
+    for name, each in tested.items():
+        test = each.test
+        assert test is not None
+        spreads.append({"network": name, "layer": each.name, "spread": test.spread, "p": test.p})
+        for number, label in enumerate(test.classes):
+            bars.append(
+                {"network": name, "class": findings.classes[label], "nv": float(test.by_class[number]),
+                 "against_others": float(test.apart[number]), "p_holm": test.class_p[number]}
+            )  # fmt: skip
+    yield Panel(
+        CLASSES, "class_conditional", spreads,
+        f"Of {units}, the last layer measured: variance over classes of a unit's NV among images of one class, mean "
+        f"over units (spread), and the chance of as great a one under {findings.options.permutations} permutations of "
+        "the classes among the images; p cannot be below 1 / (permutations + 1).",
+    )  # fmt: skip
+    figure = Figure("bars", "invariance_by_class", f"Layer '{last.name}' by class of the images", "Mean NV of its "
+                    "units: 0 is invariant.", x="class", y="nv", group="network")  # fmt: skip
+    yield Panel(
+        CLASSES, "invariance_by_class", bars,
+        f"Mean NV of {units} among images of one class; less the mean of the other classes (below 0: more invariant "
+        "than they are), with its chance under the same permutations (Holm, over the classes of a network).",
+        figures=[figure],
+    )  # fmt: skip
+
+
+#: further measure -> title, the column that is drawn, caption
+FURTHER = {
+    "distance": (
+        "Distances",
+        "nd",
+        "ND: mean distance between the activations of one image's transformations as a share of that between images, "
+        "a channel's map as one vector, all pairs; mean over channels.",
+    ),
+    "anova": (
+        "Units moved beyond chance",
+        "moved",
+        "Share of units that the transformation moves beyond chance: F test with the same images under each "
+        "transformation (repeated measures), and as if they were others (independent, as published); 1% over all "
+        "units of the network (Bonferroni).",
+    ),
+    "firing": (
+        "Firing",
+        "score",
+        "Goodfellow et al. 2009: how often a unit that fires for 1% of the images goes on firing under the "
+        "transformation, as a multiple of that 1%; mean of the fifth of the units with the highest score, and of all. "
+        "Simple: the rate over all transformed images instead, 1 also by chance.",
+    ),
+    "equivariance": (
+        "Same-equivariance",
+        "relative_distance",
+        "Root mean square difference between maps moved back and the maps of the image as it is; relative: the L2 "
+        "norm of the difference, of maps that were divided by their own: 0 where they agree, 1.41 where they have "
+        "nothing in common; zero maps stay zero.",
+    ),
+}
+
+
+def further_panels(findings: Findings) -> Iterator[Panel]:
+    """A table of each measure, and a curve over layers."""
+    for name, (title, drawn, caption) in FURTHER.items():
+        rows: list[dict[str, Any]] = []
+        for network in findings.shown:
+            layers = getattr(network.further, name)
+            rows += [
+                {"network": name_of(network), "depth": number / max(1, len(layers) - 1), **asdict(layer)}
+                for number, layer in enumerate(layers)
+            ]
+        if rows:
+            figure = Figure("lines", name, title, caption, x="depth", y=drawn, group="network",
+                            percent=name == "anova")  # fmt: skip
+            yield Panel(MORE, name, rows, caption, {"depth": "%"}, [figure])
+
+
+def unit_panels(findings: Findings) -> Iterator[Panel]:
+    """Every unit of every layer as one picture per network, all on one scale; how many have no ratio; outputs."""
+    way = next(iter(findings.networks[0].variability))
+    layers = {name_of(network): network.variability[way].layers for network in findings.shown}
+    fields = {name: [layer.ratios for layer in each] for name, each in layers.items()}
+    top = scale_top(list(fields.values()))
+    names = [layer.name for layer in next(iter(layers.values()))]
+    listed = f" ({', '.join(names)})" if len(names) <= NAMED else ""
+    for number, (name, field) in enumerate(fields.items()):
+        picture = f"units_{number + 1}"
+        figure = Figure(
+            "image", picture, f"All units: {name}", f"A column per layer, first to last{listed}; its units sorted from "
+            f"the least variable (top). Black is NV 0, pale yellow {top:.2g}, green above, blue dead "
+            f"({words_for(way, findings.options)}).",
+        )  # fmt: skip
+        yield Panel(UNITS, picture, unit_field(field, top), figures=[figure])
+    yield Panel(
+        UNITS, "units",
+        [
+            {"network": name_of(network), "aggregation": way, "units": each.units, "dead": each.dead,
+             "infinite": each.infinite}
+            for network in findings.networks
+            for way, each in network.variability.items()
+        ],
+        "Dead: never change, neither under the transformation nor between images. Infinite: only the transformation "
+        "moves them. Both are left out of all means. A spread below 100 rounding errors of the layer's values is none.",
+    )  # fmt: skip
+    for number, network in enumerate(findings.trained):
+        if network.last is not None and network.last.by_class is not None:
+            yield _outputs(f"outputs_{number + 1}", name_of(network), network.last, findings)
+
+
+def _outputs(table: str, name: str, last: LastLayer, findings: Findings) -> Panel:
+    """NV of each output among the images of each class: is the output's invariance a matter of class?"""
+    assert last.by_class is not None
+    rows = [
+        {"images_of": findings.classes[label], "output": output, "nv": nv}
+        for label, units in zip(findings.labels, last.by_class.tolist(), strict=True)
+        for output, nv in zip(findings.classes, units, strict=True)
+    ]
+    figure = Figure("heatmap", table, f"Outputs by class: {name}", "NV of each output (rows) among images of one class "
+                    "(columns).", x="images_of", y="output", value="nv")  # fmt: skip
+    return Panel(UNITS, table, rows, figures=[figure])
+
+
+def map_panels(findings: Findings) -> Iterator[Panel]:
+    """The least and the most variable maps, of one image under some transformations."""
+    maps = findings.maps
+    if maps is None:
+        return
+    members = ", ".join(findings.transformations.names[member] for member in maps.members)
+    chosen: Mapping[str, Sequence[ShownMap]] = {"least": maps.least, "most": maps.most}
+    for title, shown in chosen.items():
+        picture = f"maps_{title}"
+        below = "; ".join(f"{each.layer}[{each.channel}] NV {each.nv:.2f}" for each in shown)
+        figure = Figure(
+            "image", picture, f"The {title} variable maps: {name_of(findings.networks[0])}", "Above an image of "
+            f"'{findings.classes[maps.label]}' under {members}; below {below}. Each row on its own grey scale.",
+        )  # fmt: skip
+        yield Panel(UNITS, picture, map_grid([list(maps.moved), *(list(each.values) for each in shown)]),
+                    figures=[figure])  # fmt: skip
+
+
+def sample_size_panels(findings: Findings) -> Iterator[Panel]:
+    """How far fewer images and transformations lead from what all give."""
+    if not findings.sample_size:
+        return
+    rows = [
+        {"images": str(part.images), "transformations": str(part.transformations), "error": part.error}
+        for part in findings.sample_size
+    ]
+    caption = (
+        f"Relative error of the mean NV over layers, |a - b| / (|a| + |b|), against all {findings.images} images and "
+        f"{len(findings.transformations)} transformations, of the units that are kept for intervals; mean of five "
+        f"random parts ({name_of(findings.networks[0])})."
+    )
+    figure = Figure("heatmap", "sample_size", "Fewer images and transformations", "Relative error against all of them.",
+                    x="images", y="transformations", value="error", percent=True)  # fmt: skip
+    yield Panel(SAMPLES, "sample_size", rows, caption, figures=[figure])
+
+
+def control_panels(findings: Findings) -> Iterator[Panel]:
+    """What the transformation does to the images themselves."""
+    pixels = findings.pixels
+    if pixels is None:
+        return
+    yield Panel(
+        CONTROLS, "interpolation",
+        {"transformation": list(findings.transformations.names), "error": pixels.errors.tolist()},
+        "Root mean square of the grey values (0 to 1) by which an image that is transformed and transformed back "
+        "differs, over the pixels that always hold the image.",
+    )  # fmt: skip
+    yield Panel(
+        CONTROLS, "pixels", [{"aggregation": way, **asdict(each)} for way, each in pixels.by_way.items()],
+        "NV of the image's own pixels, over all images and within classes (stratified), and of those of the image "
+        f"moved and moved back, which is interpolation alone; {pixels.images} images, the pixels that always hold the "
+        "image.",
+    )  # fmt: skip
