@@ -115,11 +115,23 @@ def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> 
         annotation, value = fields[part], value[part]
     if first["type"] == "value_error":  # what the options themselves check
         return str(first["ctx"]["error"])
-    words = allowed(annotation)
-    choices = [str(word) for arm in _arms(annotation) if get_origin(arm) is Literal for word in get_args(arm)]
+    words, wrong = allowed(annotation), value
+    if isinstance(value, list):  # the element that is wrong has a nearest right word too
+        place = next((part for part in first["loc"] if isinstance(part, int)), None)
+        wrong = value[place] if place is not None and place < len(value) else None
+    choices = list(_words(annotation))
     several = len(choices) > 1 and " " not in "".join(choices)  # a single one is said already
-    near = f"; {suggestion(value, choices)}" if isinstance(value, str) and several else ""
+    near = f"; {suggestion(wrong, choices)}" if isinstance(wrong, str) and several else ""
     return f"{key}={_shown(value)}: allowed is {words}{near}"
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    """The words that a type, or an element of it, can be."""
+    for arm in _arms(annotation):
+        if get_origin(arm) is Literal:
+            yield from map(str, get_args(arm))
+        elif get_origin(arm) in (tuple, list) or get_origin(arm) is Annotated:
+            yield from _words(get_args(arm)[0])
 
 
 def described(cls: Any, prefix: str = "") -> Iterator[str]:

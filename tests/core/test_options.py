@@ -27,6 +27,7 @@ class Outer:
     target: Annotated[int | str, Words("a class by number or name")]
     maybe: Inner | None
     table: dict[int, float]
+    measures: tuple[Literal["distance", "anova"], ...]
 
 
 PLAIN = {
@@ -38,6 +39,7 @@ PLAIN = {
     "target": "disc",
     "maybe": None,
     "table": {3: 0.5},
+    "measures": [],
 }
 
 
@@ -60,6 +62,10 @@ def test_plain_values_become_frozen_options():
         ({"inner": 3}, "here.inner=3: allowed is a group with epochs, rate"),
         ({"names": []}, "here.names=[]: allowed is a list of words that is not empty"),
         ({"names": ["a", 3]}, "here.names=['a', 3]: allowed is a list of words that is not empty"),
+        (
+            {"measures": ["anovaa"]},
+            "here.measures=['anovaa']: allowed is a list of distance, anova; did you mean 'anova'?",
+        ),
         ({"size": 0}, "here.size=0: allowed is null or a whole number from 1"),
         ({"size": 1.5}, "here.size=1.5: allowed is null or a whole number from 1"),
         ({"share": 2}, "here.share=2: allowed is a number from 0 to 1"),

@@ -1,6 +1,6 @@
 """What the first edition of the house left behind is still read: its results, its pages, its store.
 
-``first_edition`` holds what its last commit wrote for ``-m task=train seed=0,1 debug=tiny``, with an entry of its store.
+``first_edition`` holds what its last commit wrote for ``-m task=train seed=0,1 debug=tiny``, and an entry of the store.
 """
 
 from __future__ import annotations
