@@ -124,6 +124,7 @@ class Invariance(TrainedOptions):
 
 @options
 class Store:
+    seed: Whole
     prune: Literal["none", "unused", "all_leftovers"]
 
 
