@@ -12,8 +12,8 @@ from src.artifacts.kinds import KINDS
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "train": (1, ("checkpoint",)),
     "train_variant": (1, ("checkpoint", "variant")),
-    "modularize": (1, ("checkpoint", "modules")),
-    "patch": (1, ("checkpoint", "modules")),
+    "modularize": (2, ("checkpoint", "modules")),
+    "patch": (2, ("checkpoint", "modules")),
     "compose": (1, ("checkpoint", "module", "composed")),
     "train_module": (1, ("checkpoint", "module")),
     "add_class": (1, ("checkpoint", "module")),

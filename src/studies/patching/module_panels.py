@@ -90,11 +90,14 @@ def _add_module_table(
     result.captions["modules"] = (
         f"One module per class, cut from {int(weight.sum())} kernels, {whole.macs / 1e6:.1f} M multiply-adds and "
         f"{whole.parameters:,} parameters. AUC: the class against all others on test images, by the score in use and "
-        "by the raw logit."
+        "by the raw logit. From the least to the greatest module: "
     )
-    for name in ("kernels_retained", "macs_retained", "auc"):
+    ranges = []
+    for name, words in (("kernels_retained", "kernels"), ("macs_retained", "multiply-adds"), ("auc", "AUC")):
         values = result.tables["modules"][name]
-        result.metrics[name] = Estimate(sum(values) / len(values), min(values), max(values), len(values), "modules")
+        ranges.append(f"{words} {min(values):.1%} to {max(values):.1%}")
+        result.metrics[name] = Estimate(sum(values) / len(values), n=len(values), unit="modules")
+    result.captions["modules"] += f"{', '.join(ranges)}."
 
 
 def _add_search_figures(result: Result, modules: Modules) -> None:
