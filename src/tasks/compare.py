@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src.core.configuration import setting
 from src.core.files import read_json, write_atomically
 from src.core.paths import CONF
-from src.core.result import FILE, Explorer, Result, Table, rows
+from src.core.result import FILE, Explorer, Panel, Result, Table, rows
 from src.core.store import Store, digest_of
 from src.report.over.over_seeds import add_over_seeds, read_jobs
 from src.studies.invariance.over_depth import add_over_depth
@@ -52,8 +52,9 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     if how.get("claims"):
         _judge(result, how, curves, gates, config, session.folder)
     if how.get("explorer"):
-        result.tables["curves"] = curves
-        result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(how["explorer"]))
+        result.add(Panel("", "curves", curves, units={"accuracy": "%"} if "accuracy" in curves else {}))
+        asked: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in how["explorer"].items()}
+        result.explorer = Explorer(table="jobs", name="variant", curves="curves", **asked)
         result.figures = []
     result.captions["jobs"] = how.get("caption", "")
     return result
@@ -109,7 +110,9 @@ def _judge(
     asked = claims.read_claims(CONF / "claims", how["claims"])
     table = result.tables["jobs"]
     told_of = [row for row, data in enumerate(table["data"]) if data is not None]  # a job that failed has no data set
-    jobs = {**table, "status": _statuses(table["outcome"])}
+    # a job that came to its end has a status of its own, whatever its verdict
+    statuses = [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in table["outcome"]]
+    jobs = {**table, "status": statuses}
     jobs = {name: [values[row] for row in told_of] for name, values in jobs.items()}
     # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
     jobs |= {claim.metric: [None] * len(told_of) for claim in asked if claim.metric not in {*jobs, *DERIVED}}
@@ -145,12 +148,3 @@ def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:
     held = {data for data, found in reached.items() if sum(found) / len(found) >= gates.get(data, math.inf)}
     return {name: [v for v, data in zip(values, jobs["data"], strict=True) if data in held]
             for name, values in jobs.items()}  # fmt: skip
-
-
-def _statuses(outcomes: Sequence[str]) -> list[str]:
-    """A job that came to its end has a status of its own, whatever its verdict."""
-    return [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in outcomes]
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
