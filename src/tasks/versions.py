@@ -16,7 +16,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "patch": (2, ("checkpoint", "modules")),
     "compose": (1, ("checkpoint", "module", "composed")),
     "train_module": (1, ("checkpoint", "module")),
-    "add_class": (1, ("checkpoint", "module")),
+    "add_class": (2, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),
     "invariance": (1, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
