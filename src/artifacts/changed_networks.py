@@ -27,20 +27,20 @@ from src.networks.subjects import Subject
 OTHER = 1000  # added to a seed for a second training, so that it is not the network of the next job of a sweep
 
 
-@dataclass
+@dataclass(frozen=True)
 class Changed:
     """A network before or after a change.
 
     Attributes:
         name: in the tables.
-        before: the name of the network that it was made of; its own name where nothing has changed yet.
+        before: the network that it was made of; None where nothing has changed yet.
         updates: what the change trained; nothing where it only put parts together.
         origins: what had been trained before: the parts that were kept, and those that an update began from.
     """
 
     name: str
-    before: str
     subject: Subject
+    before: Changed | None = None
     updates: tuple[Trained, ...] = ()
     origins: tuple[Trained, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
-from src.core.result import Figure, Panel, Result
+from src.core.result import Figure, Panel, Result, Verdict
 from src.core.store import Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
@@ -239,15 +239,29 @@ def stopped(result: Result, stage: str, *digests: str) -> Result:
     return result
 
 
-def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
-    """The learning curves as a table and a figure."""
+def no_verdict(who: str, network: Trained, verdict: Verdict | None = None) -> Verdict:
+    """The numbers of ``verdict``, with the sentence that there is none: ``who`` did not train."""
+    return replace(verdict or Verdict(""), sentence=did_not_train(who, network), kind="no verdict")
+
+
+def history_panel(networks: Mapping[str, Trained]) -> Panel:
+    """The learning curves.
+
+    Args:
+        networks: by their names in the table.
+    """
     rows = [
-        {"network": role, "split": split, "epoch": int(row["epoch"]), "loss": row[f"{key}/loss"],
-         "accuracy": row[f"{key}/accuracy"], "curve": f"{role}, {split}"}
-        for role, network in networks.items()
-        for row in network.history
+        {"network": name, "split": split, "epoch": int(epoch["epoch"]), "loss": epoch[f"{key}/loss"],
+         "accuracy": epoch[f"{key}/accuracy"], "curve": f"{name}, {split}"}
+        for name, network in networks.items()
+        for epoch in network.history
         for split, key in (("train", "train"), ("validation", "val"))
     ]  # fmt: skip
-    curves = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
+    figure = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
                     group="curve", percent=True)  # fmt: skip
-    result.add(Panel("", "training", rows, units={"accuracy": "%"}, figures=[curves]))
+    return Panel("", "training", rows, units={"accuracy": "%"}, figures=[figure])
+
+
+def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
+    """Add :func:`history_panel` to ``result``."""
+    result.add(history_panel(networks))

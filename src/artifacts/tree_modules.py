@@ -69,11 +69,11 @@ def recipe_name(tree: Tree, node: int) -> str:
     return "expert" if tree.is_expert(node) else "router"
 
 
-def node_images(config: Mapping[str, Any], tree: Tree, node: int, data: ImageData) -> ImageData:
-    """The images below a node, its children as classes."""
+def node_images(config: Mapping[str, Any], tree: Tree, node: int, data: ImageData, where: str = "tree") -> ImageData:
+    """The images below a node, its children as classes; ``where``: key of the tree in ``config``, for messages."""
     place = tree.nodes[node]
     cap = cap_of(config, tree, data) if recipe_name(tree, node) == "expert" else None
-    return relabelled(data, place.targets, place.children, cap=cap)
+    return relabelled(data, place.targets, place.children, cap=cap, where=where)
 
 
 def cap_of(config: Mapping[str, Any], tree: Tree, data: ImageData) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,20 +50,25 @@ class Trial:
         self.temperature = 1.0
         if config["calibration"] == "platt":
             self.temperature = fit_temperature(self.weak_logits["validation"], validation, weight=self.weight)
-        own = weak.data.sets["train"].per_class[self.targets].sum()
-        self.trained_on = int(own)
-        self.labelled = int(own + self.sets["validation"].per_class[self.targets].sum())
+        self.trained_on = int(weak.data.sets["train"].per_class[self.targets].sum())
+        self.labelled = self.trained_on + int(self.sets["validation"].per_class[self.targets].sum())
 
-    def predictions(self, again: Trained, advance: Any) -> dict[str, Tensor]:
-        """Predicted classes (n,) of every method on the test images, (draws, n) of the random kernels."""
+    def predictions(self, retrained: Trained, advance: Callable[[], None]) -> dict[str, Tensor]:
+        """Predicted classes (n,) of every method on the test images, (draws, n) of the random kernels.
+
+        Args:
+            retrained: the weak network after a training on all labelled images.
+            advance: called after each step, for a bar.
+        """
         keep = self.modules.keep[self.columns]
         classes = len(self.modules.keep)
         wrong = [next(c for c in _after(column, classes) if c not in self.columns) for column in self.columns]
-        found = {
+        again = retrained.subject
+        predictions = {
             WEAK: self.weak_logits["test"].argmax(1),
             PATCHED: self.with_modules(keep, self.columns),
             BIAS: self.with_bias(),
-            RETRAINED: predict(again.subject.model, again.subject.normalise(self.sets["test"].images)).argmax(1),
+            RETRAINED: predict(again.model, again.normalise(self.sets["test"].images)).argmax(1),
             STRONG: self.with_modules(torch.ones_like(keep), self.columns),
             WRONG: self.with_modules(self.modules.keep[wrong], wrong),
         }
@@ -74,38 +79,38 @@ class Trial:
             taken = [random_kernels(row, self.modules.plan.group_index, generator) for row in keep]
             draws.append(self.with_modules(torch.stack(taken), self.columns))
             advance()
-        found[RANDOM] = torch.stack(draws)
-        return found
+        predictions[RANDOM] = torch.stack(draws)
+        return predictions
 
     def with_modules(self, keep: Tensor, columns: Sequence[int]) -> Tensor:
         """Predictions when sub-networks ``keep`` bool (T, K) of the strong network answer for the targets."""
         scores = {}
-        for target, column, kept in zip(self.targets, columns, keep, strict=True):
-            calibration = self._calibration(target, column, kept)
-            scores[target] = calibration(self._score(self.evaluators["test"], kept, column))
+        for target, column, kernels in zip(self.targets, columns, keep, strict=True):
+            calibration = self._calibration(target, column, kernels)
+            scores[target] = calibration(self._score(self.evaluators["test"], kernels, column))
         return compose((self.weak_logits["test"] / self.temperature).softmax(1), scores).argmax(1)
 
     def with_bias(self) -> Tensor:
         """Predictions of the weak network with each target's logit raised or lowered for the best validation F1."""
-        logits = {part: found.double().clone() for part, found in self.weak_logits.items()}
+        logits = {part: raised.double().clone() for part, raised in self.weak_logits.items()}
         for target in self.targets:
             bias = tuned_bias(logits["validation"], self.sets["validation"].labels, target, weight=self.weight)
-            for found in logits.values():
-                found[:, target] += bias
+            for raised in logits.values():
+                raised[:, target] += bias
         return logits["test"].argmax(1)
 
-    def _calibration(self, target: int, column: int, kept: Tensor) -> Any:
+    def _calibration(self, target: int, column: int, kernels: Tensor) -> Any:
         method = self.config["calibration"]
         if method == "platt":
-            scores = self._score(self.evaluators["validation"], kept, column)
+            scores = self._score(self.evaluators["validation"], kernels, column)
             return fit_calibration(method, scores, self.sets["validation"].labels == target, weight=self.weight)
         # the paper's ranges look at images of the class from the strong network's data
         images = self.modules.strong.data.sets["calibration"]
-        scores = self._score(self.modules.evaluator(images), kept, column)
+        scores = self._score(self.modules.evaluator(images), kernels, column)
         return fit_calibration(method, scores, images.labels == column)
 
-    def _score(self, evaluator: Evaluator, kept: Tensor, column: int) -> Tensor:
-        return module_score(evaluator.all_logits(kept), column, self.config["module_score"])
+    def _score(self, evaluator: Evaluator, kernels: Tensor, column: int) -> Tensor:
+        return module_score(evaluator.all_logits(kernels), column, self.config["module_score"])
 
     def patched_network(self) -> Any:
         """The patched network as a subject of its own."""
@@ -132,11 +137,11 @@ def all_labelled(data: ImageData, targets: int) -> ImageData:
     counts = merged.per_class
     first = len(counts) - targets
     repeats = (counts[:first].double().mean() / counts[first:]).round().long().clamp_min(1)
-    own = [(merged.labels == first + k).nonzero().flatten().repeat(int(times) - 1) for k, times in enumerate(repeats)]
-    everything = torch.cat([torch.arange(len(merged)), *own])
-    more = copy.copy(data)
-    more.sets = {**data.sets, "train": merged.select(everything)}
-    return more
+    more = [(merged.labels == first + k).nonzero().flatten().repeat(int(times) - 1) for k, times in enumerate(repeats)]
+    everything = torch.cat([torch.arange(len(merged)), *more])
+    labelled = copy.copy(data)
+    labelled.sets = {**data.sets, "train": merged.select(everything)}
+    return labelled
 
 
 def _after(column: int, classes: int) -> list[int]:

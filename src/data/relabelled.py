@@ -17,7 +17,13 @@ from src.data.ranks import rank_within_class
 
 
 def relabelled(
-    data: ImageData, targets: Sequence[int], names: Sequence[str], *, cap: int | None = None, cap_seed: int = 0
+    data: ImageData,
+    targets: Sequence[int],
+    names: Sequence[str],
+    *,
+    cap: int | None = None,
+    cap_seed: int = 0,
+    where: str = "tree",
 ) -> ImageData:
     """The classes of ``data`` that have a target, with it as label, in all four parts.
 
@@ -31,6 +37,7 @@ def relabelled(
         cap: most training images of all classes together, as many of each (one more of the first ones where they do
             not share out evenly, and more of the others where a class has too few); None: all.
         cap_seed: which images these are.
+        where: key of the tree that the new labels stand in, for messages.
 
     Returns:
         A data module that is set up, without superclasses.
@@ -57,10 +64,10 @@ def relabelled(
     for name, count in zip(names, made.sets["train"].per_class.tolist(), strict=True):
         if not count:
             few = "" if cap is None else f" among the {cap} that expert_cap leaves"
-            raise UserError(f"tree: node '{name}' has no image to train on{few}; give it some or leave it out")
+            raise UserError(f"{where}: node '{name}' has no image to train on{few}; give it some or leave it out")
     if len(data.sets["validation"]) and not len(made.sets["validation"]):
         raise UserError(
-            f"tree: the node of {', '.join(names[:3])} has no image to validate with; raise data.splits.validation"
+            f"{where}: the node of {', '.join(names[:3])} has no image to validate with; raise data.splits.validation"
         )
     return made
 

@@ -56,7 +56,7 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
         _add_first(result, judged.panels, screen=["claims"])
         result.verdict = f"{result.verdict}; {judged.sentence}"
     if asked.get("explorer"):
-        result.tables["curves"] = curves
+        result.add(Panel("", "curves", curves, units={"accuracy": "%"} if "accuracy" in curves else {}))
         result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(asked["explorer"]))
         result.figures = []
     result.captions["jobs"] = asked.get("caption", "")

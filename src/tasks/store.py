@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.paths import PLACE
-from src.core.result import Result, scan, table_of
+from src.core.result import Panel, Result, Verdict, scan
 from src.core.store import Entry, Store
 
 if TYPE_CHECKING:
@@ -41,24 +41,22 @@ def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
             shutil.rmtree(folder)
     entries = sorted(store.entries(), key=lambda entry: -entry.size)
     leftovers = store.leftovers()
+    rows = [_row(entry, users, entries) for entry in entries]
+    remains = [{"folder": str(path.relative_to(store.root)), "megabytes": _size(path) / 1e6} for path in leftovers]
+    caption = "Used by: results below the outputs folder, also through an entry that was built from it."
     result = Result("store", config["name"])
-    result.tables["entries"] = table_of([_row(entry, users, entries) for entry in entries])
-    result.tables["leftovers"] = table_of(
-        [{"folder": str(folder.relative_to(store.root)), "megabytes": _size(folder) / 1e6} for folder in leftovers]
-    )
-    result.tables = {name: table for name, table in result.tables.items() if table}
-    result.screen = list(result.tables)
-    result.captions["entries"] = (
-        "Used by: results below the outputs folder, also through an entry that was built from it."
-    )
-    unused = sum(not row for row in result.tables.get("entries", {}).get("used_by", ()))
+    for panel in (Panel("", "entries", rows, caption), Panel("", "leftovers", remains)):
+        if panel.rows:
+            result.add(panel)
+    unused = sum(not row["used_by"] for row in rows)
     size = sum(entry.size for entry in entries)
-    result.metrics = {"entries": Estimate(len(entries)), "megabytes": Estimate(size / 1e6), "unused": Estimate(unused)}
-    result.verdict = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
+    sentence = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
     if config["prune"] != "none":
-        result.verdict = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; " + result.verdict
+        sentence = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; {sentence}"
     elif unused or leftovers:
-        result.verdict += "; prune=unused deletes those, prune=all_leftovers also what killed builds left"
+        sentence += "; prune=unused deletes those, prune=all_leftovers also what killed builds left"
+    metrics = {"entries": Estimate(len(entries)), "megabytes": Estimate(size / 1e6), "unused": Estimate(unused)}
+    result.conclude(Verdict(sentence, metrics=metrics, screen=list(result.tables)))
     return result
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from src.artifacts.composed import tree_in
 from src.artifacts.predictions import of_part
-from src.artifacts.trained import add_history, images_of, trained
+from src.artifacts.trained import history_panel, images_of, trained
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.result import Result
+from src.core.result import Result, Verdict
 from src.core.store import Store
 from src.methods.hierarchy.nodes import Tree
 from src.statistics.bootstrap import proportion
@@ -26,19 +26,24 @@ def train_module(config: Mapping[str, Any], store: Store, session: Session) -> R
     tree = tree_in(config, data, store, session)
     node = _node(config["module"], tree)
     name, where = tree.nodes[node].name, recipe_name(tree, node)
-    own = node_images(config, tree, node, data)
-    module = trained(config[where], store, session, role=f"modules: {name}", where=where, config=config, data=own)
+    images = node_images(config, tree, node, data)
+    module = trained(config[where], store, session, role=f"modules: {name}", where=where, config=config, data=images)
     logits, labels = of_part(module, "test")
     right = int((logits.argmax(1) == labels).sum())
-    result = Result("train_module", config["name"], uses=[module.digest])
-    result.metrics = {
+    metrics = {
         "test_accuracy": proportion(right, len(labels), unit="images"),
         "validation_accuracy": Estimate(module.accuracy),
     }
-    result.units = dict.fromkeys((*result.metrics, "accuracy"), "%")
-    result.row = {"module": name, "outputs": len(own.classes), "train_images": len(own.sets["train"])}
-    add_history(result, {name: module})
-    result.verdict = f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child"
+    result = Result("train_module", config["name"], uses=[module.digest])
+    result.add(history_panel({name: module}))
+    result.conclude(
+        Verdict(
+            f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child",
+            metrics=metrics,
+            units=dict.fromkeys(metrics, "%"),
+            row={"module": name, "outputs": len(images.classes), "train_images": len(images.sets["train"])},
+        )
+    )
     return result
 
 

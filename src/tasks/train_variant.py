@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
-from src.artifacts.trained import add_history, did_not_train, trained
+from src.artifacts.trained import history_panel, no_verdict, trained
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
-from src.core.result import Result
+from src.core.result import Result, Verdict
 from src.core.store import Store
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict
@@ -34,29 +34,27 @@ def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> 
         session.event(f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer")
     network = trained(recipe, store, session, role="network", where="recipe", config=config)
     variant = variant_of(recipe, network.data)
-    row = network.history[network.epoch]
+    epoch = network.history[network.epoch]
     images, labels = network.data.tensor("test")
     with session.stage("test"):
         right = int((predict(network.subject.model, images).argmax(1) == labels).sum())
-    result = Result("train_variant", config["name"], uses=[network.digest])
-    result.metrics = {
+    held_out = len(network.data.sets["validation"])
+    metrics = {
         "test_accuracy": proportion(right, len(labels), unit="images"),
-        "validation_accuracy": proportion(
-            round(row["val/accuracy"] * len(network.data.sets["validation"])),
-            len(network.data.sets["validation"]),
-            unit="images",
-        ),
-        "train_accuracy": Estimate(row["train/accuracy"]),
+        "validation_accuracy": proportion(round(epoch["val/accuracy"] * held_out), held_out, unit="images"),
+        "train_accuracy": Estimate(epoch["train/accuracy"]),
     }
-    result.row = _row(config, variant, network)
-    result.units = dict.fromkeys([*result.metrics, "accuracy"], "%")
-    add_history(result, {"network": network})
+    row = _row(config, variant, network)
+    sentence = f"{metrics['test_accuracy'].value:.1%} of the test images are classified right"
+    if row["skipped"]:
+        sentence = f"ended after the first cycle with {epoch['train/accuracy']:.1%} of the training images right"
+    verdict = Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), row=row)
+    if variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
+        verdict = no_verdict("the baseline", network, verdict)
+    result = Result("train_variant", config["name"], uses=[network.digest])
+    result.add(history_panel({"network": network}))
+    result.conclude(verdict)
     write_atomically(session.folder / CSV, original_csv(variant, network, recipe["depth"]))
-    result.verdict = f"{result.metrics['test_accuracy'].value:.1%} of the test images are classified right"
-    if result.row["skipped"]:
-        result.verdict = f"ended after the first cycle with {row['train/accuracy']:.1%} of the training images right"
-    elif variant.name == BASELINE and not network.converged:  # of the variants any accuracy is a finding
-        result.verdict, result.verdict_kind = did_not_train("the baseline", network), "no verdict"
     return result
 
 
@@ -64,7 +62,7 @@ def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[
     """What a table over all variants says of this one."""
     recipe, subject = config["recipe"], network.subject
     # dead channels that pad the widths are no part of the variant
-    found = cost(build({**subject.architecture, "pad_widths": 1}), subject.input_shape)
+    variant_cost = cost(build({**subject.architecture, "pad_widths": 1}), subject.input_shape)
     widths = variant.widths
     return {
         "variant": variant.name,
@@ -79,8 +77,8 @@ def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[
         "mean_layer": sum(layer * width for layer, width in enumerate(widths)) / sum(widths),
         "minimum_width": min(widths),
         "full_minimum_width": min(variant_of(recipe, network.data, 1.0).widths),
-        "parameters": found.parameters,
-        "macs": found.macs,
+        "parameters": variant_cost.parameters,
+        "macs": variant_cost.macs,
         "fp32_activation_bytes": saved_bytes(
             widths, network.data.batch_size, subject.input_shape, len(subject.classes)
         ),

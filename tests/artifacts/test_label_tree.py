@@ -79,6 +79,39 @@ def test_one_line_for_what_is_not_there():
         tree({"name": "data"})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "data"}, "other_tree.name=data: this data set has no tree of its own; take tree@other_tree=file or "
+                           "tree@other_tree=clustered"),
+        ({"name": "random", "like": "file", "seed": 0}, "other_tree.like=file: allowed are superclasses, data"),
+        ({"name": "clustered", "groups": 2}, "other_tree.groups=2: 3 classes can be put into 2 to 1 groups of at least "
+                                             "two classes"),
+        ({"name": "file", "path": "/nowhere.json"}, "other_tree.path=/nowhere.json: cannot be read (No such file or "
+                                                    "directory); give a JSON file"),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_message_speaks_of_the_key_that_the_tree_has(options: dict[str, Any], message: str):
+    with pytest.raises(UserError) as error:
+        tree_of(options, images(), lambda: torch.eye(3), "other_tree")
+    assert str(error.value) == message
+
+
+def test_what_is_in_a_trees_file_is_said_of_its_key(tmp_path: Path):
+    path = tmp_path / "tree.json"
+    for nested, message in (
+        ('{"light": ["red", "green"]}', "class 'blue' is missing"),
+        ('{"light": ["red", "green"], "light": ["blue"]}', "'light' stands twice at one place"),
+        ('{"light": ["red", "green", "blue", 1.5]}', "node 'light' holds 1.5"),
+        ('{"light": [], "red": null, "green": null, "blue": null}', "node 'light' has no child"),
+        ('{"light": ["red"], "green": null, "blue": null}', "node 'light' has one child"),
+    ):
+        path.write_text(nested)
+        with pytest.raises(UserError, match=f"^other_tree: {message}"):
+            tree_of({"name": "file", "path": str(path)}, images(), lambda: torch.eye(3), "other_tree")
+
+
 def test_modules_cost_what_they_will_have():
     data = images()
     found = modules_cost(config(), tree({"name": "superclasses"}), data)

@@ -1,22 +1,17 @@
-"""Experts below other routers and on images of another look: what is trained, how it is summed up, what is refused."""
+"""Experts below other routers and on images of another look: what is trained, what is refused."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.data.opening import data_module
-from src.methods.hierarchy.tree import from_superclasses
 from src.report.session import Session
-from src.statistics.bootstrap import Resampled
-from src.studies.transfer.data import SCRATCH, WARM, TargetImages, _add, _Expert
+from src.studies.transfer.few_images import SCRATCH, WARM
 from src.tasks.transfer import transfer
 from tests.tasks.composing import configured
 
@@ -68,48 +63,6 @@ def test_few_images_take_as_many_steps_as_many(done: tuple[Result, Store]) -> No
     assert set(lengths) == {1}  # at most 8 images in a batch of 32: one step each
 
 
-def test_the_targets_images_get_the_numbers_of_the_source() -> None:
-    options = {"source": {"name": "glyphs", "size": 16, "train_per_class": 8, "test_per_class": 3}}
-    options["splits"] = {"validation": 2, "calibration": 0}  # type: ignore[dict-item]
-    data = data_module(options)(**options, classes=["disc", "bar", "star6", "star5"])
-    data.setup()
-    tree = from_superclasses(["star5", "star6", "disc", "ring"], ["star", "star", "round", "round"])
-    part = TargetImages(data, torch.tensor([2, -1, 1, 0])).below(tree, tree.node("star"))
-    assert part.classes == ("star5", "star6")
-    test, own = data.sets["test"], part.sets["test"]
-    for name, old in (("star5", 3), ("star6", 2)):
-        here = own.images[own.labels == part.classes.index(name)]
-        assert torch.equal(here, test.images[test.labels == old])
-    assert len(own) == 6
-
-
-def constant(value: float) -> Resampled:
-    return Resampled(value, torch.full((50,), value, dtype=torch.float64))
-
-
-def test_gains_are_means_over_experts_with_their_interval() -> None:
-    few = {(WARM, 4): 0.9, (SCRATCH, 4): 0.5, (WARM, 8): 0.9, (SCRATCH, 8): 0.8}
-    other = {(WARM, 4): 0.7, (SCRATCH, 4): 0.5, (WARM, 8): 0.7, (SCRATCH, 8): 0.8}
-    experts = [
-        _Expert(name, 0.25, constant(0.95), constant(zero), {key: constant(value) for key, value in own.items()})
-        for name, zero, own in (("a", 0.6, few), ("b", 0.4, other))
-    ]
-    result = Result("transfer", "test")
-    said = _add(result, experts, [4, 8], {"seed": 0})
-    gain = result.metrics["gain"]
-    assert gain.value == pytest.approx(0.3) and (gain.n, gain.unit) == (2, "experts")
-    assert (gain.low, gain.high) == pytest.approx((0.2, 0.4))  # both the one or both the other expert
-    assert [row["gain"] for row in rows(result.tables["gain"])] == pytest.approx([0.3, 0.0])
-    assert [row["over_zero_shot"] for row in rows(result.tables["gain"])] == pytest.approx([0.3, 0.3])
-    assert [row["gain"] for row in rows(result.tables["experts"])] == pytest.approx([0.4, 0.1, 0.2, -0.1])
-    curve: dict[Any, float] = {
-        (row["start"], row["images_per_class"]): row["accuracy"] for row in rows(result.tables["curve"])
-    }
-    assert curve[WARM, 0] == pytest.approx(0.5) and curve[SCRATCH, 8] == pytest.approx(0.8)
-    assert "gains +30.0 points [+20.0, +40.0] over 2 experts (80.0% against 50.0%" in said
-    assert "chance is 25%" in result.captions["curve"]
-
-
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -124,6 +77,10 @@ def test_gains_are_means_over_experts_with_their_interval() -> None:
             r"^other_tree\.path=/nowhere\.json: cannot be read",
         ),
         (["tree@other_tree=data"], r"^other_tree\.name=data: this data set has no tree.*take tree@other_tree=file or"),
+        (
+            ["tree@other_tree=random", "other_tree.like=file"],
+            r"^other_tree\.like=file: allowed are superclasses, data",
+        ),
         (["tree@other_tree=random"], r"^other_tree\.name=random: no expert of tree\.name=superclasses stands in it"),
         (["experts=5"], r"^experts=5: the tree has 4; take 1 to 4"),
         (["images_per_class=[]"], r"^images_per_class=\[\]: allowed is a list of whole numbers from 1"),

@@ -13,7 +13,7 @@ from src.core.errors import UserError
 LARGEST = 1.5  # size of a group, in even shares of the classes
 
 
-def groups_of(confusion: Tensor, groups: int) -> list[list[int]]:
+def groups_of(confusion: Tensor, groups: int, where: str = "tree") -> list[list[int]]:
     """Labels in ``groups`` groups of at least two classes and at most 1.5 even shares (rounded up).
 
     Rows are brought to shares of a class's images and the matrix is made symmetric. Agglomerative clustering (average
@@ -23,6 +23,7 @@ def groups_of(confusion: Tensor, groups: int) -> list[list[int]]:
 
     Args:
         confusion: (N, N), how often images of a class (rows) are taken for another (columns).
+        where: key of the tree in the configuration, for messages.
 
     Raises:
         UserError: fewer than two groups, or more than half as many as classes.
@@ -30,7 +31,7 @@ def groups_of(confusion: Tensor, groups: int) -> list[list[int]]:
     count = len(confusion)
     if not 2 <= groups <= count // 2:
         raise UserError(
-            f"tree.groups={groups}: {count} classes can be put into 2 to {count // 2} groups of at least two classes"
+            f"{where}.groups={groups}: {count} classes can be put into 2 to {count // 2} groups of at least two classes"
         )
     alike = _alike(confusion)
     order = _leaf_order(alike)

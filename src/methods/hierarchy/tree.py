@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,29 +46,33 @@ class _Node:
             yield from child.leaves()
 
 
-def from_plain(nested: Any, classes: Sequence[str]) -> Tree:
+def from_plain(nested: Any, classes: Sequence[str], where: str = "tree") -> Tree:
     """A tree from nested mappings and lists, e.g. ``{"animals": ["cat", "dog"], "air": ["plane", "glider"]}``.
 
     A mapping's keys are inner nodes, or classes where the value is null; a list holds classes, and mappings of inner
     nodes. The order in which things stand does not matter: children are ordered by the first label below them.
 
+    Args:
+        where: key of the tree in the configuration, for messages.
+
     Raises:
         UserError: a class is missing, repeated or unknown; a node has one child or another's name; it is no tree.
     """
-    return _tree(_read(ROOT, nested), classes)
+    return _tree(_read(ROOT, nested, where), classes, where)
 
 
-def from_superclasses(classes: Sequence[str], superclasses: Sequence[str]) -> Tree:
+def from_superclasses(classes: Sequence[str], superclasses: Sequence[str], where: str = "tree") -> Tree:
     """One router over the superclasses and one expert for each; the only class of a superclass stands for itself.
 
     Args:
         superclasses: the name of each class's superclass.
+        where: key of the tree in the configuration, for messages.
     """
     groups: dict[str, list[str]] = {}
     for name, group in zip(classes, superclasses, strict=True):
         groups.setdefault(group, []).append(name)
     children = [_Node(group, _leaves(own)) if len(own) > 1 else _Node(own[0]) for group, own in groups.items()]
-    return _tree(_Node(ROOT, tuple(children)), classes)
+    return _tree(_Node(ROOT, tuple(children)), classes, where)
 
 
 def flat(classes: Sequence[str]) -> Tree:
@@ -90,37 +95,38 @@ def random_like(tree: Tree, seed: int) -> Tree:
     return _tree(deal(0, ROOT), tree.classes)
 
 
-def clustered(confusion: Tensor, classes: Sequence[str], groups: int) -> Tree:
+def clustered(confusion: Tensor, classes: Sequence[str], groups: int, where: str = "tree") -> Tree:
     """One router over ``groups`` experts, each for classes that are often taken for each other.
 
     The rule is that of :func:`src.methods.hierarchy.clustering.groups_of`; no group has one class.
 
     Args:
         confusion: (N, N), how often images of a class (rows) are taken for another (columns).
+        where: key of the tree in the configuration, for messages.
 
     Raises:
         UserError: there cannot be as many groups.
     """
-    found = sorted(groups_of(confusion, groups))
+    members = sorted(groups_of(confusion, groups, where))
     children = [
-        _Node(f"group {number + 1}", _leaves([classes[label] for label in own])) for number, own in enumerate(found)
+        _Node(f"group {number + 1}", _leaves([classes[label] for label in own])) for number, own in enumerate(members)
     ]
-    return _tree(_Node(ROOT, tuple(children)), classes)
+    return _tree(_Node(ROOT, tuple(children)), classes, where)
 
 
-def read_tree(path: Path, classes: Sequence[str]) -> Tree:
+def read_tree(path: Path, classes: Sequence[str], where: str = "tree") -> Tree:
     """The tree of a JSON file, see :func:`from_plain`.
 
     Raises:
         UserError: there is no such file, it is no JSON, or not a tree of these classes.
     """
     try:
-        nested = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        nested = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=partial(_without_repeats, where=where))
     except OSError as error:
-        raise UserError(f"tree.path={path}: cannot be read ({error.strerror}); give a JSON file") from None
+        raise UserError(f"{where}.path={path}: cannot be read ({error.strerror}); give a JSON file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"tree.path={path}: is no JSON ({error}); {_FORM}") from None
-    return from_plain(nested, classes)
+        raise UserError(f"{where}.path={path}: is no JSON ({error}); {_FORM}") from None
+    return from_plain(nested, classes, where)
 
 
 def without_class(tree: Tree, name: str) -> Tree:
@@ -164,48 +170,50 @@ def _leaves(names: Sequence[str]) -> tuple[_Node, ...]:
     return tuple(_Node(name) for name in names)
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
-        raise UserError(f"tree: '{name}' stands twice at one place; give each node and class its own name")
+        raise UserError(f"{where}: '{name}' stands twice at one place; give each node and class its own name")
     return found
 
 
-def _read(name: str, nested: Any) -> _Node:
+def _read(name: str, nested: Any, where: str = "tree") -> _Node:
     if isinstance(nested, Mapping):
         pairs = [(str(key), value) for key, value in nested.items()]
-        return _Node(name, tuple(_Node(key) if value is None else _inner(key, value) for key, value in pairs))
+        return _Node(name, tuple(_Node(key) if value is None else _inner(key, value, where) for key, value in pairs))
     if isinstance(nested, Sequence) and not isinstance(nested, str | bytes):
         children: list[_Node] = []
         for item in nested:
             if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
                 children.append(_Node(str(item)))
             elif isinstance(item, Mapping):
-                children += _read("", item).children
+                children += _read("", item, where).children
             else:
-                raise UserError(f"tree: node '{name}' holds {item!r}, which is neither a class nor a mapping; {_FORM}")
+                raise UserError(
+                    f"{where}: node '{name}' holds {item!r}, which is neither a class nor a mapping; {_FORM}"
+                )
         return _Node(name, tuple(children))
-    raise UserError(f"tree: node '{name}' is {nested!r}; {_FORM}")
+    raise UserError(f"{where}: node '{name}' is {nested!r}; {_FORM}")
 
 
-def _inner(name: str, nested: Any) -> _Node:
-    node = _read(name, nested)
+def _inner(name: str, nested: Any, where: str) -> _Node:
+    node = _read(name, nested, where)
     if not node.children:
-        raise UserError(f"tree: node '{name}' has no child; give it two or leave it out")
+        raise UserError(f"{where}: node '{name}' has no child; give it two or leave it out")
     return node
 
 
-def _tree(root: _Node, classes: Sequence[str]) -> Tree:
+def _tree(root: _Node, classes: Sequence[str], where: str = "tree") -> Tree:
     """Checks, puts children in order, and numbers nodes breadth first."""
     names = tuple(classes)
-    _check_classes(list(root.leaves()) if root.children else [], names)
+    _check_classes(list(root.leaves()) if root.children else [], names, where)
     labels = {name: label for label, name in enumerate(names)}
     nodes: list[Router] = []
     queue: list[tuple[tuple[int, ...], _Node]] = [((), _ordered(root, labels))]
     while queue:
         path, node = queue.pop(0)
-        _check_node(node, [other.name for other in nodes])
+        _check_node(node, [other.name for other in nodes], where)
         targets = [-1] * len(names)
         for number, child in enumerate(node.children):
             for leaf in child.leaves():
@@ -222,32 +230,32 @@ def _ordered(node: _Node, labels: Mapping[str, int]) -> _Node:
     return _Node(node.name, tuple(_ordered(child, labels) for child in children))
 
 
-def _check_classes(leaves: list[str], classes: tuple[str, ...]) -> None:
+def _check_classes(leaves: list[str], classes: tuple[str, ...], where: str) -> None:
     if len(classes) < 2:
-        raise UserError(f"tree: {len(classes)} classes; a tree needs at least 2")
+        raise UserError(f"{where}: {len(classes)} classes; a tree needs at least 2")
     for number, leaf in enumerate(leaves):
         if leaf not in classes:
-            raise UserError(f"tree: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
+            raise UserError(f"{where}: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
         if leaf in leaves[:number]:
-            raise UserError(f"tree: class '{leaf}' stands twice; leave one of them out")
+            raise UserError(f"{where}: class '{leaf}' stands twice; leave one of them out")
     repeated = [name for number, name in enumerate(classes) if name in classes[:number]]
     if repeated:
-        raise UserError(f"tree: there are two classes '{repeated[0]}'; give each its own name")
+        raise UserError(f"{where}: there are two classes '{repeated[0]}'; give each its own name")
     missing = [name for name in classes if name not in leaves]
     if missing:
         rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-        raise UserError(f"tree: class '{missing[0]}'{rest} missing; put every class of the data below a node")
+        raise UserError(f"{where}: class '{missing[0]}'{rest} missing; put every class of the data below a node")
 
 
-def _check_node(node: _Node, others: list[str]) -> None:
+def _check_node(node: _Node, others: list[str], where: str) -> None:
     names = [child.name for child in node.children]
     if len(names) == 1:
         raise UserError(
-            f"tree: node '{node.name}' has one child, '{names[0]}', and nothing to decide; give it another, or put "
+            f"{where}: node '{node.name}' has one child, '{names[0]}', and nothing to decide; give it another, or put "
             f"'{names[0]}' in its place"
         )
     if node.name in others:
-        raise UserError(f"tree: two nodes are called '{node.name}'; rename one")
+        raise UserError(f"{where}: two nodes are called '{node.name}'; rename one")
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise UserError(f"tree: two children of '{node.name}' are called '{name}'; rename one")
+            raise UserError(f"{where}: two children of '{node.name}' are called '{name}'; rename one")

@@ -66,17 +66,6 @@ class Comparison(NamedTuple):
     gains: dict[str, dict[str, Estimate]]
     reference: str
 
-    def records(self) -> list[dict[str, object]]:
-        """Rows of a table: ``method``, each metric and its gain with ``_low`` and ``_high``."""
-        rows: list[dict[str, object]] = []
-        for method, found in self.estimates.items():
-            row: dict[str, object] = {"method": method}
-            for prefix, values in (("", found), ("gain_", self.gains[method])):
-                for metric, (value, low, high, _, _) in values.items():
-                    row |= {f"{prefix}{metric}": value, f"{prefix}{metric}_low": low, f"{prefix}{metric}_high": high}
-            rows.append(row)
-        return rows
-
 
 def compare(
     predictions: Mapping[str, Tensor],

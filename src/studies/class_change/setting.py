@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -29,7 +29,8 @@ from src.networks.subjects import Subject
 if TYPE_CHECKING:
     from src.report.session import Session
 
-CHANGES = ("add", "remove", "replace")
+Change = Literal["add", "remove", "replace"]
+CHANGES: tuple[Change, ...] = get_args(Change)
 
 
 @dataclass
@@ -54,6 +55,32 @@ class Setting:
     node: int
 
     @property
+    def change(self) -> Change:
+        """A class joins, a class leaves, or an expert is replaced."""
+        change: Change = self.config["change"]
+        return change
+
+    @property
+    def expert(self) -> str:
+        """Name of the node."""
+        return self.tree.nodes[self.node].name
+
+    @property
+    def near(self) -> Tensor:
+        """Bool (N,): the classes below the expert."""
+        return self._of(self.tree.leaves_of(self.node))
+
+    @property
+    def changed(self) -> Tensor:
+        """Bool (N,): the classes that the change is about."""
+        return self.near if self.change == "replace" else self._of([self.tree.label(self.config["class_name"])])
+
+    def _of(self, labels: Iterable[int]) -> Tensor:
+        classes = torch.zeros(len(self.data.classes), dtype=torch.bool)
+        classes[list(labels)] = True
+        return classes
+
+    @property
     def routers(self) -> list[str]:
         """Names of the nodes above the expert."""
         path = self.tree.nodes[self.node].path
@@ -63,8 +90,8 @@ class Setting:
 
     def modules(self, tree: Tree, data: ImageData) -> dict[str, Trained]:
         """All modules of a tree by their node's name, from random weights."""
-        found = modules_of_tree(self.config, tree, data, self.store, self.session)
-        return dict(zip((node.name for node in tree.nodes), found.modules, strict=True))
+        modules = modules_of_tree(self.config, tree, data, self.store, self.session).modules
+        return dict(zip((node.name for node in tree.nodes), modules, strict=True))
 
     def module(
         self,

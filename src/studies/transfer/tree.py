@@ -2,104 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from src.artifacts.changed_networks import OTHER, altered, spent
-from src.artifacts.composition import composed
-from src.artifacts.network import Trained
+import torch
+from torch import Tensor
+
+from src.artifacts.changed_networks import OTHER, Spent, altered, spent
+from src.artifacts.composition import composed, counts
+from src.artifacts.label_tree import tree_of
 from src.artifacts.predictions import log_probabilities
-from src.artifacts.tree_modules import TreeModules, modules_of_tree
+from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
+from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.result import Figure, Result, table_of
 from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.regrouping import regrouped
 from src.studies.composition.estimates import accuracies
 
 if TYPE_CHECKING:
     from src.report.session import Session
 
-SECTION = "Another tree"
-SOURCE, MOVED, ANEW = "source tree", "other tree, experts moved", "other tree, experts anew"
+WHERE = "other_tree"  # its key in the configuration
+#: The source's modules; the other tree with the source's experts; the other tree with experts of another seed.
+Arrangement = Literal["source", "moved", "anew"]
 
 
-def add_trees(
-    result: Result,
-    modules: TreeModules,
-    other: Tree,
-    data: ImageData,
-    config: Mapping[str, Any],
-    store: Store,
-    session: Session,
-) -> str:
-    """Accuracy in both trees, with the experts moved and with others (another seed), and what moving them saved.
+@dataclass(frozen=True)
+class ArrangedFindings:
+    """One network of modules.
 
-    Returns:
-        What was found, a part of the verdict.
+    Attributes:
+        against_anew: accuracy minus that of new experts below the same routers, in pairs over test images.
+        modules: how many it has; of these ``moved`` are the source's, and ``trained`` were trained for it.
+        cost: of the trained ones.
     """
-    moved = modules_of_tree(config, other, data, store, session, role="other tree")
-    source = {module.digest for module in modules.modules}
-    kept = [module for module in moved.modules if module.digest in source]
+
+    accuracy: Estimate
+    against_anew: Estimate
+    modules: int
+    moved: int
+    trained: int
+    cost: Spent
+
+
+@dataclass(frozen=True)
+class TreeFindings:
+    """Both trees; ``saved``: share of the other tree's training (multiply-adds) that moved experts make needless."""
+
+    networks: Mapping[Arrangement, ArrangedFindings]
+    saved: float
+
+
+def other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData, confusions: Callable[[], Tensor]) -> Tree:
+    """The tree that experts of ``tree`` are moved to.
+
+    Raises:
+        UserError: it cannot be built.
+    """
+    options = config[WHERE]
+    if options["name"] == "regrouped":
+        return regrouped(tree, confusions(), options["groups"], WHERE)
+    return tree_of(options, data, confusions, WHERE)
+
+
+def check_other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData) -> None:
+    """All that can be known of the tree that experts are moved to before the modules tell which classes they confuse.
+
+    Raises:
+        UserError: it cannot be built, a node has no images, or no expert of ``tree`` stands in it.
+    """
+    count = len(tree.classes)
+    likely = other_tree(config, tree, data, lambda: torch.ones(count, count))
+    if config[WHERE]["name"] != "clustered":  # whose experts are what confusions make of them
+        check_shared(config, tree, likely)
+    for node in range(len(likely.nodes)):
+        node_images(config, likely, node, data, WHERE)
+
+
+def check_shared(config: Mapping[str, Any], tree: Tree, target: Tree) -> None:
+    """Refuse a ``target`` to which no expert of ``tree`` can be moved.
+
+    Raises:
+        UserError: none stands in it.
+    """
+    experts = {(node.name, node.children) for index, node in enumerate(tree.nodes) if tree.is_expert(index)}
+    if not experts & {(node.name, node.children) for node in target.nodes}:
+        raise UserError(
+            f"{WHERE}.name={config[WHERE]['name']}: no expert of tree.name={config['tree']['name']} stands in it with "
+            "the same name and classes; take regrouped, or a file with the same superclasses"
+        )
+
+
+def confusions_of(config: Mapping[str, Any], modules: TreeModules, data: ImageData) -> Tensor:
+    """int64 (N, N): how often the composed modules take validation images of a class (rows) for another (columns)."""
+    held_out = data.sets["validation"]
+    predicted = log_probabilities(composed(config, modules, data), held_out.images).argmax(1)
+    return counts(held_out.labels, predicted, len(data.classes))
+
+
+def arranged(
+    config: Mapping[str, Any], modules: TreeModules, target: Tree, data: ImageData, store: Store, session: Session
+) -> dict[Arrangement, TreeModules]:
+    """The modules of the source, and both networks of the tree ``target``."""
     expert = altered(config["expert"], {"seed": config["expert"]["seed"] + OTHER}, "expert")
-    anew = modules_of_tree({**config, "expert": expert}, other, data, store, session, role="other tree, anew")
-    networks = {SOURCE: modules, MOVED: moved, ANEW: anew}
+    return {
+        "source": modules,
+        "moved": modules_of_tree(config, target, data, store, session, role="other tree"),
+        "anew": modules_of_tree(
+            {**config, "expert": expert}, target, data, store, session, role="other tree, anew"
+        ),
+    }  # fmt: skip
+
+
+def tree_findings(
+    networks: Mapping[Arrangement, TreeModules], data: ImageData, config: Mapping[str, Any]
+) -> TreeFindings:
+    """Accuracies on the test images in both trees, and what moving the experts saved."""
     test = data.sets["test"]
-    with session.stage("other tree: test"):
-        found = {name: log_probabilities(composed(config, own, data), test.images) for name, own in networks.items()}
-    chance = {"resamples": config["resamples"], "seed": config["seed"]}
-    predictions = {name: answer.argmax(1) for name, answer in found.items()}
-    own, against = accuracies(predictions, test.labels, ANEW, **chance)
-    new = {SOURCE: modules.modules, MOVED: _without(moved.modules, source), ANEW: _without(anew.modules, source)}
-    rows = [
-        {
-            "network": name,
-            **_bounds("accuracy", own[name]),
-            **_bounds("against_anew", against[name]),
-            "modules": len(network.modules),
-            "moved": 0 if name == SOURCE else len(network.modules) - len(new[name]),
-            **_cost(new[name]),
-        }
-        for name, network in networks.items()
-    ]
-    result.tables["trees"] = table_of(rows)
-    result.captions["trees"] = (
-        "The same experts below other routers: an expert learns from the images below its node, whatever is above it, "
-        "so the store gives the one that is there. Anew: experts from another seed below the same routers. Trained: "
-        "modules that the tree needed beside those that were there; steps, multiply-adds (three forward passes per "
-        "training image seen) and seconds are theirs. On test images; intervals are over images, not over seeds."
-    )
-    result.sections["trees"] = SECTION
-    result.units |= {"accuracy": "%", "against_anew": "points", "training_macs": "G", "training_seconds": "s"}
-    result.figures.append(
-        Figure("bars", "trees", "Accuracy in both trees", "With 95% intervals over test images.", x="network",
-               y="accuracy", percent=True, section=SECTION)
-    )  # fmt: skip
-    saved = Estimate(spent(kept).macs / spent(moved.modules).macs)
-    result.metrics |= {
-        "source_tree_accuracy": own[SOURCE],
-        "moved_accuracy": own[MOVED],
-        "moved_against_anew": against[MOVED],
-        "moving_saves": saved,
+    predictions: dict[str, Tensor] = {
+        name: log_probabilities(composed(config, modules, data), test.images).argmax(1)
+        for name, modules in networks.items()
     }
-    result.units |= dict.fromkeys(("source_tree_accuracy", "moved_accuracy", "moving_saves"), "%")
-    result.units["moved_against_anew"] = "points"
-    result.uses = list(dict.fromkeys([*result.uses, *moved.uses, *anew.uses]))
-    return (
-        f"{len(kept)} experts moved to another tree classify {own[MOVED].value:.1%} of the test images right "
-        f"({100 * against[MOVED].value:+.1f} points against new experts) and save {saved.value:.0%} of its training"
-    )
-
-
-def _without(modules: Sequence[Trained], digests: set[str]) -> list[Trained]:
-    return [module for module in modules if module.digest not in digests]
-
-
-def _cost(modules: Sequence[Trained]) -> dict[str, float]:
-    found = spent(modules)
-    return {"trained": len(modules), "steps": found.steps, "training_macs": found.macs / 1e9,
-            "training_seconds": found.seconds}  # fmt: skip
-
-
-def _bounds(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    accuracy, against = accuracies(
+        predictions, test.labels, "anew", resamples=config["resamples"], seed=config["seed"]
+    )  # fmt: skip
+    source = {module.digest for module in networks["source"].modules}
+    findings: dict[Arrangement, ArrangedFindings] = {}
+    for name, modules in networks.items():
+        new = [module for module in modules.modules if name == "source" or module.digest not in source]
+        moved = 0 if name == "source" else len(modules.modules) - len(new)
+        numbers = len(modules.modules), moved, len(new)
+        findings[name] = ArrangedFindings(accuracy[name], against[name], *numbers, spent(new))
+    there = [module for module in networks["moved"].modules if module.digest in source]
+    return TreeFindings(findings, spent(there).macs / spent(networks["moved"].modules).macs)

@@ -63,15 +63,6 @@ def test_comparison_pairs_methods_on_the_same_images() -> None:
     assert found == compare({"weak": weak, "patched": better}, LABELS, 1, reference="weak", resamples=500)
 
 
-def test_records_are_rows_of_a_table() -> None:
-    records = compare({"weak": answers(0.5, LABELS, 0), "bias": answers(0.7, LABELS, 1)}, LABELS, 0, reference="weak",
-                      resamples=50).records()  # fmt: skip
-    assert [row["method"] for row in records] == ["weak", "bias"]
-    assert set(records[0]) == {"method"} | {
-        f"{prefix}{metric}{end}" for prefix in ("", "gain_") for metric in METRICS for end in ("", "_low", "_high")
-    }
-
-
 def test_seeds_widen_the_interval() -> None:
     runs = torch.stack([answers(accuracy, LABELS, seed) for seed, accuracy in enumerate((0.4, 0.6, 0.8))])
     found = compare({"weak": runs, "same": runs}, LABELS, 1, reference="weak", resamples=400)

@@ -1,0 +1,148 @@
+"""What modules are worth one by one and composed, on test images, which neither trained nor chose anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from src.artifacts.modules import Modules
+from src.core.estimate import Estimate
+from src.methods.modularity.ensemble import jaccard_difference
+from src.methods.modularity.patching import module_score
+from src.methods.modularity.search_state import Generation
+from src.methods.modularity.sensitivity import SensitivityCurves
+from src.networks.activations import predict
+from src.networks.cost import Cost, cost
+from src.statistics.bootstrap import auc
+from src.statistics.calibration import fit_platt
+from src.studies.composition.estimates import accuracies
+
+#: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.
+Classifier = Literal["strong", "calibrated", "raw"]
+
+
+@dataclass(frozen=True)
+class ModuleFindings:
+    """The modules of N classes, cut from L layers of a strong network.
+
+    Attributes:
+        classes: their names (N).
+        layers: their names (L).
+        accuracy, against_strong: of each classifier, and its difference to the strong network in pairs over images.
+        kernels: int64 (N,) that each module keeps, of ``all_kernels``.
+        kernels_retained: float32 (N,) the share of kernels.
+        costs: of each module; ``strong_cost``: of the network that they were cut from.
+        auc, auc_logit: float64 (N,), a class against all others, by the score in use and by the raw logit.
+        recall_strong, recall_composed: float64 (N,) of the classes, by the strong network and the calibrated modules.
+        search: the generations of the search.
+        curves, sensitive, sensitivity_note: what thinning a layer costs; bool (L,) which layers the search was careful
+            with; and how they were chosen.
+        kept_kernels: float64 (N, L), share of a layer's kernels that a module keeps.
+        differences: (N, N), Jaccard difference of the kept kernels.
+    """
+
+    classes: Sequence[str]
+    layers: Sequence[str]
+    accuracy: Mapping[Classifier, Estimate]
+    against_strong: Mapping[Classifier, Estimate]
+    kernels: Tensor
+    all_kernels: int
+    kernels_retained: Tensor
+    costs: Sequence[Cost]
+    strong_cost: Cost
+    auc: Tensor
+    auc_logit: Tensor
+    recall_strong: Tensor
+    recall_composed: Tensor
+    search: Sequence[Generation]
+    curves: SensitivityCurves
+    sensitive: Tensor
+    sensitivity_note: str
+    kept_kernels: Tensor
+    differences: Tensor
+
+    @property
+    def shares(self) -> dict[str, list[float]]:
+        """What is told of all modules together, by its name as a metric: a number per module."""
+        return {
+            "kernels_retained": self.kernels_retained.tolist(),
+            "macs_retained": [module.macs / self.strong_cost.macs for module in self.costs],
+            "auc": self.auc.tolist(),
+        }
+
+
+def module_findings(modules: Modules, config: Mapping[str, Any]) -> ModuleFindings:
+    """Measure the modules.
+
+    Args:
+        config: ``module_score``, ``resamples``, ``seed``.
+    """
+    strong, plan, score = modules.strong, modules.plan, config["module_score"]
+    test, held_out = strong.data.sets["test"], strong.data.sets["calibration"]
+    outputs, known = modules.outputs(test), modules.outputs(held_out)
+    raw = torch.stack([logits[:, c] for c, logits in enumerate(outputs)])
+    scores = torch.stack([module_score(logits, c, score) for c, logits in enumerate(outputs)])
+    calibrated = torch.empty_like(scores, dtype=torch.float64)
+    for c, logits in enumerate(known):
+        platt = fit_platt(module_score(logits, c, score), held_out.labels == c)
+        calibrated[c] = platt(scores[c])
+    predictions = {
+        "strong": predict(strong.subject.model, strong.subject.normalise(test.images)).argmax(1),
+        "calibrated": calibrated.argmax(0),
+        "raw": raw.argmax(0),
+    }
+    accuracy, against_strong = accuracies(
+        predictions, test.labels, "strong", resamples=config["resamples"], seed=config["seed"]
+    )
+    kernels = modules.keep.long() @ plan.multiplicity
+    count = len(strong.data.classes)
+    return ModuleFindings(
+        classes=strong.data.classes,
+        layers=[group.name for group in plan.groups],
+        accuracy={name: accuracy[name] for name in get_args(Classifier)},
+        against_strong={name: against_strong[name] for name in get_args(Classifier)},
+        kernels=kernels,
+        all_kernels=int(plan.multiplicity.sum()),
+        kernels_retained=kernels / plan.multiplicity.sum(),
+        costs=modules.costs(),
+        strong_cost=cost(strong.subject.model, strong.subject.input_shape),
+        auc=_against_all_others(scores, test.labels),
+        auc_logit=_against_all_others(raw, test.labels),
+        recall_strong=recalls(predictions["strong"], test.labels, count),
+        recall_composed=recalls(predictions["calibrated"], test.labels, count),
+        search=[Generation(**row) for row in modules.found["history"]],
+        curves=modules.curves,
+        sensitive=modules.sensitive,
+        sensitivity_note=modules.found["sensitivity"],
+        kept_kernels=torch.stack([modules.keep[:, part].double().mean(1) for part in plan.slices()], 1),
+        differences=jaccard_difference(modules.keep, modules.keep, plan.multiplicity),
+    )
+
+
+def module_metrics(findings: ModuleFindings) -> dict[str, Estimate]:
+    """What one job says of its modules; means over modules have no interval, for these are all there are."""
+    return {
+        "strong_accuracy": findings.accuracy["strong"],
+        "composed_accuracy": findings.accuracy["calibrated"],
+        "composed_accuracy_raw": findings.accuracy["raw"],
+        "composed_against_strong": findings.against_strong["calibrated"],
+        **{
+            name: Estimate(sum(values) / len(values), n=len(values), unit="modules")
+            for name, values in findings.shares.items()
+        },
+    }
+
+
+def recalls(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """float64 (classes,): share of the images of a class that are predicted as such; NaN where there are none."""
+    hits = torch.bincount(labels[predicted == labels], minlength=classes).double()
+    return hits / torch.bincount(labels, minlength=classes)
+
+
+def _against_all_others(scores: Tensor, labels: Tensor) -> Tensor:
+    """float64 (N,): AUC of each row of ``scores`` (N, n) for the images of its class."""
+    return torch.stack([auc(row, labels == c) for c, row in enumerate(scores)])

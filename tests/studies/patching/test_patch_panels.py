@@ -1,0 +1,46 @@
+"""A patch on a page, and its sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.core.result import Result, rows
+from src.studies.patching.patch_panels import patch_panels, patch_verdict
+from tests.studies.patching.findings import interval, patch, target, two_modules
+
+
+def test_one_target_has_no_column() -> None:
+    result = Result("patch", "test")
+    for panel in patch_panels(patch([target("disc", 0.125, 0.0)])):
+        result.add(panel)
+    weak, patched, bias = rows(result.tables["patch"])
+    assert "target" not in weak and (weak["method"], weak["labelled"], patched["labelled"]) == ("weak", 6, 9)
+    assert (patched["f1"], patched["f1_low"], patched["f1_gain"], patched["f1_gain_low"]) == (0.75, 0.625, 0.25, 0.125)
+    assert bias["f1_gain"] == 0
+    assert (
+        "Patched costs 1.00 M + 0.50 M multiply-adds per image, the strong network 4.00 M."
+        in (result.captions["patch"])
+    )
+    assert list(result.images) == ["mended"]  # nothing was broken
+    assert result.figures[-1].caption == "2 of 40 test images, the first of them shown."
+
+
+def test_several_targets_have_rows_and_metrics_of_their_own() -> None:
+    findings = patch([target("disc", 0.125, 0.0), target("ring", -0.125, 0.0)])
+    table = next(iter(patch_panels(findings)))
+    assert [row["target"] for row in table.rows] == ["disc"] * 3 + ["ring"] * 3
+    verdict = patch_verdict(findings, two_modules())
+    assert verdict.kind == "no success"
+    assert verdict.sentence.startswith(
+        "Patching helps 'disc': F1 25.0% -> 75.0%, +25.0 [+12.5, +37.5] points against the weak network with a tuned "
+        "bias; accuracy on the other classes -0.0 points. Patching does not help 'ring'"
+    )
+    assert verdict.metrics["ring/f1_patched"] == interval(0.75)
+    assert verdict.metrics["ring/f1_gain_over_tuned_bias"] == interval(0.25, -0.125)
+
+
+def test_one_targets_metrics_have_plain_names() -> None:
+    verdict = patch_verdict(patch([target("disc", 0.125, 0.0)]), two_modules())
+    assert verdict.kind == "success" and verdict.metrics["f1_weak"] == interval(0.25)
+    assert verdict.metrics["auc"].value == pytest.approx(0.9375)
+    assert verdict.metrics.keys() == verdict.units.keys()
