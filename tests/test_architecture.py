@@ -124,5 +124,12 @@ def test_files_name_no_framework_of_another_floor():
     assert not {str(path.relative_to(SOURCE)): packages for path, packages in named.items() if packages}
 
 
+def test_a_task_is_short():
+    """A verb says what is done in which order; what it does it with stands below."""
+    long = {path.name: lines for path in (SOURCE / "tasks").glob("*.py")
+            if (lines := len(path.read_text().splitlines())) > 150}  # fmt: skip
+    assert not long
+
+
 def test_no_utils():
     assert not [path for path in FILES if "util" in path.stem or "helper" in path.stem or "misc" in path.stem]

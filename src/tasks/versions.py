@@ -7,7 +7,7 @@ from typing import Any
 
 from src.artifacts.kinds import KINDS
 from src.studies.protocol import version_of_study
-from src.tasks.options import STUDYING
+from src.tasks.declared import STUDYING
 
 #: task -> (raised by hand when its own findings change, kinds of what it leaves in the store): its result is made again
 #: when one of them is raised.
