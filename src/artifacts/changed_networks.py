@@ -11,6 +11,7 @@ from torch import Tensor
 
 from src.artifacts.composition import composition_of, views_of
 from src.artifacts.network import Trained
+from src.artifacts.options import ModuleTreeOptions
 from src.artifacts.predictions import batched
 from src.artifacts.trained import check_recipe
 from src.artifacts.tree_modules import TreeModules
@@ -108,7 +109,7 @@ def without_outputs(network: Trained, data: ImageData) -> Trained:
     return replace(network, subject=subject, data=data)
 
 
-def assembled(config: Mapping[str, Any], tree: Tree, modules: Mapping[str, Trained], data: ImageData) -> Subject:
+def assembled(options: ModuleTreeOptions, tree: Tree, modules: Mapping[str, Trained], data: ImageData) -> Subject:
     """The network of modules by their node's name, also where their outputs stand in another order than in ``tree``."""
     own = [modules[node.name] for node in tree.nodes]
     columns = [
@@ -119,8 +120,8 @@ def assembled(config: Mapping[str, Any], tree: Tree, modules: Mapping[str, Train
     return composed_subject(
         [part.subject for part in own],
         tree,
-        composition_of(config, TreeModules(tree, own)),
-        views=views_of(config, data),
+        composition_of(options, TreeModules(tree, own)),
+        views=views_of(options, data),
         columns=None if in_order else columns,
         input_shape=data.sets["test"].shape,
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.composition import composed, composition_of, confusion, views_of
 from src.artifacts.label_tree import tree_of
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
+from src.artifacts.options import ComposedOptions
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.artifacts.tree_training import check_way, parts_of, trained_together
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.composition import Composition
 from src.methods.hierarchy.nodes import Tree
@@ -23,7 +24,7 @@ from src.methods.hierarchy.tree import random_like
 from src.networks.subjects import Subject
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 MONOLITH = "monolith"  # the key of its recipe, and its name in tables
 
@@ -53,7 +54,7 @@ class Networks:
         return [self.monolith.digest, *self.modules.uses, *(self.control.uses if self.control else ())]
 
 
-def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Networks:
+def networks_of(options: ComposedOptions, data: ImageData, artifacts: Artifacts) -> Networks:
     """Everything that has to be trained, from the store where it is there.
 
     Args:
@@ -62,53 +63,53 @@ def networks_of(config: Mapping[str, Any], data: ImageData, store: Store, sessio
     Raises:
         UserError: a recipe is wrong, or a node of a tree has no images: said before anything trains.
     """
-    check_way(config)
-    views_of(config, data)
-    tree = tree_in(config, data, store, session)
-    random = random_like(tree, config["seed"]) if config["control"] == "random" else None
-    _check_parts(config, [tree] if random is None else [tree, random], data)
-    recipe = matched_recipe(config, tree, data, session)
-    monolith = trained(recipe, store, session, role=MONOLITH, config=config, data=data)
-    modules, subject = modules_in_tree(config, tree, data, store, session)
+    check_way(options)
+    views_of(options, data)
+    tree = tree_in(options, data, artifacts)
+    random = random_like(tree, options.seed) if options.control == "random" else None
+    _check_parts(options, [tree] if random is None else [tree, random], data)
+    recipe = matched_recipe(options, tree, data, artifacts.session)
+    monolith = trained(recipe, artifacts, role=MONOLITH, data=data)
+    modules, subject = modules_in_tree(options, tree, data, artifacts)
     control = None
     if random is not None:
-        control = modules_of_tree(config, random, data, store, session, role="random tree")
-    return Networks(data, tree, monolith, modules, composition_of(config, modules), subject, control)
+        control = modules_of_tree(options, random, data, artifacts, role="random tree")
+    return Networks(data, tree, monolith, modules, composition_of(options, modules), subject, control)
 
 
-def _check_parts(config: Mapping[str, Any], trees: Sequence[Tree], data: ImageData) -> None:
+def _check_parts(options: ComposedOptions, trees: Sequence[Tree], data: ImageData) -> None:
     for role in (MONOLITH, "router", "expert"):
-        check_recipe(config[role], role)
+        check_recipe(getattr(options, role), role)
     for tree in trees:
         for node in range(len(tree.nodes)):
-            node_images(config, tree, node, data)
+            node_images(options, tree, node, data)
 
 
-def composed_of(config: Mapping[str, Any], store: Store, session: Session) -> tuple[Subject, ImageData, list[str]]:
+def composed_of(options: ComposedOptions, artifacts: Artifacts) -> tuple[Subject, ImageData, list[str]]:
     """The composed network alone, the images of its modules, and the digests of what it is made of."""
-    data = images_of(config["monolith"], session, "monolith", "monolith")
-    tree = tree_in(config, data, store, session)
-    modules, subject = modules_in_tree(config, tree, data, store, session)
+    data = images_of(options.monolith, artifacts.session, "monolith", "monolith")
+    tree = tree_in(options, data, artifacts)
+    modules, subject = modules_in_tree(options, tree, data, artifacts)
     return subject, data, modules.uses
 
 
-def tree_in(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
+def tree_in(options: ComposedOptions, data: ImageData, artifacts: Artifacts) -> Tree:
     """The tree of the configuration; for a clustered one the monolith is trained first."""
 
     def confusions() -> Tensor:
-        network = trained(config["monolith"], store, session, role=MONOLITH, config=config, data=data)
+        network = trained(options.monolith, artifacts, role=MONOLITH, data=data)
         return confusion(network, "validation")
 
-    return tree_of(config["tree"], data, confusions)
+    return tree_of(options.tree, data, confusions)
 
 
 def modules_in_tree(
-    config: Mapping[str, Any], tree: Tree, data: ImageData, store: Store, session: Session
+    options: ComposedOptions, tree: Tree, data: ImageData, artifacts: Artifacts
 ) -> tuple[TreeModules, Subject]:
     """The modules one by one, and the network that they make, which may have been trained further as a whole."""
-    check_way(config)
-    apart = config["modules"] == "separate"
-    modules = modules_of_tree(config, tree, data, store, session) if apart else None
-    if modules is None or config["finetune_epochs"]:
-        modules = parts_of(trained_together(config, tree, data, store, session, modules), config, tree)
-    return modules, composed(config, modules, data)
+    check_way(options)
+    apart = options.modules == "separate"
+    modules = modules_of_tree(options, tree, data, artifacts) if apart else None
+    if modules is None or options.finetune_epochs:
+        modules = parts_of(trained_together(options, tree, data, artifacts, modules), options, tree)
+    return modules, composed(options, modules, data)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from src.artifacts.network import Trained
+from src.artifacts.options import ModuleTreeOptions
 from src.artifacts.predictions import BATCH, of_part
 from src.artifacts.tree_modules import TreeModules
 from src.core.errors import UserError
@@ -28,10 +29,10 @@ from src.statistics.calibration import fit_temperature
 SOFT = Composition("soft")
 
 
-def composition_of(config: Mapping[str, Any], modules: TreeModules | None = None) -> Composition:
+def composition_of(options: ModuleTreeOptions, modules: TreeModules | None = None) -> Composition:
     """The rule by which a modular network answers, as the configuration says; with fitted temperatures if it does."""
-    how = dict(config["composition"])
-    if config["temperature"] == "fit" and modules is not None:
+    how: dict[str, Any] = asdict(options.composition)
+    if options.temperature == "fit" and modules is not None:
         how["temperatures"] = tuple(module_temperature(module) for module in modules.modules)
     return Composition(**how)
 
@@ -42,10 +43,14 @@ def module_temperature(module: Trained) -> float:
 
 
 def composed(
-    config: Mapping[str, Any], modules: TreeModules, data: ImageData, composition: Composition | None = None
+    options: ModuleTreeOptions, modules: TreeModules, data: ImageData, composition: Composition | None = None
 ) -> Subject:
     """The modules as one subject over all classes of the tree."""
-    how, views, shape = composition or composition_of(config, modules), views_of(config, data), data.sets["test"].shape
+    how, views, shape = (
+        composition or composition_of(options, modules),
+        views_of(options, data),
+        data.sets["test"].shape,
+    )
     if modules.whole is not None:
         return recomposed(modules.whole.subject, how, views, preparation_of(data), shape)
     parts = [unprepared(module) for module in modules.modules]
@@ -107,9 +112,9 @@ def _contrast(subject: Subject, preparation: Whitening | None) -> str:
     return subject.contrast if preparation is None else "none"
 
 
-def seen_through_views(config: Mapping[str, Any], network: Trained, data: ImageData) -> Subject:
+def seen_through_views(options: ModuleTreeOptions, network: Trained, data: ImageData) -> Subject:
     """A network trained as a whole that answers as the composed ones do: the mean over several crops of an image."""
-    views, preparation, fitted = views_of(config, data), preparation_of(data), config["temperature"] == "fit"
+    views, preparation, fitted = views_of(options, data), preparation_of(data), options.temperature == "fit"
     if views is None and preparation is None and not fitted:
         return network.subject
     how = Composition("soft", temperatures=(module_temperature(network),)) if fitted else SOFT
@@ -117,15 +122,14 @@ def seen_through_views(config: Mapping[str, Any], network: Trained, data: ImageD
     return composed_subject([unprepared(network)], tree, how, views=views, preparation=preparation, input_shape=shape)
 
 
-def views_of(config: Mapping[str, Any], data: ImageData) -> Views | None:
+def views_of(options: ModuleTreeOptions, data: ImageData) -> Views | None:
     """The crops that a test image is seen through, or None for the image as it is."""
-    kind = config["views"]
-    if kind == "whole":
+    if options.views == "whole":
         if data.augment.get("crop"):
             raise UserError(f"views=whole: the networks take crops of {data.input_shape[1]} pixels; take centre or ten")
         return None
     axis = data.augment.get("flip_axis", "left_right")
-    return Views(size=data.input_shape[1], kind=kind, flip_axis=axis)
+    return Views(size=data.input_shape[1], kind=options.views, flip_axis=axis)
 
 
 @torch.inference_mode()

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import Modules, modules_of
 from src.artifacts.network import Trained
+from src.artifacts.options import (
+    ComposedOptions,
+    ExtractedOptions,
+    ImagesOptions,
+    PatchedOptions,
+    TrainedOptions,
+    VariantOptions,
+)
 from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
 from src.artifacts.targets import check_target, target_names
 from src.artifacts.trained import did_not_train, images_of, trained
 from src.artifacts.trial import Trial
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.opening import data_module
@@ -53,17 +61,17 @@ class Examined:
     networks: dict[str, Trained] = field(default_factory=dict)  # what was trained for it, by role
 
 
-def subject_of(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    """What ``config["subject"]["kind"]`` names, from the store or made now.
+def subject_of(subject: Mapping[str, Any], options: Any, artifacts: Artifacts) -> Examined:
+    """What ``subject["kind"]`` names, from the store or made now.
 
     Raises:
         UserError: no such kind; a part of its configuration is wrong; its classes are not those of the images.
     """
-    kind = str(config["subject"]["kind"])
+    kind = str(subject["kind"])
     if kind not in KINDS:
         raise UserError(f"subject.kind={kind}: {suggestion(kind, KINDS)}; conf/subject shows them whole")
-    examined = KINDS[kind](config, store, session)
-    examined.subject.model.to(device_of(config["device"])).eval()
+    examined = KINDS[kind](subject, options, artifacts)
+    examined.subject.model.to(device_of(artifacts.running.device)).eval()
     return examined
 
 
@@ -77,42 +85,43 @@ MEASURED_ON = {
 }
 
 
-def images_to_measure(config: Mapping[str, Any]) -> ImageSet | None:
+def images_to_measure(subject: Mapping[str, Any], options: Any) -> ImageSet | None:
     """The images that the subject will be measured on, before it is there; None where only it tells its classes.
 
     Raises:
         UserError: they cannot be opened.
     """
-    where = MEASURED_ON.get(str(config["subject"]["kind"]))
+    where = MEASURED_ON.get(str(subject["kind"]))
     if where is None:
         return None
-    options = config[where]["data"]
-    kind = data_module(options)
-    data = kind(**keywords(kind, {**options, "augment": None}, f"{where}.data"))
+    recipe = getattr(options, where)
+    kind = data_module(recipe["data"])
+    data = kind(**keywords(kind, {**recipe["data"], "augment": None}, f"{where}.data"))
     data.setup()
     return data.sets["test"]
 
 
-def _trained(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    network = trained(config["recipe"], store, session, role="network", where="recipe", config=config)
+def _trained(subject: Mapping[str, Any], options: TrainedOptions, artifacts: Artifacts) -> Examined:
+    memory = options.memory if isinstance(options, VariantOptions) else None
+    network = trained(options.recipe, artifacts, role="network", where="recipe", memory=memory)
     return _examined(network.subject, network.data, {"network": network})
 
 
-def _variant(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    if config["recipe"]["features"] < 1:
-        session.event(f"VGG at {config['recipe']['features']:g} of its features, at least 2 per layer")
-    found = _trained(config, store, session)
-    return found if config["variant"] == BASELINE else replace(found, problem="")  # any accuracy is a finding
+def _variant(subject: Mapping[str, Any], options: VariantOptions, artifacts: Artifacts) -> Examined:
+    if options.recipe["features"] < 1:
+        artifacts.session.event(f"VGG at {options.recipe['features']:g} of its features, at least 2 per layer")
+    found = _trained(subject, options, artifacts)
+    return found if options.variant == BASELINE else replace(found, problem="")  # any accuracy is a finding
 
 
-def _extracted(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    strong = trained(config["strong"], store, session, role="strong", config=config)
+def _extracted(subject: Mapping[str, Any], options: ExtractedOptions, artifacts: Artifacts) -> Examined:
+    strong = trained(options.strong, artifacts, role="strong")
     if not strong.converged:
         return _examined(strong.subject, strong.data, {"strong": strong})
-    modules = modules_of(config, strong, store, session)
-    with session.stage("modules: composition"):
-        subject = module_ensemble(modules, config["module_score"])
-    return _examined(subject, strong.data, {"strong": strong}, (modules.digest,))
+    modules = modules_of(options, strong, artifacts)
+    with artifacts.session.stage("modules: composition"):
+        ensemble = module_ensemble(modules, options.module_score)
+    return _examined(ensemble, strong.data, {"strong": strong}, (modules.digest,))
 
 
 def module_ensemble(modules: Modules, score: Any) -> Subject:
@@ -135,46 +144,48 @@ def module_ensemble(modules: Modules, score: Any) -> Subject:
     return patched_subject(strong.subject, subjects, patches, temperature=1.0)
 
 
-def _patched(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    strong_data = images_of(config["strong"], session, "strong")
-    check_target(config, strong_data)
-    weak_data = images_of(config["weak"], session, "weak")
-    names = target_names(config, weak_data, strong_data)
+def _patched(subject: Mapping[str, Any], options: PatchedOptions, artifacts: Artifacts) -> Examined:
+    strong_data = images_of(options.strong, artifacts.session, "strong")
+    check_target(options, strong_data)
+    weak_data = images_of(options.weak, artifacts.session, "weak")
+    names = target_names(options, weak_data, strong_data)
     networks = {}
     for role, data in (("strong", strong_data), ("weak", weak_data)):
-        networks[role] = trained(config[role], store, session, role=role, config=config, data=data)
+        networks[role] = trained(getattr(options, role), artifacts, role=role, data=data)
         if not networks[role].converged:
             return _examined(networks[role].subject, data, networks)
-    modules = modules_of(config, networks["strong"], store, session)
-    with session.stage("patch: composition"):
-        subject = Trial(config, modules, networks["weak"], names).patched_network()
-    return _examined(subject, weak_data, networks, (modules.digest,))
+    modules = modules_of(options, networks["strong"], artifacts)
+    with artifacts.session.stage("patch: composition"):
+        patched = Trial(options, modules, networks["weak"], names).patched_network()
+    return _examined(patched, weak_data, networks, (modules.digest,))
 
 
-def _checkpoint(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    path = config["subject"].get("path")
+def _checkpoint(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
+    path = subject.get("path")
     if path is None:
         raise UserError("subject.path: missing; choose subject=checkpoint and give it subject.path=FILE.safetensors")
-    subject = load_subject(Path(str(path)).expanduser())
-    if subject.notes.get("code_changed"):
-        session.event("subject.path: the code that builds this network is not the one that its weights were saved with")
-    return _foreign(subject, _images(config, session), session)
+    checkpoint = load_subject(Path(str(path)).expanduser())
+    if checkpoint.notes.get("code_changed"):
+        artifacts.session.event(
+            "subject.path: the code that builds this network is not the one that its weights were saved with"
+        )
+    return _foreign(checkpoint, _images(options, artifacts.session), artifacts.session)
 
 
-def _pretrained(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
-    data = _images(config, session)
-    return _foreign(pretrained(config["subject"], data.input_shape), data, session)
+def _pretrained(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
+    data = _images(options, artifacts.session)
+    return _foreign(pretrained(subject, data.input_shape), data, artifacts.session)
 
 
-def _composed(config: Mapping[str, Any], store: Store, session: Session) -> Examined:
+def _composed(subject: Mapping[str, Any], options: ComposedOptions, artifacts: Artifacts) -> Examined:
     from src.artifacts.composed import composed_of
 
-    subject, data, digests = composed_of(config, store, session)
-    return Examined(subject, data.sets["test"], _held_out(data), tuple(digests))
+    network, data, digests = composed_of(options, artifacts)
+    return Examined(network, data.sets["test"], _held_out(data), tuple(digests))
 
 
 #: kind of subject -> what makes it; a file of conf/subject each
-KINDS: dict[str, Callable[[Mapping[str, Any], Store, Session], Examined]] = {
+KINDS: dict[str, Callable[[Mapping[str, Any], Any, Artifacts], Examined]] = {
     "trained": _trained,
     "variant": _variant,
     "patched": _patched,
@@ -234,9 +245,9 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
     return torch.tensor([known[name] for name in names])
 
 
-def _images(config: Mapping[str, Any], session: Session) -> ImageData:
-    kind = data_module(config["data"])
-    data = kind(**keywords(kind, config["data"], "data"))
+def _images(options: ImagesOptions, session: Session) -> ImageData:
+    kind = data_module(options.data)
+    data = kind(**keywords(kind, options.data, "data"))
     with session.stage("images"):
         data.setup()
     for event in data.events:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from torch import nn
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.memory_plan import Passes
 from src.core.configuration import settings
 from src.core.errors import UserError, suggestion
@@ -22,7 +23,7 @@ from src.training.learners.monolithic import Monolithic
 from src.training.learners.width_variant import WidthVariant
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "modular", "width_variant")
@@ -84,15 +85,14 @@ def trainee(
     data: ImageData,
     training: Training,
     passes: Passes,
+    artifacts: Artifacts,
     *,
     where: str,
-    config: Mapping[str, Any],
-    session: Session,
 ) -> Trainee:
     """The recipe's learner with fresh weights, ready to be fitted."""
     if learner_name(recipe, where) == "monolithic":
         learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
-        return Trainee(learner, data, training, {"resume_every": config["resume_every"]})
+        return Trainee(learner, data, training, {"resume_every": artifacts.running.resume_every})
     if not isinstance(training, VariantTraining):
         module = Modular(
             build(architecture),
@@ -100,7 +100,7 @@ def trainee(
             label_smoothing=training.label_smoothing,
             gradient_clip=training.gradient_clip,
         )
-        return Trainee(module, in_calls(data), training, {"resume_every": config["resume_every"]})
+        return Trainee(module, in_calls(data), training, {"resume_every": artifacts.running.resume_every})
     from src.training.early_skip import EarlySkip
     from src.training.sgdr import cycle_ends
 
@@ -115,10 +115,10 @@ def trainee(
         passes.recompute,
         training.label_smoothing,
         training.gradient_clip,
-        session.event,
+        artifacts.session.event,
     )
-    options: dict[str, Any] = {"resume_every": config["resume_every"], "keep_last": False}
-    options["devices"] = config.get("trainer", {}).get("devices", 1)
+    options: dict[str, Any] = {"resume_every": artifacts.running.resume_every, "keep_last": False}
+    options["devices"] = artifacts.running.trainer.devices if artifacts.running.trainer else 1
     if training.skip_below is not None:
         schedule = recipe["optim"].get("schedule") or {}
         sgdr = schedule.get("name") == "sgdr"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from src.artifacts.learners import architecture_of
+from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData
@@ -24,14 +25,14 @@ MATCHES = ("parameters", "macs", "data")
 STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 
-def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
+def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
     multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
 
     Raises:
         UserError: ``match`` is none of these, or the monolith's model has no ``width``.
     """
-    recipe, match = dict(config["monolith"]), config["match"]
+    recipe, match = dict(options.monolith), options.match
     if match not in MATCHES:
         raise UserError(f"match={match}: {suggestion(str(match), MATCHES)}")
     if match == "data":
@@ -39,7 +40,7 @@ def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, sessi
         return recipe
     if "width" not in recipe["model"]:
         raise UserError(f"match={match}: model.name={recipe['model']['name']} has no width to set; take match=data")
-    wanted = _wanted(modules_cost(config, tree, data), match)
+    wanted = _wanted(modules_cost(options, tree, data), match)
     low, high = 0.0, 1.0
     while _value(recipe, data, high, match) < wanted:
         low, high = high, 2 * high
@@ -56,12 +57,12 @@ def matched_recipe(config: Mapping[str, Any], tree: Tree, data: ImageData, sessi
     return recipe
 
 
-def modules_cost(config: Mapping[str, Any], tree: Tree, data: ImageData) -> CompositionCost:
+def modules_cost(options: MatchedOptions, tree: Tree, data: ImageData) -> CompositionCost:
     """What the modules cost together, before any of them is trained; a trunk that they share counts once."""
-    if config.get("modules") != "trunk":
-        return composition_cost(tree, [_node_cost(config, tree, node, data) for node in range(len(tree.nodes))])
+    if not isinstance(options, ComposedOptions) or options.modules != "trunk":
+        return composition_cost(tree, [_node_cost(options, tree, node, data) for node in range(len(tree.nodes))])
     architectures = [
-        architecture_of(config["router"], node_images(config, tree, n, data)) for n in range(len(tree.nodes))
+        architecture_of(options.router, node_images(options, tree, n, data)) for n in range(len(tree.nodes))
     ]
     with torch.device("meta"):
         shared = trunk_and_head(build(architectures[0]))[0]
@@ -72,9 +73,9 @@ def modules_cost(config: Mapping[str, Any], tree: Tree, data: ImageData) -> Comp
     )
 
 
-def _node_cost(config: Mapping[str, Any], tree: Tree, node: int, data: ImageData) -> Cost:
-    recipe = config[recipe_name(tree, node)]
-    return _cost(architecture_of(recipe, node_images(config, tree, node, data)))
+def _node_cost(options: MatchedOptions, tree: Tree, node: int, data: ImageData) -> Cost:
+    recipe = options.recipe_of(recipe_name(tree, node))
+    return _cost(architecture_of(recipe, node_images(options, tree, node, data)))
 
 
 def _wanted(found: CompositionCost, match: str) -> int:

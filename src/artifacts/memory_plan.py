@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from src.artifacts.artifacts import Artifacts
+from src.artifacts.options import MemoryOptions
 from src.core.files import read_json, write_json
-from src.core.store import Key, Store
+from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.resident import PER_CALL
 from src.networks import memory
@@ -20,7 +22,7 @@ from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 CALIBRATION = "calibration.json"
 
@@ -37,22 +39,20 @@ def fitted_to_memory(
     architecture: Mapping[str, Any],
     data: ImageData,
     training: Training,
+    options: MemoryOptions | None,
     *,
-    config: Mapping[str, Any],
     device: torch.device,
-    store: Store,
-    session: Session,
+    artifacts: Artifacts,
 ) -> tuple[Training, Passes]:
     """The training with the precision that fits, and how its batches are passed; every measure is an event.
 
     Raises:
-        UserError: it cannot fit without changing what is trained, or ``config["memory"]`` is wrong.
+        UserError: it cannot fit without changing what is trained.
     """
-    how = config.get("memory")
-    if not isinstance(training, VariantTraining) or not how:
+    if not isinstance(training, VariantTraining) or options is None:
         return training, Passes()
     if training.precision not in memory.PRECISIONS:
-        session.event(f"memory is not predicted for training.precision={training.precision}")
+        artifacts.session.event(f"memory is not predicted for training.precision={training.precision}")
         return training, Passes()
     wanted = memory.Training(
         architecture,
@@ -64,24 +64,24 @@ def fitted_to_memory(
     )
     name = str(device)
     # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
-    allow = [one for one in how["allow"] if one != "bf16" or how["budget_gb"] != "auto"]
+    allow = [one for one in options.allow if one != "bf16" or options.budget_gb != "auto"]
     plan = memory.plan(
         wanted,
-        memory.given_budget(how["budget_gb"], name, config["jobs_at_once"]),
+        memory.given_budget(options.budget_gb, name, int(artifacts.running.jobs_at_once)),
         allow=allow,
-        method=how["predict"],
+        method=options.predict,
         can_recompute=_tells_groups(architecture),
         device=name,
-        calibration=lambda: _calibration(device, store, session),
+        calibration=lambda: _calibration(device, artifacts),
     )
     for event in plan.measures:
-        session.event(event)
+        artifacts.session.event(event)
     if plan.precision != wanted.precision:
         training = replace(training, precision=plan.precision)
     return training, Passes(plan.recompute, plan.micro_batch)
 
 
-def _calibration(device: torch.device, store: Store, session: Session) -> memory.Calibration:
+def _calibration(device: torch.device, artifacts: Artifacts) -> memory.Calibration:
     """What this machine adds to any training, measured once."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     key = Key(
@@ -89,10 +89,10 @@ def _calibration(device: torch.device, store: Store, session: Session) -> memory
     )
 
     def build(folder: Path) -> None:
-        with session.stage("memory: calibration"):
+        with artifacts.session.stage("memory: calibration"):
             write_json(folder / CALIBRATION, asdict(memory.calibrate(str(device))))
 
-    plain = read_json(store.make(key, build).folder / CALIBRATION)
+    plain = read_json(artifacts.store.make(key, build).folder / CALIBRATION)
     return memory.Calibration(**{name: plain[name] for name in ("device", "constant", "measured", "torch")})
 
 

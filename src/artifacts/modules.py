@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.kinds import KINDS
 from src.artifacts.network import Trained
-from src.core.configuration import keywords, settings
+from src.artifacts.options import ModulesOptions, Sensitivity
+from src.core.configuration import settings
 from src.core.files import write_atomically
-from src.core.store import Key, Store
+from src.core.store import Key
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy
 from src.methods.modularity.evaluation import Evaluator
@@ -31,7 +32,7 @@ from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 CHECKPOINT = "search.safetensors"
 
@@ -98,44 +99,52 @@ class Modules:
         return [cost(extract(self.strong.subject.model, self.plan, keep), shape) for keep in self.keep]
 
 
-def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session: Session) -> Modules:
+def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -> Modules:
     """The modules of a strong network, from the store or searched now.
 
-    ``config`` has ``importance``, ``sensitivity``, ``search`` and ``seed``; everything else comes with ``strong``.
+    Everything that ``options`` does not say comes with ``strong``.
     """
     model, shape = strong.subject.model, strong.subject.input_shape
     plan = plan_for(model, shape)
-    search_settings = settings(SearchSettings, {**config["search"], "seed": config["seed"]}, "search")
+    search_settings = settings(SearchSettings, {**options.search, "seed": options.seed}, "search")
     key = Key(
         "modules",
-        {name: config[name] for name in ("importance", "sensitivity", "search", "seed")} | {"epoch": strong.epoch},
+        {
+            "importance": asdict(options.importance),
+            "sensitivity": asdict(options.sensitivity),
+            "search": options.search,
+            "seed": options.seed,
+            "epoch": strong.epoch,
+        },
         KINDS["modules"],
         (strong.digest,),
     )
+    workers = int(artifacts.running.workers)  # a number since the job was launched
     images, labels = strong.data.tensor("validation")
     held_out, held_out_labels = strong.data.tensor("calibration")
     classes = len(strong.data.classes)
 
     def build(folder: Path) -> dict[str, Any]:
-        with session.stage("modules: importance"):
-            chosen = keywords(kernel_importance, config["importance"], "importance")
-            importance = kernel_importance(model, plan, held_out, held_out_labels, classes, **chosen)
+        with artifacts.session.stage("modules: importance"):
+            importance = kernel_importance(
+                model, plan, held_out, held_out_labels, classes, **asdict(options.importance)
+            )
             order = importance_order(importance.values, plan.sizes)
-        evaluator = Evaluator(model, plan, images, workers=config["workers"], calibration_images=held_out)
+        evaluator = Evaluator(model, plan, images, workers=workers, calibration_images=held_out)
 
-        with session.stage("modules: layer sensitivity") as advance:
+        with artifacts.session.stage("modules: layer sensitivity") as advance:
 
             def accuracy(keep: Tensor) -> float:
                 advance()
                 return composed_accuracy(_own_logits(evaluator, keep), labels)
 
-            curves = sensitivity_curves(accuracy, order, plan.sizes, config["sensitivity"]["ratios"])
-        sensitive, note = _sensitive(curves, config["sensitivity"])
-        with session.stage("modules: search", search_settings.generations + 1) as advance:
+            curves = sensitivity_curves(accuracy, order, plan.sizes, options.sensitivity.ratios)
+        sensitive, note = _sensitive(curves, options.sensitivity)
+        with artifacts.session.stage("modules: search", search_settings.generations + 1) as advance:
 
             def on_generation(generation: Generation) -> None:
                 advance(accuracy=generation.accuracy, kernels=generation.retained)
-                session.log("search", generation.generation, _numbers(generation))
+                artifacts.session.log("search", generation.generation, _numbers(generation))
 
             outcome = search(
                 lambda c, keep: evaluator.logits(keep, c),
@@ -160,21 +169,21 @@ def modules_of(config: Mapping[str, Any], strong: Trained, store: Store, session
         (folder / CHECKPOINT).unlink()
         return {"events": [*importance.events, *outcome.events]}
 
-    entry = store.make(key, build)
+    entry = artifacts.store.make(key, build)
     if not entry.built:
-        session.found("modules: search", entry.digest)
+        artifacts.session.found("modules: search", entry.digest)
     full = SearchSettings()
     if search_settings.generations < full.generations or search_settings.population < full.population:
-        session.event(
+        artifacts.session.event(
             f"modules: {search_settings.generations} generations of {search_settings.population} candidates per class; "
             f"the paper's search has {full.generations} of {full.population}"
         )
     for event in entry.notes["events"]:
-        session.event(f"modules: {event}")
+        artifacts.session.event(f"modules: {event}")
     tensors = load_file(entry.folder / "modules.safetensors")
     found = json.loads((entry.folder / "search.json").read_text())
     curves = SensitivityCurves(tensors["curves"], tuple(found["ratios"]), found["full_accuracy"])
-    return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, config["workers"])
+    return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, workers)
 
 
 def _own_logits(evaluator: Evaluator, keep: Tensor) -> Tensor:
@@ -182,10 +191,10 @@ def _own_logits(evaluator: Evaluator, keep: Tensor) -> Tensor:
     return torch.stack([evaluator.logits(keep[c : c + 1], c)[0] for c in range(len(keep))])
 
 
-def _sensitive(curves: SensitivityCurves, chosen: Mapping[str, Any]) -> tuple[Tensor, str]:
-    if chosen["layers"] != "auto":
-        return chosen_layers(chosen["layers"], len(curves.accuracy)), "the sensitive layers were chosen by hand"
-    found = sensitive_layers(curves, kept=chosen["kept"], tolerance=chosen["tolerance"])
+def _sensitive(curves: SensitivityCurves, chosen: Sensitivity) -> tuple[Tensor, str]:
+    if chosen.layers != "auto":
+        return chosen_layers(chosen.layers, len(curves.accuracy)), "the sensitive layers were chosen by hand"
+    found = sensitive_layers(curves, kept=chosen.kept, tolerance=chosen.tolerance)
     return found.sensitive, found.note
 
 

@@ -124,27 +124,43 @@ ExpertCap = Annotated[Literal["smallest"] | Count | None, Words("null, smallest 
 
 
 @options
-class TreeOptionsOfModules:
+class AnswerOptions:
+    """How the modules of a tree answer together, which no training depends on."""
+
+    composition: CompositionOptions
+    temperature: Literal["none", "fit"]
+    views: Literal["whole", "centre", "five", "ten"]
+
+
+@options
+class ModuleTreeOptions(AnswerOptions):
     """Modules of a label tree, and how they are composed."""
 
     router: Recipe
     expert: Recipe
     tree: TreeOptions
     expert_cap: ExpertCap
-    composition: CompositionOptions
-    temperature: Literal["none", "fit"]
-    views: Literal["whole", "centre", "five", "ten"]
     seed: Whole
+
+    def recipe_of(self, role: Literal["router", "expert"]) -> Recipe:
+        """The recipe of a node's module."""
+        return self.router if role == "router" else self.expert
 
 
 @options
-class ComposedOptions(TreeOptionsOfModules):
-    """A network composed of modules, and the monolith that it is compared with."""
+class MatchedOptions(ModuleTreeOptions):
+    """Modules, and the monolith that they are compared with."""
 
     monolith: Recipe
+    match: Literal["parameters", "macs", "data"]
+
+
+@options
+class ComposedOptions(MatchedOptions):
+    """A network composed of modules, which may be trained together, and its controls."""
+
     modules: Literal["separate", "together", "trunk"]
     finetune_epochs: Whole
-    match: Literal["parameters", "macs", "data"]
     control: Literal["random", "none"]
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from src.artifacts.options import PatchedOptions
 from src.core.errors import UserError
 from src.data.datamodule import ImageData
 
 
-def check_target(config: Mapping[str, Any], strong: ImageData) -> None:
+def check_target(options: PatchedOptions, strong: ImageData) -> None:
     """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
-    given, chosen = config["target_class"], config["strong"]["data"].get("classes")
+    given, chosen = options.target_class, options.strong["data"].get("classes")
     numbers = list(chosen or range(len(strong.classes)))
     for item in given if isinstance(given, list) else [given]:
         known = numbers if isinstance(item, int) else strong.classes
@@ -20,9 +18,9 @@ def check_target(config: Mapping[str, Any], strong: ImageData) -> None:
             raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
 
 
-def target_names(config: Mapping[str, Any], weak: ImageData, strong: ImageData) -> list[str]:
+def target_names(options: PatchedOptions, weak: ImageData, strong: ImageData) -> list[str]:
     """Names of the target classes, in the order in which they end the weak network's classes."""
-    given = config["target_class"]
+    given = options.target_class
     count = len(given) if isinstance(given, list) else 1
     names = list(weak.classes[-count:])
     for name in names:

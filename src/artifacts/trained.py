@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save_file
 from torch import nn
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.kinds import KINDS
 from src.artifacts.learners import architecture_of, learner_name, trainee, training_of
 from src.artifacts.memory_plan import fitted_to_memory
 from src.artifacts.network import Trained
+from src.artifacts.options import MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.configuration import keywords
@@ -40,39 +42,38 @@ SELECT = ("best", "last", "overfit", "underfit")
 
 def trained(
     recipe: Mapping[str, Any],
-    store: Store,
-    session: Session,
+    artifacts: Artifacts,
     *,
     role: str,
-    config: Mapping[str, Any],
     where: str = "",
     data: ImageData | None = None,
     start: Subject | None = None,
+    memory: MemoryOptions | None = None,
 ) -> Trained:
     """The network of ``recipe``, from the store or trained now.
 
     Args:
         recipe: ``data``, ``model``, ``optim``, ``training``, ``select`` (which epoch's weights), ``seed``.
         role: what the network is called on the screen and in the tables (``strong``, ``weak``).
-        config: the job's configuration, for device and threads.
         where: key of the recipe in the configuration, for messages; by default the role.
         data: the images where they are loaded already, or others than the recipe's.
         start: the network whose weights the training begins with, instead of random ones.
+        memory: what may be done so that the training fits; None: nothing.
 
     Raises:
         UserError: a part of the recipe is wrong, or the model cannot take the images.
     """
-    device = device_of(config["device"])
+    device = device_of(artifacts.running.device)
     where = where or role
     training = training_of(recipe, where)
     if data is None:
-        data = images_of(recipe, session, role, where)
+        data = images_of(recipe, artifacts.session, role, where)
     if recipe["model"].get("width", 1) < 1:
-        session.event(f"{where}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width")
+        artifacts.session.event(
+            f"{where}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width"
+        )
     architecture = architecture_of(recipe, data)
-    training, passes = fitted_to_memory(
-        architecture, data, training, config=config, device=device, store=store, session=session
-    )
+    training, passes = fitted_to_memory(architecture, data, training, memory, device=device, artifacts=artifacts)
     code = code_digest(str(recipe["model"]["name"]))
     key = Key(
         "checkpoint",
@@ -92,18 +93,18 @@ def trained(
         # modules of one tree begin with weights of their own
         own = data.classes if learner_name(recipe, where) == "modular" else ()
         seed_everything("weights", recipe["seed"], *own)
-        trained_as = trainee(recipe, architecture, data, training, passes, where=where, config=config, session=session)
+        trained_as = trainee(recipe, architecture, data, training, passes, artifacts, where=where)
         if start is not None:
             warm_start(trained_as.model, data.classes, start)
         if training.train_only is not None:
             only = TrainOnly(trained_as.model, training.train_only)
             trained_as.options["callbacks"] = [*trained_as.options.get("callbacks", ()), only]
         seconds: list[float] = []
-        with session.stage(f"{role}: training", training.epochs) as advance:
+        with artifacts.session.stage(f"{role}: training", training.epochs) as advance:
 
             def on_epoch(metrics: dict[str, float]) -> None:
                 advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
-                session.log(role, int(metrics["epoch"]), metrics)
+                artifacts.session.log(role, int(metrics["epoch"]), metrics)
 
             history = fit(
                 trained_as.learner,
@@ -113,7 +114,7 @@ def trained(
                 seed=recipe["seed"],
                 device=device,
                 on_epoch=on_epoch,
-                on_event=session.event,
+                on_event=artifacts.session.event,
                 on_seconds=seconds.append,
                 **trained_as.options,
             )
@@ -125,18 +126,18 @@ def trained(
         how = {"precision": training.precision, **asdict(passes)}
         return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0], "how": how}
 
-    if code and store.find(key) is None and _trained_by_other_code(key, store):
+    if code and artifacts.store.find(key) is None and _trained_by_other_code(key, artifacts.store):
         name = recipe["model"]["name"]
-        session.event(f"{where}.model.name={name}: its source has changed; the network is trained anew")
-    entry = store.make(key, build)
+        artifacts.session.event(f"{where}.model.name={name}: its source has changed; the network is trained anew")
+    entry = artifacts.store.make(key, build)
     if not entry.built:
-        session.found(f"{role}: training", entry.digest)
+        artifacts.session.found(f"{role}: training", entry.digest)
     for event in entry.notes.get("events", ()):
-        session.event(f"{role}: {event}")
+        artifacts.session.event(f"{role}: {event}")
     history = json.loads((entry.folder / HISTORY).read_text())
     epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], where)
     if note:
-        session.event(f"{role}: {note}")
+        artifacts.session.event(f"{role}: {note}")
     path = entry.folder / f"{name}.safetensors"
     if not path.exists():
         raise UserError(

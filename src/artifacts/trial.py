@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from src.artifacts.modules import Modules
 from src.artifacts.network import Trained
+from src.artifacts.options import PatchedOptions
 from src.data.datamodule import ImageData
 from src.data.image_set import concatenate
 from src.methods.modularity.controls import random_kernels
@@ -30,12 +31,12 @@ class Trial:
     """A weak network, the modules that may patch it, and the images both are judged on.
 
     Args:
-        config: ``calibration``, ``random_draws``, ``resamples``, ``seed``.
+        options: how scores are calibrated.
         names: the target classes, last in the weak network's classes, each known to the strong network.
     """
 
-    def __init__(self, config: Mapping[str, Any], modules: Modules, weak: Trained, names: Sequence[str]) -> None:
-        self.config, self.modules, self.weak = config, modules, weak
+    def __init__(self, options: PatchedOptions, modules: Modules, weak: Trained, names: Sequence[str]) -> None:
+        self.options, self.modules, self.weak = options, modules, weak
         self.sets = {part: weak.data.sets[part] for part in ("validation", "test")}
         self.targets = [weak.data.classes.index(name) for name in names]
         self.columns = [modules.strong.data.classes.index(name) for name in names]
@@ -48,16 +49,17 @@ class Trial:
         validation = self.sets["validation"].labels
         self.weight = class_weights(validation, len(weak.data.classes))  # every class as frequent, as in use
         self.temperature = 1.0
-        if config["calibration"] == "platt":
+        if options.calibration == "platt":
             self.temperature = fit_temperature(self.weak_logits["validation"], validation, weight=self.weight)
         self.trained_on = int(weak.data.sets["train"].per_class[self.targets].sum())
         self.labelled = self.trained_on + int(self.sets["validation"].per_class[self.targets].sum())
 
-    def predictions(self, retrained: Trained, advance: Callable[[], None]) -> dict[str, Tensor]:
+    def predictions(self, retrained: Trained, draws: int, advance: Callable[[], None]) -> dict[str, Tensor]:
         """Predicted classes (n,) of every method on the test images, (draws, n) of the random kernels.
 
         Args:
             retrained: the weak network after a training on all labelled images.
+            draws: of random kernels.
             advance: called after each step, for a bar.
         """
         keep = self.modules.keep[self.columns]
@@ -73,13 +75,13 @@ class Trial:
             WRONG: self.with_modules(self.modules.keep[wrong], wrong),
         }
         advance()
-        draws = []
-        for draw in range(self.config["random_draws"]):
-            generator = torch.Generator().manual_seed(derive("random kernels", self.config["seed"], draw))
+        of_draws = []
+        for draw in range(draws):
+            generator = torch.Generator().manual_seed(derive("random kernels", self.options.seed, draw))
             taken = [random_kernels(row, self.modules.plan.group_index, generator) for row in keep]
-            draws.append(self.with_modules(torch.stack(taken), self.columns))
+            of_draws.append(self.with_modules(torch.stack(taken), self.columns))
             advance()
-        predictions[RANDOM] = torch.stack(draws)
+        predictions[RANDOM] = torch.stack(of_draws)
         return predictions
 
     def with_modules(self, keep: Tensor, columns: Sequence[int]) -> Tensor:
@@ -100,7 +102,7 @@ class Trial:
         return logits["test"].argmax(1)
 
     def _calibration(self, target: int, column: int, kernels: Tensor) -> Any:
-        method = self.config["calibration"]
+        method = self.options.calibration
         if method == "platt":
             scores = self._score(self.evaluators["validation"], kernels, column)
             return fit_calibration(method, scores, self.sets["validation"].labels == target, weight=self.weight)
@@ -110,7 +112,7 @@ class Trial:
         return fit_calibration(method, scores, images.labels == column)
 
     def _score(self, evaluator: Evaluator, kernels: Tensor, column: int) -> Tensor:
-        return module_score(evaluator.all_logits(kernels), column, self.config["module_score"])
+        return module_score(evaluator.all_logits(kernels), column, self.options.module_score)
 
     def patched_network(self) -> Any:
         """The patched network as a subject of its own."""
@@ -121,7 +123,7 @@ class Trial:
                 column,
                 subject.model,
                 self._calibration(target, column, self.modules.keep[column]),
-                self.config["module_score"],
+                self.options.module_score,
             )
             for target, column, subject in zip(self.targets, self.columns, subjects, strict=True)
         ]

@@ -19,7 +19,7 @@ def _is_folder(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
-FolderName = Annotated[str | int, Predicate(lambda name: _is_folder(str(name))), Words("words without ..")]
+FolderName = Annotated[str, Predicate(_is_folder), Words("words without ..")]
 Share = Literal["auto"] | Count
 
 
@@ -78,7 +78,6 @@ class Running:
     jobs_at_once: Share
     outputs: Annotated[str, Words("the name of a folder, in quotes within quotes where it is a number")]
     data_root: str
-    own: str | None
     logger: Logger
     report: Report
     traceback: bool
@@ -87,6 +86,7 @@ class Running:
     comparison: dict[str, Any] | None
     sweep: Sweep
     trainer: Trainer | None = None  # of the tasks that can use several GPUs
+    own: str | None = None
 
 
 #: Recorded with a result, but another value makes no other result.

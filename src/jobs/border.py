@@ -21,7 +21,7 @@ from src.core.contents import contents
 from src.core.errors import UserError
 from src.core.options import Count, Whole, Words, check_value, options_of
 from src.core.running import Running
-from src.tasks.declared import keys_of, task_options
+from src.tasks.options import keys_of, task_options
 
 #: Last parts of keys within recipes, data and trees, which are checked by what they name when that is there; of these
 #: a wrong kind of value would be noticed too late, or never.

@@ -18,7 +18,7 @@ from src.core.own import own_folder
 from src.core.paths import CONF
 from src.core.running import Running
 from src.jobs.border import plain
-from src.tasks.declared import SUBJECTS, TASKS
+from src.tasks.options import SUBJECTS, TASKS
 
 
 def check_command_line(argv: Sequence[str]) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 from src.core.paths import ROOT
+from src.core.running import Running
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn")
 
 
-def environment(config: Mapping[str, Any]) -> dict[str, Any]:
+def environment(running: Running) -> dict[str, Any]:
     """What a job ran on: versions, machine, revision. Recorded, never part of its identity."""
     import torch
 
@@ -23,8 +23,8 @@ def environment(config: Mapping[str, Any]) -> dict[str, Any]:
         **{name: version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "CPU",
         "cores": os.cpu_count(),
-        "threads": config["threads"],
-        "workers": config["workers"],
+        "threads": running.threads,
+        "workers": running.workers,
         "system": f"{platform.system()} {platform.machine()}",
         "revision": _revision(),
     }

@@ -13,13 +13,16 @@ from typing import Any
 
 from src.core import files
 from src.core import result as results
-from src.core.configuration import identity, options
-from src.core.errors import UserError, full_disk, suggestion
+from src.core.configuration import identity
+from src.core.errors import UserError, full_disk
 from src.core.result import Result
+from src.core.running import Running
+from src.jobs.border import running_of
 from src.jobs.environment import environment
 from src.jobs.sweep.jobs import is_done
 from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import outcome, refused
+from src.tasks.options import task_options
 from src.tasks.versions import ANCESTORS, version_of
 
 
@@ -27,17 +30,18 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     """Run the task that ``config`` names and write everything it leaves to ``folder``."""
     from src.report.session import Session
 
-    session = Session(config, folder, quiet=quiet)
+    running = running_of(config)
+    session = Session(config, running, folder, quiet=quiet)
     start = time.time()
-    ran_on = {**environment(config), "command": command}
-    result = Result(task=config["task"], name=f"{config['name']}/{config['label']}")
+    ran_on = {**environment(running), "command": command}
+    result = Result(task=config["task"], name=f"{running.name}/{running.label}")
     _tell_damage(session, folder)
     try:
-        result = _run_task(config, session)
+        result = _run_task(config, running, session)
     except Exception as error:
         result.status = "failed"  # at once: to say why may fail as well, and then it must not be taken for a success
         result.error = _one_line(error, folder)
-        if config["traceback"]:
+        if running.traceback:
             traceback.print_exc()
     except BaseException as end:  # Ctrl-C, or whoever ends the process: never to be taken for a result
         result.status, result.error = "interrupted", "interrupted; the same command goes on from here"
@@ -45,7 +49,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
             raise end.__cause__ from None  # a scheduler's: by this code it knows that it has to run the job again
         raise
     finally:
-        result.name = f"{config['name']}/{config['label']}"
+        result.name = f"{running.name}/{running.label}"
         result.config = dict(config)
         result.identity = identity(config)
         result.version = version_of(config)
@@ -53,7 +57,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
         result.events = list(dict.fromkeys([*session.events, *result.events]))
         _finish(session, result, folder)
-    return outcome(result.status, config["label"], result.error or result.verdict, folder, result.seconds["all"])
+    return outcome(result.status, running.label, result.error or result.verdict, folder, result.seconds["all"])
 
 
 def _tell_damage(session: Any, folder: Path) -> None:
@@ -123,18 +127,18 @@ def _one_line(error: Exception, folder: Path) -> str:
     return f"{said} (the whole traceback is in {trace})"
 
 
-def _run_task(config: Mapping[str, Any], session: Any) -> Result:
+def _run_task(config: Mapping[str, Any], running: Running, session: Any) -> Result:
+    from src.artifacts.artifacts import Artifacts
     from src.core.store import Store
     from src.training.determinism import device_of, prepare
 
-    name = config["task"]
-    if name not in (*options("task"), "compare"):
-        raise UserError(f"task={name}: no such task; {suggestion(str(name), options('task'))}")
-    if config["until"] not in (None, *ANCESTORS.get(name, ())):
-        stages = ", ".join(ANCESTORS.get(name, ())) or "none"
-        raise UserError(f"until={config['until']}: task={name} has no such stage (it has: {stages}); set until=null")
-    device_of(config["device"])  # said here, for a job that finds everything in the store would not notice
-    prepare(threads=config["threads"], seed=config["seed"])
+    name, asked = config["task"], task_options(config)
+    stages = tuple(ANCESTORS.get(name, ()))
+    if running.until not in (None, *stages):
+        known = ", ".join(stages) or "none"
+        raise UserError(f"until={running.until}: task={name} has no such stage (it has: {known}); set until=null")
+    device_of(running.device)  # said here, for a job that finds everything in the store would not notice
+    prepare(threads=running.threads, seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
-    found: Result = task(config, Store(Path(config["outputs"]) / "store", session.event), session)
-    return found
+    result: Result = task(*asked, Artifacts(running, Store(Path(running.outputs) / "store", session.event), session))
+    return result

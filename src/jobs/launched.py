@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
-from src.jobs.border import plain
+from src.core.running import Running
+from src.jobs.border import plain, running_of
 from src.jobs.job import execute
 from src.jobs.resolvers import register
 from src.jobs.sweep.jobs import is_done
@@ -46,11 +47,12 @@ def run_job(composed: DictConfig) -> dict[str, Any]:
         found = refused(str(error), folder)
         record_single(found)
         return found
-    single = config["sweep"]["id"] is None and not str(hydra_config.mode).endswith("MULTIRUN")
+    running = running_of(config)
+    single = running.sweep.id is None and not str(hydra_config.mode).endswith("MULTIRUN")
     if not single:
-        config["device"] = _device(config, hydra_config.launcher, hydra_config.job.num)
+        config["device"] = _device(running, hydra_config.launcher, hydra_config.job.num)
     try:
-        found = _run_single(config, folder, overrides) if single else _run_in_sweep(config, folder, overrides)
+        found = _run_single(config, folder, overrides) if single else _run_in_sweep(config, running, folder, overrides)
     except OSError as error:  # not even a lock or a result can be written
         found = refused(full_disk(error, folder) or str(error), folder)
     if single:
@@ -63,19 +65,19 @@ def _run_single(config: Mapping[str, Any], folder: Path, overrides: list[str]) -
         return execute(config, folder, command=_command(overrides))
 
 
-def _run_in_sweep(config: Mapping[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
-    settings = config["sweep"]
-    outcomes = Outcomes(folder.parent, settings["id"]) if settings["id"] else None
+def _run_in_sweep(config: Mapping[str, Any], running: Running, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    sweep = running.sweep
+    outcomes = Outcomes(folder.parent, sweep.id) if sweep.id else None
     with alone(folder):
-        if outcomes and not settings["rerun"] and is_done(folder, identity(config), version_of(config)):
-            found = outcome("ok", config["label"], "done by another sweep", folder)
-        elif outcomes and _too_many(outcomes, settings["max_failures"]):
-            found = outcome("not started", config["label"], "too many have failed (sweep.max_failures)", folder)
+        if outcomes and not sweep.rerun and is_done(folder, identity(config), version_of(config)):
+            found = outcome("ok", running.label, "done by another sweep", folder)
+        elif outcomes and _too_many(outcomes, sweep.max_failures):
+            found = outcome("not started", running.label, "too many have failed (sweep.max_failures)", folder)
         else:
             if outcomes:
                 outcomes.begin(folder)
             # which sweep ran it is nothing that a job found
-            own = {**config, "sweep": {**settings, "id": None}}
+            own = {**config, "sweep": {**config["sweep"], "id": None}}
             found = execute(own, folder, command=_command(overrides), quiet=True)
     if outcomes:
         outcomes.record(found)
@@ -113,11 +115,13 @@ def _jobs_at_once(wanted: int | str, launcher: Mapping[str, Any]) -> int:
     return -(-jobs // max(1, torch.cuda.device_count()))
 
 
-def _device(config: Mapping[str, Any], launcher: Mapping[str, Any], number: int) -> str:
+def _device(running: Running, launcher: Mapping[str, Any], number: int) -> str:
     """Where a job of a sweep runs: ``auto`` deals the GPUs that its process sees out to jobs that run at once."""
-    alone = launcher["_target_"].endswith("BasicLauncher") or config.get("trainer", {}).get("devices", 1) > 1
-    if config["device"] != "auto" or alone:
-        return str(config["device"])
+    alone = launcher["_target_"].endswith("BasicLauncher") or (
+        running.trainer is not None and running.trainer.devices > 1
+    )
+    if running.device != "auto" or alone:
+        return running.device
     import torch
 
     count = torch.cuda.device_count()

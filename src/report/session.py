@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from src.core import result as results
 from src.core.result import Result
+from src.core.running import Running
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
 
@@ -18,13 +19,15 @@ class Session:
     """The reporter of one job: progress, events, learning curves; at the end the screen, the page, and W&B.
 
     Args:
-        config: the job's configuration; its ``logger`` and ``report`` decide which views there are.
+        config: the job's configuration, as W&B shows it.
+        running: its ``logger`` and ``report`` decide which views there are.
         folder: the job's folder.
         quiet: nothing is printed and no page is written (a job of a sweep, which ends in one page over all).
     """
 
-    def __init__(self, config: Mapping[str, Any], folder: Path, quiet: bool = False) -> None:
+    def __init__(self, config: Mapping[str, Any], running: Running, folder: Path, quiet: bool = False) -> None:
         self.config = config
+        self.running = running
         self.folder = folder
         self.quiet = quiet
         self.progress = Progress("silent" if quiet else "auto")
@@ -69,7 +72,7 @@ class Session:
         results.save(result, self.folder)
         (self.folder / PAGE).unlink(missing_ok=True)  # of an earlier run of the same job
         before = len(result.events)
-        if result.status == "ok" and self.config["report"]["name"] == "page" and not self.quiet:
+        if result.status == "ok" and self.running.report.name == "page" and not self.quiet:
             self._view(result, "the page", self._write_page)
         where = ""
         if self._wandb():
@@ -99,20 +102,20 @@ class Session:
 
     def _wandb(self) -> bool:
         """Whether there is a W&B run; the first call starts it."""
-        settings = self.config["logger"]
-        if settings["name"] != "wandb" or settings["mode"] == "disabled":
+        settings = self.running.logger
+        if settings.name != "wandb" or settings.mode == "disabled":
             return False
         if self._run is None:
             from src.report.wandb_view import start
 
             self._run = start(
                 self.folder,
-                project=settings["project"],
-                mode=settings["mode"],
-                group=self.config["name"],
+                project=settings.project,
+                mode=settings.mode,
+                group=self.running.name,
                 job_type=self.config["task"],
                 name=self.folder.name,
                 config=dict(self.config),
-                tags=settings["tags"],
+                tags=list(settings.tags),
             )
         return True

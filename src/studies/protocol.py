@@ -14,12 +14,13 @@ comments in ``conf/study/NAME.yaml``. There is no table of studies to edit.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from src.core.code import code_digest
 from src.core.errors import UserError, suggestion
+from src.core.options import options_of
 from src.core.own import own_folder
 from src.core.paths import ROOT
 
@@ -87,6 +88,16 @@ def options_class(name: str) -> type[Any]:
         UserError: there is no such study.
     """
     return cast(type[Any], _module(name, "options").Options)
+
+
+def study_options(section: Mapping[str, Any]) -> Any:
+    """The section ``study`` of a configuration as the options of the study that it names.
+
+    Raises:
+        UserError: there is no such study, or an option is missing or not allowed.
+    """
+    values = {key: value for key, value in section.items() if key != "name"}
+    return options_of(options_class(str(section.get("name"))), values, "study")
 
 
 def version_of_study(name: str) -> str:

@@ -7,32 +7,32 @@ what it does to all other classes, against a monolith of matched size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.trained import no_verdict
 from src.core.result import Result
-from src.core.store import Store
 from src.studies.class_change.changes import changed_networks
 from src.studies.class_change.findings import class_change_findings
+from src.studies.class_change.options import AddClass
 from src.studies.class_change.panels import panels, verdict
 from src.studies.class_change.setting import setting_of
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def add_class(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+def add_class(options: AddClass, artifacts: Artifacts) -> Result:
     """Change modules and monolith, and measure what the change costs and what it does to the other classes."""
-    setting = setting_of(config, store, session)
+    setting = setting_of(options, artifacts)
     changed = changed_networks(setting)
-    with session.stage("test"):
-        findings = class_change_findings(changed, setting, resamples=config["resamples"], seed=config["seed"])
+    with artifacts.session.stage("test"):
+        findings = class_change_findings(changed, setting, resamples=options.resamples, seed=options.seed)
     uses = dict.fromkeys(digest for network in changed.networks for digest in network.subject.lineage)
-    result = Result("add_class", config["name"], uses=list(uses))
+    result = Result("add_class", artifacts.running.name, uses=list(uses))
     for panel in panels(findings):
         result.add(panel)
-    row = {"data": setting.data.source["name"], "change": config["change"], "class": config["class_name"]}
+    row = {"data": setting.data.source["name"], "change": options.change, "class": options.class_name}
     conclusion = verdict(findings, row)
     for name, network in changed.monoliths.items():
         if not network.converged:

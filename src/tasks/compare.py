@@ -6,24 +6,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.artifacts import Artifacts
 from src.core.configuration import setting
 from src.core.files import read_json, write_atomically
 from src.core.result import FILE, Explorer, Panel, Result, Table
-from src.core.store import Store, digest_of
+from src.core.store import digest_of
 from src.report.over.judged import judge
 from src.report.over.over_seeds import over_seeds, read_jobs
 from src.studies.invariance.over_depth import over_depth
+from src.tasks.options import Compare
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
 VARIED = ("variant", "seed")  # what the jobs of one setting differ by
 JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
 
-def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result:
-    """Compare the jobs in ``config["folders"]`` as ``config["comparison"]`` says; without it they are listed.
+def compare(options: Compare, artifacts: Artifacts) -> Result:
+    """Compare the jobs in ``options.folders`` as ``artifacts.running.comparison`` says; without it they are listed.
 
     ``comparison`` has ``explorer`` (what :class:`src.core.result.Explorer` takes), ``claims`` (names of conf/claims),
     ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs),
@@ -32,10 +34,10 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     """
     from src.report.overview import curves_of, overview
 
-    folders = [Path(folder) for folder in config["folders"]]
-    result = overview(folders, session.folder / "page.html")
+    folders = [Path(folder) for folder in options.folders]
+    result = overview(folders, artifacts.session.folder / "page.html")
     result.task = "compare"
-    asked = config["comparison"]
+    asked = artifacts.running.comparison
     if not asked or not any(read_row(folder)[1] for folder in folders):
         return result
     if asked.get("over_seeds"):
@@ -51,8 +53,8 @@ def compare(config: Mapping[str, Any], store: Store, session: Session) -> Result
     gates = _tell_settings_apart(jobs, folders, tuple(asked.get("varied", VARIED)))
     curves = _joined(curves_of(folders), jobs)
     if asked.get("claims"):
-        judged = judge(asked, jobs, curves, gates, resamples=config["resamples"], seed=config["seed"])
-        write_atomically(session.folder / CLAIMS, judged.readme)
+        judged = judge(asked, jobs, curves, gates, resamples=options.resamples, seed=options.seed)
+        write_atomically(artifacts.session.folder / CLAIMS, judged.readme)
         _add_first(result, judged.panels, screen=["claims"])
         result.verdict = f"{result.verdict}; {judged.sentence}"
     if asked.get("explorer"):

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import compared
 from src.artifacts.learners import architecture_of
 from src.artifacts.network import Trained
 from src.artifacts.trained import add_history, check_recipe, did_not_train, images_of, trained
 from src.core.errors import UserError
-from src.core.options import options_of
 from src.core.result import Result
-from src.core.store import Store, digest_of
+from src.core.store import digest_of
 from src.data.datamodule import ImageData
 from src.imageops.transformations import transformation_set
 from src.networks.models import build
@@ -30,76 +30,78 @@ from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine, rehearse, untrained_like
 from src.studies.invariance.options import Options
 from src.studies.invariance.panels import panels
-from src.studies.invariance.retraining import check_retraining, retraining, retraining_panel
+from src.studies.invariance.retraining import retraining, retraining_panel
 from src.studies.invariance.study import check
-from src.studies.protocol import Run
+from src.studies.invariance.task_options import Invariance
+from src.studies.protocol import Run, study_options
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def invariance(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+def invariance(options: Invariance, artifacts: Artifacts) -> Result:
     """Train both, measure all, compare at equal accuracy."""
-    options = options_of(Options, {key: value for key, value in config["study"].items() if key != "name"}, "study")
-    run = Run(session, config["seed"], config["resamples"])
-    recipes: dict[Role, Mapping[str, Any]] = {PLAIN: config["recipe"], AUGMENTED: augmented(config)}
-    _check(config, options, recipes)
-    transformations = transformation_set(options.transformation)
-    data = images_of(recipes[PLAIN], session, PLAIN, "recipe")
-    images = chosen_images(data.sets["test"], options.images_per_class, session)
-    exchanged(options, images.classes)
-    rehearse(_untrained(recipes[PLAIN], data), images, transformations, options)
+    study: Options = study_options(options.study)
+    run = Run(artifacts.session, options.seed, options.resamples)
+    recipes: dict[Role, Mapping[str, Any]] = {PLAIN: options.recipe, AUGMENTED: augmented(options)}
+    _check(options, study, recipes)
+    transformations = transformation_set(study.transformation)
+    data = images_of(recipes[PLAIN], artifacts.session, PLAIN, "recipe")
+    images = chosen_images(data.sets["test"], study.images_per_class, artifacts.session)
+    exchanged(study, images.classes)
+    rehearse(_untrained(recipes[PLAIN], data), images, transformations, study)
     networks = {
-        role: trained(recipe, store, session, role=role, where="recipe", config=config,
+        role: trained(recipe, artifacts, role=role, where="recipe",
                       data=data if role == PLAIN else None)
         for role, recipe in recipes.items()
     }  # fmt: skip
-    result = Result("invariance", config["name"], uses=[network.digest for network in networks.values()])
+    result = Result("invariance", artifacts.running.name, uses=[network.digest for network in networks.values()])
     add_history(result, {str(role): network for role, network in networks.items()})
-    result.row = _row(config, networks[PLAIN])
+    result.row = _row(options, networks[PLAIN])
     problems = [did_not_train(f"the {role} network", network) for role, network in networks.items()
                 if not network.converged]  # fmt: skip
     if problems:
         result.verdict, result.verdict_kind = "; ".join(problems), "no verdict"
         return result
-    pair = compared(networks, session, match=config["match_accuracy"])
+    pair = compared(networks, artifacts.session, match=options.match_accuracy)
     subjects = dict(pair.subjects)
-    if options.untrained:
-        untrained = untrained_like(subjects[PLAIN], images, run.seed, session)
+    if study.untrained:
+        untrained = untrained_like(subjects[PLAIN], images, run.seed, artifacts.session)
         subjects |= {UNTRAINED: untrained} if untrained is not None else {}
-    measured = [examine(role, subject, images, transformations, options, run) for role, subject in subjects.items()]
+    measured = [examine(role, subject, images, transformations, study, run) for role, subject in subjects.items()]
     if pair.earlier is not None:
         complete = networks[pair.earlier].subject
-        measured.append(examine(pair.earlier, complete, images, transformations, options, run, aside=True))
-    findings = findings_of(measured, images, transformations, options, run)
+        measured.append(examine(pair.earlier, complete, images, transformations, study, run, aside=True))
+    findings = findings_of(measured, images, transformations, study, run)
     findings = replace(findings, comparison=comparison(findings, pair.accuracy))
     for panel in panels(findings):
         result.add(panel)
-    if config["retrain"]["layers"] != "none":
-        again = retraining(networks[PLAIN], recipes[AUGMENTED], images, transformations, config, store, run)
+    if options.retrain.layers != "none":
+        again = retraining(
+            networks[PLAIN], recipes[AUGMENTED], images, transformations, study.batch, options.retrain, artifacts, run
+        )
         result.uses += again.digests
         result.add(retraining_panel(again))
     result.conclude(verdict(findings))
     return result
 
 
-def augmented(config: Mapping[str, Any]) -> dict[str, Any]:
+def augmented(options: Invariance) -> dict[str, Any]:
     """The recipe on transformed images."""
-    recipe = config["recipe"]
-    augment = {**(recipe["data"].get("augment") or {}), "transformation": dict(config["transformation"])}
+    recipe = options.recipe
+    augment = {**(recipe["data"].get("augment") or {}), "transformation": dict(options.transformation)}
     return {
         **recipe,
         "data": {**recipe["data"], "augment": augment},
-        "training": {**recipe["training"], "epochs": config["augmented"]["epochs"]},
+        "training": {**recipe["training"], "epochs": options.augmented.epochs},
     }
 
 
-def _check(config: Mapping[str, Any], options: Options, recipes: Mapping[Role, Mapping[str, Any]]) -> None:
-    check(options, None)
-    check_retraining(config)
+def _check(options: Invariance, study: Options, recipes: Mapping[Role, Mapping[str, Any]]) -> None:
+    check(study, None)
     for recipe in recipes.values():
         check_recipe(recipe, "recipe")
-    if config["match_accuracy"] and config["recipe"]["training"]["keep_every"] is None:
+    if options.match_accuracy and options.recipe["training"]["keep_every"] is None:
         raise UserError(
             "match_accuracy=true: chooses among epochs whose weights were kept; set recipe.training.keep_every=1, or "
             "match_accuracy=false"
@@ -112,11 +114,11 @@ def _untrained(recipe: Mapping[str, Any], data: ImageData) -> Subject:
     return Subject(build(architecture).eval(), architecture, data.classes, *normalisation, contrast=data.contrast)
 
 
-def _row(config: Mapping[str, Any], network: Trained) -> dict[str, Any]:
+def _row(options: Invariance, network: Trained) -> dict[str, Any]:
     """What a table over many jobs says of this one; what was transformed how is part of what it is about."""
-    model, family = str(config["recipe"]["model"]["name"]), str(config["transformation"]["family"])
-    source = config["recipe"]["data"]["source"]
+    model, family = str(options.recipe["model"]["name"]), str(options.transformation["family"])
+    source = options.recipe["data"]["source"]
     data = f"{source.get('names') or source['name']} {network.data.input_shape[1]} px, {family}"
-    options = digest_of(config["recipe"]["model"])[:4]  # networks of one name may differ in size or pooling
-    return {"model": model, "options": options, "data": data, "seed": config["seed"],
-            "network": f"{model} {options} {config['seed']}", "accuracy_gap": None}  # fmt: skip
+    digest = digest_of(options.recipe["model"])[:4]  # networks of one name may differ in size or pooling
+    return {"model": model, "options": digest, "data": data, "seed": options.seed,
+            "network": f"{model} {digest} {options.seed}", "accuracy_gap": None}  # fmt: skip

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.examined_subject import images_to_measure, subject_of
-from src.artifacts.trained import add_history
+from src.artifacts.trained import history_panel
 from src.core.estimate import Estimate
-from src.core.options import options_of
 from src.core.result import Result
-from src.core.store import Store
 from src.networks.cost import cost
-from src.studies.protocol import Run, options_class, study_of
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.studies.protocol import Run, study_of, study_options
+from src.tasks.options import Measure
 
 
-def measure(config: Mapping[str, Any], store: Store, session: Session) -> Result:
-    """Get the subject, from the store or made now, and examine it."""
-    name = str(config["study"]["name"])
-    values = {key: value for key, value in config["study"].items() if key != "name"}
-    options, study = options_of(options_class(name), values, "study"), study_of(name)
-    study.check(options, images_to_measure(config))
-    examined = subject_of(config, store, session)
-    result = Result("measure", config["name"], uses=list(dict.fromkeys(examined.digests)))
+def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
+    """Get the subject, from the store or made now, and examine it.
+
+    Args:
+        networks: the options of what the subject's kind is made of.
+    """
+    asked, study = study_options(options.study), study_of(str(options.study["name"]))
+    study.check(asked, images_to_measure(options.subject, networks))
+    examined = subject_of(options.subject, networks, artifacts)
+    result = Result("measure", artifacts.running.name, uses=list(dict.fromkeys(examined.digests)))
     if examined.networks:
-        add_history(result, examined.networks)
+        result.add(history_panel(examined.networks))
     if examined.problem:
         result.verdict, result.verdict_kind = examined.problem, "no verdict"
         return result
-    findings = study.estimate(examined, options, Run(session, config["seed"], config["resamples"]))
+    findings = study.estimate(examined, asked, Run(artifacts.session, options.seed, options.resamples))
     for panel in study.panels(findings):
         result.add(panel)
     result.conclude(study.verdict(findings))
-    found = cost(examined.subject.model, examined.subject.input_shape)
-    result.metrics |= {"parameters": Estimate(found.parameters), "macs": Estimate(found.macs)}
-    result.row |= {"subject": config["subject"]["kind"], "study": name}
+    costs = cost(examined.subject.model, examined.subject.input_shape)
+    result.metrics |= {"parameters": Estimate(costs.parameters), "macs": Estimate(costs.macs)}
+    result.row |= {"subject": options.subject["kind"], "study": options.study["name"]}
     return result

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.trained import history_panel, no_verdict, stopped, trained
 from src.core.result import Result, Verdict
-from src.core.store import Store
 from src.studies.patching.module_findings import module_findings, module_metrics
 from src.studies.patching.module_panels import METRIC_UNITS, module_panels
+from src.studies.patching.options import Modularize
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def modularize(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+def modularize(options: Modularize, artifacts: Artifacts) -> Result:
     """Train the strong network, cut it into modules, and measure the modules one by one and composed."""
-    strong = trained(config["strong"], store, session, role="strong", config=config)
-    result = Result("modularize", config["name"], uses=[strong.digest])
+    strong = trained(options.strong, artifacts, role="strong")
+    result = Result("modularize", artifacts.running.name, uses=[strong.digest])
     result.add(history_panel({"strong": strong}))
     if not strong.converged:
         result.conclude(no_verdict("the strong network", strong))
         return result
-    if config["until"] == "strong":
+    if artifacts.running.until == "strong":
         return stopped(result, "strong")
-    modules = modules_of(config, strong, store, session)
+    modules = modules_of(options, strong, artifacts)
     result.uses.append(modules.digest)
-    with session.stage("modules: evaluation"):
-        findings = module_findings(modules, config)
+    with artifacts.session.stage("modules: evaluation"):
+        findings = module_findings(modules, options)
     for panel in module_panels(findings):
         result.add(panel)
     metrics = module_metrics(findings)
@@ -39,5 +39,5 @@ def modularize(config: Mapping[str, Any], store: Store, session: Session) -> Res
         f"{metrics['kernels_retained'].value:.0%} of the kernels"
     )
     result.conclude(Verdict(sentence, metrics=metrics, units=METRIC_UNITS, screen=("composition", "modules")))
-    save_modules(modules, session.folder)
+    save_modules(modules, artifacts.session.folder)
     return result

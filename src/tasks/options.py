@@ -5,23 +5,27 @@ Imports no torch: a sweep's parent reads it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal
-
-from annotated_types import MinLen
 
 from src.artifacts.options import (
     ComposedOptions,
-    Data,
     ExtractedOptions,
+    ImagesOptions,
     PatchedOptions,
-    Recipe,
     Resamples,
     TrainedOptions,
-    TreeOptions,
-    TreeOptionsOfModules,
     VariantOptions,
 )
-from src.core.options import Count, Whole, Words, options
+from src.core.errors import UserError, suggestion
+from src.core.options import Whole, Words, options, options_of
+from src.studies.class_change.options import AddClass
+from src.studies.composition.options import Compose
+from src.studies.invariance.task_options import Invariance
+from src.studies.patching.options import Modularize, Patch
+from src.studies.protocol import study_options
+from src.studies.transfer.options import Transfer
 
 
 @options
@@ -37,83 +41,8 @@ class TrainVariant(VariantOptions):
 
 
 @options
-class Modularize(ExtractedOptions):
-    resamples: Resamples
-
-
-@options
-class Patch(PatchedOptions):
-    random_draws: Count
-    resamples: Resamples
-
-
-@options
-class Shift:
-    """Corrupted images."""
-
-    corruptions: Annotated[Literal["all"] | tuple[str, ...], Words("all, or a list of names")]
-    severities: Annotated[tuple[int, ...], Words("a list of 1 to 5")]
-    images: Count | None
-    batch: Count
-
-
-@options
-class Compose(ComposedOptions):
-    unknown: Data
-    shift: Shift
-    learning_images: Count | None
-    latency_images: Count
-    single_images: Count
-    resamples: Resamples
-
-
-@options
 class TrainModule(ComposedOptions):
     module: Annotated[int | str, Words("a node of the tree by number or name")]
-    resamples: Resamples
-
-
-@options
-class AddClass(TreeOptionsOfModules):
-    monolith: Recipe
-    match: Literal["parameters", "macs", "data"]
-    change: Literal["add", "remove", "replace"]
-    class_name: Annotated[int | str, Words("a class by name")]
-    update: dict[str, Any]
-    replacement: dict[str, Any]
-    resamples: Resamples
-
-
-@options
-class Transfer(TreeOptionsOfModules):
-    data: Data
-    other_tree: TreeOptions
-    target: Data
-    experts: Count | None
-    images_per_class: Annotated[tuple[Count, ...], MinLen(1), Words("a list of whole numbers from 1, e.g. [4, 16, 64]")]
-    few: dict[str, Any]
-    resamples: Resamples
-
-
-@options
-class Augmented:
-    epochs: Count
-
-
-@options
-class Retrain:
-    layers: Literal["none", "each", "kind"]
-    epochs: Count
-
-
-@options
-class Invariance(TrainedOptions):
-    study: dict[str, Any]
-    transformation: dict[str, Any]
-    augmented: Augmented
-    match_accuracy: bool
-    retrain: Retrain
-    seed: Whole
     resamples: Resamples
 
 
@@ -140,3 +69,61 @@ class Compare:
     folders: tuple[str, ...]
     seed: Whole
     resamples: Resamples
+
+
+#: Tasks whose findings are those of a study.
+STUDYING = ("measure", "invariance")
+
+#: Task -> its options.
+TASKS: dict[str, type[Any]] = {
+    "train": Train,
+    "train_variant": TrainVariant,
+    "train_module": TrainModule,
+    "modularize": Modularize,
+    "patch": Patch,
+    "compose": Compose,
+    "add_class": AddClass,
+    "transfer": Transfer,
+    "invariance": Invariance,
+    "measure": Measure,
+    "store": Store,
+    "compare": Compare,
+}
+
+#: Kind of subject -> what its networks are made of.
+SUBJECTS: dict[str, type[Any]] = {
+    "trained": TrainedOptions,
+    "variant": VariantOptions,
+    "extracted": ExtractedOptions,
+    "patched": PatchedOptions,
+    "composed": ComposedOptions,
+    "checkpoint": ImagesOptions,
+    "torchvision": ImagesOptions,
+    "timm": ImagesOptions,
+}
+
+
+def task_options(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The options of the task that ``config`` names: the task's, and of ``measure`` also the subject's.
+
+    Raises:
+        UserError: no such task or subject, or an option is missing or not allowed.
+    """
+    task = str(config.get("task"))
+    if task not in TASKS:
+        raise UserError(f"task={task}: no such task; {suggestion(task, TASKS)}")
+    classes = [TASKS[task]]
+    if task == "measure":
+        kind = str(config["subject"].get("kind"))
+        if kind not in SUBJECTS:
+            raise UserError(f"subject.kind={kind}: {suggestion(kind, SUBJECTS)}; conf/subject shows them whole")
+        classes.append(SUBJECTS[kind])
+    read = tuple(options_of(kind, {key: config[key] for key in keys_of(kind) if key in config}) for kind in classes)
+    if task in STUDYING:
+        study_options(config["study"])
+    return read
+
+
+def keys_of(*classes: Any) -> tuple[str, ...]:
+    """The top-level keys that options are read from."""
+    return tuple(dict.fromkeys(field.name for kind in classes for field in fields(kind)))

@@ -7,51 +7,55 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.artifacts import Artifacts
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.paths import PLACE
 from src.core.result import Panel, Result, Verdict, scan
-from src.core.store import Entry, Store
+from src.core.store import Entry
+from src.tasks.options import Store as StoreOptions
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def store(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     """List the entries of the store; with ``prune: unused`` delete those that no result uses and no other one needs.
 
     Left-overs of builds that were killed (``*.work``) go only with ``prune: all_leftovers``, for such a build may still
     be at work: its next start would go on with them.
     """
-    users = _users(Path(config["outputs"]))
-    running = list(Path(config["outputs"]).glob(f"*/{PLACE}/*"))
-    if running and config["prune"] != "none":
-        raise UserError(f"prune={config['prune']}: a sweep is running ({running[0].parent.parent}); wait until it ends")
+    users = _users(Path(artifacts.running.outputs))
+    running = list(Path(artifacts.running.outputs).glob(f"*/{PLACE}/*"))
+    if running and options.prune != "none":
+        raise UserError(f"prune={options.prune}: a sweep is running ({running[0].parent.parent}); wait until it ends")
     pruned: list[str] = []
     freed = 0
-    if config["prune"] in ("unused", "all_leftovers"):
-        sizes = {entry.digest: entry.size for entry in store.entries()}  # before they vanish
-        for entry in store.prune(set(users)):
+    if options.prune in ("unused", "all_leftovers"):
+        sizes = {entry.digest: entry.size for entry in artifacts.store.entries()}  # before they vanish
+        for entry in artifacts.store.prune(set(users)):
             pruned.append(entry.digest)
             freed += sizes[entry.digest]
-    if config["prune"] == "all_leftovers":
-        for folder in store.leftovers():
+    if options.prune == "all_leftovers":
+        for folder in artifacts.store.leftovers():
             freed += _size(folder)
             pruned.append(folder.name)
             shutil.rmtree(folder)
-    entries = sorted(store.entries(), key=lambda entry: -entry.size)
-    leftovers = store.leftovers()
+    entries = sorted(artifacts.store.entries(), key=lambda entry: -entry.size)
+    leftovers = artifacts.store.leftovers()
     rows = [_row(entry, users, entries) for entry in entries]
-    remains = [{"folder": str(path.relative_to(store.root)), "megabytes": _size(path) / 1e6} for path in leftovers]
+    remains = [
+        {"folder": str(path.relative_to(artifacts.store.root)), "megabytes": _size(path) / 1e6} for path in leftovers
+    ]
     caption = "Used by: results below the outputs folder, also through an entry that was built from it."
-    result = Result("store", config["name"])
+    result = Result("store", artifacts.running.name)
     for panel in (Panel("", "entries", rows, caption), Panel("", "leftovers", remains)):
         if panel.rows:
             result.add(panel)
     unused = sum(not row["used_by"] for row in rows)
     size = sum(entry.size for entry in entries)
     sentence = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
-    if config["prune"] != "none":
+    if options.prune != "none":
         sentence = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; {sentence}"
     elif unused or leftovers:
         sentence += "; prune=unused deletes those, prune=all_leftovers also what killed builds left"

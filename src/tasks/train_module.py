@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.predictions import of_part
 from src.artifacts.trained import history_panel, images_of, trained
@@ -12,29 +12,29 @@ from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
-from src.core.store import Store
 from src.methods.hierarchy.nodes import Tree
 from src.statistics.bootstrap import proportion
+from src.tasks.options import TrainModule
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def train_module(config: Mapping[str, Any], store: Store, session: Session) -> Result:
-    """Train the module (or find it in the store, where ``task=compose`` looks for it too)."""
-    data = images_of(config["monolith"], session, "monolith", "monolith")
-    tree = tree_in(config, data, store, session)
-    node = _node(config["module"], tree)
+def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
+    """Train the module (or find it in the artifacts.store, where ``task=compose`` looks for it too)."""
+    data = images_of(options.monolith, artifacts.session, "monolith", "monolith")
+    tree = tree_in(options, data, artifacts)
+    node = _node(options.module, tree)
     name, where = tree.nodes[node].name, recipe_name(tree, node)
-    images = node_images(config, tree, node, data)
-    module = trained(config[where], store, session, role=f"modules: {name}", where=where, config=config, data=images)
+    images = node_images(options, tree, node, data)
+    module = trained(getattr(options, where), artifacts, role=f"modules: {name}", where=where, data=images)
     logits, labels = of_part(module, "test")
     right = int((logits.argmax(1) == labels).sum())
     metrics = {
         "test_accuracy": proportion(right, len(labels), unit="images"),
         "validation_accuracy": Estimate(module.accuracy),
     }
-    result = Result("train_module", config["name"], uses=[module.digest])
+    result = Result("train_module", artifacts.running.name, uses=[module.digest])
     result.add(history_panel({name: module}))
     result.conclude(
         Verdict(

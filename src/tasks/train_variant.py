@@ -7,36 +7,39 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
 from src.artifacts.trained import history_panel, no_verdict, trained
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.result import Result, Verdict
-from src.core.store import Store
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict
 from src.networks.cost import cost
 from src.networks.memory.formula import saved_bytes
 from src.networks.models import build
 from src.statistics.bootstrap import proportion
+from src.tasks.options import TrainVariant
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 CSV = "architecture.csv"
 
 
-def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> Result:
-    """Train one variant (or find it in the store) and say what it costs and how well it does."""
-    recipe = config["recipe"]
+def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
+    """Train one variant (or find it in the artifacts.store) and say what it costs and how well it does."""
+    recipe = options.recipe
     if recipe["features"] < 1:
-        session.event(f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer")
-    network = trained(recipe, store, session, role="network", where="recipe", config=config)
+        artifacts.session.event(
+            f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer"
+        )
+    network = trained(recipe, artifacts, role="network", where="recipe")
     variant = variant_of(recipe, network.data)
     epoch = network.history[network.epoch]
     images, labels = network.data.tensor("test")
-    with session.stage("test"):
+    with artifacts.session.stage("test"):
         right = int((predict(network.subject.model, images).argmax(1) == labels).sum())
     held_out = len(network.data.sets["validation"])
     metrics = {
@@ -44,29 +47,29 @@ def train_variant(config: Mapping[str, Any], store: Store, session: Session) -> 
         "validation_accuracy": proportion(round(epoch["val/accuracy"] * held_out), held_out, unit="images"),
         "train_accuracy": Estimate(epoch["train/accuracy"]),
     }
-    row = _row(config, variant, network)
+    row = _row(options, variant, network)
     sentence = f"{metrics['test_accuracy'].value:.1%} of the test images are classified right"
     if row["skipped"]:
         sentence = f"ended after the first cycle with {epoch['train/accuracy']:.1%} of the training images right"
     verdict = Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), row=row)
     if variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
         verdict = no_verdict("the baseline", network, verdict)
-    result = Result("train_variant", config["name"], uses=[network.digest])
+    result = Result("train_variant", artifacts.running.name, uses=[network.digest])
     result.add(history_panel({"network": network}))
     result.conclude(verdict)
-    write_atomically(session.folder / CSV, original_csv(variant, network, recipe["depth"]))
+    write_atomically(artifacts.session.folder / CSV, original_csv(variant, network, recipe["depth"]))
     return result
 
 
-def _row(config: Mapping[str, Any], variant: Variant, network: Trained) -> dict[str, Any]:
+def _row(options: TrainVariant, variant: Variant, network: Trained) -> dict[str, Any]:
     """What a table over all variants says of this one."""
-    recipe, subject = config["recipe"], network.subject
+    recipe, subject = options.recipe, network.subject
     # dead channels that pad the widths are no part of the variant
     variant_cost = cost(build({**subject.architecture, "pad_widths": 1}), subject.input_shape)
     widths = variant.widths
     return {
         "variant": variant.name,
-        "seed": config["seed"],
+        "seed": options.seed,
         "data": _data_name(recipe, network),
         "protocol": "test" if recipe["data"]["splits"]["validation"] == "test" else "held out",
         "architecture": "-".join(map(str, widths)),

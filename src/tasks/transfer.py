@@ -6,11 +6,12 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
 from src.artifacts.composition import composition_of, confusion, views_of
 from src.artifacts.label_tree import tree_of
@@ -18,11 +19,11 @@ from src.artifacts.trained import check_recipe, images_of, no_verdict, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree
 from src.core.errors import UserError
 from src.core.result import Result
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
 from src.studies.transfer.data import TargetImages, sizes_of, target_images
 from src.studies.transfer.few_images import TargetFindings, expert_findings, target_findings, trained_further
+from src.studies.transfer.options import Transfer
 from src.studies.transfer.panels import target_panels, tree_panel, verdict
 from src.studies.transfer.tree import (
     arranged,
@@ -34,34 +35,34 @@ from src.studies.transfer.tree import (
 )
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 
-def transfer(config: Mapping[str, Any], store: Store, session: Session) -> Result:
+def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     """Train the modules of one tree, put their experts into another tree, and to other images."""
-    composition_of(config)  # from here on what is wrong is said before anything trains
+    composition_of(options)  # from here on what is wrong is said before anything trains
     for role in ("router", "expert"):
-        check_recipe(config[role], role)
-    altered(config["expert"], config["few"], "few")
-    data = images_of({"data": config["data"], "seed": config["router"]["seed"]}, session, "modules", "modules")
-    views_of(config, data)
-    target = target_images(config, data, session)
-    sizes = sizes_of(config, target, session)
-    tree = _source_tree(config, data, store, session)
-    experts = _chosen(tree, config["experts"])
-    check_other_tree(config, tree, data)
-    modules = modules_of_tree(config, tree, data, store, session)
-    goal = other_tree(config, tree, data, lambda: confusions_of(config, modules, data))
-    check_shared(config, tree, goal)
-    networks = arranged(config, modules, goal, data, store, session)
-    with session.stage("other tree: test"):
-        trees = tree_findings(networks, data, config)
-    on_target, digests = _on_target(modules, experts, target, sizes, config, store, session)
+        check_recipe(getattr(options, role), role)
+    altered(options.expert, options.few, "few")
+    data = images_of({"data": options.data, "seed": options.router["seed"]}, artifacts.session, "modules", "modules")
+    views_of(options, data)
+    target = target_images(options, data, artifacts.session)
+    sizes = sizes_of(options, target, artifacts.session)
+    tree = _source_tree(options, data, artifacts)
+    experts = _chosen(tree, options.experts)
+    check_other_tree(options, tree, data)
+    modules = modules_of_tree(options, tree, data, artifacts)
+    goal = other_tree(options, tree, data, lambda: confusions_of(options, modules, data))
+    check_shared(options, tree, goal)
+    networks = arranged(options, modules, goal, data, artifacts)
+    with artifacts.session.stage("other tree: test"):
+        trees = tree_findings(networks, data, options)
+    on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
-    result = Result("transfer", config["name"], uses=list(dict.fromkeys([*uses, *digests])))
+    result = Result("transfer", artifacts.running.name, uses=list(dict.fromkeys([*uses, *digests])))
     for panel in (tree_panel(trees), *target_panels(on_target)):
         result.add(panel)
-    row = {"data": data.source["name"], "target": target.data.source["name"], "tree": config["tree"]["name"]}
+    row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
     conclusion = verdict(trees, on_target, row)
     unfit = next((node for node in experts if not modules.modules[node].converged), None)
     if unfit is not None:
@@ -75,19 +76,18 @@ def _on_target(
     nodes: Sequence[int],
     target: TargetImages,
     sizes: Sequence[int],
-    config: Mapping[str, Any],
-    store: Store,
-    session: Session,
+    options: Transfer,
+    artifacts: Artifacts,
 ) -> tuple[TargetFindings, list[str]]:
     """The experts at ``nodes`` on images of the other look, and the digests of what was trained on them."""
     experts, digests = [], []
     for number, node in enumerate(nodes):
         images, source, name = target.below(modules.tree, node), modules.modules[node], modules.tree.nodes[node].name
-        networks = trained_further(name, source, images, sizes, config, store, session)
+        networks = trained_further(name, source, images, sizes, options, artifacts)
         digests += [network.digest for network in networks.values()]
-        seed = config["seed"] + 1000 * (number + 1)  # another expert has other images, and other resamples
-        experts.append(expert_findings(name, source, images, networks, resamples=config["resamples"], seed=seed))
-    return target_findings(experts, sizes, config["seed"]), digests
+        seed = options.seed + 1000 * (number + 1)  # another expert has other images, and other resamples
+        experts.append(expert_findings(name, source, images, networks, resamples=options.resamples, seed=seed))
+    return target_findings(experts, sizes, options.seed), digests
 
 
 def _chosen(tree: Tree, wanted: int | None) -> list[int]:
@@ -98,11 +98,9 @@ def _chosen(tree: Tree, wanted: int | None) -> list[int]:
     return experts[:wanted]
 
 
-def _source_tree(config: Mapping[str, Any], data: ImageData, store: Store, session: Session) -> Tree:
+def _source_tree(options: Transfer, data: ImageData, artifacts: Artifacts) -> Tree:
     def confusions() -> Tensor:
-        network = trained(
-            config["router"], store, session, role="all classes", where="router", config=config, data=data
-        )
+        network = trained(options.router, artifacts, role="all classes", where="router", data=data)
         return confusion(network, "validation")
 
-    return tree_of(config["tree"], data, confusions)
+    return tree_of(options.tree, data, confusions)

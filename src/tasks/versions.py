@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from src.artifacts.kinds import KINDS
+from src.artifacts.options import AnswerOptions, ComposedOptions, ModulesOptions, StrongOptions
 from src.studies.protocol import version_of_study
-from src.tasks.declared import STUDYING
+from src.tasks.options import STUDYING, keys_of
 
 #: task -> (raised by hand when its own findings change, kinds of what it leaves in the store): its result is made again
 #: when one of them is raised.
@@ -24,27 +25,11 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
 
-#: task -> stage (a value of ``until``) -> the keys of the configuration that decide what the stage leaves in the store.
+#: Task -> stage (a value of ``until``) -> the keys of the options that decide what the stage leaves in the store.
 ANCESTORS: dict[str, dict[str, tuple[str, ...]]] = {
-    "modularize": {"strong": ("strong",)},
-    "patch": {
-        "strong": ("strong",),
-        "modules": ("strong", "importance", "sensitivity", "search", "seed"),
-    },
-    "compose": {
-        "modules": (
-            "monolith",
-            "router",
-            "expert",
-            "tree",
-            "expert_cap",
-            "modules",
-            "finetune_epochs",
-            "match",
-            "control",
-            "seed",
-        ),
-    },
+    "modularize": {"strong": keys_of(StrongOptions)},
+    "patch": {"strong": keys_of(StrongOptions), "modules": keys_of(ModulesOptions)},
+    "compose": {"modules": tuple(key for key in keys_of(ComposedOptions) if key not in keys_of(AnswerOptions))},
 }
 
 

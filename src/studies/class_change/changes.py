@@ -70,7 +70,7 @@ def _added(setting: Setting) -> ChangedNetworks:
 def _removed(setting: Setting) -> ChangedNetworks:
     expert = setting.expert
     old, whole = setting.modules(setting.tree, setting.data), setting.whole("monolith, before", setting.data)
-    images = node_images(setting.config, setting.fewer, setting.fewer.node(expert), setting.fewer_data)
+    images = node_images(setting.options, setting.fewer, setting.fewer.node(expert), setting.fewer_data)
     dropped = {**old, expert: without_outputs(old[expert], images)}
     anew = setting.module(expert, fewer=True)
     before = Changed("modules, before", setting.composed(old))
@@ -98,7 +98,7 @@ def _removed(setting: Setting) -> ChangedNetworks:
 def _replaced(setting: Setting) -> ChangedNetworks:
     expert = setting.expert
     old, whole = setting.modules(setting.tree, setting.data), setting.whole("monolith, before", setting.data)
-    replacement = setting.module(expert, changes=replacement_of(setting.config))
+    replacement = setting.module(expert, changes=replacement_of(setting.options))
     again = setting.whole("monolith, another seed", setting.data, seed=setting.monolith["seed"] + OTHER)
     before = Changed("modules, before", setting.composed(old))
     updated = _modules(setting, before, "expert replaced", old, {expert: replacement})

@@ -134,9 +134,9 @@ def class_change_findings(
         )
     return ClassChangeFindings(
         setting.change,
-        str(setting.config["class_name"]),
+        str(setting.options.class_name),
         setting.expert,
-        setting.config["match"],
+        setting.options.match,
         list(findings.values()),
         {role: findings[id(network)] for role, network in changed.roles.items()},
     )

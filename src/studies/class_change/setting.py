@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, altered, assembled
 from src.artifacts.composition import composition_of, confusion, seen_through_views, views_of
 from src.artifacts.label_tree import tree_of
@@ -18,19 +19,18 @@ from src.artifacts.network import Trained
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import modules_of_tree, node_images, recipe_name
 from src.core.errors import UserError, suggestion
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import without_class
 from src.networks.models import build
 from src.networks.subjects import Subject
+from src.studies.class_change.options import AddClass
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 Change = Literal["add", "remove", "replace"]
-CHANGES: tuple[Change, ...] = get_args(Change)
 
 
 @dataclass
@@ -44,9 +44,8 @@ class Setting:
         node: of ``tree``.
     """
 
-    config: Mapping[str, Any]
-    store: Store
-    session: Session
+    options: AddClass
+    artifacts: Artifacts
     data: ImageData
     tree: Tree
     fewer_data: ImageData
@@ -57,7 +56,7 @@ class Setting:
     @property
     def change(self) -> Change:
         """A class joins, a class leaves, or an expert is replaced."""
-        change: Change = self.config["change"]
+        change: Change = self.options.change
         return change
 
     @property
@@ -73,7 +72,7 @@ class Setting:
     @property
     def changed(self) -> Tensor:
         """Bool (N,): the classes that the change is about."""
-        return self.near if self.change == "replace" else self._of([self.tree.label(self.config["class_name"])])
+        return self.near if self.change == "replace" else self._of([self.tree.label(str(self.options.class_name))])
 
     def _of(self, labels: Iterable[int]) -> Tensor:
         classes = torch.zeros(len(self.data.classes), dtype=torch.bool)
@@ -90,7 +89,7 @@ class Setting:
 
     def modules(self, tree: Tree, data: ImageData) -> dict[str, Trained]:
         """All modules of a tree by their node's name, from random weights."""
-        modules = modules_of_tree(self.config, tree, data, self.store, self.session).modules
+        modules = modules_of_tree(self.options, tree, data, self.artifacts).modules
         return dict(zip((node.name for node in tree.nodes), modules, strict=True))
 
     def module(
@@ -106,18 +105,16 @@ class Setting:
         node = tree.node(name)
         where = recipe_name(tree, node)
         recipe = (
-            altered(self.config[where], changes or {}, "replacement")
+            altered(self.options.recipe_of(where), changes or {}, "replacement")
             if start is None
-            else self._update(self.config[where])
+            else self._update(self.options.recipe_of(where))
         )
         return trained(
             recipe,
-            self.store,
-            self.session,
+            self.artifacts,
             role=f"{name}, {'anew' if start is None else 'warm-started'}",
             where=where,
-            config=self.config,
-            data=node_images(self.config, tree, node, data),
+            data=node_images(self.options, tree, node, data),
             start=None if start is None else start.subject,
         )
 
@@ -126,28 +123,26 @@ class Setting:
         recipe = self.monolith if start is None else self._update(self.monolith)
         recipe = recipe if seed is None else {**recipe, "seed": seed}
         begin = None if start is None else start.subject
-        return trained(
-            recipe, self.store, self.session, role=role, where="monolith", config=self.config, data=data, start=begin
-        )
+        return trained(recipe, self.artifacts, role=role, where="monolith", data=data, start=begin)
 
     def _update(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        return altered(recipe, self.config["update"], "update")
+        return altered(recipe, self.options.update, "update")
 
     def composed(self, modules: Mapping[str, Trained], *, fewer: bool = False) -> Subject:
         """The network of modules by name."""
         tree = self.fewer if fewer else self.tree
-        return assembled(self.config, tree, modules, self.data)
+        return assembled(self.options, tree, modules, self.data)
 
     def seen(self, network: Trained) -> Subject:
         """A monolith as it is shown the test images."""
-        return seen_through_views(self.config, network, network.data)
+        return seen_through_views(self.options, network, network.data)
 
 
-def replacement_of(config: Mapping[str, Any]) -> dict[str, Any]:
+def replacement_of(options: AddClass) -> dict[str, Any]:
     """What an expert that replaces another one has in its recipe; null is a seed of its own, and the width as it is."""
-    changes = dict(config["replacement"])
+    changes = dict(options.replacement)
     if changes.get("seed") is None:
-        changes["seed"] = config["expert"]["seed"] + OTHER
+        changes["seed"] = options.expert["seed"] + OTHER
     model = dict(changes.get("model", {}))
     if model.get("width") is None:
         model.pop("width", None)
@@ -162,35 +157,33 @@ def _check_model(recipe: Mapping[str, Any], data: ImageData) -> None:
         raise UserError(f"replacement.{error}") from None
 
 
-def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Setting:
+def setting_of(options: AddClass, artifacts: Artifacts) -> Setting:
     """Images and trees.
 
     Raises:
-        UserError: no such change, no such class, or it is one of two of its superclass; a recipe has no such part.
+        UserError: no such class, or it is one of two of its superclass; a recipe has no such part.
     """
-    change, name = config["change"], str(config["class_name"])
-    if change not in CHANGES:
-        raise UserError(f"change={change}: {suggestion(str(change), CHANGES)}")
-    composition_of(config)  # from here on what is wrong is said before anything trains
+    change, name = options.change, str(options.class_name)
+    composition_of(options)  # from here on what is wrong is said before anything trains
     for role in ("monolith", "router", "expert"):
-        check_recipe(config[role], role)
-        altered(config[role], config["update"], "update")
-    replaced = altered(config["expert"], replacement_of(config), "replacement")
-    data = images_of(config["monolith"], session, "monolith", "monolith")
+        check_recipe(getattr(options, role), role)
+        altered(getattr(options, role), options.update, "update")
+    replaced = altered(options.expert, replacement_of(options), "replacement")
+    data = images_of(options.monolith, artifacts.session, "monolith", "monolith")
     if data.whitener is not None:
         raise UserError(
             f"monolith.data.contrast={data.contrast}: whitening is fitted to all classes at once; take none or global "
             "where classes come and go"
         )
-    views_of(config, data)
+    views_of(options, data)
     if name not in data.classes:
         raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
 
     def confusions() -> Tensor:
-        network = trained(config["monolith"], store, session, role="monolith", config=config, data=data)
+        network = trained(options.monolith, artifacts, role="monolith", data=data)
         return confusion(network, "validation")
 
-    tree = tree_of(config["tree"], data, confusions)
+    tree = tree_of(options.tree, data, confusions)
     node = tree.path_of(tree.label(name))[-1][0]
     above = tree.nodes[node]
     if len(above.children) == 2 and change != "replace":
@@ -201,10 +194,10 @@ def setting_of(config: Mapping[str, Any], store: Store, session: Session) -> Set
         )
     if change == "replace":
         fewer, fewer_data = tree, data
-        _check_model(replaced, node_images(config, tree, node, data))
+        _check_model(replaced, node_images(options, tree, node, data))
     else:
         fewer = without_class(tree, name)
         numbers = {other: number for number, other in enumerate(fewer.classes)}
         fewer_data = relabelled(data, [numbers.get(other, -1) for other in data.classes], fewer.classes)
-    monolith = matched_recipe(config, tree, data, session)
-    return Setting(config, store, session, data, tree, fewer_data, fewer, monolith, node)
+    monolith = matched_recipe(options, tree, data, artifacts.session)
+    return Setting(options, artifacts, data, tree, fewer_data, fewer, monolith, node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -23,12 +23,12 @@ from src.studies.composition.accuracy import HARD, MONOLITH, Accuracy, accuracy_
 from src.studies.composition.cost import Costs, costs_of
 from src.studies.composition.errors import Errors, ModuleAnswers, errors_of, metrics_of
 from src.studies.composition.learning import Learning, learning_of
+from src.studies.composition.options import Compose
 from src.studies.composition.routes import RoutedImages, routes_of
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.corruption import Robustness, robustness
 from src.studies.robustness.shifted import chosen_images, predictor, under_corruption
 from src.studies.robustness.unknown_images import check_unknown, open_unknown
-from src.training.determinism import device_of
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -74,41 +74,41 @@ def examined_networks(rule: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([MONOLITH, of_rule(rule), HARD]))
 
 
-def unknown_images(config: Mapping[str, Any], data: ImageData) -> Tensor:
+def unknown_images(options: Compose, data: ImageData) -> Tensor:
     """Test images of another data set, uint8 (m, C, H, W).
 
     Raises:
         UserError: they cannot be opened, are of the networks' classes or of another shape.
     """
-    unknown, shape = open_unknown(config["unknown"], "unknown"), data.sets["test"].shape
+    unknown, shape = open_unknown(options.unknown, "unknown"), data.sets["test"].shape
     check_unknown(unknown, data.classes, "unknown")
     if unknown.shape != shape:
         raise UserError(f"unknown: images of shape {unknown.shape}, the networks take {shape}; set unknown.source.size")
     return unknown.images
 
 
-def estimate(networks: Networks, unknown: Tensor, config: Mapping[str, Any], session: Session) -> Findings:
+def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Session) -> Findings:
     """Ask all networks for the test images, for corrupted ones, and for ``unknown`` ones (m, C, H, W)."""
-    rule, tree, test = config["composition"]["rule"], networks.tree, networks.data.sets["test"]
-    examined, chance = examined_networks(rule), {"resamples": config["resamples"], "seed": config["seed"]}
+    rule, tree, test = options.composition.rule, networks.tree, networks.data.sets["test"]
+    examined, chance = examined_networks(rule), {"resamples": options.resamples, "seed": options.seed}
     modules = _module_answers(networks, session)
-    logs = _answers(networks, modules, config, session)
+    logs = _answers(networks, modules, options, session)
     accuracy = accuracy_of_networks(logs, test.labels, tree, **chance)
     for name, network in accuracy.items():
         if network.collapsed:
             session.event(f"{name}: collapsed, one class takes {network.largest_share:.0%} of its answers")
     errors = errors_of(tree, modules, logs, examined, **chance)
     calibrations = {name: calibration(logs[name], test.labels) for name in examined}
-    subjects = _subjects(networks, config)
-    corrupted = _robustness(networks, subjects, config, session)
+    subjects = _subjects(networks, options)
+    corrupted = _robustness(networks, subjects, options, session)
     with session.stage("unknown classes"):
         detections = {
             name: detection(logs[name], log_probabilities(subject, unknown), **chance)
             for name, subject in subjects.items()
         }
     with session.stage("learning"):
-        few = test.select(chosen_images(test, config["learning_images"]))
-        learning = learning_of(networks, of_rule(rule), few, config)
+        few = test.select(chosen_images(test, options.learning_images))
+        learning = learning_of(networks, of_rule(rule), few, options)
     if learning is None:
         session.event("training.keep_every: no weights were kept on the way, so there are no learning curves")
     predicted = logs[of_rule(rule)].argmax(1)
@@ -120,10 +120,10 @@ def estimate(networks: Networks, unknown: Tensor, config: Mapping[str, Any], ses
         calibrations,
         corrupted,
         detections,
-        str(config["unknown"]["source"]["name"]),
+        str(options.unknown["source"]["name"]),
         learning,
-        _costs(networks, config, session),
-        routes_of(tree, modules.test, predicted, test, count=config["single_images"], seed=config["seed"]),
+        _costs(networks, options, session),
+        routes_of(tree, modules.test, predicted, test, count=options.single_images, seed=options.seed),
         "" if networks.monolith.converged else did_not_train("the monolith", networks.monolith),
     )
 
@@ -186,13 +186,11 @@ def _module_answers(networks: Networks, session: Session) -> ModuleAnswers:
     return ModuleAnswers(of_test, test.labels, of_held_out, held_out.labels)
 
 
-def _answers(
-    networks: Networks, modules: ModuleAnswers, config: Mapping[str, Any], session: Session
-) -> dict[str, Tensor]:
+def _answers(networks: Networks, modules: ModuleAnswers, options: Compose, session: Session) -> dict[str, Tensor]:
     """Log-probabilities (n, N) of all test images by every network and rule."""
     tree, images = networks.tree, networks.data.sets["test"].images
     with session.stage("composition"):
-        whole = seen_through_views(config, networks.monolith, networks.data)
+        whole = seen_through_views(options, networks.monolith, networks.data)
         logs = {MONOLITH: log_probabilities(whole, images)}
         for rule in RULES:
             logs[of_rule(rule)] = compose(tree, modules.test, replace(networks.composition, rule=rule))
@@ -200,8 +198,8 @@ def _answers(
         logs["modules, chaining"] = chain(modules.test)
         logs["modules, oracle routing"] = oracle(tree, modules.test, modules.labels)
         if networks.control is not None:
-            composition = composition_of(config, networks.control)
-            control = composed(config, networks.control, networks.data, replace(composition, rule="soft"))
+            composition = composition_of(options, networks.control)
+            control = composed(options, networks.control, networks.data, replace(composition, rule="soft"))
             of_control = answers(control, images)
             for rule in ("soft", "hard"):
                 logs[f"random tree, {rule}"] = compose(
@@ -210,43 +208,41 @@ def _answers(
     return logs
 
 
-def _subjects(networks: Networks, config: Mapping[str, Any]) -> dict[str, Subject]:
+def _subjects(networks: Networks, options: Compose) -> dict[str, Subject]:
     """The networks that are examined, by name."""
-    name = of_rule(config["composition"]["rule"])
-    subjects = {MONOLITH: seen_through_views(config, networks.monolith, networks.data), name: networks.composed}
-    return subjects if name == HARD else {**subjects, HARD: _ruled(networks, "hard", config)}
+    name = of_rule(options.composition.rule)
+    subjects = {MONOLITH: seen_through_views(options, networks.monolith, networks.data), name: networks.composed}
+    return subjects if name == HARD else {**subjects, HARD: _ruled(networks, "hard", options)}
 
 
-def _ruled(networks: Networks, rule: str, config: Mapping[str, Any]) -> Subject:
-    return composed(config, networks.modules, networks.data, replace(networks.composition, rule=rule))
+def _ruled(networks: Networks, rule: str, options: Compose) -> Subject:
+    return composed(options, networks.modules, networks.data, replace(networks.composition, rule=rule))
 
 
-def _robustness(
-    networks: Networks, subjects: Mapping[str, Subject], config: Mapping[str, Any], session: Session
-) -> Robustness:
+def _robustness(networks: Networks, subjects: Mapping[str, Subject], options: Compose, session: Session) -> Robustness:
     """Corrupted images, seen by all; errors are divided by the monolith's."""
-    shift, test = config["shift"], networks.data.sets["test"]
-    seen = test.select(chosen_images(test, shift["images"]))
+    shift, test = options.shift, networks.data.sets["test"]
+    seen = test.select(chosen_images(test, shift.images))
     if len(seen) < len(test):
         session.event(f"shift.images={len(seen)}: of {len(test)} test images were corrupted")
     shifted = under_corruption(
         {name: predictor(subject) for name, subject in subjects.items()},
         seen.images,
         seen.labels,
-        corruptions=shift["corruptions"],
-        severities=shift["severities"],
-        seed=config["seed"],
-        batch=shift["batch"],
+        corruptions=shift.corruptions,
+        severities=shift.severities,
+        seed=options.seed,
+        batch=shift.batch,
         session=session,
-        device=device_of(config["device"]),
+        device=next(networks.composed.model.parameters()).device,
     )
-    return robustness(shifted, shifted.reference(MONOLITH), resamples=config["resamples"], seed=config["seed"])
+    return robustness(shifted, shifted.reference(MONOLITH), resamples=options.resamples, seed=options.seed)
 
 
-def _costs(networks: Networks, config: Mapping[str, Any], session: Session) -> Costs:
-    hard, soft = (_ruled(networks, rule, config) for rule in ("hard", "soft"))
-    whole = seen_through_views(config, networks.monolith, networks.data)
+def _costs(networks: Networks, options: Compose, session: Session) -> Costs:
+    hard, soft = (_ruled(networks, rule, options) for rule in ("hard", "soft"))
+    whole = seen_through_views(options, networks.monolith, networks.data)
     test = networks.data.sets["test"]
-    images = test.images[chosen_images(test, config["latency_images"])].to("cpu")
+    images = test.images[chosen_images(test, options.latency_images)].to("cpu")
     with session.stage("cost"):
         return costs_of(networks.modules, networks.monolith, whole, hard, soft, images)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from src.artifacts.composed import Networks
 from src.artifacts.composition import composed, seen_through_views
@@ -16,6 +15,7 @@ from src.networks.cost import BACKWARD, cost
 from src.networks.subjects import Subject, load_subject
 from src.studies.composition.accuracy import MONOLITH
 from src.studies.composition.cost import cost_of
+from src.studies.composition.options import Compose
 
 
 class Spent(NamedTuple):
@@ -43,7 +43,7 @@ class Learning:
     points: tuple[Point, ...]
 
 
-def learning_of(networks: Networks, name: str, test: ImageSet, config: Mapping[str, Any]) -> Learning | None:
+def learning_of(networks: Networks, name: str, test: ImageSet, options: Compose) -> Learning | None:
     """The composed network from the k-th weights that each module left on its way, and the monolith from its own.
 
     Args:
@@ -57,10 +57,10 @@ def learning_of(networks: Networks, name: str, test: ImageSet, config: Mapping[s
         return None
     points = []
     for number in range(max(len(epochs_kept(module)) for module in modules.modules)):
-        subject = composed(config, _early(modules, number), monolith.data, networks.composition)
+        subject = composed(options, _early(modules, number), monolith.data, networks.composition)
         points.append(Point(name, _spent_by(modules, number), _accuracy(subject, test)))
     for number, epoch in enumerate(epochs_kept(monolith)):
-        early = seen_through_views(config, _at(monolith, number), monolith.data)
+        early = seen_through_views(options, _at(monolith, number), monolith.data)
         points.append(Point(MONOLITH, _spent(monolith, epoch), _accuracy(early, test)))
     return Learning(len(test), tuple(points))
 

@@ -12,17 +12,17 @@ from typing import Any
 
 from torch import nn
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.network import Trained
 from src.artifacts.trained import trained
-from src.core.errors import UserError, suggestion
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel
-from src.core.store import Store
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
 from src.statistics.bootstrap import bootstrap_weights
 from src.studies.invariance.estimates import accuracy
 from src.studies.invariance.measured import correct
+from src.studies.invariance.task_options import Retrain
 from src.studies.protocol import Run
 
 SECTION = "Retraining"
@@ -53,17 +53,6 @@ class Retraining:
     digests: tuple[str, ...]
 
 
-def check_retraining(config: Mapping[str, Any]) -> None:
-    """Refuse what can be refused before anything trains.
-
-    Raises:
-        UserError: an option of ``retrain`` is not allowed.
-    """
-    layers = config["retrain"]["layers"]
-    if layers not in LAYERS:
-        raise UserError(f"retrain.layers={layers}: {suggestion(str(layers), LAYERS)}")
-
-
 def schemes(model: nn.Module, by: str) -> dict[str, list[str] | None]:
     """What is trained again: each layer, all convolutions, all linear layers, all; in the order of the network."""
     convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
@@ -82,23 +71,24 @@ def retraining(
     recipe: Mapping[str, Any],
     images: ImageSet,
     transformations: TransformationSet,
-    config: Mapping[str, Any],
-    store: Store,
+    batch: int,
+    options: Retrain,
+    artifacts: Artifacts,
     run: Run,
 ) -> Retraining:
     """Train each scheme by ``recipe``, from the weights of the plain network.
 
     Args:
         images: that judge it.
-        config: of the job, with ``retrain`` and the batch of ``study``.
+        batch: images times transformations in one pass.
     """
-    epochs = config["retrain"]["epochs"]
+    epochs = options.epochs
     subjects, digests = {BASELINE: plain.subject}, []
-    for scheme, layers in schemes(plain.subject.model, config["retrain"]["layers"]).items():
+    for scheme, layers in schemes(plain.subject.model, options.layers).items():
         training = {**recipe["training"], "epochs": epochs, "train_only": layers, "keep_every": None}
         again = trained(
-            {**recipe, "training": training, "select": "last"}, store, run.session, role=f"retrained {scheme}",
-            where="recipe", config=config, start=plain.subject,
+            {**recipe, "training": training, "select": "last"}, artifacts, role=f"retrained {scheme}",
+            where="recipe", start=plain.subject,
         )  # fmt: skip
         subjects[scheme] = again.subject
         digests.append(again.digest)
@@ -107,7 +97,7 @@ def retraining(
     for scheme, subject in subjects.items():
         device = next(subject.model.parameters()).device
         pictures, labels = images.images.to(device), images.labels.to(device)
-        hits = correct(subject, pictures, labels, transformations, config["study"]["batch"])
+        hits = correct(subject, pictures, labels, transformations, batch)
         as_they_are = None if identity is None else accuracy(hits[:, identity], shares)
         retrained.append(Retrained(scheme, as_they_are, accuracy(hits, shares)))
     return Retraining(tuple(retrained), epochs, len(images), tuple(digests))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from src.networks.cost import Cost, cost
 from src.statistics.bootstrap import auc
 from src.statistics.calibration import fit_platt
 from src.studies.composition.estimates import accuracies
+from src.studies.patching.options import Modularize, Patch
 
 #: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.
 Classifier = Literal["strong", "calibrated", "raw"]
@@ -75,13 +76,9 @@ class ModuleFindings:
         }
 
 
-def module_findings(modules: Modules, config: Mapping[str, Any]) -> ModuleFindings:
-    """Measure the modules.
-
-    Args:
-        config: ``module_score``, ``resamples``, ``seed``.
-    """
-    strong, plan, score = modules.strong, modules.plan, config["module_score"]
+def module_findings(modules: Modules, options: Modularize | Patch) -> ModuleFindings:
+    """Measure the modules."""
+    strong, plan, score = modules.strong, modules.plan, options.module_score
     test, held_out = strong.data.sets["test"], strong.data.sets["calibration"]
     outputs, known = modules.outputs(test), modules.outputs(held_out)
     raw = torch.stack([logits[:, c] for c, logits in enumerate(outputs)])
@@ -96,7 +93,7 @@ def module_findings(modules: Modules, config: Mapping[str, Any]) -> ModuleFindin
         "raw": raw.argmax(0),
     }
     accuracy, against_strong = accuracies(
-        predictions, test.labels, "strong", resamples=config["resamples"], seed=config["seed"]
+        predictions, test.labels, "strong", resamples=options.resamples, seed=options.seed
     )
     kernels = modules.keep.long() @ plan.multiplicity
     count = len(strong.data.classes)

@@ -14,6 +14,7 @@ from src.data.image_set import ImageSet
 from src.data.splits import drop_seen
 from src.methods.modularity.patch_metrics import Comparison, compare
 from src.networks.cost import cost
+from src.studies.patching.options import Patch
 
 MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may cost
 
@@ -76,7 +77,7 @@ class PatchFindings:
         return all(target.helps for target in self.targets)
 
 
-def patch_findings(trial: Trial, predictions: Mapping[str, Tensor]) -> PatchFindings:
+def patch_findings(trial: Trial, predictions: Mapping[str, Tensor], options: Patch) -> PatchFindings:
     """Compare all methods on the test images.
 
     Args:
@@ -91,8 +92,8 @@ def patch_findings(trial: Trial, predictions: Mapping[str, Tensor]) -> PatchFind
             predictions,
             labels,
             {target: trial.weak.data.classes[target] for target in trial.targets},
-            resamples=trial.config["resamples"],
-            seed=trial.config["seed"],
+            resamples=options.resamples,
+            seed=options.seed,
         ),
         images=len(labels),
         target_images=int((labels == trial.targets[0]).sum()),

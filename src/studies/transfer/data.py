@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
+from src.studies.transfer.options import Transfer
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -34,7 +34,7 @@ class TargetImages:
         return relabelled(self.data, targets, place.children)
 
 
-def target_images(config: Mapping[str, Any], source: ImageData, session: Session) -> TargetImages:
+def target_images(options: Transfer, source: ImageData, session: Session) -> TargetImages:
     """The images of ``target``, normalised as the source's, which is how the experts see them.
 
     Raises:
@@ -44,10 +44,9 @@ def target_images(config: Mapping[str, Any], source: ImageData, session: Session
         raise UserError(
             f"data.contrast={source.contrast}: whitening is fitted to one data set; take none or global for a transfer"
         )
-    options = {**config["target"], "normalisation": {"mean": list(source.mean), "std": list(source.std)}}
-    options["contrast"] = source.contrast
-    kind = data_module(options)
-    target = kind(**keywords(kind, options, "target"), shuffle_seed=config["seed"])
+    seen = {"normalisation": {"mean": list(source.mean), "std": list(source.std)}, "contrast": source.contrast}
+    kind = data_module(options.target)
+    target = kind(**keywords(kind, options.target | seen, "target"), shuffle_seed=options.seed)
     with session.stage("target: images"):
         target.setup()
     for event in target.events:
@@ -64,15 +63,13 @@ def target_images(config: Mapping[str, Any], source: ImageData, session: Session
     return TargetImages(target, torch.tensor([numbers.get(name, -1) for name in target.classes]))
 
 
-def sizes_of(config: Mapping[str, Any], target: TargetImages, session: Session) -> list[int]:
+def sizes_of(options: Transfer, target: TargetImages, session: Session) -> list[int]:
     """Training images per class, from few to many.
 
     Raises:
         UserError: there is none, or one below 1.
     """
-    wanted = config["images_per_class"]
-    if not isinstance(wanted, list) or not wanted or not all(type(count) is int and count >= 1 for count in wanted):
-        raise UserError(f"images_per_class={wanted}: allowed is a list of whole numbers from 1, e.g. [4, 16, 64]")
+    wanted = options.images_per_class
     most = int(target.data.sets["train"].per_class[target.labels >= 0].max())
     if max(wanted) > most:
         session.event(f"images_per_class={max(wanted)}: the target has {most} training images of a class at most")

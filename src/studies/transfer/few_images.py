@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
 from src.artifacts.network import Trained
 from src.artifacts.predictions import batched
 from src.artifacts.trained import trained
 from src.core.estimate import Estimate
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.data.fewer_images import per_class
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
+from src.studies.transfer.options import Transfer
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 #: What a training on the target begins with: the source's weights, or random ones. Also its name in tables.
 Start = Literal["warm start", "from scratch"]
@@ -88,9 +89,8 @@ def trained_further(
     source: Trained,
     images: ImageData,
     sizes: Sequence[int],
-    config: Mapping[str, Any],
-    store: Store,
-    session: Session,
+    options: Transfer,
+    artifacts: Artifacts,
 ) -> dict[tuple[Start, int], Trained]:
     """Networks of both starts on the same images, in as many steps for few images as for the most.
 
@@ -98,8 +98,8 @@ def trained_further(
         name: of the expert, for the screen.
         images: of the target, below the expert's node.
     """
-    recipe = altered(config["expert"], config["few"], "few")
-    parts = {count: per_class(images, count, config["seed"]) for count in sizes}
+    recipe = altered(options.expert, options.few, "few")
+    parts = {count: per_class(images, count, options.seed) for count in sizes}
     steps = recipe["training"]["epochs"] * _batches(parts[sizes[-1]])
     networks = {}
     starts: tuple[tuple[Start, Subject | None], ...] = ((WARM, source.subject), (SCRATCH, None))
@@ -107,9 +107,7 @@ def trained_further(
         as_long = altered(recipe, {"training": {"epochs": -(-steps // _batches(part))}}, "few")
         for start, weights in starts:
             role = f"{name}, {start}, {count} per class"
-            networks[start, count] = trained(
-                as_long, store, session, role=role, where="expert", config=config, data=part, start=weights
-            )
+            networks[start, count] = trained(as_long, artifacts, role=role, where="expert", data=part, start=weights)
     return networks
 
 

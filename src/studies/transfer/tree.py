@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, Spent, altered, spent
 from src.artifacts.composition import composed, counts
 from src.artifacts.label_tree import tree_of
@@ -16,14 +17,14 @@ from src.artifacts.predictions import log_probabilities
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.store import Store
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.regrouping import regrouped
 from src.studies.composition.estimates import accuracies
+from src.studies.transfer.options import Transfer
 
 if TYPE_CHECKING:
-    from src.report.session import Session
+    pass
 
 WHERE = "other_tree"  # its key in the configuration
 #: The source's modules; the other tree with the source's experts; the other tree with experts of another seed.
@@ -56,33 +57,32 @@ class TreeFindings:
     saved: float
 
 
-def other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData, confusions: Callable[[], Tensor]) -> Tree:
+def other_tree(options: Transfer, tree: Tree, data: ImageData, confusions: Callable[[], Tensor]) -> Tree:
     """The tree that experts of ``tree`` are moved to.
 
     Raises:
         UserError: it cannot be built.
     """
-    options = config[WHERE]
-    if options["name"] == "regrouped":
-        return regrouped(tree, confusions(), options["groups"], WHERE)
-    return tree_of(options, data, confusions, WHERE)
+    if options.other_tree["name"] == "regrouped":
+        return regrouped(tree, confusions(), options.other_tree["groups"], WHERE)
+    return tree_of(options.other_tree, data, confusions, WHERE)
 
 
-def check_other_tree(config: Mapping[str, Any], tree: Tree, data: ImageData) -> None:
+def check_other_tree(options: Transfer, tree: Tree, data: ImageData) -> None:
     """All that can be known of the tree that experts are moved to before the modules tell which classes they confuse.
 
     Raises:
         UserError: it cannot be built, a node has no images, or no expert of ``tree`` stands in it.
     """
     count = len(tree.classes)
-    likely = other_tree(config, tree, data, lambda: torch.ones(count, count))
-    if config[WHERE]["name"] != "clustered":  # whose experts are what confusions make of them
-        check_shared(config, tree, likely)
+    likely = other_tree(options, tree, data, lambda: torch.ones(count, count))
+    if options.other_tree["name"] != "clustered":  # whose experts are what confusions make of them
+        check_shared(options, tree, likely)
     for node in range(len(likely.nodes)):
-        node_images(config, likely, node, data, WHERE)
+        node_images(options, likely, node, data, WHERE)
 
 
-def check_shared(config: Mapping[str, Any], tree: Tree, target: Tree) -> None:
+def check_shared(options: Transfer, tree: Tree, target: Tree) -> None:
     """Refuse a ``target`` to which no expert of ``tree`` can be moved.
 
     Raises:
@@ -91,43 +91,39 @@ def check_shared(config: Mapping[str, Any], tree: Tree, target: Tree) -> None:
     experts = {(node.name, node.children) for index, node in enumerate(tree.nodes) if tree.is_expert(index)}
     if not experts & {(node.name, node.children) for node in target.nodes}:
         raise UserError(
-            f"{WHERE}.name={config[WHERE]['name']}: no expert of tree.name={config['tree']['name']} stands in it with "
-            "the same name and classes; take regrouped, or a file with the same superclasses"
+            f"{WHERE}.name={options.other_tree['name']}: no expert of tree.name={options.tree['name']} stands in it "
+            "with the same name and classes; take regrouped, or a file with the same superclasses"
         )
 
 
-def confusions_of(config: Mapping[str, Any], modules: TreeModules, data: ImageData) -> Tensor:
+def confusions_of(options: Transfer, modules: TreeModules, data: ImageData) -> Tensor:
     """int64 (N, N): how often the composed modules take validation images of a class (rows) for another (columns)."""
     held_out = data.sets["validation"]
-    predicted = log_probabilities(composed(config, modules, data), held_out.images).argmax(1)
+    predicted = log_probabilities(composed(options, modules, data), held_out.images).argmax(1)
     return counts(held_out.labels, predicted, len(data.classes))
 
 
 def arranged(
-    config: Mapping[str, Any], modules: TreeModules, target: Tree, data: ImageData, store: Store, session: Session
+    options: Transfer, modules: TreeModules, target: Tree, data: ImageData, artifacts: Artifacts
 ) -> dict[Arrangement, TreeModules]:
     """The modules of the source, and both networks of the tree ``target``."""
-    expert = altered(config["expert"], {"seed": config["expert"]["seed"] + OTHER}, "expert")
+    expert = altered(options.expert, {"seed": options.expert["seed"] + OTHER}, "expert")
     return {
         "source": modules,
-        "moved": modules_of_tree(config, target, data, store, session, role="other tree"),
-        "anew": modules_of_tree(
-            {**config, "expert": expert}, target, data, store, session, role="other tree, anew"
-        ),
-    }  # fmt: skip
+        "moved": modules_of_tree(options, target, data, artifacts, role="other tree"),
+        "anew": modules_of_tree(replace(options, expert=expert), target, data, artifacts, role="other tree, anew"),
+    }
 
 
-def tree_findings(
-    networks: Mapping[Arrangement, TreeModules], data: ImageData, config: Mapping[str, Any]
-) -> TreeFindings:
+def tree_findings(networks: Mapping[Arrangement, TreeModules], data: ImageData, options: Transfer) -> TreeFindings:
     """Accuracies on the test images in both trees, and what moving the experts saved."""
     test = data.sets["test"]
     predictions: dict[str, Tensor] = {
-        name: log_probabilities(composed(config, modules, data), test.images).argmax(1)
+        name: log_probabilities(composed(options, modules, data), test.images).argmax(1)
         for name, modules in networks.items()
     }
     accuracy, against = accuracies(
-        predictions, test.labels, "anew", resamples=config["resamples"], seed=config["seed"]
+        predictions, test.labels, "anew", resamples=options.resamples, seed=options.seed
     )  # fmt: skip
     source = {module.digest for module in networks["source"].modules}
     findings: dict[Arrangement, ArrangedFindings] = {}
