@@ -10,7 +10,7 @@ import torch
 from src.artifacts.learners import architecture_of
 from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.tree_modules import node_images, recipe_name
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.costs import CompositionCost, composition_cost
 from src.methods.hierarchy.nodes import Tree
@@ -21,7 +21,6 @@ from src.networks.models.splitting import trunk_and_head
 if TYPE_CHECKING:
     from src.report.session import Session
 
-MATCHES = ("parameters", "macs", "data")
 STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 
@@ -30,11 +29,9 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
     multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
 
     Raises:
-        UserError: ``match`` is none of these, or the monolith's model has no ``width``.
+        UserError: the monolith's model has no ``width``.
     """
     recipe, match = dict(options.monolith), options.match
-    if match not in MATCHES:
-        raise UserError(f"match={match}: {suggestion(str(match), MATCHES)}")
     if match == "data":
         session.event(f"match=data: the monolith has seen the modules' images, its size is {_size(recipe, data)}")
         return recipe

@@ -9,6 +9,7 @@ import torch
 
 from src.artifacts import examined_subject as module
 from src.artifacts.examined_subject import KINDS, class_numbers, module_ensemble, subject_of
+from src.artifacts.options import ImagesOptions
 from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
 from src.core.errors import UserError
 from src.core.paths import CONF
@@ -16,6 +17,7 @@ from src.data.image_set import ImageSet
 from src.methods.modularity.patching import module_score
 from src.networks.subjects import load_subject, save_subject
 from src.statistics.calibration import fit_platt
+from tests.fakes.artifacts import artifacts
 from tests.fakes.networks import images, subject
 from tests.fakes.study import FakeSession
 
@@ -38,22 +40,22 @@ class FakeData:
 def test_every_kind_has_its_file_of_the_configuration():
     assert set(KINDS) == {path.stem for path in (CONF / "subject").glob("*.yaml")}
     with pytest.raises(UserError, match=r"subject.kind=traned: did you mean 'trained'"):
-        subject_of({"subject": {"kind": "traned"}}, None, FakeSession())
+        subject_of({"kind": "traned"}, None, artifacts())
 
 
 def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "data_module", lambda options: FakeData)
     monkeypatch.setattr(module, "keywords", lambda *_: {})
     path, session = save_subject(subject(), tmp_path), FakeSession()
-    config = {"subject": {"kind": "checkpoint", "path": str(path)}, "data": {}, "device": "cpu"}
-    found = subject_of(config, None, session)
+    asked = {"kind": "checkpoint", "path": str(path)}, ImagesOptions({}), artifacts(session)
+    found = subject_of(*asked)
     assert found.test.labels.tolist() == [2, 0, 0] and found.test.classes == found.subject.classes
     assert found.calibration.labels.tolist() == [0, 0], "the validation images, where none are set apart"
     assert session.events == ["data: images of 2 of the network's 3 classes; it may answer with any"]
     assert found.digests == ("digest0",) and not found.problem
     monkeypatch.setattr(FakeData, "input_shape", (3, 14, 14))
     with pytest.raises(UserError, match=r"takes images of shape \(3, 12, 12\).*set data.source.size=12"):
-        subject_of(config, None, session)
+        subject_of(*asked)
 
 
 def test_a_class_that_the_network_does_not_know_is_named():

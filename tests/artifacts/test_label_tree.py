@@ -12,8 +12,10 @@ import torch
 
 from src.artifacts.label_tree import tree_of
 from src.artifacts.matching import matched_recipe, modules_cost
+from src.artifacts.options import ComposedOptions
 from src.artifacts.tree_modules import cap_of, node_images
 from src.core.errors import UserError
+from src.core.options import options_of
 from src.networks.cost import cost
 from src.networks.models import build
 from tests.fakes.data import TinyData
@@ -42,9 +44,13 @@ def tree(options: dict[str, Any], data: TinyData | None = None) -> Any:
     return tree_of(options, data or images(), lambda: torch.eye(3) * 8 + 1)
 
 
-def config(**changes: Any) -> dict[str, Any]:
-    roles = {"monolith": RECIPE, "router": RECIPE, "expert": RECIPE}
-    return {**roles, "expert_cap": None, "match": "data", "modules": "separate", **changes}
+def config(**changes: Any) -> ComposedOptions:
+    plain: dict[str, Any] = {
+        "monolith": RECIPE, "router": RECIPE, "expert": RECIPE, "expert_cap": None, "match": "data",
+        "modules": "separate", "finetune_epochs": 0, "control": "none", "tree": {}, "temperature": "none",
+        "views": "whole", "seed": 0, "composition": {"rule": "soft", "m": 2, "beam": 3, "route": "image"},
+    }  # fmt: skip
+    return options_of(ComposedOptions, plain | changes)
 
 
 def test_superclasses():
@@ -156,8 +162,6 @@ def test_matching_needs_a_width():
     unsized, own = config(match="macs", monolith={"model": model}), tree({"name": "superclasses"})
     with pytest.raises(UserError, match="match=data"):
         matched_recipe(unsized, own, images(), Events())  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="match=size"):
-        matched_recipe(config(match="size"), own, images(), Events())  # type: ignore[arg-type]
 
 
 def test_a_cap_is_for_experts_alone():

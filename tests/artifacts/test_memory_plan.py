@@ -5,9 +5,12 @@ import torch
 
 from src.artifacts import memory_plan
 from src.artifacts.memory_plan import Passes, fitted_to_memory
+from src.artifacts.options import MemoryOptions
 from src.core.errors import UserError
 from src.networks import memory
 from src.training.fitting import Training, VariantTraining
+from tests.fakes.artifacts import artifacts
+from tests.fakes.study import FakeSession
 
 NETWORK = {"name": "vgg", "classes": 10, "input_shape": [3, 32, 32]}
 MEMORY = {"budget_gb": "auto", "predict": "formula", "allow": ["bf16", "recompute", "micro_batches"]}
@@ -17,16 +20,15 @@ MEMORY = {"budget_gb": "auto", "predict": "formula", "allow": ["bf16", "recomput
 def fitted(monkeypatch):
     """Fits VGG-D at batch 128 into a budget, on a machine that adds nothing to any training."""
     nothing = memory.Calibration("cpu", 0, 0, torch.__version__)
-    monkeypatch.setattr(memory_plan, "_calibration", lambda device, store, session: nothing)
+    monkeypatch.setattr(memory_plan, "_calibration", lambda device, artifacts: nothing)
 
     def fit(training, **how):
-        events = []
-        config = {"memory": {**MEMORY, **how}, "jobs_at_once": 1}
-        found = fitted_to_memory(
-            NETWORK, SimpleNamespace(batch_size=128, channels_last=True), training, config=config,
-            device=torch.device("cpu"), store=None, session=SimpleNamespace(event=events.append),
+        session = FakeSession()
+        plan = fitted_to_memory(
+            NETWORK, SimpleNamespace(batch_size=128, channels_last=True), training, MemoryOptions(**{**MEMORY, **how}),
+            device=torch.device("cpu"), artifacts=artifacts(session),
         )  # fmt: skip
-        return (*found, events)
+        return (*plan, session.events)
 
     return fit
 

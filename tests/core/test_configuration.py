@@ -18,8 +18,7 @@ from src.core.running import Running
 from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
-from src.tasks.options import keys_of
-from src.tasks.options import Measure
+from src.tasks.options import Measure, keys_of
 
 JOB = "experiment=patch_weak"
 

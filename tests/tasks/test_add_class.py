@@ -12,19 +12,17 @@ from src.artifacts import network as training
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.report.session import Session
 from src.studies.class_change.setting import replacement_of
 from src.tasks.add_class import add_class
-from tests.tasks.composing import configured
+from tests.tasks.composing import asked
 
 #: star6 is between others, so that labels shift where it is missing; a family more so that there is something to route
 CLASSES = "monolith.data.classes=[star5,disc,star6,ring,star4,ellipse]"
 
 
 def ask(folder: Path, *overrides: str) -> tuple[Result, Store]:
-    config = configured(folder, "task=add_class", CLASSES, *overrides)
-    store = Store(folder / "store")
-    return add_class(config, store, Session(config, folder / "job", quiet=True)), store
+    options, artifacts = asked(folder, "task=add_class", CLASSES, *overrides)
+    return add_class(options, artifacts), artifacts.store
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +132,11 @@ def test_another_expert_changes_nothing_else(tmp_path: Path) -> None:
 
 
 def test_an_expert_is_replaced_by_one_of_another_seed_and_the_same_width(tmp_path: Path) -> None:
-    plain, own = (configured(tmp_path, "task=add_class", *more) for more in ([], ["replacement.model.width=0.01"]))
-    assert replacement_of(plain) == {"seed": plain["expert"]["seed"] + 1000, "model": {}}
-    assert replacement_of(own)["model"] == {"width": 0.01}
+    (plain, _), (changed, _) = (
+        asked(tmp_path, "task=add_class", *more) for more in ([], ["replacement.model.width=0.01"])
+    )
+    assert replacement_of(plain) == {"seed": plain.expert["seed"] + 1000, "model": {}}
+    assert replacement_of(changed)["model"] == {"width": 0.01}
 
 
 def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch
         ),
         (["router.select=bst"], r"^router\.select=bst: did you mean 'best'"),
         (["+monolith.data.augment.crop=28"], r"^views=whole: the networks take crops of 28 pixels"),
-        (["change=ad"], r"^change=ad: did you mean 'add'"),
+        (["change=ad"], r"^change=ad: allowed is add, remove, replace; did you mean 'add'"),
         (["class_name=star7"], r"^class_name=star7: the data have no such class; did you mean 'star"),
         (
             ["monolith.data.classes=[star5,star6,disc,ring]"],

@@ -13,20 +13,20 @@ from safetensors.torch import load_file
 
 from src.artifacts.network import Trained
 from src.core.errors import UserError
+from src.core.options import options_of
 from src.core.paths import CONF
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.report.session import Session
+from src.studies.invariance.task_options import Invariance
 from src.tasks import invariance as task
+from tests.fakes.artifacts import artifacts
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE, subject
 from tests.fakes.study import FakeSession
 from tests.fakes.trained import network, pair
 from tests.studies.invariance.given import TURNS, answers, row, study_values
 from tests.studies.invariance.test_retraining import SCHEMES
-from tests.tasks.composing import configured
-
-NOWHERE: Any = None  # a store that nothing may be asked of
+from tests.tasks.composing import asked
 
 RECIPE: dict[str, Any] = {
     "data": {"source": {"name": "tiny", "names": "dots"}, "augment": {"flip": True}},
@@ -38,28 +38,29 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def whole(**options: Any) -> dict[str, Any]:
-    """The configuration of the task."""
-    own: dict[str, Any] = {key: options.pop(key) for key in ("match_accuracy", "retrain", "recipe") if key in options}
-    return {"name": "n", "device": "cpu", "seed": 0, "resamples": 20, "task": "invariance", "match_accuracy": True,
-            "study": study_values(**options), "transformation": TURNS, "augmented": {"epochs": 5},
-            "retrain": {"layers": "none", "epochs": 1}, "recipe": RECIPE, **own}  # fmt: skip
+def whole(**options: Any) -> Invariance:
+    """The options of the task."""
+    mine: dict[str, Any] = {key: options.pop(key) for key in ("match_accuracy", "retrain", "recipe") if key in options}
+    plain = {"seed": 0, "resamples": 20, "match_accuracy": True, "study": study_values(**options),
+             "transformation": TURNS, "augmented": {"epochs": 5}, "retrain": {"layers": "none", "epochs": 1},
+             "recipe": RECIPE, **mine}  # fmt: skip
+    return options_of(Invariance, plain)
 
 
 def ran(monkeypatch: pytest.MonkeyPatch, networks: dict[str, Trained], session: Any = None, **options: Any) -> Result:
     """The task with networks that are trained already."""
-    asked = {}
+    recipes = {}
 
     def trained(recipe: Any, *_: Any, role: str, **__: Any) -> Trained:
-        asked[role] = recipe
+        recipes[role] = recipe
         return networks[role]
 
     monkeypatch.setattr(task, "trained", trained)
     monkeypatch.setattr(task, "images_of", lambda *_: networks["plain"].data)
-    result = task.invariance(whole(**options), NOWHERE, session or FakeSession())
-    assert asked["plain"] == RECIPE
-    assert asked["augmented"]["training"]["epochs"] == 5
-    assert asked["augmented"]["data"]["augment"] == {"flip": True, "transformation": TURNS}
+    result = task.invariance(whole(**options), artifacts(session))
+    assert recipes["plain"] == RECIPE
+    assert recipes["augmented"]["training"]["epochs"] == 5
+    assert recipes["augmented"]["data"]["augment"] == {"flip": True, "transformation": TURNS}
     return result
 
 
@@ -144,7 +145,10 @@ def test_no_verdict_where_a_network_did_not_train(tmp_path: Path, monkeypatch: p
         ({"layers": ["convv"]}, "layers: nothing in the network fits 'convv'"),
         ({"ambiguous": ["9"]}, "study.ambiguous"),
         ({"memory_gb": 1e-6}, "memory_gb=1e-06"),
-        ({"retrain": {"layers": "eac", "epochs": 1}}, "retrain.layers=eac: did you mean 'each'"),
+        (
+            {"retrain": {"layers": "eac", "epochs": 1}},
+            "retrain.layers=eac: allowed is none, each, kind; did you mean 'each'",
+        ),
         (
             {"recipe": {**RECIPE, "training": {**RECIPE["training"], "keep_every": None}}},
             "match_accuracy=true: chooses",
@@ -160,7 +164,7 @@ def test_what_does_not_fit_is_refused_before_anything_trains(
     monkeypatch.setattr(task, "images_of", lambda *_: data)
     monkeypatch.setattr(task, "trained", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(UserError, match=said):
-        task.invariance(whole(**options), NOWHERE, FakeSession())
+        task.invariance(whole(**options), artifacts())
 
 
 def test_a_network_for_other_images_is_refused_before_anything_trains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +174,7 @@ def test_a_network_for_other_images_is_refused_before_anything_trains(monkeypatc
     monkeypatch.setattr(task, "images_of", lambda *_: data)
     monkeypatch.setattr(task, "trained", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(UserError, match=r"data\.contrast=global"):
-        task.invariance(whole(), NOWHERE, FakeSession())
+        task.invariance(whole(), artifacts())
 
 
 # retraining, with real trainings
@@ -180,9 +184,8 @@ def test_a_network_for_other_images_is_refused_before_anything_trains(monkeypatc
 def retrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Store]:
     folder = tmp_path_factory.mktemp("retrained")
     options = ["transformation=rot90", "retrain.layers=each", "study.permutations=0", "study.untrained=false"]
-    made = configured(folder, "experiment=invariance_rotation", *options, "study.aggregations=[sum]")
-    store = Store(folder / "store")
-    return task.invariance(made, store, Session(made, folder / "job", quiet=True)), store
+    made, job = asked(folder, "experiment=invariance_rotation", *options, "study.aggregations=[sum]")
+    return task.invariance(made, job), job.store
 
 
 def test_retraining_freezes_exactly_what_it_says(retrained: tuple[Result, Store]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.options import ImagesOptions, TrainedOptions
 from src.core.errors import UserError
 from src.core.options import options_of
 from src.core.paths import CONF
@@ -21,6 +22,8 @@ from src.studies.robustness import study
 from src.studies.robustness.options import Options
 from src.tasks import measure as task
 from src.tasks.measure import measure
+from src.tasks.options import Measure
+from tests.fakes.artifacts import artifacts
 from tests.fakes.imagenet import CLASSES, write_imagenet
 from tests.fakes.study import FakeSession, network, pictures, run
 
@@ -35,9 +38,11 @@ def options(**changes) -> Options:
     return options_of(Options, {key: value for key, value in {**CHOSEN, **changes}.items() if key != "name"}, "study")
 
 
-def config(**options):
-    chosen = {"subject": {"kind": "checkpoint"}, "study": {**CHOSEN, **options}, "resamples": 20, "seed": 0}
-    return {"name": "n", "device": "cpu", **chosen}
+def ask(recipe=None, **options) -> Result:
+    """The task, of a file or of a network that would be trained by ``recipe``."""
+    kind = "checkpoint" if recipe is None else "trained"
+    networks = ImagesOptions({}) if recipe is None else TrainedOptions(recipe)
+    return measure(Measure({"kind": kind}, {**CHOSEN, **options}, 0, 20), networks, artifacts())
 
 
 def examined(count: int = 24) -> Examined:
@@ -59,7 +64,7 @@ def measured(session=None, **changes) -> Result:
 def test_every_study_has_its_file_of_the_configuration():
     assert set(studies()) == {path.stem for path in (CONF / "study").glob("*.yaml")}
     with pytest.raises(UserError, match=r"study.name=robustnes: did you mean 'robustness'"):
-        measure(config(name="robustnes"), None, FakeSession())
+        ask(name="robustnes")
 
 
 def test_fewer_images_are_an_event():
@@ -88,7 +93,7 @@ def test_fewer_images_are_an_event():
 def test_a_wrong_option_is_refused_before_anything_trains(changes, said, monkeypatch):
     monkeypatch.setattr(task, "subject_of", lambda *_: pytest.fail("trained"))
     with pytest.raises(UserError, match=said):
-        measure(config(**changes), None, FakeSession())
+        ask(**changes)
     study.check(options(), None)
 
 
@@ -98,11 +103,8 @@ DIGITS = {"source": {"name": "digits", "size": 16, "channels": 3, "test_fraction
 def refusal(monkeypatch, recipe=None, **options) -> str:
     """What is said before the network would be trained."""
     monkeypatch.setattr(task, "subject_of", lambda *_: pytest.fail("trained"))
-    own = config(**options)
-    if recipe is not None:
-        own |= {"subject": {"kind": "trained"}, "recipe": recipe}
     with pytest.raises(UserError) as error:
-        measure(own, None, FakeSession())
+        ask(recipe, **options)
     return str(error.value)
 
 
@@ -149,13 +151,13 @@ def test_unknown_images_may_stay_in_files(tmp_path):
 def test_a_network_that_did_not_train_is_not_measured(monkeypatch):
     monkeypatch.setattr(task, "subject_of", lambda *_: replace(examined(), problem="did not train"))
     monkeypatch.setattr(study, "under_corruption", lambda *_, **__: pytest.fail("measured"))
-    result = measure(config(), None, FakeSession())
+    result = ask()
     assert (result.verdict_kind, result.verdict, result.uses) == ("no verdict", "did not train", ["digest"])
 
 
 def test_the_metrics_are_those_of_the_tables(monkeypatch):
     monkeypatch.setattr(task, "subject_of", lambda *_: examined())
-    result = measure(config(), None, FakeSession())
+    result = ask()
     own, labels = examined().subject, examined().test.labels
     with torch.no_grad():
         right = own.model(own.normalise(pictures(24))).argmax(1) == labels

@@ -6,7 +6,9 @@ import pytest
 from src.core import result as results
 from src.core.result import Result
 from src.core.store import Key, Store
+from src.tasks.options import Store as StoreOptions
 from src.tasks.store import store
+from tests.fakes.artifacts import artifacts
 
 
 @pytest.fixture
@@ -28,8 +30,7 @@ def place(tmp_path):
 
 
 def run(place, prune):
-    config = {"outputs": str(place), "name": "store", "prune": prune}
-    return store(config, Store(place / "store"), None)
+    return store(StoreOptions(0, prune), artifacts(store=place / "store", outputs=str(place)))
 
 
 def kinds(place):

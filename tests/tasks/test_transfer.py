@@ -10,10 +10,9 @@ import pytest
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.report.session import Session
 from src.studies.transfer.few_images import SCRATCH, WARM
 from src.tasks.transfer import transfer
-from tests.tasks.composing import configured
+from tests.tasks.composing import asked, configured
 
 NAMES = ["star5", "disc", "star6", "ring", "bar", "cross", "square", "hexagon"]
 
@@ -21,9 +20,8 @@ NAMES = ["star5", "disc", "star6", "ring", "bar", "cross", "square", "hexagon"]
 def ask(folder: Path, *overrides: str) -> tuple[Result, Store]:
     classes = [f"data.classes={_list(NAMES)}", f"target.classes={_list([*reversed(NAMES), 'tee'])}"]
     few = ["images_per_class=[2,4]", "experts=2"]
-    config = configured(folder, "task=transfer", *classes, *few, *(overrides or ["other_tree.groups=2"]))
-    store = Store(folder / "store")
-    return transfer(config, store, Session(config, folder / "job", quiet=True)), store
+    options, artifacts = asked(folder, "task=transfer", *classes, *few, *(overrides or ["other_tree.groups=2"]))
+    return transfer(options, artifacts), artifacts.store
 
 
 def _list(names: list[str]) -> str:

@@ -26,7 +26,6 @@ from src.studies.invariance.task_options import Retrain
 from src.studies.protocol import Run
 
 SECTION = "Retraining"
-LAYERS = ("none", "each", "kind")
 BASELINE = "none"  # in the place of a scheme: the network as it was
 
 

@@ -11,27 +11,24 @@ from torch.nn.functional import cross_entropy
 from src.artifacts.composed import composed_of, tree_in
 from src.artifacts.trained import images_of, trained
 from src.artifacts.tree_training import parts_of, trained_together
-from src.core.store import Store
-from src.report.session import Session
 from src.studies.composition.cost import cost_of, costs_of
 from src.studies.composition.panels import cost_panels
-from tests.tasks.composing import configured
+from tests.tasks.composing import asked
 
 CLASSES = "monolith.data.classes=[star5,disc,star6,ring,star4,ellipse]"
 
 
 @pytest.mark.parametrize("way", ["together", "trunk"])
 def test_modules_trained_together_are_judged_one_by_one(tmp_path: Path, way: str) -> None:
-    config = configured(tmp_path, "task=compose", CLASSES, f"modules={way}", "match=data")
-    store, session = Store(tmp_path / "store"), Session(config, tmp_path / "job", quiet=True)
-    data = images_of(config["monolith"], session, "monolith")
-    tree = tree_in(config, data, store, session)
-    whole = trained_together(config, tree, data, store, session)
-    modules = parts_of(whole, config, tree)
-    monolith = trained(config["monolith"], store, session, role="monolith", config=config, data=data)
-    subject, _, _ = composed_of(config, store, session)
-    asked = (monolith.subject, subject, subject)
-    costs = costs_of(modules, monolith, *asked, data.sets["test"].images[:2])
+    options, artifacts = asked(tmp_path, "task=compose", CLASSES, f"modules={way}", "match=data")
+    data = images_of(options.monolith, artifacts.session, "monolith")
+    tree = tree_in(options, data, artifacts)
+    whole = trained_together(options, tree, data, artifacts)
+    modules = parts_of(whole, options, tree)
+    monolith = trained(options.monolith, artifacts, role="monolith", data=data)
+    subject, _, _ = composed_of(options, artifacts)
+    networks = (monolith.subject, subject, subject)
+    costs = costs_of(modules, monolith, *networks, data.sets["test"].images[:2])
     first, *parts = costs.parts
     assert first.part == "monolith"
     assert first.validation_accuracy == pytest.approx(monolith.accuracy)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from src.artifacts.options import ImagesOptions
 from src.core.errors import UserError
 from src.studies.invariance.study import check
 from src.tasks.measure import measure
-from tests.fakes.study import FakeSession
+from src.tasks.options import Measure
+from tests.fakes.artifacts import artifacts
 from tests.studies.invariance.given import options, study_values
-
-NOWHERE: Any = None
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,9 @@ def test_a_wrong_option_is_refused_before_anything_trains(
     chosen: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.tasks.measure.subject_of", lambda *_: pytest.fail("trained"))
-    config = {"name": "n", "seed": 0, "resamples": 20, "subject": {"kind": "checkpoint"}}
-    session: Any = FakeSession()
+    asked = Measure({"kind": "checkpoint"}, study_values(**chosen), 0, 20)
     with pytest.raises(UserError, match=said):
-        measure({**config, "study": study_values(**chosen)}, NOWHERE, session)
+        measure(asked, ImagesOptions({}), artifacts())
     check(options(), None)
 
 

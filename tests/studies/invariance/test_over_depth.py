@@ -17,6 +17,8 @@ from src.report.page import render
 from src.report.session import Session
 from src.studies.invariance.over_depth import POINTS, over_depth
 from src.tasks.compare import compare
+from src.tasks.options import Compare
+from tests.fakes.artifacts import artifacts, running
 
 HOW = {
     "tables": {"layers_sum": "Summed"},
@@ -24,7 +26,6 @@ HOW = {
     "y": "nv",
     "group": ["model", "data", "options"],
 }
-NOWHERE: Any = None
 
 
 def shown(folders: list[Path]) -> Result:
@@ -91,8 +92,9 @@ def test_jobs_without_a_verdict_or_without_the_table_have_no_curve(tmp_path: Pat
 
 def compared(folder: Path, folders: list[Path]) -> Result:
     how = yaml.safe_load((CONF / "experiment" / "invariance_rotation.yaml").read_text())["comparison"]
-    config = {"folders": [str(each) for each in folders], "comparison": how, "resamples": 50, "seed": 0}
-    return compare(config, NOWHERE, Session({}, folder / "overview", quiet=True))
+    options = Compare(tuple(str(each) for each in folders), 0, 50)
+    session = Session({}, running(), folder / "overview", quiet=True)
+    return compare(options, artifacts(session, comparison=how))
 
 
 def test_claims_of_metrics_that_a_sweep_does_not_have_are_left_without_a_verdict(tmp_path: Path) -> None:
