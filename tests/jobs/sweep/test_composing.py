@@ -10,6 +10,7 @@ from src.core.configuration import identity
 from src.core.paths import CONF
 from src.jobs.border import plain
 from src.jobs.resolvers import register
+from src.jobs.sweep.composing import Composer
 from src.run import ROOT  # noqa: F401  (makes the plugin known)
 
 
@@ -33,15 +34,11 @@ def loader():
     ],
 )
 def test_short_and_long_way_agree(loader: Hydra, lines):
-    from hydra_plugins.anatomy_sweeper import AnatomySweeper
-
     master = loader.compose_config("config", ["experiment=layer_widths"], run_mode=RunMode.MULTIRUN)
-    sweeper = AnatomySweeper()
-    sweeper.config, sweeper._composed = master, {}
-    sweeper.hydra_context = type("Context", (), {"config_loader": loader.config_loader})
+    composer = Composer(master, loader.config_loader)
     for swept in lines:
         overrides = ["experiment=layer_widths", *swept]
-        found = sweeper._compose(overrides, swept)
+        found = composer.compose(overrides, swept)
         expected = loader.config_loader.load_sweep_config(master, overrides)
         assert plain(found) == plain(expected) and identity(plain(found)) == identity(plain(expected))
         assert found.hydra.sweep.subdir == expected.hydra.sweep.subdir
