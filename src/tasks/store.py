@@ -55,6 +55,8 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     unused = sum(not row["used_by"] for row in rows)
     size = sum(entry.size for entry in entries)
     sentence = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
+    if older := sum(entry.older for entry in entries):
+        sentence += f"; {older} made by an older edition, which jobs of this one still find"
     if options.prune != "none":
         sentence = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; {sentence}"
     elif unused or leftovers:
@@ -86,6 +88,7 @@ def _row(entry: Entry, users: Mapping[str, list[str]], entries: list[Entry]) -> 
         "made": entry.manifest["made"][:16].replace("T", " "),
         "used_by": len(names),
         "for_example": names[0] if names else "",
+        "edition": "made by an older edition" if entry.older else "",
     }
 
 

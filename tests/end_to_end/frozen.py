@@ -81,7 +81,7 @@ def read_by(task: str, comparison: Mapping[str, Any] | None) -> Read:
         read.values[CELLS, "severity"] = {0}
     if how.get("over_seeds"):
         read.metrics.update(how["over_seeds"])
-        read.settings.update(SEEDS)
+        read.settings.update(set(SEEDS) - {"data_seed"})  # which stands in results of the first edition alone
     if how.get("over_depth"):
         depth = how["over_depth"]
         read.columns.update(depth["group"])
