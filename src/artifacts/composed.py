@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -22,9 +21,6 @@ from src.methods.hierarchy.composition import Composition
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import random_like
 from src.networks.subjects import Subject
-
-if TYPE_CHECKING:
-    pass
 
 MONOLITH = "monolith"  # the key of its recipe, and its name in tables
 

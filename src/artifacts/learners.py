@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import nn
@@ -21,9 +21,6 @@ from src.training.fitting import Training, VariantTraining
 from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic
 from src.training.learners.width_variant import WidthVariant
-
-if TYPE_CHECKING:
-    pass
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "modular", "width_variant")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -20,9 +20,6 @@ from src.networks import memory
 from src.networks.memory.recomputation import can_recompute
 from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
-
-if TYPE_CHECKING:
-    pass
 
 CALIBRATION = "calibration.json"
 

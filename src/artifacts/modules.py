@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -30,9 +30,6 @@ from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers,
 from src.networks.cost import Cost, cost
 from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
-
-if TYPE_CHECKING:
-    pass
 
 CHECKPOINT = "search.safetensors"
 

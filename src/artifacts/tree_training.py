@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -30,9 +30,6 @@ from src.training.checkpoints import HISTORY
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, fit
 from src.training.learners.modular import Modular
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_way(options: ComposedOptions) -> None:

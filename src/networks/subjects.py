@@ -98,7 +98,7 @@ class Subject:
 
 
 def _global_contrast(images: Tensor) -> Tensor:
-    """As the data room's `global_contrast`, which this room may not reach; a test holds them equal."""
+    """As `global_contrast` of the wing `data`, on the same floor; a test holds them equal."""
     total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
     centred = (images - (total.double() / images[0].numel()).float()) / 255
     return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)

@@ -7,8 +7,6 @@ what it does to all other classes, against a monolith of matched size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.trained import no_verdict
 from src.core.result import Result
@@ -17,9 +15,6 @@ from src.studies.class_change.findings import class_change_findings
 from src.studies.class_change.options import AddClass
 from src.studies.class_change.panels import panels, verdict
 from src.studies.class_change.setting import setting_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_class(options: AddClass, artifacts: Artifacts) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.core.configuration import setting
@@ -15,9 +15,6 @@ from src.report.over.judged import judge
 from src.report.over.over_seeds import over_seeds, read_jobs
 from src.studies.invariance.over_depth import over_depth
 from src.tasks.options import Compare
-
-if TYPE_CHECKING:
-    pass
 
 CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
 VARIED = ("variant", "seed")  # what the jobs of one setting differ by

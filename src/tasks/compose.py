@@ -6,8 +6,6 @@ what it left out: controls, intervals, the split of the gap, its own error heuri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of
@@ -19,9 +17,6 @@ from src.studies.composition.findings import estimate, unknown_images, verdict
 from src.studies.composition.options import Compose
 from src.studies.composition.panels import panels
 from src.studies.robustness.shifted import checked
-
-if TYPE_CHECKING:
-    pass
 
 
 def compose(options: Compose, artifacts: Artifacts) -> Result:

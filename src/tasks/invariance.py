@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import compared
@@ -34,9 +34,6 @@ from src.studies.invariance.retraining import retraining, retraining_panel
 from src.studies.invariance.study import check
 from src.studies.invariance.task_options import Invariance
 from src.studies.protocol import Run, study_options
-
-if TYPE_CHECKING:
-    pass
 
 
 def invariance(options: Invariance, artifacts: Artifacts) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.trained import history_panel, no_verdict, stopped, trained
@@ -11,9 +9,6 @@ from src.core.result import Result, Verdict
 from src.studies.patching.module_findings import module_findings, module_metrics
 from src.studies.patching.module_panels import METRIC_UNITS, module_panels
 from src.studies.patching.options import Modularize
-
-if TYPE_CHECKING:
-    pass
 
 
 def modularize(options: Modularize, artifacts: Artifacts) -> Result:

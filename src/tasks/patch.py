@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
@@ -17,9 +17,6 @@ from src.studies.patching.module_panels import module_panels
 from src.studies.patching.options import Patch
 from src.studies.patching.patch_findings import patch_findings, shared_images
 from src.studies.patching.patch_panels import patch_panels, patch_verdict
-
-if TYPE_CHECKING:
-    pass
 
 
 def patch(options: Patch, artifacts: Artifacts) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.core.errors import UserError
@@ -14,9 +14,6 @@ from src.core.paths import PLACE
 from src.core.result import Panel, Result, Verdict, scan
 from src.core.store import Entry
 from src.tasks.options import Store as StoreOptions
-
-if TYPE_CHECKING:
-    pass
 
 
 def store(options: StoreOptions, artifacts: Artifacts) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.predictions import of_part
 from src.artifacts.trained import history_panel, no_verdict, trained
@@ -11,9 +9,6 @@ from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
 from src.studies.composition.estimates import accuracies
 from src.tasks.options import Train
-
-if TYPE_CHECKING:
-    pass
 
 
 def train(options: Train, artifacts: Artifacts) -> Result:

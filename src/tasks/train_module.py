@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.predictions import of_part
@@ -15,9 +13,6 @@ from src.core.result import Result, Verdict
 from src.methods.hierarchy.nodes import Tree
 from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainModule
-
-if TYPE_CHECKING:
-    pass
 
 
 def train_module(options: TrainModule, artifacts: Artifacts) -> Result:

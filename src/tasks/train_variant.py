@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import variant_of
@@ -21,9 +21,6 @@ from src.networks.memory.formula import saved_bytes
 from src.networks.models import build
 from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainVariant
-
-if TYPE_CHECKING:
-    pass
 
 CSV = "architecture.csv"
 

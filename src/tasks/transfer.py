@@ -7,7 +7,6 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -33,9 +32,6 @@ from src.studies.transfer.tree import (
     other_tree,
     tree_findings,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def transfer(options: Transfer, artifacts: Artifacts) -> Result:

@@ -122,12 +122,14 @@ def test_an_own_study_of_two_subjects(run: Run, tmp_path: Path, mine: Path, laun
     for result in ran.results:
         assert result["row"]["study"] == "brightness" and "lost" in result["metrics"]
         assert pq.read_table(result["folder"] / "tables" / "brightness.parquet").num_rows == 3
-    again = run(tmp_path / "out", "-m", "task=measure", "study=brightness", f"own={mine}",
-                "subject=trained,extracted", f"hydra/launcher={launcher}", *TINY)  # fmt: skip
-    assert "2 of 2 jobs are done already" in again.text
+
+
+def test_an_edited_own_study_runs_again(run: Run, tmp_path: Path, mine: Path):
+    line = ("-m", "task=measure", "study=brightness", f"own={mine}", "seed=0,1", *TINY)
+    assert run(tmp_path / "out", *line).code == 0
+    assert "2 of 2 jobs are done already" in run(tmp_path / "out", *line).text
     (mine / "methods" / "darkening.py").write_text(METHOD.replace("* level", "* level / 2"))
-    edited = run(tmp_path / "out", "-m", "task=measure", "study=brightness", f"own={mine}",
-                 "subject=trained,extracted", f"hydra/launcher={launcher}", *TINY)  # fmt: skip
+    edited = run(tmp_path / "out", *line)
     assert edited.code == 0 and "done already" not in edited.text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,9 +26,6 @@ from src.methods.hierarchy.tree import without_class
 from src.networks.models import build
 from src.networks.subjects import Subject
 from src.studies.class_change.options import AddClass
-
-if TYPE_CHECKING:
-    pass
 
 Change = Literal["add", "remove", "replace"]
 

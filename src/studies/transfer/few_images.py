@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -19,9 +19,6 @@ from src.data.fewer_images import per_class
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 from src.studies.transfer.options import Transfer
-
-if TYPE_CHECKING:
-    pass
 
 #: What a training on the target begins with: the source's weights, or random ones. Also its name in tables.
 Start = Literal["warm start", "from scratch"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,9 +22,6 @@ from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.regrouping import regrouped
 from src.studies.composition.estimates import accuracies
 from src.studies.transfer.options import Transfer
-
-if TYPE_CHECKING:
-    pass
 
 WHERE = "other_tree"  # its key in the configuration
 #: The source's modules; the other tree with the source's experts; the other tree with experts of another seed.
