@@ -102,6 +102,8 @@ def test_runs_tiny(name, ran_tiny):
             assert figure["table"] in [*result["tables"], *result["images"]]
         for metric, estimate in result["metrics"].items():
             assert estimate["value"] is not None and math.isfinite(estimate["value"]), metric
+            if estimate["low"] is not None:  # an interval, behind which some units stand
+                assert estimate["low"] <= estimate["high"] and estimate["n"] > 0 and estimate["unit"], metric
     assert ran.results
 
 
