@@ -171,7 +171,8 @@ class Result:
                 raise ValueError(f"a figure of '{panel.name}' draws '{figure.table}'")
             named = {figure.x, figure.y, figure.value, figure.group} - {""}
             if unknown := named - set(columns):
-                raise ValueError(f"a figure of '{panel.name}' draws {sorted(unknown)}, which is none of its columns")
+                there = ", ".join(columns)
+                raise ValueError(f"a figure of '{panel.name}' draws {sorted(unknown)}, none of its columns: {there}")
         if unknown := set(panel.units) - set(columns):
             raise ValueError(f"'{panel.name}' has units for {sorted(unknown)}, which is none of its columns")
         if panel.caption:

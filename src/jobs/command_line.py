@@ -18,6 +18,7 @@ from src.core.own import own_folder
 from src.core.paths import CONF
 from src.core.running import Running
 from src.jobs.border import plain
+from src.studies.protocol import studies
 from src.tasks.options import SUBJECTS, TASKS
 
 
@@ -136,6 +137,12 @@ def _check_options(overrides: Sequence[Any], folders: Sequence[Path]) -> None:
         for value in _options_named(override):
             if not isinstance(value, str) or (value not in known and not group.startswith("hydra")):
                 word = "null" if value is None else str(value)
+                if group == "study" and word in (mine := studies()):
+                    place = f"conf/study/{word}.yaml"
+                    raise UserError(
+                        f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
+                        f"'name: {word}' and a line for each of its options"
+                    )
                 raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
 
 

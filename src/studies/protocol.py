@@ -2,8 +2,8 @@
 
 A study is a folder ``NAME`` with two files:
 
-``options.py``: ``VERSION``, raised by hand when its findings change, and ``Options``, made by
-:func:`src.core.options.options`; it imports no torch, for a sweep's parent reads it.
+``options.py``: ``Options``, made by :func:`src.core.options.options`; it imports no torch, for a sweep's parent reads
+it. Ours also have a ``VERSION``, raised by hand when findings change; a user's own study is known by its source.
 
 ``study.py``: the four functions of :class:`Study`.
 

@@ -7,8 +7,9 @@ from typing import Any
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.examined_subject import images_to_measure, subject_of
 from src.artifacts.trained import history_panel
+from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.result import Result
+from src.core.result import Result, Verdict
 from src.networks.cost import cost
 from src.studies.protocol import Run, study_of, study_options
 from src.tasks.options import Measure
@@ -32,7 +33,11 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
     findings = study.estimate(examined, asked, Run(artifacts.session, options.seed, options.resamples))
     for panel in study.panels(findings):
         result.add(panel)
-    result.conclude(study.verdict(findings))
+    verdict = study.verdict(findings)
+    if not isinstance(verdict, Verdict):
+        name, kind = options.study["name"], type(verdict).__name__
+        raise UserError(f"study '{name}': verdict() returned a {kind}; it has to return a src.core.result.Verdict")
+    result.conclude(verdict)
     costs = cost(examined.subject.model, examined.subject.input_shape)
     result.metrics |= {"parameters": Estimate(costs.parameters), "macs": Estimate(costs.macs)}
     result.row |= {"subject": options.subject["kind"], "study": options.study["name"]}

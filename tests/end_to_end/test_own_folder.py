@@ -14,8 +14,6 @@ OPTIONS = '''
 
 from src.core.options import Count, options
 
-VERSION = 1
-
 
 @options
 class Options:
@@ -156,6 +154,10 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, mine: Path):
     assert unknown.code == 2 and "did you mean 'brightness'?" in unknown.text
     bad = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", "study.steps=0", *TINY)
     assert bad.code == 2 and "study.steps=0: allowed is a whole number from 1" in bad.text
+    (mine / "conf" / "study" / "brightness.yaml").rename(mine / "conf" / "study" / "dark.yaml")
+    without = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)
+    assert without.code == 2 and "write conf/study/brightness.yaml in your folder" in without.text
+    (mine / "conf" / "study" / "dark.yaml").rename(mine / "conf" / "study" / "brightness.yaml")
     (mine / "studies" / "robustness").mkdir()
     (mine / "studies" / "robustness" / "study.py").write_text("")
     clash = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)
