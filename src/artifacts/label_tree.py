@@ -54,6 +54,6 @@ def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[],
         case {"name": "clustered", "groups": groups}:
             return clustered(confusion(), data.classes, groups, where)
         case {"name": "file", "path": path}:
-            return read_tree(Path(path), data.classes, where)
+            return read_tree(Path(path).expanduser(), data.classes, where)
     name = str(options.get("name"))
     raise UserError(f"{where}.name={name}: {suggestion(name, NAMES)}; conf/tree shows them whole")

@@ -109,6 +109,11 @@ class PatchedOptions(ExtractedOptions):
     target_class: Targets
     calibration: Literal["platt", "min_max", "percentile", "outlier"]
 
+    @property
+    def targets(self) -> list[int | str]:
+        """Also where a single one is given."""
+        return list(self.target_class) if isinstance(self.target_class, tuple) else [self.target_class]
+
 
 @options
 class CompositionOptions:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ def own_code(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return digests
 
 
+@cache
 def code_digest(name: str) -> str:
     """16 hexadecimal digits of the source behind ``python:package.module:callable`` and of what it imports of ours.
 
     That is every module of the same package or, for a module that stands alone, of the same folder. Nothing is
-    imported. Empty for any other name, and where there is no such source.
+    imported. Empty for any other name, and where there is no such source. Each process looks once: it will go on with
+    the code that it has imported.
     """
     if not name.startswith(PREFIX):
         return ""
@@ -45,7 +48,9 @@ def code_digest(name: str) -> str:
         if module in files:
             continue
         files[module] = file
-        for imported in _imports(file, module):
+        parts = module.split(".")  # Python runs the packages above it first
+        above = [".".join(parts[:size]) for size in range(1, len(parts))]
+        for imported in (*above, *_imports(file, module)):
             near = imported.partition(".")[0] == first.partition(".")[0]
             path = _file_of(imported)
             if path is not None and (near or _same_folder(path, imported, start, first)):
@@ -83,7 +88,7 @@ def _imports(file: Path, module: str) -> Iterator[str]:
     """Dotted names that a file imports, relative ones made absolute; names of functions among them find no file."""
     try:
         tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # told when it is imported
+    except (SyntaxError, ValueError):  # told when it is imported
         return
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(tree):

@@ -34,7 +34,12 @@ def _without_places(value: Any, roots: Sequence[str], known: Mapping[str, str], 
         return None
     if isinstance(value, Mapping):
         # a data module's workers decode images; how many they are changes nothing
-        inner = {key: (item, f"{place}.{key}") for key, item in value.items() if key != "workers"}
+        fetched = bool(value.get("download"))  # what is downloaded is known by its name, wherever it lies
+        inner = {
+            key: (item, f"{place}.{key}")
+            for key, item in value.items()
+            if key != "workers" and not (fetched and key == "root")
+        }
         return {key: _without_places(item, roots, known, below) for key, (item, below) in inner.items()}
     if isinstance(value, list):
         return [_without_places(item, roots, known, place) for item in value]

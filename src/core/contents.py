@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -49,21 +49,35 @@ def _named(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, l
         elif name in KEYS and prefix and not config.get("download"):
             texts = value if isinstance(value, list) else [value]
             if texts and all(isinstance(text, str) and text for text in texts):
-                paths = [Path(text).expanduser() for text in texts]
+                paths = [_what_counts(name, Path(text).expanduser()) for text in texts]
                 if all(path.exists() for path in paths):
-                    yield key, paths
+                    yield key, [*paths, *_described(name, paths)]
+
+
+def _what_counts(name: str, path: Path) -> Path:
+    """Of a job whose result another one refers to that result: its page and its curves may be made anew."""
+    return path / RESULT if name == "reference" and (path / RESULT).is_file() else path
+
+
+def _described(name: str, paths: Sequence[Path]) -> list[Path]:
+    """The descriptions beside files of weights."""
+    beside = [path.with_name("subject.json") for path in paths if name == "path" and path.suffix == ".safetensors"]
+    return [path for path in beside if path.is_file()]
+
+
+def forget() -> None:
+    """Look at files again that this process knows already."""
+    _digests.clear()
 
 
 def contents_digest(path: Path, memory: Path | None = None) -> str:
-    """16 hexadecimal digits of what a file or a folder holds; a folder with a result is known by its ``result.json``.
+    """16 hexadecimal digits of what a file or a folder holds.
 
     Args:
         path: it exists.
         memory: folder where the digests of files are remembered by name, size and times; None: only in this process.
     """
     place = path.resolve()
-    if (place / RESULT).is_file():
-        place = place / RESULT
     if place not in _digests:
         name = f"{hashlib.sha256(str(place).encode()).hexdigest()[:16]}.json"
         _digests[place] = _digest(place, memory / name if memory else None)
@@ -96,7 +110,8 @@ def _stamps(place: Path) -> Iterator[tuple[str, list[int]]]:
     if place.is_file():
         yield "", _stamp(place.stat())
         return
-    folders: list[tuple[str, str, tuple[int, ...]]] = [("", str(place), (place.stat().st_ino,))]
+    top = place.stat()
+    folders: list[tuple[str, str, tuple[tuple[int, int], ...]]] = [("", str(place), ((top.st_dev, top.st_ino),))]
     while folders:
         above, folder, way = folders.pop()
         with os.scandir(folder) as entries:
@@ -105,12 +120,13 @@ def _stamps(place: Path) -> Iterator[tuple[str, list[int]]]:
                     continue
                 try:
                     status = entry.stat()
-                except FileNotFoundError:  # a link to nowhere
+                except OSError:  # a link to nowhere, or to itself
                     continue
-                if not stat.S_ISDIR(status.st_mode):
+                here = (status.st_dev, status.st_ino)
+                if stat.S_ISREG(status.st_mode):
                     yield above + entry.name, _stamp(status)
-                elif status.st_ino not in way:  # a link may lead back up
-                    folders.append((f"{above}{entry.name}/", entry.path, (*way, status.st_ino)))
+                elif stat.S_ISDIR(status.st_mode) and here not in way:  # a link may lead back up
+                    folders.append((f"{above}{entry.name}/", entry.path, (*way, here)))
 
 
 def _stamp(status: os.stat_result) -> list[int]:

@@ -25,10 +25,18 @@ def named_on(arguments: Sequence[str]) -> list[str]:
     """
     lines = list(arguments)
     for number, line in enumerate(lines):
-        if line.startswith(KEY) and line.removeprefix(KEY) not in ("", "null"):
-            folder = _folder(line.removeprefix(KEY).strip("'\""))
-            os.environ[VARIABLE] = str(folder)
-            lines[number] = f"{KEY}'{folder}'"
+        named = line.removeprefix(KEY)
+        if not line.startswith(KEY):
+            continue
+        if named in ("", "null"):
+            os.environ.pop(VARIABLE, None)
+            continue
+        if named[0] in "'\"" and named[-1] == named[0]:
+            named = named[1:-1]
+        folder = _folder(named)
+        os.environ[VARIABLE] = str(folder)
+        escaped = str(folder).replace("'", "\\'").replace("${", "\\${")
+        lines[number] = f"{KEY}'{escaped}'"
     return lines
 
 

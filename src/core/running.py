@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Predicate
+from annotated_types import Ge, MinLen, Predicate
 
 from src.core.options import Count, Whole, Words, options
 
@@ -76,8 +76,8 @@ class Running:
     threads: Count
     workers: Share
     jobs_at_once: Share
-    outputs: Annotated[str, Words("the name of a folder, in quotes within quotes where it is a number")]
-    data_root: str
+    outputs: Annotated[str, MinLen(1), Words("the name of a folder, in quotes within quotes where it is a number")]
+    data_root: Annotated[str, MinLen(1), Words("the name of a folder")]
     logger: Logger
     report: Report
     traceback: bool

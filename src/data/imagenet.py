@@ -116,7 +116,9 @@ def listed(root: Path, part: str, synsets: Sequence[str]) -> Files:
 
 def _images(folder: Path) -> list[tuple[str, int]]:
     with os.scandir(folder) as entries:
-        return sorted((e.name, e.stat().st_size) for e in entries if e.name.lower().endswith(ENDINGS))
+        return sorted(
+            (e.name, e.stat().st_size) for e in entries if e.name[0] != "." and e.name.lower().endswith(ENDINGS)
+        )
 
 
 def _files(found: Iterable[tuple[str, int, int]]) -> Files:

@@ -7,6 +7,7 @@ not; a key that neither knows was there for interpolations alone and ends here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from src.core.code import own_code
 from src.core.configuration import first_line, shrink
 from src.core.contents import contents
 from src.core.errors import UserError
+from src.core.files import read_json
 from src.core.options import Count, Whole, Words, check_value, options_of
 from src.core.running import Running
 from src.tasks.options import keys_of, task_options
@@ -65,11 +67,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
     if rules:
         shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
-    digests = {
-        "contents": contents(whole, Path(whole["outputs"], "store", "contents")),
-        "code": own_code(whole),
-    }
-    return whole | {name: found for name, found in digests.items() if found}
+    try:
+        digests = {"contents": contents(whole, Path(whole["outputs"], "store", "contents")), "code": _code(whole)}
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the paths of the data") from None
+    return whole | {name: known for name, known in digests.items() if known}
+
+
+def _code(config: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the user's own code, also of that which builds a network from a file."""
+    digests, subject = own_code(config), config.get("subject", {})
+    if subject.get("kind") == "checkpoint":
+        description = Path(str(subject.get("path"))).expanduser().with_name("subject.json")
+        with suppress(FileNotFoundError, ValueError):  # told when it is read
+            digests |= own_code(read_json(description).get("architecture") or {}, "subject.")
+    return digests
 
 
 def running_of(config: Mapping[str, Any]) -> Running:
@@ -90,6 +102,7 @@ def check_open(config: Mapping[str, Any], prefix: str = "") -> None:
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            check_open(value, f"{key}.")
+            if name != "model":  # whose options are its own
+                check_open(value, f"{key}.")
         elif name in OPEN and not (value is None and key == "replacement.seed"):  # null: one of its own
             check_value(OPEN[name], value, key)

@@ -188,6 +188,8 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
     default = node[leaf] if not OmegaConf.is_interpolation(node, leaf) else OmegaConf.select(defaults, key)
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
+        if value is None and key.endswith("source.tree"):  # no tree, where a data set has one
+            continue
         if isinstance(default, DictConfig) and not isinstance(value, Mapping) and (parent or value is not None):
             group = re.sub(r".*\.", "", key)
             if group in _groups():
@@ -202,7 +204,7 @@ def _check_value(override: Any, defaults: DictConfig) -> None:
 
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
-MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb")
+MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb", "pools")
 
 
 def _typed() -> set[str]:

@@ -35,6 +35,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     start = time.time()
     ran_on = {**environment(running), "command": command}
     result = Result(task=config["task"], name=f"{running.name}/{running.label}")
+    version = version_of(config)  # of the code that will run, whatever is edited meanwhile
     _tell_damage(session, folder)
     try:
         result = _run_task(config, running, session)
@@ -52,7 +53,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.name = f"{running.name}/{running.label}"
         result.config = dict(config)
         result.identity = identity(config)
-        result.version = version_of(config)
+        result.version = version
         result.environment = ran_on
         result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
         result.events = list(dict.fromkeys([*session.events, *result.events]))

@@ -87,7 +87,10 @@ def options_class(name: str) -> type[Any]:
     Raises:
         UserError: there is no such study.
     """
-    return cast(type[Any], _module(name, "options").Options)
+    kind = getattr(_module(name, "options"), "Options", None)
+    if not hasattr(kind, "__pydantic_config__"):
+        raise UserError(f"study '{name}': its options.py has no class Options made by @options; add it")
+    return cast(type[Any], kind)
 
 
 def study_options(section: Mapping[str, Any]) -> Any:
@@ -132,7 +135,10 @@ def _module(name: str, part: str) -> Any:
     module = f"{_package(name)}.{part}"
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            raise UserError(f"study '{name}': its folder has no {part}.py; it needs options.py and study.py") from None
+        if module.startswith("src."):
             raise
-        raise UserError(f"study '{name}': its folder has no {part}.py; a study has options.py and study.py") from None
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"study '{name}': {part}.py cannot be imported ({said}); mend it") from error

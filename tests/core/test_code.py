@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from src.core.code import code_digest, own_code
+from src.core import code
+from src.core.code import own_code
+
+code_digest = code.code_digest.__wrapped__  # as a new process would
 
 FILES = {
     "alone.py": "from near import SIZE\nimport torch\n",
@@ -43,6 +46,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("python:mine.nets:Net", "mine/parts.py", True),
         ("python:mine.nets:Net", "mine/deep/more.py", True),
         ("python:mine.nets:Net", "mine/unused.py", False),
+        ("python:mine.nets:Net", "mine/__init__.py", True),
+        ("python:mine.deep.more:Net", "mine/__init__.py", True),
     ],
 )
 def test_what_is_imported_from_the_same_place_counts(place: Path, name: str, file: str, matters: bool):

@@ -121,13 +121,37 @@ def test_several_files_of_one_key_count_in_their_order(folder: Path, tmp_path: P
     assert not contents({"caps": {"train": 3, "test": None}, "outputs": {"root": ""}}, tmp_path / "memory")
 
 
-def test_a_result_is_known_by_what_it_says(folder: Path):
+def test_a_reference_is_known_by_what_its_result_says_and_other_folders_by_all(folder: Path, tmp_path: Path):
+    def digests(key: str) -> dict[str, str]:
+        module._digests.clear()
+        return contents({"study": {key: str(folder)}}, tmp_path / "memory")
+
     (folder / "result.json").write_text("{}")
-    before = digest(folder)
+    before = digests("reference"), digests("files")
     (folder / "page.html").write_text("made anew")
-    assert digest(folder) == before
+    assert digests("reference") == before[0] and digests("files") != before[1]
     (folder / "result.json").write_text('{"metrics": {}}')
-    assert digest(folder) != before
+    assert digests("reference") != before[0]
+
+
+def test_weights_count_with_their_description(tmp_path: Path):
+    (tmp_path / "weights.safetensors").write_bytes(b"w")
+    (tmp_path / "subject.json").write_text("{}")
+
+    def digests() -> dict[str, str]:
+        module._digests.clear()
+        return contents({"subject": {"path": str(tmp_path / "weights.safetensors")}}, tmp_path / "memory")
+
+    before = digests()
+    (tmp_path / "subject.json").write_text('{"classes": []}')
+    assert digests() != before
+
+
+def test_what_cannot_be_read_as_a_file_is_no_data(folder: Path):
+    before = digest(folder)
+    os.mkfifo(folder / "cat" / "pipe")
+    (folder / "cat" / "self").symlink_to(folder / "cat" / "self")
+    assert digest(folder) == before
 
 
 def test_a_link_to_nowhere_is_no_data(folder: Path):

@@ -50,7 +50,9 @@ def image_folder(
 
 def read_classes(folder: Path, size: int | None, channels: int) -> ImageSet:
     """All images in the folders of one folder; classes in the order of their names."""
-    places = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    places = (
+        sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
+    )
     found = {path.name: _images_in(path) for path in places}
     found = {name: files for name, files in found.items() if files}
     if not found:
@@ -63,4 +65,5 @@ def read_classes(folder: Path, size: int | None, channels: int) -> ImageSet:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    shown = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    return sorted(path for path in shown if path.suffix.lower() in _ENDINGS)

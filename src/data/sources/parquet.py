@@ -114,7 +114,7 @@ class _Table:
     def __init__(self, files: Files, image: str | None, label: str | None) -> None:
         paths = [files] if isinstance(files, str | Path) else list(files)
         self.origin = str(paths[0])
-        tables = [_read(Path(path)) for path in paths]
+        tables = [_read(Path(path).expanduser()) for path in paths]
         try:
             table = pa.concat_tables(tables)
         except pa.ArrowInvalid as error:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.core.code import code_digest
+from src.core.contents import forget as forget_contents
 from src.core.errors import full_disk
 from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
 from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
@@ -81,6 +83,8 @@ def exit_code() -> int:
 def forget() -> None:
     """Begin anew, where one process runs several command lines."""
     _last.clear()
+    forget_contents()
+    code_digest.cache_clear()
 
 
 def record_single(found: Outcome) -> None:
