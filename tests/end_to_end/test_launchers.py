@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from src import run as entry
+from src.core.running import Trainer
 from src.jobs import launched
 from src.jobs.resolvers import register
 from tests.end_to_end.conftest import ROOT, TINY, Ran
 from tests.end_to_end.kills import differences, numbers
+from tests.fakes.artifacts import running
 
 # 15 epochs are long enough to be interrupted
 LONGER = ("recipe.training.epochs=15", "shrink.at_most.epochs=15")
@@ -192,13 +195,13 @@ def test_a_job_evaluates_on_its_share_of_the_cores(launcher, workers, monkeypatc
 
 def test_jobs_that_run_at_once_take_the_gpus_in_turn(monkeypatch):
     cores, basic = ({"_target_": f"launchers.{name}"} for name in ("JoblibLauncher", "BasicLauncher"))
-    auto = {"device": "auto", "trainer": {"devices": 1}}
+    auto = running(device="auto", trainer=Trainer(1))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [launched._device(auto, cores, number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert launched._device({"device": "auto"}, cores, 1) == "cuda:1"
+    assert launched._device(running(device="auto"), cores, 1) == "cuda:1"
     assert launched._device(auto, basic, 1) == "auto"
-    assert launched._device({**auto, "trainer": {"devices": 2}}, cores, 1) == "auto"
-    assert launched._device({**auto, "device": "cpu"}, cores, 1) == "cpu"
+    assert launched._device(replace(auto, trainer=Trainer(2)), cores, 1) == "auto"
+    assert launched._device(replace(auto, device="cpu"), cores, 1) == "cpu"
     for count in (0, 1):  # one: also what a job sees whose scheduler has chosen its GPU
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
         assert launched._device(auto, cores, 1) == "auto"
