@@ -261,8 +261,3 @@ def history_panel(networks: Mapping[str, Trained]) -> Panel:
     figure = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
                     group="curve", percent=True)  # fmt: skip
     return Panel("", "training", rows, units={"accuracy": "%"}, figures=[figure])
-
-
-def add_history(result: Result, networks: Mapping[str, Trained]) -> None:
-    """Add :func:`history_panel` to ``result``."""
-    result.add(history_panel(networks))

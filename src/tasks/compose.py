@@ -9,7 +9,7 @@ from __future__ import annotations
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of
-from src.artifacts.trained import add_history, images_of, stopped
+from src.artifacts.trained import history_panel, images_of, stopped
 from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.composition.accuracy import of_rule
@@ -31,7 +31,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     if artifacts.running.until == "modules":
         return stopped(result, "modules")
     modules = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
-    add_history(result, {MONOLITH: networks.monolith, **modules})
+    result.add(history_panel({MONOLITH: networks.monolith, **modules}))
     findings = estimate(networks, unknown, options, artifacts.session)
     for panel in panels(findings):
         result.add(panel)
