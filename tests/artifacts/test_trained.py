@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from src.artifacts.network import Trained
-from src.artifacts.trained import add_history, history_panel, no_verdict
+from src.artifacts.trained import history_panel, no_verdict
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
 from src.training.fitting import Training
@@ -30,7 +30,7 @@ def test_both_splits_of_every_epoch() -> None:
     assert panel.rows[6] == {"network": "weak", "split": "train", "epoch": 1, "loss": 1.0, "accuracy": 0.75,
                              "curve": "weak, train"}  # fmt: skip
     result = Result("train", "test")
-    add_history(result, {"strong": network()})
+    result.add(history_panel({"strong": network()}))
     assert result.units_of("training") == {"accuracy": "%"} and result.figures[0].group == "curve"
 
 
