@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -25,7 +25,7 @@ def capture(
     kept, not a copy. A module called several times in a pass leaves its last map. The hooks are always removed,
     also after an error. UserError for an unknown name.
     """
-    found: dict[str, Tensor] = {}
+    maps: dict[str, Tensor] = {}
     modules = dict(model.named_modules())
     wanted = list(names)
     for name in wanted:
@@ -35,21 +35,16 @@ def capture(
     def hook(name: str) -> Callable[..., None]:
         def record(_: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
             tensor = output if side == "output" else inputs[0]
-            found[name] = tensor if reduce is None else reduce(tensor)
+            maps[name] = tensor if reduce is None else reduce(tensor)
 
         return record
 
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for name in wanted:
-            register = modules[name].register_forward_hook
-            if side == "input":
-                register = modules[name].register_forward_pre_hook
-            handles.append(register(hook(name)))
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+            module = modules[name]
+            register = module.register_forward_hook if side == "output" else module.register_forward_pre_hook
+            hooks.enter_context(register(hook(name)))
+        yield maps
 
 
 @contextmanager

@@ -40,8 +40,10 @@ def recording(model: nn.Module, listen: Listener, names: Collection[str] | None 
     """
     recorder = _Recorder(model, listen, names)
     with ExitStack() as stack:
-        stack.callback(recorder.remove_hooks)
-        recorder.add_hooks()
+        for name, module in model.named_modules():
+            stack.enter_context(module.register_forward_pre_hook(recorder.entering(name)))
+            # also called after an error, or the path would stay too long
+            stack.enter_context(module.register_forward_hook(recorder.leaving(name), always_call=True))
         if recorder.functions_wanted:
             stack.enter_context(_Functions(recorder))
         yield
@@ -49,30 +51,19 @@ def recording(model: nn.Module, listen: Listener, names: Collection[str] | None 
 
 class _Recorder:
     def __init__(self, model: nn.Module, listen: Listener, names: Collection[str] | None) -> None:
-        self.model, self.listen = model, listen
+        self.listen = listen
         self.wanted = None if names is None else frozenset(names)
         self.leaves = {name for name, module in model.named_modules() if next(module.children(), None) is None}
         self.functions_wanted = names is None or any(name.split("#")[0] not in self.leaves for name in names)
         self.path: list[str] = []  # modules that are being computed, outermost first
         self.calls: Counter[str] = Counter()
-        self.handles: list[Any] = []
         self.listening = False
-
-    def add_hooks(self) -> None:
-        for name, module in self.model.named_modules():
-            self.handles.append(module.register_forward_pre_hook(self._entering(name)))
-            # also called after an error, or the path would stay too long
-            self.handles.append(module.register_forward_hook(self._leaving(name), always_call=True))
-
-    def remove_hooks(self) -> None:
-        for handle in self.handles:
-            handle.remove()
 
     @property
     def inside_leaf(self) -> bool:
         return bool(self.path) and self.path[-1] in self.leaves
 
-    def _entering(self, name: str) -> Callable[..., None]:
+    def entering(self, name: str) -> Callable[..., None]:
         def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             if not self.path:
                 self.calls.clear()
@@ -80,7 +71,7 @@ class _Recorder:
 
         return enter
 
-    def _leaving(self, name: str) -> Callable[..., None]:
+    def leaving(self, name: str) -> Callable[..., None]:
         def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             self.path.pop()
             if name in self.leaves and not self.inside_leaf and isinstance(output, Tensor):

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from src.core.errors import UserError
+from typing import Literal
 
 GIB = 2**30
+SHARE = 0.9  # of what is there
 
 
-def budget(device: str = "cpu", share: float = 0.9, jobs: int = 1) -> int:
-    """Bytes for one of ``jobs`` trainings at a time on this machine.
+def budget(value: float | Literal["auto"], device: str = "cpu", jobs: int = 1) -> int:
+    """Bytes for one of ``jobs`` trainings at a time: GiB for each, or with "auto" what this machine has.
 
-    CPU: ``share`` of what is available, within the limits of the process's control groups. GPU: ``share`` of what is
-    free or reserved by this process already, within torch's fraction for it.
+    CPU: a share of what is available, within the limits of the process's control groups. GPU: of what is free or
+    reserved by this process already, within torch's fraction for it.
     """
-    if device.startswith("cuda"):
-        return int(share * _of_gpu(device)) // jobs
-    return int(share * min(_available(), _left_in_groups())) // jobs
-
-
-def given_budget(value: object, device: str = "cpu", jobs: int = 1) -> int:
-    """Bytes from the key ``memory.budget_gb``: "auto", or GiB for each job. Raises UserError for anything else."""
-    if value == "auto":
-        return budget(device, jobs=jobs)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UserError(f"memory.budget_gb={value}: give auto, or GiB above 0 for each job")
-    return int(value * GIB)
+    if value != "auto":
+        return int(value * GIB)
+    there = _of_gpu(device) if device.startswith("cuda") else min(_available(), _left_in_groups())
+    return int(SHARE * there) // jobs
 
 
 def _of_gpu(device: str) -> float:

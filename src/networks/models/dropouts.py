@@ -1,17 +1,16 @@
-"""Dropout rates by position: after the pools, after flatten, and after the hidden linear layers."""
+"""Dropout rates by position, and the initialisation of networks that come from Keras."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
+from src.networks.options import Dropout, Rate, Rates
 
-Rates = float | Sequence[float]
-KEYS = ("pools", "flatten", "hidden")
-THESIS: dict[str, Any] = {"pools": 0.1, "flatten": 0.5, "hidden": 0.5}
+NONE = Dropout()
+THESIS = Dropout(pools=0.1, flatten=0.5, hidden=0.5)
 
 
 class Dropouts(NamedTuple):
@@ -22,41 +21,28 @@ class Dropouts(NamedTuple):
     hidden: tuple[float, ...]
 
 
-def dropouts(given: float | Mapping[str, Any] | None, pools: int, hidden: int, default: Mapping[str, Any]) -> Dropouts:
+def dropouts(rates: Rate | Dropout | None, pools: int, hidden: int, default: Dropout = NONE) -> Dropouts:
     """The rates of a network with so many pools and hidden linear layers.
 
     Args:
-        given: one rate for all positions; or ``pools``, ``flatten`` and ``hidden``, of which pools and hidden are a
-            number or one number per place, and what is left out is 0; or None for the ``default``.
+        rates: one for all positions, or by position; None: the ``default``.
 
     Raises:
-        UserError: a rate outside 0 to below 1, an unknown key, or another number of rates than of places.
+        UserError: another number of rates than of places.
     """
-    if given is None:
-        given = default
-    elif not isinstance(given, Mapping):
-        _check(given, "model.dropout")
-        given = dict.fromkeys(KEYS, given)
-    for key in given:
-        if key not in KEYS:
-            raise UserError(f"model.dropout.{key}={given[key]}: no such position; {suggestion(str(key), KEYS)}")
-    after_pools = _rates(given.get("pools", 0.0), pools, "pools")
-    (flatten,) = _rates(given.get("flatten", 0.0), 1, "flatten")
-    return Dropouts(after_pools, flatten, _rates(given.get("hidden", 0.0), hidden, "hidden"))
+    rates = default if rates is None else rates
+    if not isinstance(rates, Dropout):
+        rates = Dropout(rates, rates, rates)
+    return Dropouts(_each(rates.pools, pools, "pools"), rates.flatten, _each(rates.hidden, hidden, "hidden"))
 
 
-def _rates(given: Rates, count: int, key: str) -> tuple[float, ...]:
-    rates = [given] * count if isinstance(given, int | float) else list(given)
-    if len(rates) != count:
-        raise UserError(f"model.dropout.{key}={rates}: the network has {count} such places; give as many, or a number")
-    for rate in rates:
-        _check(rate, f"model.dropout.{key}")
-    return tuple(rates)
-
-
-def _check(rate: object, key: str) -> None:
-    if not isinstance(rate, int | float) or not 0 <= rate < 1:
-        raise UserError(f"{key}={rate}: give a number from 0 to below 1")
+def _each(rates: Rates, count: int, key: str) -> tuple[float, ...]:
+    each = rates if isinstance(rates, tuple) else (rates,) * count
+    if len(each) != count:
+        raise UserError(
+            f"model.dropout.{key}={list(each)}: the network has {count} such places; give as many, or a number"
+        )
+    return each
 
 
 def initialise_glorot(model: nn.Module) -> None:

@@ -81,7 +81,7 @@ class Answers(nn.Module):
 
 
 def test_classes_without_confident_images_fall_back_and_say_so() -> None:
-    from src.networks.slicing.hand_written import from_description
+    from src.networks.slicing.planning import from_description
 
     torch.manual_seed(0)
     model = Answers()
