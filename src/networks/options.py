@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Lt, MinLen
 
@@ -30,6 +30,42 @@ class Dropout:
     pools: Rates = 0.0
     flatten: Rate = 0.0
     hidden: Rates = 0.0
+
+
+THESIS = Dropout(pools=0.1, flatten=0.5, hidden=0.5)
+
+
+class Dropouts(NamedTuple):
+    """One rate per position; 0 stands for no dropout there."""
+
+    pools: tuple[float, ...]
+    flatten: float
+    hidden: tuple[float, ...]
+
+
+def dropouts(rates: Rate | Dropout | None, pools: int, hidden: int, default: Dropout | None = None) -> Dropouts:
+    """The rates of a network with so many pools and hidden linear layers.
+
+    Args:
+        rates: one for all positions, or by position; None: the ``default``, or none.
+
+    Raises:
+        UserError: another number of rates than of places.
+    """
+    if rates is None:
+        rates = default or Dropout()
+    elif not isinstance(rates, Dropout):
+        rates = Dropout(rates, rates, rates)
+    return Dropouts(_each(rates.pools, pools, "pools"), rates.flatten, _each(rates.hidden, hidden, "hidden"))
+
+
+def _each(rates: Rates, count: int, key: str) -> tuple[float, ...]:
+    each = rates if isinstance(rates, tuple) else (rates,) * count
+    if len(each) != count:
+        raise UserError(
+            f"model.dropout.{key}={list(each)}: the network has {count} such places; give as many, or a number"
+        )
+    return each
 
 
 @options

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 GIB = 2**30
 SHARE = 0.9  # of what is there
@@ -22,8 +25,6 @@ def budget(value: float | Literal["auto"], device: str = "cpu", jobs: int = 1) -
 
 
 def _of_gpu(device: str) -> float:
-    import torch
-
     free, total = torch.cuda.mem_get_info(device)
     fraction = torch.cuda.get_per_process_memory_fraction(device)
     return min(free + torch.cuda.memory_reserved(device), fraction * total)
@@ -31,8 +32,6 @@ def _of_gpu(device: str) -> float:
 
 def _available(path: Path = Path("/proc/meminfo")) -> float:
     """Bytes that can be taken without swapping; the whole memory where only that is known."""
-    import os
-
     try:
         fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
         return int(fields["MemAvailable"].split()[0]) * 1024
@@ -40,21 +39,20 @@ def _available(path: Path = Path("/proc/meminfo")) -> float:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float:
     """Bytes up to the nearest limit of the process's control groups (versions 1 and 2) and of those around them."""
     left = float("inf")
     try:
-        entries = [line.split(":", 2) for line in own.read_text().splitlines()]
+        entries = [line.split(":", 2) for line in groups.read_text().splitlines()]
     except OSError:
         return left
     for _, controllers, path in entries:
-        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+        if not controllers:
+            top, limit, used = root, "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            top, limit, used = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
             continue
-        top, limit, used = (
-            (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
-            if controllers
-            else (root, "memory.max", "memory.current")
-        )
         inner = top / path.lstrip("/")
         for folder in (inner, *inner.parents):
             if folder == top or top in folder.parents:  # inside a container the path may be the host's: passed over

@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.dropouts import dropouts
 from src.networks.models.layout import Layout
 from src.networks.models.pooling import GlobalAverage
 from src.networks.models.simple_conv import trunk
-from src.networks.options import GroupConvOptions
+from src.networks.options import GroupConvOptions, dropouts
 
 TURNS = 4
 

@@ -279,6 +279,15 @@ def initialise(model: nn.Module) -> None:
                 module.bias.zero_()
 
 
+def initialise_glorot(model: nn.Module) -> None:
+    """Weights uniform by fan-in and fan-out, biases 0, as Keras begins (Glorot and Bengio, AISTATS 2010)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def _too_small(name: str, layout: Layout, input_shape: Sequence[int]) -> str:
     side, pools = min(input_shape[1:]), layout.pools
     fewer = (pools[:count] for count in range(len(pools), -1, -1))

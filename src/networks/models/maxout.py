@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from src.networks.models.dropouts import THESIS, dropouts, initialise_glorot
-from src.networks.models.layout import Layout
+from src.networks.models.layout import Layout, initialise_glorot
 from src.networks.models.simple_conv import trunk
-from src.networks.options import MaxoutOptions
+from src.networks.options import THESIS, MaxoutOptions, dropouts
 
 
 class Maxout(nn.Module):

@@ -13,10 +13,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.dropouts import dropouts
 from src.networks.models.layout import Add, Layout
 from src.networks.models.pooling import GlobalAverage
-from src.networks.options import ResnetOptions
+from src.networks.options import ResnetOptions, dropouts
 
 FIRST = 64  # kernels of the stem and of the first stage; each further stage has twice as many
 EXPANSION = 4  # outputs of a bottleneck per kernel inside

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from src.networks.models.dropouts import Dropouts, dropouts
 from src.networks.models.layout import Layout, Token
 from src.networks.models.pooling import POOLS, GlobalAverage, pooled_size
-from src.networks.options import AllConvolutionalOptions, SimpleConvOptions, VggLikeOptions
+from src.networks.options import AllConvolutionalOptions, Dropouts, SimpleConvOptions, VggLikeOptions, dropouts
 
 Steps = OrderedDict[str, nn.Module]
 HALVING = (2, 5)  # convolutions of AllConvolutional

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.dropouts import dropouts
 from src.networks.models.simple_conv import features_of, head, simple_layout, simple_trunk
 from src.networks.models.spatial_transformer import resampled, rotations
-from src.networks.options import TiPoolingOptions
+from src.networks.options import TiPoolingOptions, dropouts
 
 
 class RotatedCopies(nn.Module):

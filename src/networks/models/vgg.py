@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.dropouts import THESIS, dropouts, initialise_glorot
-from src.networks.models.layout import ConvolutionalNetwork, FittedAdd, Layout, Token
-from src.networks.options import ModelOptions, VggOptions
+from src.networks.models.layout import ConvolutionalNetwork, FittedAdd, Layout, Token, initialise_glorot
+from src.networks.options import THESIS, ModelOptions, VggOptions, dropouts
 
 EPS = 1e-4
 PLAIN = {

@@ -92,6 +92,8 @@ class SlicedNetwork:
         model = self._skeleton
         for slots, key, name in self._local.slots:
             slots[key] = tensors[name]
+        for layer in self._local.depthwise:
+            layer.groups = len(layer.weight)
         return model
 
     @property
@@ -105,9 +107,9 @@ class SlicedNetwork:
                     slots += [(tensors, key, name) for key, name in names if name in self.base]
                 if isinstance(module, nn.ReLU) and getattr(model, "relu_may_overwrite", False):
                     module.inplace = True  # a tenth of the time, since no new map has to be allocated
-                if isinstance(module, nn.Conv2d) and module.groups > 1:
-                    # only tensors are put in, and the number of groups has to follow them
-                    module._conv_forward = _flexible_groups(module)  # type: ignore[method-assign]
+            convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+            # the plan's checks allow no other with groups, and their number has to follow the tensors
+            self._local.depthwise = [each for each in convolutions if 1 < each.groups == each.in_channels]
             self._local.skeleton, self._local.slots = model, slots
         return self._local.skeleton
 
@@ -146,15 +148,3 @@ def _adjust(module: nn.Module) -> None:
         module.num_features = reference.shape[0]
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.shape[0]
-
-
-def _flexible_groups(layer: nn.Conv2d) -> Any:
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        groups = x.shape[1] // weight.shape[1]
-        padding: Any = layer.padding
-        if layer.padding_mode != "zeros":
-            x = nn.functional.pad(x, layer._reversed_padding_repeated_twice, mode=layer.padding_mode)
-            padding = 0
-        return nn.functional.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
-
-    return forward
