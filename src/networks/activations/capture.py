@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -27,23 +28,20 @@ def capture(
     """
     maps: dict[str, Tensor] = {}
     modules = dict(model.named_modules())
-    wanted = list(names)
-    for name in wanted:
-        if name not in modules:
-            raise UserError(f"module '{name}': the network has none of this name; {suggestion(name, modules)[:300]}")
 
-    def hook(name: str) -> Callable[..., None]:
-        def record(_: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
-            tensor = output if side == "output" else inputs[0]
-            maps[name] = tensor if reduce is None else reduce(tensor)
-
-        return record
+    def record(name: str, _: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
+        tensor = output if side == "output" else inputs[0]
+        maps[name] = tensor if reduce is None else reduce(tensor)
 
     with ExitStack() as hooks:
-        for name in wanted:
+        for name in names:
+            if name not in modules:
+                raise UserError(
+                    f"module '{name}': the network has none of this name; {suggestion(name, modules)[:300]}"
+                )
             module = modules[name]
             register = module.register_forward_hook if side == "output" else module.register_forward_pre_hook
-            hooks.enter_context(register(hook(name)))
+            hooks.enter_context(register(partial(record, name)))
         yield maps
 
 

@@ -11,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def measure(training: Training, device: str = "cpu") -> int:
     }
     process = subprocess.run(
         [sys.executable, "-m", "src.networks.memory.measurement"], env=environment, text=True, capture_output=True,
-        input=json.dumps({"training": vars(training), "device": device}, default=list),
+        input=json.dumps({"training": asdict(training), "device": device}),
     )  # fmt: skip
     lines = process.stdout.strip().splitlines()
     if process.returncode or not lines:

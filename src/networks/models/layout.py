@@ -207,8 +207,7 @@ class ConvolutionalNetwork(nn.Module):
                     present["consumers"][name] = self.positions if isinstance(module, nn.Linear) else 1
                 present = None
             if isinstance(module, nn.Conv2d):
-                present = {"name": name, "size": module.out_channels, "members": [name]}
-                present |= {"norms": [], "tap": "", "consumers": {}}
+                present = {"name": name, "size": module.out_channels, "members": [name], "norms": [], "consumers": {}}
                 groups.append(present)
             elif isinstance(module, nn.BatchNorm2d) and present is not None:
                 present["norms"].append(name)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from annotated_types import Len
 from torch import nn
 
 from src.core.options import Count, Words, options, options_of
@@ -42,9 +41,7 @@ class Required:
 
     name: str
     classes: Count
-    input_shape: Annotated[
-        tuple[Count, ...], Len(3, 3), Words("[channels, height, width], whole numbers of at least 1")
-    ]
+    input_shape: Annotated[tuple[Count, Count, Count], Words("[channels, height, width], whole numbers from 1")]
 
 
 def names() -> list[str]:
@@ -63,11 +60,9 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     keys = ("name", "classes", "input_shape")
     required = options_of(Required, {key: architecture[key] for key in keys if key in architecture}, "model")
     rest = {key: value for key, value in architecture.items() if key not in keys}
-    channels, height, width = required.input_shape
-    shape = (channels, height, width)
     if required.name.startswith(PREFIXES):
         from src.networks.models import foreign  # late: the prefixes bring heavy packages
 
-        return foreign.build(required.name, required.classes, shape, rest)
+        return foreign.build(required.name, required.classes, required.input_shape, rest)
     chosen = model_options(required.name, rest)
-    return BUILDERS[required.name](chosen, required.classes, shape)
+    return BUILDERS[required.name](chosen, required.classes, required.input_shape)

@@ -36,14 +36,11 @@ class RotatedCopies(nn.Module):
         self.register_buffer("maps", maps, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        turned = {rest: self._by_rest(images, place) for place, rest in enumerate(self.rests)}
+        count, turned = images.size(0), {}
+        for rest, one_map in zip(self.rests, self.maps, strict=True):
+            turned[rest] = resampled(images, one_map.expand(count, -1, -1)) if rest else images
         copies = [torch.rot90(turned[angle % 90], int(angle // 90), (2, 3)) for angle in self.angles]
         return torch.stack(copies, 1).flatten(0, 1)
-
-    def _by_rest(self, images: Tensor, place: int) -> Tensor:
-        if self.rests[place] == 0:
-            return images
-        return resampled(images, self.maps[place].expand(images.size(0), -1, -1))
 
     def extra_repr(self) -> str:
         return ", ".join(f"{angle:g}" for angle in self.angles)

@@ -10,7 +10,7 @@ import copy
 import ctypes
 import threading
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -47,10 +47,7 @@ def from_torch_pruning(
         raise
     except Exception as error:  # it raises anything, ZeroDivisionError included
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        try:
-            number = version("torch-pruning")  # the package's own __version__ lags behind
-        except PackageNotFoundError:
-            number = "(unknown version)"
+        number = version("torch-pruning")  # the package's own __version__ lags behind
         raise failure("S", f"Torch-Pruning {number} cannot trace {type(model).__name__} ({reason})") from error
     return _plan(model, groups, input_shape, output)
 
