@@ -19,7 +19,7 @@ class LayerEquivariance:
     """Of one layer with maps.
 
     Attributes:
-        distance: float64 (K,), 0 where a channel moves as the image does.
+        distance: float64 (K,) on the CPU, 0 where a channel moves as the image does.
         relative: float64 (K,), of maps that were divided by their L2 norms first; those of zeros stay.
         zero_maps: how many maps (of images, transformations and channels) are zeros where they are compared.
     """
@@ -54,22 +54,24 @@ def equivariance_distances(
 
     extended.go_through(take, watch=watch)
     count = len(examination.images) * len(examination.transformations)
-    return [
-        LayerEquivariance(layer, own.distance / count, own.relative / count, own.zero_maps)
-        for layer, own in ((layer, sums[layer.name]) for layer in examination.layers)
-    ]
+    return [sums[layer.name].conclude(layer, count) for layer in examination.layers]
 
 
 class _Sums:
+    """float64 (K,) each, over images and transformations."""
+
     def __init__(self, channels: int, device: torch.device) -> None:
-        self.distance, self.relative = torch.zeros(2, channels, dtype=torch.float64, device=device)
-        self.zero_maps = 0
+        self.distance, self.relative, self.zero_maps = torch.zeros(3, channels, dtype=torch.float64, device=device)
 
     def add(self, still: Tensor, moved: Tensor) -> None:
         """(n, 1, K, P) and (n, T, K, P)."""
         self.distance += _root_mean_square(moved - still).sum((0, 1))
         self.relative += _root_mean_square(_normed(moved) - _normed(still)).sum((0, 1))
-        self.zero_maps += int((moved == 0).all(-1).sum())
+        self.zero_maps += (moved == 0).all(-1).sum((0, 1))
+
+    def conclude(self, layer: Layer, count: int) -> LayerEquivariance:
+        distance, relative, zero_maps = torch.stack([self.distance, self.relative, self.zero_maps]).cpu()
+        return LayerEquivariance(layer, distance / count, relative / count, int(zero_maps.sum()))
 
 
 def _root_mean_square(away: Tensor) -> Tensor:

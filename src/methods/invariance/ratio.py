@@ -13,45 +13,57 @@ TOLERANCE = 100
 
 @dataclass
 class Ratio:
-    """Of the units of one layer.
+    """Of the units of one layer, float64 (units) on the CPU.
 
     Attributes:
-        transformation: float64 (units), spread over transformations.
-        sample: float64 (units), spread over images.
-        values: float64 (units), their ratio; NaN where the unit is dead, infinite where only images do not move it.
-        dead: how many units never change.
-        infinite: how many change under the transformation alone.
+        transformation: spread over transformations.
+        sample: spread over images.
+        values: their ratio; NaN where the unit is dead, infinite where only images do not move it.
     """
 
     transformation: Tensor
     sample: Tensor
     values: Tensor
-    dead: int
-    infinite: int
+
+    @property
+    def dead(self) -> int:
+        """How many units never change."""
+        return int(self.values.isnan().sum())
+
+    @property
+    def infinite(self) -> int:
+        """How many change under the transformation alone."""
+        return int(self.values.isinf().sum())
 
     @property
     def mean(self) -> float:
         """Over the finite units; NaN where there is none."""
-        finite = self.values[self.values.isfinite()]
-        return float(finite.mean()) if len(finite) else float("nan")
-
-    @classmethod
-    def of_values(cls, values: Tensor, transformation: Tensor, sample: Tensor, infinite: Tensor) -> Ratio:
-        """Around ratios that are known; bool ``infinite`` says which of those that are NaN are not dead."""
-        values = values.masked_fill(infinite, torch.inf)
-        return cls(transformation, sample, values, int(values.isnan().sum()), int(infinite.sum()))
+        return mean_of_finite(self.values)
 
 
-def ratio_of(transformation: Tensor, sample: Tensor, *, scale: float, dtype: torch.dtype) -> Ratio:
-    """Divide, unit by unit.
+def mean_of_finite(values: Tensor) -> float:
+    """NaN where nothing is finite."""
+    return float(values[values.isfinite()].mean())
+
+
+def ratios(transformation: Tensor, sample: Tensor, *, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """Divide, unit by unit: `Ratio.values`, on the device.
 
     Args:
         transformation: float64 (units). sample: float64 (units).
-        scale: size of the layer's values, by which rounding errors are judged.
+        scale: float64 (), size of the layer's values, by which rounding errors are judged.
         dtype: that they were computed in.
     """
-    sizes = [scale, *(float(values.square().mean().sqrt()) for values in (transformation, sample))]
-    least = TOLERANCE * torch.finfo(dtype).eps * max(sizes)
+    size = scale
+    for values in (transformation, sample):
+        spread = values.square().mean().sqrt()
+        size = torch.where(spread > size, spread, size)  # which a spread that is NaN leaves as it is
+    least = TOLERANCE * torch.finfo(dtype).eps * size
     moved, varied = transformation > least, sample > least
-    values = torch.where(varied, transformation / sample, torch.where(moved, torch.inf, torch.nan))
-    return Ratio(transformation, sample, values, int((~moved & ~varied).sum()), int((moved & ~varied).sum()))
+    return torch.where(varied, transformation / sample, torch.where(moved, torch.inf, torch.nan))
+
+
+def ratio_of(transformation: Tensor, sample: Tensor, *, scale: Tensor, dtype: torch.dtype) -> Ratio:
+    """As `ratios`, brought to the CPU in one transfer."""
+    values = ratios(transformation, sample, scale=scale, dtype=dtype)
+    return Ratio(*torch.stack([transformation, sample, values]).cpu())

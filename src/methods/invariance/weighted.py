@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.methods.invariance.ratio import ratio_of
+from src.methods.invariance.ratio import ratios
 
 AT_ONCE = 1 << 22  # values of a product of matrices: 32 MiB
 
@@ -22,18 +22,17 @@ class WeightedRatio:
         values = activations.double()
         self.dtype = activations.dtype
         self.images, self.transformations, self.units = activations.shape
-        self.scale = float(values.square().mean().sqrt())
+        self.scale = values.square().mean().sqrt()
         self.deviations = values.std(1, correction=int(self.transformations > 1))
         about = values if about is None else about.double()
         self.values = (about - about.mean(0)).flatten(1)  # (S, T * m)
         self.squares = self.values.square()
 
     def under(self, weights: Tensor) -> Tensor:
-        """float (B, S) -> float64 (B, m): the ratio as `ratio_of` has it, over as many images as a row sums to."""
+        """float (B, S) -> float64 (B, m): the ratio as `ratios` has it, over as many images as a row sums to."""
         step = max(1, AT_ONCE // (self.transformations * self.units))
         spreads = [self._spreads(part.to(self.values)) for part in weights.split(step)]
-        return ratio_of(*(torch.cat(each) for each in zip(*spreads, strict=True)), scale=self.scale,
-                        dtype=self.dtype).values  # fmt: skip
+        return ratios(*(torch.cat(each) for each in zip(*spreads, strict=True)), scale=self.scale, dtype=self.dtype)
 
     def _spreads(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         count = weights.sum(1, keepdim=True)

@@ -27,12 +27,12 @@ def ratio(values: list[float]) -> Ratio:
     """Spreads over transformations of 1 and 3 ... whatever the ratio."""
     found = torch.tensor(values, dtype=torch.float64)
     spread = torch.arange(len(values)).double() * 2 + 1
-    return Ratio(spread, spread / 2, found, int(found.isnan().sum()), int(found.isinf().sum()))
+    return Ratio(spread, spread / 2, found)
 
 
 def layer(name: str, values: list[float], stratified: list[float], kept: Tensor | None = None) -> LayerVariance:
     kept = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(len(name))) if kept is None else kept
-    return LayerVariance(Layer(name, "Linear", (len(values),)), ratio(values), kept, ratio(stratified))
+    return LayerVariance(Layer(name, "Linear", (len(values),)), ratio(values), kept, ratio(stratified).values)
 
 
 def layers() -> Variances:
