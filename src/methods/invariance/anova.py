@@ -8,7 +8,6 @@ too many.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,19 +55,12 @@ class LayerAnova:
         return int(self.moved.sum()) / tested if tested else float("nan")
 
 
-def anova(
-    examination: Examination,
-    *,
-    level: float = 0.01,
-    design: Design = "repeated",
-    watch: Callable[[int], None] = lambda images: None,
-) -> list[LayerAnova]:
+def anova(examination: Examination, *, level: float = 0.01, design: Design = "repeated") -> list[LayerAnova]:
     """F of every unit, in one pass or as few as the memory allows.
 
     Args:
         level: chance of a false finding among the tests of all units of the network (Bonferroni).
         design: what counts as chance.
-        watch: is told how many images were gone through.
 
     Raises:
         UserError: averages after the statistics; too little memory.
@@ -76,7 +68,7 @@ def anova(
     if examination.setup.after != "none":
         raise UserError(f"after={examination.setup.after}: units are tested one by one; set after=none")
     images, count = len(examination.images), len(examination.transformations)
-    sums = _summed(examination, watch)
+    sums = _summed(examination)
     between = count - 1
     within = count * (images - 1) if design == "independent" else between * (images - 1)
     layers = [
@@ -132,7 +124,7 @@ class _Sums:
         return ratio.square().masked_fill_(ratio.isnan() & ~varied.isnan(), 0.0)
 
 
-def _summed(examination: Examination, watch: Callable[[int], None]) -> dict[str, _Sums]:
+def _summed(examination: Examination) -> dict[str, _Sums]:
     sums = {layer.name: _Sums(examination.units(layer), examination.device) for layer in examination.layers}
     kept = 40 * sum(examination.units(layer) for layer in examination.layers)
     for number, members in enumerate(groups_of_members(examination, kept=kept)):
@@ -141,7 +133,6 @@ def _summed(examination: Examination, watch: Callable[[int], None]) -> dict[str,
         examination.go_through(
             lambda layer, part, block, moments=moments: moments[layer.name].add(block),
             members=slice(None) if first else members,
-            watch=watch,
         )
         for name, of_layer in moments.items():
             sums[name].close(of_layer)

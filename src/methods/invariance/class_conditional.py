@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.methods.invariance.weighted import WeightedRatio, finite_mean
+from src.methods.invariance.ratio import WeightedRatio, finite_mean
 from src.statistics.bootstrap import holm
 
 AT_ONCE = 1 << 22  # weights of permuted classes

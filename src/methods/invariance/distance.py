@@ -8,7 +8,6 @@ activations at once, so that there is one pass for TD, and one or more for SD, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,17 +44,12 @@ class Distances:
     layers: list[LayerDistance]
     passes: int
 
-    def over_layers(self) -> float:
-        """Mean over layers of the layers' means of finite units."""
-        return float(torch.tensor([each.ratio.mean for each in self.layers]).nanmean())
 
-
-def distances(examination: Examination, *, watch: Callable[[int], None] = lambda images: None) -> Distances:
+def distances(examination: Examination) -> Distances:
     """TD, SD and ND of every layer, over all pairs. A channel's map is compared as one vector.
 
     Args:
         examination: network, images, transformations, setup; with ``same_equivariance`` of maps turned back.
-        watch: is told how many images were gone through for TD.
 
     Raises:
         UserError: averages after the statistics; the memory does not hold one unit of all images.
@@ -67,7 +61,7 @@ def distances(examination: Examination, *, watch: Callable[[int], None] = lambda
     arrange = partial(_vectors, setup)
     sizes = {layer.name: _size(layer, examination.units(layer), setup) for layer in layers}
     groups = in_parts(examination, sizes, _room(examination, sizes))
-    within, scales = _between_transformations(examination, sizes, arrange, watch)
+    within, scales = _between_transformations(examination, sizes, arrange)
     between = _between_images(examination, sizes, arrange, groups)
     results = []
     for layer in layers:
@@ -107,10 +101,7 @@ def _room(examination: Examination, sizes: dict[str, tuple[int, int]]) -> float:
 
 
 def _between_transformations(
-    examination: Examination,
-    sizes: dict[str, tuple[int, int]],
-    arrange: Arrange,
-    watch: Callable[[int], None],
+    examination: Examination, sizes: dict[str, tuple[int, int]], arrange: Arrange
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Of each layer TD (K,), and the size of its vectors, float64 ()."""
     totals = {name: _zeros(count, examination) for name, (count, _) in sizes.items()}
@@ -122,7 +113,7 @@ def _between_transformations(
             scales[layer.name] = vectors[0].square().sum(-1).mean().sqrt().double()
         totals[layer.name] += _sum_of_distances(vectors)
 
-    examination.go_through(take, watch=watch)
+    examination.go_through(take)
     count = len(examination.transformations)
     pairs = max(1, count * (count - 1) // 2) * len(examination.images)
     return {name: total / pairs for name, total in totals.items()}, scales
@@ -139,10 +130,7 @@ def _sum_of_distances(vectors: Tensor) -> Tensor:
 
 
 def _between_images(
-    examination: Examination,
-    sizes: dict[str, tuple[int, int]],
-    arrange: Arrange,
-    groups: list[list[Part]],
+    examination: Examination, sizes: dict[str, tuple[int, int]], arrange: Arrange, groups: list[list[Part]]
 ) -> dict[str, Tensor]:
     """Of each layer SD (K,)."""
     totals = {name: _zeros(count, examination) for name, (count, _) in sizes.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,9 +29,7 @@ class LayerEquivariance:
     zero_maps: int
 
 
-def equivariance_distances(
-    examination: Examination, *, watch: Callable[[int], None] = lambda images: None
-) -> list[LayerEquivariance]:
+def equivariance_distances(examination: Examination) -> list[LayerEquivariance]:
     """The root mean square difference between a map and the map of the transformed image, mean over images and T.
 
     The common definition moves the untransformed image's map, ``f(t(x)) - t(f(x))``; here that of the transformed
@@ -52,7 +49,7 @@ def equivariance_distances(
         maps = block.unflatten(2, (layer.shape[0], block.shape[2] // layer.shape[0]))
         sums[layer.name].add(maps[:, reference : reference + 1], maps[:, members])
 
-    extended.go_through(take, watch=watch)
+    extended.go_through(take)
     count = len(examination.images) * len(examination.transformations)
     return [sums[layer.name].conclude(layer, count) for layer in examination.layers]
 

@@ -10,7 +10,6 @@ more only where the transformation moves the unit's mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -51,12 +50,7 @@ class LayerFiring:
         return float(scores.topk(ceil(share * len(scores))).values.mean()) if len(scores) else float("nan")
 
 
-def firing(
-    examination: Examination,
-    *,
-    rate: float = 0.01,
-    watch: Callable[[int], None] = lambda images: None,
-) -> list[LayerFiring]:
+def firing(examination: Examination, *, rate: float = 0.01) -> list[LayerFiring]:
     """Scores of every unit.
 
     Untransformed images are the transformation that changes nothing where there is one, which then counts as one of
@@ -64,7 +58,6 @@ def firing(
 
     Args:
         rate: share of the untransformed images that a unit fires for; of fewer than 1 / rate images it is one.
-        watch: is told how many images were gone through.
 
     Raises:
         UserError: averages after the statistics; the memory does not hold one unit of all images.
@@ -78,7 +71,7 @@ def firing(
     def take(layer: Layer, part: slice, block: Tensor) -> None:
         counts[layer.name].add(block, thresholds[layer.name], reference, members)
 
-    extended.go_through(take, watch=watch)
+    extended.go_through(take)
     size = (len(examination.images), len(examination.transformations))
     return [counts[layer.name].conclude(layer, examination, *size) for layer in examination.layers]
 

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.methods.invariance.ratio import mean_of_finite
+from src.methods.invariance.ratio import WeightedRatio, finite_mean, mean_of_finite
 from src.methods.invariance.variance import LayerVariance
-from src.methods.invariance.weighted import WeightedRatio, finite_mean
 from src.statistics.bootstrap import Resampled
 
 

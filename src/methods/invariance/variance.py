@@ -63,12 +63,10 @@ class Variances:
 
     Attributes:
         groups: into how many groups the transformations were split to keep within the memory.
-        classes: labels that were told apart.
     """
 
     layers: list[LayerVariance]
     groups: int
-    classes: tuple[int, ...]
 
     def over_layers(self, stratified: bool = False) -> float:
         """Mean over layers of the layers' means of finite units."""
@@ -99,7 +97,7 @@ def variances(
     Raises:
         UserError: a class has a single image; not even one transformation at a time keeps within the memory.
     """
-    order, parts, classes = _by_class(labels, len(examination.images))
+    order, parts = _by_class(labels, len(examination.images))
     sorted_examination = examination.reordered(order)
     keep = _kept(sorted_examination, kept_units, seed)
     groups = groups_of_members(sorted_examination, len(parts), sum(4 * each.values.numel() for each in keep.values()))
@@ -112,7 +110,7 @@ def variances(
         each.conclude(sorted_examination, keep[name].values[back], stratify=labels is not None, with_units=name == last)
         for name, each in sums.items()
     ]
-    return Variances(layers, len(groups), classes)
+    return Variances(layers, len(groups))
 
 
 class _Sums:
@@ -127,18 +125,48 @@ class _Sums:
         self.total_spread = torch.zeros(units, dtype=torch.float64, device=device)
         self.scale = torch.zeros((), dtype=torch.float64, device=device)
 
+    def begin_group(self, moments: Moments) -> None:
+        """Other transformations: mean and sum of squares about it, float64 (members, units), over no class yet."""
+        self.mean, self.squares = torch.zeros_like(moments.first), torch.zeros_like(moments.first)
+        self.count = 0
+
+    def close_class(self, moments: Moments, number: int) -> None:
+        """Take in a class (Chan, Golub and LeVeque 1983)."""
+        moments.flush()
+        squares, count = moments.squares(), moments.count
+        share = count / (self.count + count)
+        apart = (moments.first / count).add_(moments.shift).sub_(self.mean)
+        self.squares += squares
+        if self.count:
+            self.squares += apart.square().mul_(self.count * share)
+        self.mean += apart.mul_(share)
+        self.count += count
+        self.sample[number] += (squares / max(1, count - 1)).sqrt_().sum(0)
+        if moments.within:
+            self.total_spread += moments.spread
+            self.spread[number] = moments.spread / count
+        moments.reset()
+
+    def close_group(self, moments: Moments) -> None:
+        """Take in all classes under some transformations."""
+        self.total_sample += (self.squares / max(1, self.count - 1)).sqrt().sum(0)
+        self.scale = self.scale.fmax(moments.scale)
+
     def conclude(self, examination: Examination, kept: Tensor, *, stratify: bool, with_units: bool) -> LayerVariance:
         count = len(examination.transformations)
 
         def in_shape(spread: Tensor, sample: Tensor) -> list[Tensor]:
             return [examination.shaped(values, self.layer) for values in (spread, sample / count)]
 
-        of_layer = {"scale": self.scale, "dtype": examination.setup.dtype}
-        ratio = ratio_of(*in_shape(self.total_spread / len(examination.images), self.total_sample), **of_layer)
+        scale, dtype = self.scale, examination.setup.dtype
+        whole = in_shape(self.total_spread / len(examination.images), self.total_sample)
+        ratio = ratio_of(*whole, scale=scale, dtype=dtype)
         if not stratify:
             return LayerVariance(self.layer, ratio, kept)
-        classes = zip(self.spread, self.sample, strict=True)
-        within = torch.stack([ratios(*in_shape(a.double(), b.double()), **of_layer) for a, b in classes]).cpu()
+        within = torch.stack([
+            ratios(*in_shape(spread.double(), sample.double()), scale=scale, dtype=dtype)
+            for spread, sample in zip(self.spread, self.sample, strict=True)
+        ]).cpu()  # fmt: skip
         finite = within.isfinite()
         mean = torch.where(finite, within, 0.0).sum(0) / finite.sum(0)  # 0 / 0 where it is dead in all classes
         stratified = mean.masked_fill(within.isinf().any(0) & ~finite.any(0), torch.inf)
@@ -166,7 +194,8 @@ def _one_group(
 ) -> None:
     """One group of transformations, all classes; the first group's pass sees all transformations."""
     moments = moments_of(examination, members, first=first)
-    totals = {name: _Total(each.first) for name, each in moments.items()}
+    for name, each in moments.items():
+        sums[name].begin_group(each)
 
     def take(layer: Layer, part: slice, block: Tensor) -> None:
         moments[layer.name].add(block)
@@ -177,10 +206,9 @@ def _one_group(
     for number, part in enumerate(parts):
         examination.go_through(take, members=slice(None) if first else members, images=part, watch=watch)
         for name, each in moments.items():
-            _close_class(sums[name], each, totals[name], number)
-    for name, total in totals.items():
-        sums[name].total_sample += (total.squares / max(1, total.count - 1)).sqrt().sum(0)
-        sums[name].scale = sums[name].scale.fmax(moments[name].scale)
+            sums[name].close_class(each, number)
+    for name, each in moments.items():
+        sums[name].close_group(each)
 
 
 def moments_of(examination: Examination, members: slice, *, first: bool, squared: bool = False) -> dict[str, Moments]:
@@ -200,39 +228,10 @@ def moments_of(examination: Examination, members: slice, *, first: bool, squared
     }  # fmt: skip
 
 
-class _Total:
-    """Mean and sum of squares about it, float64 (members, units), over the classes so far."""
-
-    def __init__(self, like: Tensor) -> None:
-        self.mean, self.squares = torch.zeros_like(like), torch.zeros_like(like)
-        self.count = 0
-
-    def join(self, moments: Moments, squares: Tensor) -> None:
-        """Take in a class (Chan, Golub and LeVeque 1983)."""
-        share = moments.count / (self.count + moments.count)
-        apart = (moments.first / moments.count).add_(moments.shift).sub_(self.mean)
-        self.squares += squares
-        if self.count:
-            self.squares += apart.square().mul_(self.count * share)
-        self.mean += apart.mul_(share)
-        self.count += moments.count
-
-
-def _close_class(sums: _Sums, moments: Moments, total: _Total, number: int) -> None:
-    moments.flush()
-    squares = moments.squares()
-    total.join(moments, squares)
-    sums.sample[number] += (squares / max(1, moments.count - 1)).sqrt_().sum(0)
-    if moments.within:
-        sums.total_spread += moments.spread
-        sums.spread[number] = moments.spread / moments.count
-    moments.reset()
-
-
-def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice], tuple[int, ...]]:
-    """An order in which classes follow each other, where each begins and ends, and which they are."""
+def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice]]:
+    """An order in which classes follow each other, and where each begins and ends."""
     if labels is None:
-        return torch.arange(images), [slice(0, images)], ()
+        return torch.arange(images), [slice(0, images)]
     labels = labels.cpu()
     classes, counts = torch.unique(labels, return_counts=True)
     for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
@@ -243,7 +242,7 @@ def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice], 
             )
     ends = counts.cumsum(0).tolist()
     parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-    return torch.argsort(labels, stable=True), parts, tuple(classes.tolist())
+    return torch.argsort(labels, stable=True), parts
 
 
 def _kept(examination: Examination, most: int, seed: int) -> dict[str, _Kept]:

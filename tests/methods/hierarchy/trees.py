@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.tree import Tree, flat, from_plain
+from src.methods.hierarchy.composition import Rule
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import flat, from_plain
 
 FLAT = flat(["a", "b", "c"])
 TWO = from_plain({"animals": ["cat", "dog", "owl"], "vehicles": ["car", "bus"]}, ["cat", "car", "dog", "bus", "owl"])
@@ -15,6 +19,7 @@ THREE = from_plain(
 )
 #: A level with an expert, a router with a class beside its inner nodes, and a deep one.
 MIXED = from_plain({"p": ["a", "b"], "q": [{"r": [{"s": ["c", "d"]}, "e"]}, "f", "g"], "h": None}, list("abcdefgh"))
+RULES = get_args(Rule)
 TREES = {"flat": FLAT, "two": TWO, "three": THREE, "mixed": MIXED}
 
 

@@ -98,9 +98,7 @@ def test_over_networks_of_several_seeds() -> None:
 
 def _layer(activations: Tensor, m: int) -> LayerVariance:
     values = activations.double()
-    ratio: Ratio = ratio_of(
-        values.std(1).mean(0), values.std(0).mean(0), scale=torch.ones(()).double(), dtype=torch.float32
-    )
+    ratio = ratio_of(values.std(1).mean(0), values.std(0).mean(0), scale=torch.ones(()).double(), dtype=torch.float32)
     return LayerVariance(Layer("one", "Linear", activations.shape[2:]), ratio, activations[..., :m])
 
 

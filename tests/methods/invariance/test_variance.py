@@ -74,7 +74,6 @@ def test_within_classes() -> None:
     images, labels = photos(15), torch.tensor([2, 0, 0, 2, 5, 5, 0, 2, 5, 5, 0, 5, 2, 0, 2])
     kept = everything(network(), images, Rotations())
     found = measured(images, labels, dtype=torch.float64)
-    assert found.classes == (0, 2, 5)
     for each in found.layers:
         values = kept[each.layer.name]
         own = torch.stack([plain_ratio(values[labels == label])[2] for label in (0, 2, 5)])
