@@ -30,7 +30,7 @@ from src.core.errors import UserError
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.walking import descend, per_crop, walk
 
-Rule = Literal["soft", "hard", "top_m", "beam", "product", "additive", "logarithmic"]
+RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
 GATED = ("hard", "top_m", "beam")  # rules under which an image does not need every module
 
 
@@ -39,6 +39,7 @@ class Composition:
     """A rule and its settings; chaining is fitted, see :func:`src.methods.hierarchy.chaining.fit_chain`.
 
     Attributes:
+        rule: one of ``RULES``.
         m: children that a router keeps (top_m).
         beam: inner nodes that are kept of a level (beam).
         temperatures: per node, divides its logits; None: 1.
@@ -46,7 +47,7 @@ class Composition:
         route: per ``image``, from the mean probabilities of its crops, or per ``crop``: the mean of their answers.
     """
 
-    rule: Rule = "soft"
+    rule: str = "soft"
     m: int = 2
     beam: int = 3
     temperatures: tuple[float, ...] | None = None

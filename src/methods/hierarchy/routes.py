@@ -50,12 +50,13 @@ def greedy(tree: Tree, answers: Sequence[Tensor]) -> Greedy:
     places = tree.on(device)
     here = torch.zeros(count, dtype=torch.long, device=device)
     for level in range(tree.depth):
+        nodes[:, level] = here
         following = torch.full_like(here, -1)
         for node in tree.nodes_of_level(level):
             on_way = here == node
             values, best = steps[node].topk(2, dim=1)
-            decision = (node, best[:, 0], values[:, 0], best[:, 1], values[:, 1])
-            for column, value in zip((nodes, children, first_p, second, second_p), decision, strict=True):
+            decision = (best[:, 0], values[:, 0], best[:, 1], values[:, 1])
+            for column, value in zip((children, first_p, second, second_p), decision, strict=True):
                 column[:, level] = torch.where(on_way, value, column[:, level])
             following = torch.where(on_way, places.child_nodes[node][best[:, 0]], following)
         here = following

@@ -130,10 +130,11 @@ def _summed(examination: Examination) -> dict[str, _Sums]:
     for number, members in enumerate(groups_of_members(examination, kept=kept)):
         first = number == 0  # its pass is over all transformations, the others' over their own
         moments = moments_of(examination, members, first=first, squared=True)
-        examination.go_through(
-            lambda layer, part, block, moments=moments: moments[layer.name].add(block),
-            members=slice(None) if first else members,
-        )
+
+        def take(layer: Layer, part: slice, block: Tensor, moments: dict[str, Moments] = moments) -> None:
+            moments[layer.name].add(block)
+
+        examination.go_through(take, members=slice(None) if first else members)
         for name, of_layer in moments.items():
             sums[name].close(of_layer)
     return sums

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from src.methods.hierarchy.composed import ComposedNetwork
-from src.methods.hierarchy.composition import GATED, Composition, compose
+from src.methods.hierarchy.composition import GATED, RULES, Composition, compose
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.views import Views
-from tests.methods.hierarchy.trees import MIXED, RULES, THREE, TREES, TWO
+from tests.methods.hierarchy.trees import MIXED, THREE, TREES, TWO
 
 SIDE = 6
 CROPS = Views(4, "ten")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.methods.hierarchy.composition import Composition, compose, oracle
+from src.methods.hierarchy.composition import RULES, Composition, compose, oracle
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import flat
-from tests.methods.hierarchy.trees import FLAT, MIXED, RULES, THREE, TREES, TWO, answers_of
+from tests.methods.hierarchy.trees import FLAT, MIXED, THREE, TREES, TWO, answers_of
 
 EVERY = pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
 

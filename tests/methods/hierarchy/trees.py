@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.composition import Rule
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import flat, from_plain
 
@@ -19,7 +16,6 @@ THREE = from_plain(
 )
 #: A level with an expert, a router with a class beside its inner nodes, and a deep one.
 MIXED = from_plain({"p": ["a", "b"], "q": [{"r": [{"s": ["c", "d"]}, "e"]}, "f", "g"], "h": None}, list("abcdefgh"))
-RULES = get_args(Rule)
 TREES = {"flat": FLAT, "two": TWO, "three": THREE, "mixed": MIXED}
 
 
