@@ -172,10 +172,14 @@ def _leaves(names: Sequence[str]) -> tuple[_Node, ...]:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    for number, (name, _) in enumerate(pairs):
-        if name in dict(pairs[:number]):
-            raise UserError(f"{where}: '{name}' stands twice at one place; give each node and class its own name")
+    if (name := _repeated([name for name, _ in pairs])) is not None:
+        raise UserError(f"{where}: '{name}' stands twice at one place; give each node and class its own name")
     return dict(pairs)
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name that stands there a second time."""
+    return next((name for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _read(name: str, nested: Any, where: str = "tree") -> _Node:
@@ -233,14 +237,12 @@ def _ordered(node: _Node, labels: Mapping[str, int]) -> _Node:
 def _check_classes(leaves: list[str], classes: tuple[str, ...], where: str) -> None:
     if len(classes) < 2:
         raise UserError(f"{where}: {len(classes)} classes; a tree needs at least 2")
-    for number, leaf in enumerate(leaves):
-        if leaf not in classes:
-            raise UserError(f"{where}: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
-        if leaf in leaves[:number]:
-            raise UserError(f"{where}: class '{leaf}' stands twice; leave one of them out")
-    repeated = [name for number, name in enumerate(classes) if name in classes[:number]]
-    if repeated:
-        raise UserError(f"{where}: there are two classes '{repeated[0]}'; give each its own name")
+    if (leaf := next((leaf for leaf in leaves if leaf not in classes), None)) is not None:
+        raise UserError(f"{where}: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
+    if (leaf := _repeated(leaves)) is not None:
+        raise UserError(f"{where}: class '{leaf}' stands twice; leave one of them out")
+    if (name := _repeated(classes)) is not None:
+        raise UserError(f"{where}: there are two classes '{name}'; give each its own name")
     missing = [name for name in classes if name not in leaves]
     if missing:
         rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
@@ -256,6 +258,5 @@ def _check_node(node: _Node, others: list[str], where: str) -> None:
         )
     if node.name in others:
         raise UserError(f"{where}: two nodes are called '{node.name}'; rename one")
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise UserError(f"{where}: two children of '{node.name}' are called '{name}'; rename one")
+    if (name := _repeated(names)) is not None:
+        raise UserError(f"{where}: two children of '{node.name}' are called '{name}'; rename one")
