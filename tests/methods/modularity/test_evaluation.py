@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from src.core.errors import UserError
-from src.methods.modularity.evaluation import Evaluator, recalibrate
+from src.methods.modularity.evaluation import Evaluator
 from src.networks.activations import predict
-from src.networks.slicing import SlicePlan, extract, masked, plan_for
+from src.networks.slicing import SlicePlan, extract, masked, plan_for, recalibrate
 from tests.networks.slicing.nets import SHAPE, Separable, at_least_one, tiny
 
 IMAGE = (3, 16, 16)
