@@ -54,11 +54,6 @@ class ImageSet:
         return len(self.images)
 
     @property
-    def channels(self) -> int:
-        """Colour channels C."""
-        return int(self.images.shape[1])
-
-    @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         channels, height, width = self.images.shape[1:]
@@ -84,10 +79,6 @@ class ImageSet:
             boxes=rows(self.boxes),
             factors=factors,
         )
-
-    def of_class(self, label: int) -> ImageSet:
-        """Only the images of one class; classes keep their numbers."""
-        return self.select(self.labels == label)
 
 
 class Splits(NamedTuple):

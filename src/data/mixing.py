@@ -67,21 +67,6 @@ def _subset(images: ImageSet, numbers: Sequence[int]) -> ImageSet:
     )
 
 
-def relabel(images: ImageSet, mapping: Sequence[int], classes: Sequence[str]) -> ImageSet:
-    """Merge or reorder classes: old class k becomes ``mapping[k]``, an index into the new `classes`.
-
-    Masks, boxes and factors stay; superclasses are dropped, as merged classes need not have one.
-
-    Raises:
-        UserError: the mapping has not one entry per class, or points outside the new ones.
-    """
-    if len(mapping) != len(images.classes):
-        raise UserError(f"mapping: {len(mapping)} entries for {len(images.classes)} classes")
-    if min(mapping) < 0 or max(mapping) >= len(classes):
-        raise UserError(f"mapping={list(mapping)}: allowed are 0..{len(classes) - 1}")
-    return replace(images, labels=torch.tensor(mapping)[images.labels], classes=tuple(classes), superclasses=None)
-
-
 def cap(images: ImageSet, limit: Limit, seed: int | None = None) -> ImageSet:
     """At most so many images per class, in their old order.
 

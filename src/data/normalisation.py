@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.data.augment import channel_statistics
-from src.imageops.whitening import KINDS
+from src.imageops.whitening import WHITENINGS
 
 PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -26,7 +26,7 @@ PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Name -> mean and std of 0..1; those of one channel serve any number of channels."""
 
 
-CONTRASTS = ("none", "global", *KINDS)
+CONTRASTS = ("none", "global", *WHITENINGS)
 
 
 def statistics(
@@ -44,7 +44,7 @@ def statistics(
         UserError: unknown name, missing key, wrong number of channels, a std that is not positive, or statistics of
             a data set for images of another contrast.
     """
-    if wanted == "train" and contrast in KINDS:
+    if wanted == "train" and contrast in WHITENINGS:
         wanted = "none"
     if wanted == "train":
         return channel_statistics(train, contrast)

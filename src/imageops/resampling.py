@@ -48,14 +48,14 @@ def _zooms(size: int, factors: tuple[float, ...], device: torch.device) -> Tenso
     return matrix.to(device)
 
 
-def zoom_sum(values: Tensor, factors: tuple[float, ...]) -> Tensor:
-    """The sum of float (n, C, H, W) zoomed by each factor."""
+def zoom_mean(values: Tensor, factors: tuple[float, ...]) -> Tensor:
+    """The mean of float (n, C, H, W) and of it zoomed by each factor."""
     height, width = values.shape[2:]
     rows, columns = _zooms(height, factors, values.device), _zooms(width, factors, values.device)
     out = torch.zeros_like(values)
     for row, column in zip(rows, columns, strict=True):
         out += along_axes(values, row, column)
-    return out
+    return out.add_(values).div_(len(factors) + 1)
 
 
 def _taken(size: int, target: int) -> list[list[int]]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError, suggestion
 
-KINDS = ("per_pixel", "zca")
+WHITENINGS = ("per_pixel", "zca")
 RULES = ("clamp", "add")
 CHUNK = 1024  # images; their products of whole numbers in -128..127 sum to below 2^24, so float32 holds them exactly
 LARGEST = 12_288  # values per image (3x64x64): the covariance then takes 1.2 GB
@@ -143,8 +143,8 @@ def _by_products(values: Tensor, eps: float, rule: str) -> Tensor:
 
 
 def _check(kind: str, input_shape: Sequence[int]) -> None:
-    if kind not in KINDS:
-        raise UserError(f"data.contrast={kind}: {suggestion(str(kind), KINDS)}")
+    if kind not in WHITENINGS:
+        raise UserError(f"data.contrast={kind}: {suggestion(str(kind), WHITENINGS)}")
     values = input_shape[0] * input_shape[1] * input_shape[2]
     if kind == "zca" and values > LARGEST:
         raise UserError(

@@ -12,6 +12,7 @@ from src.data.image_set import ImageSet, Splits
 from src.data.sources.glyph_shapes import FAMILIES, FAMILY_OF, SHAPES
 from src.data.sources.glyph_textures import TEXTURES, pattern
 from src.data.sources.glyphs import boxes_of, glyphs
+from tests.data.conftest import of_class
 
 
 def make(**changes: Any) -> Splits:
@@ -60,14 +61,14 @@ def test_more_images_per_class_begin_with_the_fewer(size: int) -> None:
     few = make(size=size, only=[4, 20], train_per_class=131).train
     more = make(size=size, only=[4, 20], train_per_class=260).train
     for label in range(2):
-        assert equal(few.of_class(label), more.of_class(label).select(torch.arange(131)))
+        assert equal(of_class(few, label), of_class(more, label).select(torch.arange(131)))
 
 
 def test_fewer_classes_leave_the_others_as_they_were() -> None:
     everything, some = make().train, make(only=[17, 3]).train
     assert some.classes == ("double_bar", "bar")
-    assert equal(some.of_class(0), everything.of_class(17))
-    assert equal(some.of_class(1), everything.of_class(3))
+    assert equal(of_class(some, 0), of_class(everything, 17))
+    assert equal(of_class(some, 1), of_class(everything, 3))
     assert make(only=["bar"]).train.classes == ("bar",)
 
 
@@ -109,7 +110,7 @@ def test_shapes_stay_inside_and_follow_their_factors() -> None:
     assert float(torch.corrcoef(torch.stack([area, factors["radius"]]).double())[0, 1]) > 0.4
     centre = (boxes[:, 0] + boxes[:, 2]) / 2
     assert float((centre - factors["x"]).abs().max()) < float(factors["radius"].max())
-    discs = train.of_class(0)
+    discs = of_class(train, 0)
     assert discs.boxes is not None and discs.factors is not None
     middles = (discs.boxes[:, 1] + discs.boxes[:, 3]).float() / 2
     assert float((middles - discs.factors["y"]).abs().max()) <= 1
@@ -123,7 +124,7 @@ def test_every_nuisance_can_be_switched_off() -> None:
     train = make(**PLAIN, position=0, rotation=0, stretch=0, scale=(0.4, 0.4), saturation=(0, 0)).train
     assert train.masks is not None
     for label in range(len(train.classes)):
-        masks = train.of_class(label).masks
+        masks = of_class(train, label).masks
         assert masks is not None and bool((masks == masks[0]).all())
     assert bool((train.images[:, 0] == train.images[:, 2]).all())  # grey
 
