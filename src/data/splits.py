@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.seeds import stream
-from src.data.image_set import ImageSet
+from src.data.image_set import ImageSet, Splits
 from src.data.ranks import rank_within_class
 
 PARTS = ("train", "validation", "calibration")
@@ -87,6 +87,12 @@ def split_pool(
     part[leaders] = (ranks < held[labels]).long() + 2 * ((ranks >= held[labels]) & (ranks < (held + more)[labels]))
     part = part[firsts]
     return {name: (part == number).nonzero().squeeze(1) for number, name in enumerate(PARTS)}
+
+
+def hold_out(images: ImageSet, fraction: float, seed: int) -> Splits:
+    """Seeded, stratified train and test sets; identical images stay on one side."""
+    parts = split_pool(images, validation=fraction, seed=seed)
+    return Splits(images.select(parts["train"]), images.select(parts["validation"]))
 
 
 def _share(name: str, size: float | int, available: Tensor) -> Tensor:

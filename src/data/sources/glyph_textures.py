@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 _TURN = 2 * math.pi
+Texture = Literal["solid", "stripes", "checks", "dots", "noise", "grid", "zigzag", "rings"]
 
 
 def _solid(u: Tensor, v: Tensor) -> Tensor:
@@ -46,7 +48,7 @@ def _rings(u: Tensor, v: Tensor) -> Tensor:
     return (2 * torch.sin(_TURN * torch.hypot(u, v))).clamp(-1, 1)
 
 
-TEXTURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+TEXTURES: dict[Texture, Callable[[Tensor, Tensor], Tensor]] = {
     "solid": _solid,
     "stripes": _stripes,
     "checks": _checks,
