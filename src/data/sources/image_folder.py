@@ -59,7 +59,7 @@ def image_folder(options: Folder) -> Splits:
 def read_classes(folder: Path, size: int | None, channels: int) -> ImageSet:
     """All images in the folders of one folder; classes in the order of their names."""
     places = sorted(path for path in folder.glob("*") if path.is_dir() and path.name[0] != ".")
-    files = {path.name: images for path in places if (images := _images_in(path))}
+    files = {path.name: listed for path in places if (listed := _images_in(path))}
     if not files:
         raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(_ENDINGS))})")
     images = stacked((decode(file, str(file), size, channels) for each in files.values() for file in each), str(folder))
