@@ -145,7 +145,7 @@ def family_of(options: Mapping[str, Any], where: str = "transformation") -> Fami
         raise UserError(f"{where}={options}: give a mapping with a family, e.g. {where}.family=rotation")
     values = dict(options)
     name = values.pop("family", None)
-    families = {**SINGLE, Composition.name: Composition}
+    families: dict[str, type[Family]] = {**SINGLE, Composition.name: Composition}
     if name not in families:
         raise UserError(f"{where}.family={name}: {suggestion(str(name), families)}")
     known = ["family", *(field.name for field in fields(families[name]) if field.name != "where")]
