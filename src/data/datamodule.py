@@ -46,6 +46,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
+from src.core.options import options_of
 from src.data.augment import (
     KEYS,
     augment,
@@ -146,7 +147,9 @@ class ImageData(pl.LightningDataModule):
         self.label_noise = _options("label_noise", label_noise, ["fraction", "classes"])
         self.splits = _options("splits", splits, ["validation", "calibration", "drop_seen"])
         self.augment = checked(_options("augment", augment, KEYS))
-        self.whitening_options = WhiteningOptions(**_options("whitening", whitening, ["scope", "eps", "rule"]))
+        self.whitening_options = options_of(
+            WhiteningOptions, _options("whitening", whitening, ["scope", "eps", "rule"]), "data.whitening"
+        )
         if contrast in WHITENINGS and self.augment.get("rgb_pca"):
             raise UserError(
                 f"data.augment.rgb_pca={self.augment['rgb_pca']}: with data.contrast={contrast} images are whitened "

@@ -142,17 +142,10 @@ def patching_set(
         seed: the data seed.
 
     Raises:
-        UserError: a class is unknown, or is both target and other, or the images' shapes differ.
+        UserError: a class is unknown, or the images' shapes differ.
     """
-    same = target_splits is None
-    origin = splits if target_splits is None else target_splits
-    targets = [target] if isinstance(target, int | str) else list(target)
-    if same:
-        numbers = class_numbers(others, splits.train.classes)
-        shared = [number for number in class_numbers(targets, splits.train.classes) if number in numbers]
-        if shared:
-            raise UserError(f"mix: class {shared[0]} is both target and other; leave it out of mix.others")
-    first, second = subset(splits, others), subset(origin, targets)
+    targets = [target] if isinstance(target, int | str) else target
+    first, second = subset(splits, others), subset(target_splits or splits, targets)
     return mix(
         Splits(cap(first.train, train_others, seed), cap(first.test, test_others)),
         Splits(cap(second.train, train_target, seed), cap(second.test, test_target)),

@@ -8,7 +8,7 @@ as are asked for; from there on for the next level. Which class is where therefo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -45,12 +45,16 @@ class Node:
     children: list[Node] = field(default_factory=list)
     other: bool = False  # those children of the synset that were too small to stand alone
 
+    def walk(self) -> Iterator[Node]:
+        """Itself and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
     @property
     def leaves(self) -> list[str]:
         """The classes below it."""
-        if not self.children:
-            return [self.synset]
-        return [leaf for child in self.children for leaf in child.leaves]
+        return [node.synset for node in self.walk() if not node.children]
 
 
 def wordnet_tree(
@@ -163,7 +167,7 @@ def _grown(frontier: Sequence[Node], wanted: int, smallest: int, lost: list[str]
     grown = {node: [node] for node in frontier}
     above = {node: node for node in frontier}  # of what can still be split
     while sum(map(len, grown.values())) < wanted and above:
-        largest = max(above, key=lambda node: (len(node.leaves), _reversed(node.synset)))
+        largest = min(above, key=lambda node: (-len(node.leaves), node.synset))
         parent = above.pop(largest)
         parts, left_out = _parts(largest, smallest)
         if parts:
@@ -174,23 +178,10 @@ def _grown(frontier: Sequence[Node], wanted: int, smallest: int, lost: list[str]
     return grown
 
 
-def _reversed(synset: str) -> tuple[int, ...]:
-    """Sorts ids the other way round: among equals the lowest goes first."""
-    return tuple(-ord(letter) for letter in synset)
-
-
 def _labels(whole: Node, names: Mapping[str, str], leaves: Sequence[str]) -> dict[str, str]:
     """Of every node: classes as `distinct_names` calls them, and no node above them like a class or another node."""
-    synsets: list[str] = []
-
-    def gather(node: Node) -> None:
-        synsets.append(node.synset)
-        for child in node.children:
-            gather(child)
-
-    gather(whole)
     labels = distinct_names(names, leaves)
-    return distinct_names(names, synsets, set(labels.values())) | labels
+    return distinct_names(names, [node.synset for node in whole.walk()], set(labels.values())) | labels
 
 
 def _nested(node: Node, steps: Sequence[dict[Node, list[Node]]], labels: Mapping[str, str], lost: set[str]) -> Nested:
@@ -198,9 +189,6 @@ def _nested(node: Node, steps: Sequence[dict[Node, list[Node]]], labels: Mapping
         parts = step[node]
         if len(parts) > 1:
             later = steps[level + 1 :]
-            return {_label(part, labels): _nested(part, later, labels, lost) for part in parts}
+            titles = {part: ("other " if part.other else "") + labels[part.synset] for part in parts}
+            return {titles[part]: _nested(part, later, labels, lost) for part in parts}
     return [labels[leaf] for leaf in node.leaves if leaf not in lost]
-
-
-def _label(node: Node, labels: Mapping[str, str]) -> str:
-    return f"other {labels[node.synset]}" if node.other else labels[node.synset]

@@ -64,8 +64,6 @@ def test_patching_set_of_one_source(splits: Splits) -> None:
     assert torch.equal(of_class(made.test, 3).images, of_class(splits.test, 0).images[:4])  # whatever the seed
     known = of_class(splits.train, 0).images
     assert all(any(torch.equal(image, old) for old in known) for image in of_class(made.train, 3).images)
-    with pytest.raises(UserError, match="both target and other"):
-        patching_set(splits, others=[0, 1], target=1)
 
 
 def test_patching_set_of_two_sources_and_targets(splits: Splits, make_set: MakeSet) -> None:
