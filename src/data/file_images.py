@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.decoding import Cut, Draw, decoded
+from src.data.decoding import Cut, decoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,8 @@ class FileImages:
     def to(self, device: torch.device | str) -> Tensor:
         """All of them, decoded, there."""
         images = torch.empty(self.shape, dtype=torch.uint8, device=device, memory_format=torch.channels_last)
-        begin = 0
-        for batch in self.split(256):
-            images[begin : begin + len(batch)] = batch
-            begin += len(batch)
+        for into, batch in zip(images.split(256), self.split(256), strict=True):
+            into.copy_(batch)
         return images
 
     def batches(
@@ -90,14 +88,12 @@ class FileImages:
         if not len(self):
             yield torch.empty(0, 3, cut.crop, cut.crop, dtype=torch.uint8)
             return
-        draw = None if moment is None else self._draw(*moment, shift=cut.components is not None, std=rgb_pca)
+        place = shares = None
+        if moment is not None:  # a pure function of the seed, the epoch and the number of each file
+            seed, epoch = moment
+            place = torch.rand(self.pool, 3, dtype=torch.float64, generator=stream(seed, "places", epoch))[self.numbers]
+            if cut.components is not None:
+                normal = torch.randn(self.pool, 3, generator=stream(seed, "colours of files", epoch))
+                shares = (rgb_pca * normal)[self.numbers]
         paths = [f"{self.root}/{file}" for file in self.files]
-        yield from decoded(paths, rows, cut, self.workers, draw)
-
-    def _draw(self, seed: int, epoch: int, *, shift: bool, std: float) -> Draw:
-        """A pure function of the seed, the epoch and the number of each file."""
-        place = torch.rand(self.pool, 3, dtype=torch.float64, generator=stream(seed, "places", epoch))
-        if not shift:
-            return Draw(place[self.numbers], None)
-        shares = std * torch.randn(self.pool, 3, generator=stream(seed, "colours of files", epoch))
-        return Draw(place[self.numbers], shares[self.numbers])
+        yield from decoded(paths, rows, cut, self.workers, place, shares)

@@ -6,7 +6,7 @@ with ``per_pixel`` and ``zca`` all images are whitened first (`src.imageops.whit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -59,14 +59,13 @@ def statistics(
     else:
         if set(wanted) != {"mean", "std"}:
             raise UserError(f"data.normalisation: has {', '.join(map(str, wanted))}; expected mean and std")
-        mean, std = _values(wanted["mean"]), _values(wanted["std"])
+        mean, std = (
+            tuple(map(float, (given,) if isinstance(given, int | float) else given))
+            for given in (wanted["mean"], wanted["std"])
+        )
     channels = train.shape[1]
     if {len(mean), len(std)} - {1, channels}:
         raise UserError(f"data.normalisation={wanted}: {len(mean)} channels, but the images have {channels}")
     if min(std) <= 0:
         raise UserError(f"data.normalisation.std={list(std)}: has to be positive")
     return list(mean) * (channels // len(mean)), list(std) * (channels // len(std))
-
-
-def _values(given: float | Sequence[float]) -> tuple[float, ...]:
-    return (float(given),) if isinstance(given, int | float) else tuple(float(value) for value in given)

@@ -36,6 +36,8 @@ def _through_disk(
     radius: float, softness: float, height: int, width: int, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """What takes images (H, W) through the disk, by what is quickest: pairs of matrices, or its spectrum."""
+    from scipy.fft import next_fast_len
+
     kernel = disk(radius, softness)
     left, weights, right = torch.linalg.svd(kernel.double())
     rank = int((weights > 1e-6 * weights[0]).sum())
@@ -49,7 +51,7 @@ def _through_disk(
         ]
         return lambda values: reduce(torch.add, (along_axes(values, *pair) for pair in pairs))
     begin = len(kernel) - 1  # the disk reaches half of it beyond each border
-    size = tuple(_smooth(side + begin) for side in (height, width))
+    size = tuple(next_fast_len(side + begin, real=True) for side in (height, width))
     spectrum = torch.fft.rfft2(kernel.flip(0, 1), s=size).to(device)
 
     def by_spectrum(values: Tensor) -> Tensor:
@@ -93,15 +95,3 @@ def motion(values: Tensor, radius: int, sigma: float, angles: Tensor) -> Tensor:
     for copy, weight in zip(shifted, (weights / weights.sum()).tolist(), strict=True):
         out.add_(copy, alpha=weight)
     return out
-
-
-def _smooth(length: int) -> int:
-    """The next length with no prime factor above 5, which Fourier transforms like."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
