@@ -105,7 +105,6 @@ def crop_and_flip(
 
     Args:
         images: (n, C, H, W) of any type.
-        draws: one row per image.
         crop_padding: pixels added on every side.
         crop: side of what is cut out, in pixels; None: the images' own size.
         flip_axis: what is swapped, ``left_right`` or ``up_down``.

@@ -24,11 +24,7 @@ SEVERITIES = 5
 def read_cifar_c(folder: Path, name: str, severity: int, labels: Tensor) -> Tensor:
     """The images of one corruption at one severity, uint8 (N, C, H, W); only they are read from the file.
 
-    Args:
-        folder: with ``NAME.npy`` and ``labels.npy``.
-        name: of the corruption, e.g. ``gaussian_noise``.
-        severity: 1..5.
-        labels: int64 (N,) of the clean test images, which the file's are compared with.
+    The file's labels are compared with those of the clean test images, int64 (N,).
 
     Raises:
         UserError: a file is missing or is no such file, or counts or labels do not agree.
@@ -59,9 +55,6 @@ def read_imagenet_c(
     """The images of one corruption at one severity, decoded batch by batch, class after class.
 
     Args:
-        folder: with ``NAME/SEVERITY/WNID/*.JPEG``.
-        name: of the corruption.
-        severity: 1..5.
         classes: names of the folders; they become labels 0, 1, ...; other folders are left out.
         size: side in pixels: shorter side resized, middle cut out.
         batch: images at most in each set.

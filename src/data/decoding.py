@@ -121,9 +121,7 @@ def decoded(
     """Batches of images, in order.
 
     Args:
-        files: paths.
         batches: int64 (n,) each: the numbers of the files of a batch.
-        cut: what is made of each.
         workers: processes; 0: decode here.
         place: float64 (files, 3), uniform numbers as of `decode`; None: the middle of the images.
         shares: float32 (files, 3), how much of each of the cut's components is added.
@@ -178,14 +176,12 @@ def _pieces(requests: Iterable[Request], cut: Cut, workers: int) -> Iterator[Ten
 
 
 def number_of_workers(wanted: int | str, side: int) -> int:
-    """Processes that decode: what is asked for; ``auto``: one less than there are cores, none where only one is.
+    """Processes that decode squares of ``side`` pixels: what is asked for, or as many as go.
 
-    Args:
-        wanted: a whole number, or ``auto``.
-        side: pixels of the largest square that is handed over; ``auto`` uses at most half of the shared memory.
+    ``auto``: one less than there are cores, none where only one is, with at most half of the shared memory.
 
     Raises:
-        UserError: another value.
+        UserError: neither a whole number nor ``auto``.
     """
     if wanted == "auto":
         if multiprocessing.current_process().daemon:  # may have no children

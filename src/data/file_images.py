@@ -74,16 +74,11 @@ class FileImages:
     def batches(
         self, rows: Sequence[Tensor], cut: Cut, moment: tuple[int, int] | None = None, rgb_pca: float = 0.0
     ) -> Iterator[Tensor]:
-        """Batches of images cut in one way or another.
+        """Batches uint8 (n, 3, crop, crop) of the images at int64 (n,) rows.
 
         Args:
-            rows: int64 (n,) each, the images of a batch.
-            cut: what is made of each.
             moment: (seed, epoch) of what is random; None: the middle of each image.
             rgb_pca: standard deviation of the shares of ``cut.components``.
-
-        Yields:
-            uint8 (n, 3, crop, crop).
         """
         if not len(self):
             yield torch.empty(0, 3, cut.crop, cut.crop, dtype=torch.uint8)

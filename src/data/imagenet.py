@@ -66,11 +66,9 @@ def read_imagenet(
     """List a folder.
 
     Args:
-        root: the folder.
         below: only classes below this WordNet id (``n00015388``: animal); None: all.
         leave_out: ids of classes to leave out.
         levels: of the tree (`wordnet_tree`), which may leave out further classes; None: no tree, no class is lost.
-        smallest: of the tree.
 
     Raises:
         UserError: a folder or file is missing, a class has no image, is not in the tree, or only in one part.

@@ -70,10 +70,7 @@ def _subset(images: ImageSet, numbers: Sequence[int]) -> ImageSet:
 def cap(images: ImageSet, limit: Limit, seed: int | None = None) -> ImageSet:
     """At most so many images per class, in their old order.
 
-    Args:
-        images: any set.
-        limit: see `Limit`.
-        seed: draws them at random, and a larger limit then holds the images of a smaller one; None takes the first.
+    A seed draws them at random, and a larger limit then holds the images of a smaller one; None takes the first.
     """
     limits = _limits(limit, images.classes)
     ranks = rank_within_class(images.labels, None if seed is None else stream(seed, "cap"))
@@ -132,14 +129,9 @@ def patching_set(
 
     Args:
         splits: source of the other classes.
-        others: their numbers or names in `splits`.
-        target: the target class or classes, in `target_splits`.
         target_splits: source of the target (None: the same).
-        train_others: most training images of each other class, drawn by `seed`.
-        train_target: the same of each target class.
-        test_others: most test images of each other class; the first ones, whatever the seed.
-        test_target: the same of each target class.
-        seed: the data seed.
+        train_others, train_target: most training images of each class, drawn by `seed`.
+        test_others, test_target: most test images of each class; the first ones, whatever the seed.
 
     Raises:
         UserError: a class is unknown, or the images' shapes differ.
@@ -159,10 +151,9 @@ def add_label_noise(
 
     Args:
         labels: int64 (N,) of training images; never those of a set that judges.
-        fraction: of each class, 0..1, rounded to whole images.
+        fraction: of each class, rounded to whole images; a larger one changes the images of a smaller one too.
         count: number of classes.
         classes: whose labels are touched (None: all).
-        seed: the data seed; a larger fraction changes the images of a smaller one too.
 
     Returns:
         New labels (N,), and bool (N,) where they are wrong.

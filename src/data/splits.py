@@ -46,10 +46,8 @@ def split_pool(
     """Positions of the images of each part.
 
     Args:
-        pool: images to train on and to choose by.
         validation: size of that part: a fraction below 1, or a whole number of images per class.
         calibration: the same for images that neither train nor choose anything.
-        seed: the data seed.
 
     Returns:
         int64 index tensors, ascending: train, validation and calibration, disjoint, together the whole pool.

@@ -24,17 +24,11 @@ Nested = dict[str, "Nested"] | list[str]
 
 
 class WordNetTree(NamedTuple):
-    """A tree in plain form, its leaves being names of classes; how it came to be.
-
-    Attributes:
-        tree: the plain form.
-        lost: ids of the classes that were left out.
-        sizes: how many nodes each level has.
-    """
+    """A tree in plain form, its leaves being names of classes; how it came to be."""
 
     tree: Nested
-    lost: list[str]
-    sizes: list[int]
+    lost: list[str]  # ids of the classes that were left out
+    sizes: list[int]  # how many nodes each level has
 
 
 @dataclass(eq=False)
@@ -75,9 +69,7 @@ def wordnet_tree(
         parents: id to its parents.
         names: id to name; what has none is called by its id, and a name that several have gets the id behind it.
         leaves: ids of the classes, all of them below ``root``.
-        root: id.
         levels: least number of nodes on each level between the root and the classes, where there are as many.
-        smallest: least classes of a node, from 2.
         origin: where the tree is from, for messages.
 
     Raises:
@@ -105,11 +97,9 @@ def wordnet_tree(
 
 def distinct_names(names: Mapping[str, str], synsets: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
     """One name per id, no two alike and none of those that are taken: of two cranes, each has its id behind it."""
-    called = {synset: names.get(synset, synset) for synset in synsets}
-    often = Counter(called.values())
-    return {
-        synset: f"{name} ({synset})" if often[name] > 1 or name in taken else name for synset, name in called.items()
-    }
+    titles = {synset: names.get(synset, synset) for synset in synsets}
+    often = Counter(titles.values())
+    return {key: f"{name} ({key})" if often[name] > 1 or name in taken else name for key, name in titles.items()}
 
 
 def _check(levels: Sequence[int], smallest: int) -> None:

@@ -11,9 +11,8 @@ def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int, 
     """(m, C, height, width): of each image its window, at row `top` and column `left`, as copies of contiguous memory.
 
     Args:
-        images: contiguous (n, C, H, W) of any type.
-        top: int64 (m,), 0..H - height.
-        left: int64 (m,), 0..W - width.
+        images: (n, C, H, W) of any type.
+        top, left: int64 (m,), 0..H - height and 0..W - width.
         chosen: int64 (m,), the image of each window; None: each its own (m = n).
 
     Returns:
@@ -74,9 +73,7 @@ def frosted(values: Tensor, reach: int, passes: int, generator: torch.Generator)
 
     Args:
         values: float (n, C, H, W).
-        reach: in pixels.
-        passes: over the image.
-        generator: on the CPU.
+        reach: in pixels. passes: over the image.
     """
     count, channels, height, width = values.shape
     rows, columns = torch.arange(reach + 1, height - reach + 1), torch.arange(reach + 1, width - reach + 1)
@@ -99,16 +96,14 @@ def frosted(values: Tensor, reach: int, passes: int, generator: torch.Generator)
 def _settled(drawn: Tensor, inside: Tensor) -> Tensor:
     """Where the values come from in the end: a neighbour further on has already taken another's value.
 
-    Args:
-        drawn: int64 (n, pixels), the neighbour of each pixel, itself outside.
-        inside: int64 (m,), the pixels that take part.
+    ``drawn`` int64 (n, pixels): the neighbour of each pixel, itself outside of the int64 (m,) pixels that take part.
     """
-    own = torch.arange(drawn.shape[1], device=drawn.device)
+    places = torch.arange(drawn.shape[1], device=drawn.device)
     moved = torch.zeros(drawn.shape[1], dtype=torch.bool, device=drawn.device)
     moved[inside] = True
     # a link goes on where its target was visited before; everywhere else the chain ends
-    further = (drawn > own) & moved[drawn]
-    link = torch.where(further, drawn, own)
+    further = (drawn > places) & moved[drawn]
+    link = torch.where(further, drawn, places)
     while True:
         jumped = link.gather(1, link)
         if torch.equal(jumped, link):

@@ -58,7 +58,6 @@ class Whitening(nn.Module):
             images: uint8 (N, C, H, W).
             kind: ``per_pixel`` or ``zca``.
             eps: of the eigenvalues of a zca, whose mean is 1.
-            rule: ``clamp`` or ``add``.
 
         Raises:
             UserError: there are fewer than two images, or they are too large for a zca.

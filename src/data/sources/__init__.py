@@ -38,11 +38,7 @@ _cache: OrderedDict[str, Splits] = OrderedDict()
 
 
 def load_source(name: str, options: Mapping[str, Any] | None = None) -> Splits:
-    """Load a source.
-
-    Args:
-        name: one of `SOURCES`.
-        options: what the function's options are made of.
+    """Load one of `SOURCES` by what its options are made of.
 
     Raises:
         UserError: unknown name or option, a value that is not allowed, a file that is missing or damaged.

@@ -34,16 +34,7 @@ TEXTURES: dict[Texture, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def pattern(kind: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Pattern of each row.
-
-    Args:
-        kind: int64 (n,), index into `TEXTURES`.
-        u: (n, H, W) texture coordinates in periods.
-        v: the same across.
-
-    Returns:
-        (n, H, W) in [-1, 1].
-    """
+    """Pattern (n, H, W) of each row: index int64 (n,) into `TEXTURES`, at coordinates u, v (n, H, W) in periods."""
     values = torch.zeros_like(u)
     for number, texture in enumerate(TEXTURES.values()):
         rows = (kind == number).nonzero().squeeze(1)

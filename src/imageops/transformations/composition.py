@@ -133,10 +133,7 @@ SINGLE: dict[str, type[Family]] = {
 
 
 def family_of(options: Mapping[str, Any], where: str = "transformation") -> Family:
-    """The family that ``options`` describe: its name as ``family``, and its keys.
-
-    Args:
-        where: what messages call the options.
+    """The family that ``options`` describe: its name as ``family``, and its keys. Messages call them ``where``.
 
     Raises:
         UserError: an unknown family or key, or a value that is not allowed.

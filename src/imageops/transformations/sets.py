@@ -44,14 +44,10 @@ class TransformationSet:
         return len(self.names)
 
     def __call__(self, images: Tensor, members: slice | Sequence[int] = slice(None)) -> Tensor:
-        """Each image through each transformation, on the images' device.
-
-        Args:
-            images: float (n, C, H, W) of 0..1.
-            members: only these, in this order.
+        """Images float (n, C, H, W) of 0..1, each through each transformation, or through some members in their order.
 
         Returns:
-            (n, members, C, H, W) of the same type, in contiguous memory.
+            (n, members, C, H, W) of the same type, in contiguous memory, on the images' device.
 
         Raises:
             UserError: the images cannot be transformed so, e.g. turned by 90 degrees where they are not square.
@@ -64,18 +60,11 @@ class TransformationSet:
         return self._operator.apply(images[:, None].expand(-1, len(chosen), -1, -1, -1), chosen).contiguous()
 
     def undo(self, maps: Tensor, members: slice | Sequence[int] = slice(None)) -> Tensor:
-        """Feature maps moved back, map t by the inverse of transformation t.
+        """Feature maps float (n, members, K, h, w) moved back, each by the inverse of its transformation.
 
         What does not move pixels (blur, noise, brightness, contrast) has nothing to move back: these are the maps
         themselves. Elsewhere a map that is smaller than the image is moved by the same share of its sides; what comes
         from beyond its border is 0, or mirrored where the images' corners are (``reflect``, ``disc``).
-
-        Args:
-            maps: float (n, members, K, h, w) of any size.
-            members: which ones they are of.
-
-        Returns:
-            (n, members, K, h, w).
         """
         chosen = self._chosen(members)
         if maps.ndim != 5 or maps.shape[1] != len(chosen):
@@ -103,14 +92,7 @@ class TransformationSet:
 
 
 def transformation_set(options: Mapping[str, Any], where: str = "transformation") -> TransformationSet:
-    """The grid of the family that a plain mapping describes.
-
-    Args:
-        where: what messages call the mapping.
-
-    Raises:
-        UserError: an unknown family or key, or a value that is not allowed.
-    """
+    """The grid of the family that a plain mapping describes; see `family_of`."""
     return TransformationSet(family_of(options, where))
 
 
@@ -118,12 +100,7 @@ def interpolation_error(transformations: TransformationSet, images: Tensor) -> T
     """Root mean square difference of images from themselves, transformed and moved back, where that is `valid`.
 
     It is what a network cannot be blamed for. Of families that move no pixel it is the size of the change itself.
-
-    Args:
-        images: float (n, C, H, W) of 0..1.
-
-    Returns:
-        float64 (T,) on the CPU.
+    Images are float (n, C, H, W) of 0..1, the result is float64 (T,) on the CPU.
 
     Raises:
         UserError: no pixel keeps its content under all members.
@@ -146,12 +123,7 @@ def interpolation_error(transformations: TransformationSet, images: Tensor) -> T
 class RandomTransformation:
     """Random members of a family's continuous range: parameters to draw, and images to make with them.
 
-    Args:
-        options: the family, as of `transformation_set`; the ``count`` of its grid does not matter here.
-        where: what messages call them.
-
-    Raises:
-        UserError: an unknown family or key, or a value that is not allowed.
+    Its description is as of `family_of`; the ``count`` of the grid does not matter here.
     """
 
     def __init__(self, options: Mapping[str, Any], where: str = "transformation") -> None:
@@ -166,11 +138,7 @@ class RandomTransformation:
         return self.family.draw(count, generator)
 
     def apply(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """Each image by its own parameters.
-
-        Args:
-            images: uint8 (n, C, H, W).
-            parameters: (n, p).
+        """Images uint8 (n, C, H, W), each by its own of the parameters (n, p).
 
         Returns:
             uint8 (n, C, H, W), rounded, in contiguous memory on the same device.
