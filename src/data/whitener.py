@@ -36,13 +36,7 @@ class WhiteningOptions:
 
 
 class Whitener:
-    """Gives the whitening of each part; what is fitted is kept.
-
-    Args:
-        sets: part -> images.
-        kind: ``per_pixel`` or ``zca``.
-        options: how.
-    """
+    """Gives the whitening, ``per_pixel`` or ``zca``, of each part of the sets; what is fitted is kept."""
 
     def __init__(self, sets: Mapping[str, ImageSet], kind: str, options: WhiteningOptions) -> None:
         self.sets, self.kind, self.options = sets, kind, options

@@ -73,14 +73,14 @@ def _taken(size: int, target: int) -> list[list[int]]:
 def _boxes(size: int, target: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """int64 (most, target), the pixels of each box, `size` where it has no more; float (target, 1), 1 / how many."""
     taken = _taken(size, target)
-    most = max(len(own) for own in taken)
-    places = torch.tensor([own + [size] * (most - len(own)) for own in taken]).T.contiguous()
-    return places.to(device), torch.tensor([[1 / len(own)] for own in taken], device=device)
+    most = max(map(len, taken))
+    places = torch.tensor([box + [size] * (most - len(box)) for box in taken]).T.contiguous()
+    return places.to(device), torch.tensor([[1 / len(box)] for box in taken], device=device)
 
 
 @lru_cache(maxsize=32)
 def _nearest(size: int, target: int, device: torch.device) -> Tensor:
-    return torch.tensor([own[0] for own in _taken(size, target)], device=device)
+    return torch.tensor([box[0] for box in _taken(size, target)], device=device)
 
 
 def box_rows(values: Tensor, target: int) -> Tensor:
