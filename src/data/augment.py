@@ -23,7 +23,7 @@ ALLOWED = {
     "crop_padding": Whole,
     "flip": bool,
     "crop": Count,
-    "flip_axis": Literal[FLIP_AXES],  # type: ignore[valid-type]
+    "flip_axis": Literal[FLIP_AXES],
     "rgb_pca": Annotated[float, Ge(0)],
 }
 KEYS = (*ALLOWED, "transformation")
