@@ -17,7 +17,7 @@ from src.core.estimate import Estimate
 from src.core.result import Verdict
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.chaining import fit_chain
-from src.methods.hierarchy.composition import compose, oracle
+from src.methods.hierarchy.composition import RULES, compose, oracle
 from src.networks.subjects import Subject
 from src.studies.composition.accuracy import HARD, MONOLITH, Accuracy, accuracy_of_networks, of_rule
 from src.studies.composition.cost import Costs, costs_of
@@ -32,8 +32,6 @@ from src.studies.robustness.unknown_images import check_unknown, open_unknown
 
 if TYPE_CHECKING:
     from src.report.session import Session
-
-RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
 
 
 @dataclass(frozen=True)
