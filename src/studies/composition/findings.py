@@ -131,22 +131,17 @@ def verdict(findings: Findings) -> Verdict:
     name = of_rule(findings.rule)
     whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
-    percents = {
-        "monolith_accuracy": whole.accuracy,
-        "composed_accuracy": modular.accuracy,
-        **routing,
-        **_metrics("monolith", findings, MONOLITH),
-        **_metrics("composed", findings, name),
-    }
+    costs = findings.costs.metrics()
     metrics = {
         "monolith_accuracy": whole.accuracy,
         "composed_accuracy": modular.accuracy,
         "composed_against_monolith": difference,
         **routing,
-        **findings.costs.metrics(),
-        **percents,
+        **costs,
+        **_metrics("monolith", findings, MONOLITH),
+        **_metrics("composed", findings, name),
     }
-    units = {**dict.fromkeys(percents, "%"), "composed_against_monolith": "points"}
+    units = {name: "%" for name in metrics if name not in costs} | {"composed_against_monolith": "points"}
     fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]
     problem = findings.problem
     if fallen and not problem:
