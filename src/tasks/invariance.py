@@ -28,11 +28,10 @@ from src.studies.invariance.estimates import findings_of
 from src.studies.invariance.findings import AUGMENTED, PLAIN, UNTRAINED, Role
 from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine, rehearse, untrained_like
-from src.studies.invariance.options import Options
+from src.studies.invariance.options import Invariance, Options
 from src.studies.invariance.panels import panels
 from src.studies.invariance.retraining import retraining, retraining_panel
 from src.studies.invariance.study import check
-from src.studies.invariance.task_options import Invariance
 from src.studies.protocol import Run, study_options
 
 

@@ -22,7 +22,7 @@ from src.core.errors import UserError, suggestion
 from src.core.options import Whole, Words, options, options_of
 from src.studies.class_change.options import AddClass
 from src.studies.composition.options import Compose
-from src.studies.invariance.task_options import Invariance
+from src.studies.invariance.options import Invariance
 from src.studies.patching.options import Modularize, Patch
 from src.studies.protocol import study_options
 from src.studies.transfer.options import Transfer

@@ -73,7 +73,7 @@ def _users(outputs: Path) -> dict[str, list[str]]:
 
 
 def _row(entry: Entry, users: Mapping[str, list[str]], entries: list[Entry]) -> dict[str, Any]:
-    heirs = [other for other in entries if entry.digest in other.manifest["parents"]]
+    heirs = [heir for heir in entries if entry.digest in heir.manifest["parents"]]
     direct = users.get(entry.digest, [])
     names = sorted({*direct, *(name for heir in heirs for name in users.get(heir.digest, []))})
     recipe = entry.manifest["recipe"]

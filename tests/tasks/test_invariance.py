@@ -17,7 +17,7 @@ from src.core.options import options_of
 from src.core.paths import CONF
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.studies.invariance.task_options import Invariance
+from src.studies.invariance.options import Invariance
 from src.tasks import invariance as task
 from tests.fakes.artifacts import artifacts
 from tests.fakes.data import TinyData

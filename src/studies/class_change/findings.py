@@ -118,17 +118,17 @@ def class_change_findings(
     about, groups = setting.changed, groups_of(setting.changed, setting.near)
     findings = {}
     for network in changed.networks:
-        own = answers[id(network)]
+        logs = answers[id(network)]
         forgetting: dict[Group, Forgetting] = {}
         if network.before is not None:
             old = answers[id(network.before)]
-            forgetting = {name: forgotten(old, own, test.labels, group, weights) for name, group in groups.items()}
+            forgetting = {name: forgotten(old, logs, test.labels, group, weights) for name, group in groups.items()}
         stays = ~about if setting.change == "remove" else torch.ones_like(about)
         findings[id(network)] = NetworkFindings(
             network.name,
-            accuracy_on(own, test.labels, stays, weights),
-            accuracy_on(own, test.labels, ~about, weights),
-            None if setting.change == "remove" else accuracy_on(own, test.labels, about, weights),
+            accuracy_on(logs, test.labels, stays, weights),
+            accuracy_on(logs, test.labels, ~about, weights),
+            None if setting.change == "remove" else accuracy_on(logs, test.labels, about, weights),
             forgetting,
             None if network.before is None else _cost(network),
         )

@@ -184,9 +184,9 @@ def setting_of(options: AddClass, artifacts: Artifacts) -> Setting:
     node = tree.path_of(tree.label(name))[-1][0]
     above = tree.nodes[node]
     if len(above.children) == 2 and change != "replace":
-        other = next(child for child in above.children if child != name)
+        sibling = next(child for child in above.children if child != name)
         raise UserError(
-            f"class_name={name}: without it '{above.name}' has one child, '{other}', and no module to change; take a "
+            f"class_name={name}: without it '{above.name}' has one child, '{sibling}', and no module to change; take a "
             "class of a larger superclass, or another tree"
         )
     if change == "replace":
@@ -194,7 +194,7 @@ def setting_of(options: AddClass, artifacts: Artifacts) -> Setting:
         _check_model(replaced, node_images(options, tree, node, data))
     else:
         fewer = without_class(tree, name)
-        numbers = {other: number for number, other in enumerate(fewer.classes)}
-        fewer_data = relabelled(data, [numbers.get(other, -1) for other in data.classes], fewer.classes)
+        numbers = {label: number for number, label in enumerate(fewer.classes)}
+        fewer_data = relabelled(data, [numbers.get(label, -1) for label in data.classes], fewer.classes)
     monolith = matched_recipe(options, tree, data, artifacts.session)
     return Setting(options, artifacts, data, tree, fewer_data, fewer, monolith, node)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.core.estimate import Estimate
 from src.methods.hierarchy.collapse import ALARM, shares
+from src.methods.hierarchy.composition import RULES
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.similarity import similarity
 from src.statistics.calibration import ece, micro_auc, per_image
@@ -23,6 +24,8 @@ def of_rule(rule: str) -> str:
 
 
 HARD = of_rule("hard")
+#: name of a network in tables -> its key in the names of tables of its own
+KEYS = {MONOLITH: "monolith", **{of_rule(rule): f"modules_{rule}" for rule in RULES}}
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,10 @@ def costs_of(
         whole: the monolith as it is asked.
         hard, soft: the modules as they are asked, composed by these rules.
     """
-    composition, own = cost_of(modules), _cost(monolith)
+    composition, whole_cost = cost_of(modules), _cost(monolith)
     stored = composition.stored_parameters
     networks = (
-        _asked(MONOLITH, own.parameters, own.parameters, own.macs, whole, images),
+        _asked(MONOLITH, whole_cost.parameters, whole_cost.parameters, whole_cost.macs, whole, images),
         _asked("modules, hard route", stored, round(composition.hard_parameters), round(composition.hard_macs), hard,
                images),
         _asked("modules, soft", stored, stored, composition.soft_macs, soft, images),
@@ -107,8 +107,8 @@ def costs_of(
         networks,
         together=modules.whole is not None,
         threads=torch.get_num_threads(),
-        stored_parameters_ratio=stored / own.parameters,
-        active_macs_ratio=composition.hard_macs / own.macs,
+        stored_parameters_ratio=stored / whole_cost.parameters,
+        active_macs_ratio=composition.hard_macs / whole_cost.macs,
     )
 
 
@@ -131,9 +131,8 @@ def _asked(name: str, stored: int, active: int, macs: int, subject: Subject, ima
 
 def _part(name: str, network: Trained) -> Part:
     """Judged by the network's own answers: the history of a training that it shared with others is of all of them."""
-    own = _cost(network)
-    accuracies = {}
-    losses = {}
+    network_cost = _cost(network)
+    accuracies, losses = {}, {}
     for images in ("validation", "test"):
         logits, labels = of_part(network, images)
         accuracies[images] = float((logits.argmax(1) == labels).double().mean())
@@ -141,8 +140,8 @@ def _part(name: str, network: Trained) -> Part:
     return Part(
         part=name,
         outputs=len(network.subject.classes),
-        parameters=own.parameters,
-        macs=own.macs,
+        parameters=network_cost.parameters,
+        macs=network_cost.macs,
         train_images=len(network.data.sets["train"]),
         epochs=len(network.history),
         best_epoch=network.epoch + 1,

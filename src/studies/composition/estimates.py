@@ -19,9 +19,9 @@ def accuracies(
     for name, predicted in predictions.items():
         hits = (predicted == labels).float()
         runs[name] = Resampled(hits.mean().item(), (weights @ hits).double() / len(labels))
-    own = {name: estimate(run, n=len(labels), unit="images") for name, run in runs.items()}
+    estimates = {name: estimate(run, n=len(labels), unit="images") for name, run in runs.items()}
     against = {
         name: estimate(paired_difference(run, runs[reference]), n=len(labels), unit="images")
         for name, run in runs.items()
     }
-    return own, against
+    return estimates, against

@@ -17,7 +17,7 @@ from src.core.estimate import Estimate
 from src.core.result import Verdict
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.chaining import fit_chain
-from src.methods.hierarchy.composition import compose, oracle
+from src.methods.hierarchy.composition import RULES, compose, oracle
 from src.networks.subjects import Subject
 from src.studies.composition.accuracy import HARD, MONOLITH, Accuracy, accuracy_of_networks, of_rule
 from src.studies.composition.cost import Costs, costs_of
@@ -32,8 +32,6 @@ from src.studies.robustness.unknown_images import check_unknown, open_unknown
 
 if TYPE_CHECKING:
     from src.report.session import Session
-
-RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
 
 
 @dataclass(frozen=True)
@@ -133,22 +131,17 @@ def verdict(findings: Findings) -> Verdict:
     name = of_rule(findings.rule)
     whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
-    percents = {
-        "monolith_accuracy": whole.accuracy,
-        "composed_accuracy": modular.accuracy,
-        **routing,
-        **_metrics("monolith", findings, MONOLITH),
-        **_metrics("composed", findings, name),
-    }
+    costs = findings.costs.metrics()
     metrics = {
         "monolith_accuracy": whole.accuracy,
         "composed_accuracy": modular.accuracy,
         "composed_against_monolith": difference,
         **routing,
-        **findings.costs.metrics(),
-        **percents,
+        **costs,
+        **_metrics("monolith", findings, MONOLITH),
+        **_metrics("composed", findings, name),
     }
-    units = {**dict.fromkeys(percents, "%"), "composed_against_monolith": "points"}
+    units = {name: "%" for name in metrics if name not in costs} | {"composed_against_monolith": "points"}
     fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]
     problem = findings.problem
     if fallen and not problem:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 from src.artifacts.options import ComposedOptions, Data, Resamples
-from src.core.options import Count, Words, options
+from src.core.options import Count, options
+from src.studies.robustness.options import Corruptions, Severities
 
 
 @options
 class Shift:
     """Corrupted images."""
 
-    corruptions: Annotated[Literal["all"] | tuple[str, ...], Words("all, or a list of names")]
-    severities: Annotated[tuple[int, ...], Words("a list of 1 to 5")]
+    corruptions: Corruptions
+    severities: Severities
     images: Count | None
     batch: Count
 

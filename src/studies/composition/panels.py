@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel
-from src.studies.composition.accuracy import Accuracy
+from src.studies.composition.accuracy import KEYS, Accuracy
 from src.studies.composition.cost import Costs
 from src.studies.composition.errors import THESIS_MODULES, THESIS_MONOLITH, Errors, Heuristic, thesis_shares
 from src.studies.composition.findings import Findings
@@ -177,7 +177,7 @@ def _confusions(errors: Errors) -> Iterator[Panel]:
 
 
 def _confusion(kind: str, network: str, counts: Tensor, names: Sequence[str]) -> Panel:
-    table = f"{kind}_confusions_{'_'.join(network.replace(',', '').split())}"
+    table = f"{kind}_confusions_{KEYS[network]}"
     shares = counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
     columns = {
         "true": [name for name in names for _ in names],

@@ -21,8 +21,8 @@ AUGMENTED: Final = "augmented"
 UNTRAINED: Final = "untrained"
 
 #: A way of measuring: an aggregation, or each position after maps were moved back.
-Way = Literal["none", "sum", "mean", "max", "same equivariance"]
-EQUIVARIANCE: Final = "same equivariance"
+Way = Literal["none", "sum", "mean", "max", "same_equivariance"]
+EQUIVARIANCE: Final = "same_equivariance"
 
 
 #: of a network, in tables and metrics

@@ -19,7 +19,7 @@ from src.networks.subjects import COMPOSED, PATCHED, Subject, rebuild
 from src.studies.invariance.findings import EQUIVARIANCE, Further, Role, Way
 from src.studies.invariance.further import further
 from src.studies.invariance.options import Options
-from src.studies.invariance.words import called
+from src.studies.invariance.words import aggregation_of, called
 from src.studies.protocol import Run
 from src.training.determinism import seed_everything
 
@@ -114,8 +114,8 @@ def examine(
             )  # fmt: skip
             if layers[way].groups > 1:
                 session.event(
-                    f"study.memory_gb={options.memory_gb:g}: {stage}, {way}: the spread over images was summed in "
-                    f"{layers[way].groups} passes"
+                    f"study.memory_gb={options.memory_gb:g}: {stage}, {aggregation_of(way)}: the spread over images "
+                    f"was summed in {layers[way].groups} passes"
                 )
     more = Further()
     if not aside and (options.measures or options.same_equivariance):

@@ -9,7 +9,7 @@ from typing import Any
 from src.core.result import Figure, Panel
 from src.studies.invariance.activation_pictures import map_grid, scale_top, unit_field
 from src.studies.invariance.findings import Findings, LastLayer, ShownMap
-from src.studies.invariance.words import name_of, words_for
+from src.studies.invariance.words import aggregation_of, name_of, words_for
 
 CLASSES, MORE, UNITS, SAMPLES, CONTROLS = "Classes", "More measures", "Units", "Sample size", "Controls"
 NAMED = 40  # layers whose names fit under a picture
@@ -115,7 +115,7 @@ def unit_panels(findings: Findings) -> Iterator[Panel]:
     yield Panel(
         UNITS, "units",
         [
-            {"network": name_of(network), "aggregation": way, "units": each.units, "dead": each.dead,
+            {"network": name_of(network), "aggregation": aggregation_of(way), "units": each.units, "dead": each.dead,
              "infinite": each.infinite}
             for network in findings.networks
             for way, each in network.variability.items()
@@ -189,7 +189,8 @@ def control_panels(findings: Findings) -> Iterator[Panel]:
         "differs, over the pixels that always hold the image.",
     )  # fmt: skip
     yield Panel(
-        CONTROLS, "pixels", [{"aggregation": way, **asdict(each)} for way, each in pixels.by_way.items()],
+        CONTROLS, "pixels",
+        [{"aggregation": aggregation_of(way), **asdict(each)} for way, each in pixels.by_way.items()],
         "NV of the image's own pixels, over all images and within classes (stratified), and of those of the image "
         f"moved and moved back, which is interpolation alone; {pixels.images} images, the pixels that always hold the "
         "image.",

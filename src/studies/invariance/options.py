@@ -1,4 +1,4 @@
-"""The options of the study of invariance; conf/study/invariance.yaml has their values."""
+"""The options of the study of invariance and of its task; their values: conf/{study,task}/invariance.yaml."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
+from src.artifacts.options import Resamples, TrainedOptions
 from src.core.errors import UserError
 from src.core.options import Count, Whole, Words, options
 
@@ -74,3 +75,26 @@ class Options:
     def each_layer(self) -> tuple[str, ...]:
         """Patterns, also where a single one is given."""
         return self.layers if isinstance(self.layers, tuple) else (self.layers,)
+
+
+# What task=invariance is told beside its study.
+@options
+class Augmented:
+    epochs: Count
+
+
+@options
+class Retrain:
+    layers: Literal["none", "each", "kind"]
+    epochs: Count
+
+
+@options
+class Invariance(TrainedOptions):
+    study: dict[str, Any]
+    transformation: dict[str, Any]
+    augmented: Augmented
+    match_accuracy: bool
+    retrain: Retrain
+    seed: Whole
+    resamples: Resamples

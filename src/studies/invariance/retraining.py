@@ -22,7 +22,7 @@ from src.imageops.transformations import TransformationSet
 from src.statistics.bootstrap import bootstrap_weights
 from src.studies.invariance.estimates import accuracy
 from src.studies.invariance.measured import correct
-from src.studies.invariance.task_options import Retrain
+from src.studies.invariance.options import Retrain
 from src.studies.protocol import Run
 
 SECTION = "Retraining"

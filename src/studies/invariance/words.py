@@ -16,7 +16,12 @@ WAYS: dict[Way, str] = {
 
 def key_of(way: Way) -> str:
     """A way of measuring in the name of a table or a metric."""
-    return "positions" if way == "none" else way.replace(" ", "_")
+    return "positions" if way == "none" else way
+
+
+def aggregation_of(way: Way) -> str:
+    """A way of measuring in a column of a table and in an event."""
+    return "same equivariance" if way == EQUIVARIANCE else way
 
 
 def words_for(way: Way, options: Options) -> str:

@@ -43,8 +43,7 @@ def module_panels(findings: ModuleFindings) -> Iterator[Panel]:
     yield _modules(findings)
     yield _search(findings)
     yield _sensitivity(findings)
-    yield _kept_kernels(findings)
-    yield _differences(findings)
+    yield from _heatmaps(findings)
 
 
 def _modules(findings: ModuleFindings) -> Panel:
@@ -105,28 +104,19 @@ def _sensitivity(findings: ModuleFindings) -> Panel:
     return Panel("", "sensitivity", rows, units={"kept": "%", "accuracy": "%"}, figures=[figure])
 
 
-def _kept_kernels(findings: ModuleFindings) -> Panel:
-    rows = [
-        {"class": name, "layer": layer, "kept": share}
-        for name, shares in zip(findings.classes, findings.kept_kernels.tolist(), strict=True)
-        for layer, share in zip(findings.layers, shares, strict=True)
-    ]
-    figure = Figure(
-        "heatmap", "kept_kernels", "What the modules keep", "Share of each layer's kernels, per module.",
-        x="layer", y="class", value="kept", percent=True,
-    )  # fmt: skip
-    return Panel("", "kept_kernels", rows, units={"kept": "%"}, figures=[figure])
-
-
-def _differences(findings: ModuleFindings) -> Panel:
-    rows = [
-        {"class": name, "other": other, "difference": difference}
-        for name, differences in zip(findings.classes, findings.differences.tolist(), strict=True)
-        for other, difference in zip(findings.classes, differences, strict=True)
-    ]
-    figure = Figure(
-        "heatmap", "module_differences", "How different the modules are",
-        "Jaccard difference of the kept kernels: 0 means the same kernels, 100 none in common.",
-        x="other", y="class", value="difference", percent=True,
-    )  # fmt: skip
-    return Panel("", "module_differences", rows, units={"difference": "%"}, figures=[figure])
+def _heatmaps(findings: ModuleFindings) -> Iterator[Panel]:
+    """Per module (rows): its share of each layer's kernels, and how it differs from every module."""
+    for table, column, names, value, shares, title, caption in (
+        ("kept_kernels", "layer", findings.layers, "kept", findings.kept_kernels, "What the modules keep",
+         "Share of each layer's kernels, per module."),
+        ("module_differences", "other", findings.classes, "difference", findings.differences,
+         "How different the modules are",
+         "Jaccard difference of the kept kernels: 0 means the same kernels, 100 none in common."),
+    ):  # fmt: skip
+        rows = [
+            {"class": module, column: name, value: share}
+            for module, row in zip(findings.classes, shares.tolist(), strict=True)
+            for name, share in zip(names, row, strict=True)
+        ]
+        figure = Figure("heatmap", table, title, caption, x=column, y="class", value=value, percent=True)
+        yield Panel("", table, rows, units={value: "%"}, figures=[figure])

@@ -34,23 +34,15 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
                 "that is as often right as it says. Below it, it is too sure.", x="confidence", y="accuracy",
                 group="network", percent=True, diagonal=True)],
     )  # fmt: skip
-    confidences = {name: network.confidence for name, network in networks.items()}
-    entropies = {name: network.entropy for name, network in networks.items()}
-    yield Panel(
-        SECTION,
-        "confidence_histogram",
-        _shares("network", "confidence", confidences),
-        units={"confidence": "%", "share": "%"},
-        figures=[Figure("lines", "confidence_histogram", "Confidence", "Share of the images by the highest "
-                        "probability.", x="confidence", y="share", group="network", percent=True)],
+    yield _histogram_panel(
+        SECTION, "confidence_histogram", "network", "confidence", "%",
+        {name: network.confidence for name, network in networks.items()},
+        "Confidence", "Share of the images by the highest probability.",
     )  # fmt: skip
-    yield Panel(
-        SECTION,
-        "entropy_histogram",
-        _shares("network", "entropy", entropies),
-        units={"entropy": "nats", "share": "%"},
-        figures=[Figure("lines", "entropy_histogram", "Entropy", "Share of the images by the entropy of the answer.",
-                        x="entropy", y="share", group="network", percent=True)],
+    yield _histogram_panel(
+        SECTION, "entropy_histogram", "network", "entropy", "nats",
+        {name: network.entropy for name, network in networks.items()},
+        "Entropy", "Share of the images by the entropy of the answer.",
     )  # fmt: skip
 
 
@@ -91,20 +83,27 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
     for name, network in networks.items():
         histograms[f"{name}, known"] = network.entropies_known
         histograms[f"{name}, unknown"] = network.entropies_unknown
-    yield Panel(
-        UNKNOWN,
-        "unknown_histogram",
-        _shares("images", "entropy", histograms),
-        units={"entropy": "nats", "share": "%"},
-        figures=[Figure("lines", "unknown_histogram", "Entropy of known and unknown images", "Share of the images.",
-                        x="entropy", y="share", group="images", percent=True)],
+    yield _histogram_panel(
+        UNKNOWN, "unknown_histogram", "images", "entropy", "nats", histograms,
+        "Entropy of known and unknown images", "Share of the images.",
     )  # fmt: skip
 
 
-def _shares(group: str, column: str, histograms: Mapping[str, Histogram]) -> list[dict[str, str | float]]:
-    """One row per histogram and bin."""
-    return [
+def _histogram_panel(
+    section: str,
+    table: str,
+    group: str,
+    column: str,
+    unit: str,
+    histograms: Mapping[str, Histogram],
+    title: str,
+    caption: str,
+) -> Panel:
+    """One row per histogram and bin, drawn as lines."""
+    rows = [
         {group: name, column: middle, "share": share}
         for name, histogram in histograms.items()
         for middle, share in zip(histogram.middles, histogram.shares, strict=True)
     ]
+    figure = Figure("lines", table, title, caption, x=column, y="share", group=group, percent=True)
+    return Panel(section, table, rows, units={column: unit, "share": "%"}, figures=[figure])

@@ -10,6 +10,11 @@ from src.core.options import Count, Words, options
 
 VERSION = 2  # raised by hand when the findings change
 
+Corruptions = Annotated[Literal["all"] | tuple[str, ...], Words("all, or a list of names")]
+Severities = Annotated[
+    tuple[Literal[1, 2, 3, 4, 5], ...], MinLen(1), Words("a list of different ones of 1, 2, 3, 4, 5")
+]
+
 
 @options
 class Options:
@@ -22,10 +27,8 @@ class Options:
         unknown: a configuration of data, none of whose classes the network knows.
     """
 
-    corruptions: Annotated[Literal["all"] | tuple[str, ...], Words("all, or a list of names")]
-    severities: Annotated[
-        tuple[Literal[1, 2, 3, 4, 5], ...], MinLen(1), Words("a list of different ones of 1, 2, 3, 4, 5")
-    ]
+    corruptions: Corruptions
+    severities: Severities
     images: Count | None
     files: Annotated[str, Words("a folder")] | None
     reference: Annotated[str, Words("the folder of a result")] | None

@@ -113,7 +113,7 @@ def under_corruption(
         read: gives the corrupted images instead, where they are published as files.
 
     Raises:
-        UserError: an unknown corruption or severity, or none.
+        UserError: an unknown corruption, none, or one of them twice.
     """
     chosen, degrees = checked(corruptions, severities)
     names = tuple(predictors)
@@ -161,22 +161,20 @@ def chosen_images(images: ImageSet, count: int | None) -> Tensor:
 
 
 def checked(corruptions: str | Sequence[str], severities: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The corruptions and severities that a configuration names.
+    """The corruptions and severities that a configuration names: what its types cannot say.
 
     Raises:
-        UserError: one that does not exist, one twice, or none.
+        UserError: a corruption that does not exist or none, or one of them twice.
     """
-    chosen = (
-        tuple(NAMES) if corruptions == "all" else tuple([corruptions] if isinstance(corruptions, str) else corruptions)
-    )
+    chosen = tuple(NAMES) if corruptions == "all" else tuple(corruptions)
     for name in chosen:
         if name not in NAMES:
-            raise UserError(f"corruptions: no '{name}'; {suggestion(str(name), NAMES)}; all takes all {len(NAMES)}")
-    degrees = tuple(severities)
-    if set(degrees) - set(SEVERITIES) or not degrees or len(set(degrees)) < len(degrees):
-        raise UserError(f"severities={list(degrees)}: allowed are different ones of {', '.join(map(str, SEVERITIES))}")
+            raise UserError(f"corruptions: no '{name}'; {suggestion(name, NAMES)}; all takes all {len(NAMES)}")
     if not chosen or len(set(chosen)) < len(chosen):
         raise UserError(f"corruptions={list(chosen)}: name at least one, and each only once; or all")
+    degrees = tuple(severities)
+    if len(set(degrees)) < len(degrees):
+        raise UserError(f"severities={list(degrees)}: allowed are different ones of {', '.join(map(str, SEVERITIES))}")
     return chosen, degrees
 
 

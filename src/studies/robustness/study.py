@@ -73,11 +73,9 @@ def check(options: Options, images: ImageSet | None) -> None:
         check_published(_folder(options.files), corruptions, severities)
     if options.reference is not None:
         read_reference(_folder(options.reference), corruptions, severities)
-    unknown = open_unknown(options.unknown, UNKNOWN)
+    _unknown(options, images)
     if images is None:
         return
-    check_unknown(unknown, images.classes, UNKNOWN)
-    check_fitting(unknown, images.shape, UNKNOWN)
     read = _reader(options, images, chosen_images(images, options.images))
     if read is not None:
         next(iter(read(corruptions[0], severities[0])))  # whether they are the test images shows in the first ones
@@ -96,7 +94,10 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     test = examined.test.select(chosen)
     if len(test) < len(examined.test):
         session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
-    unknown = _unknown(options, test, session)
+    unknown = _unknown(options, test)
+    if unknown.shape != test.shape:
+        session.event(f"study.unknown: images of {unknown.shape} resized to {test.shape}")
+    unknown = fitted(unknown, test.shape, options.batch)
     temperature = _temperature(examined, options, session)
     answer = predictor(examined.subject, temperature)
     device = next(examined.subject.model.parameters()).device
@@ -177,11 +178,10 @@ def _reference(options: Options, session: Session) -> Reference | None:
     return read_reference(_folder(options.reference), *checked(options.corruptions, options.severities))
 
 
-def _unknown(options: Options, test: ImageSet, session: Session) -> ImageSet:
-    """Images of none of the classes, of the size and the colours of the known ones."""
+def _unknown(options: Options, images: ImageSet | None) -> ImageSet:
+    """Images of none of the classes; where the known ones are there, of a shape that can be made theirs."""
     unknown = open_unknown(options.unknown, UNKNOWN)
-    check_unknown(unknown, test.classes, UNKNOWN)
-    check_fitting(unknown, test.shape, UNKNOWN)
-    if unknown.shape != test.shape:
-        session.event(f"study.unknown: images of {unknown.shape} resized to {test.shape}")
-    return fitted(unknown, test.shape, options.batch)
+    if images is not None:
+        check_unknown(unknown, images.classes, UNKNOWN)
+        check_fitting(unknown, images.shape, UNKNOWN)
+    return unknown

@@ -20,10 +20,11 @@ from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 from src.studies.transfer.options import Transfer
 
-#: What a training on the target begins with: the source's weights, or random ones. Also its name in tables.
-Start = Literal["warm start", "from scratch"]
-WARM: Start = "warm start"
-SCRATCH: Start = "from scratch"
+#: What a training on the target begins with: the source's weights, or random ones.
+Start = Literal["warm", "scratch"]
+WARM: Start = "warm"
+SCRATCH: Start = "scratch"
+STARTS: Mapping[Start, str] = {WARM: "warm start", SCRATCH: "from scratch"}  # in tables and on the screen
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def trained_further(
     for count, part in parts.items():
         as_long = altered(recipe, {"training": {"epochs": -(-steps // _batches(part))}}, "few")
         for start, weights in starts:
-            role = f"{name}, {start}, {count} per class"
+            role = f"{name}, {STARTS[start]}, {count} per class"
             networks[start, count] = trained(as_long, artifacts, role=role, where="expert", data=part, start=weights)
     return networks
 

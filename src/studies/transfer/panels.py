@@ -7,7 +7,7 @@ from typing import Any
 
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
-from src.studies.transfer.few_images import SCRATCH, WARM, TargetFindings
+from src.studies.transfer.few_images import SCRATCH, STARTS, WARM, TargetFindings
 from src.studies.transfer.tree import Arrangement, TreeFindings
 
 TREES, TARGET = "Another tree", "Another data set"
@@ -53,9 +53,9 @@ def tree_panel(findings: TreeFindings) -> Panel:
 def target_panels(findings: TargetFindings) -> Iterator[Panel]:
     """Curves over training images per class, gains, and a table of all experts."""
     curve: list[dict[str, Any]] = [
-        {"start": WARM, "images_per_class": 0, **findings.zero_shot.columns("accuracy")},
+        {"start": STARTS[WARM], "images_per_class": 0, **findings.zero_shot.columns("accuracy")},
         *(
-            {"start": start, "images_per_class": count, **accuracy.columns("accuracy")}
+            {"start": STARTS[start], "images_per_class": count, **accuracy.columns("accuracy")}
             for (start, count), accuracy in findings.few.items()
         ),
     ]
