@@ -44,14 +44,21 @@ class Column:
     cells: list[Cell]
 
 
+def length(table: Table) -> int:
+    """How many rows it has."""
+    return len(next(iter(table.values()), []))
+
+
+def bounds(table: Table) -> set[str]:
+    """The columns that are the interval of another, in pairs: ``x_low`` and ``x_high`` beside ``x``."""
+    pairs = ([f"{name}_low", f"{name}_high"] for name in table)
+    return {bound for pair in pairs if table.keys() >= {*pair} for bound in pair}
+
+
 def columns(table: Table, units: Mapping[str, str], most: int | None = None) -> list[Column]:
     """The columns of the first ``most`` rows; ``x_low`` and ``x_high`` are merged into ``x``."""
-    bounds = {f"{name}_{end}" for name in table for end in ("low", "high") if _bounded(name, table)}
-    return [_column(name, table, unit_of(name, units), most) for name in table if name not in bounds]
-
-
-def _bounded(name: str, table: Table) -> bool:
-    return f"{name}_low" in table and f"{name}_high" in table
+    within = bounds(table)
+    return [_column(name, table, unit_of(name, units), most) for name in table if name not in within]
 
 
 def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
@@ -60,12 +67,11 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     if not numeric:
         return Column(name, titled(name, unit), False, [_text_cell(value) for value in values])
     write = writer(values, unit)
-    if _bounded(name, table):
-        lows, highs = table[f"{name}_low"][:most], table[f"{name}_high"][:most]
-    else:
-        lows = highs = [None] * len(values)
+    lows, highs = (table.get(f"{name}_{end}", [None] * len(values))[:most] for end in ("low", "high"))
     cells = [
-        Cell(write(value), interval(low, high, write), _sortable(value))
+        Cell(
+            write(value), interval(low, high, write), "" if value is None or not math.isfinite(value) else float(value)
+        )
         for value, low, high in zip(values, lows, highs, strict=True)
     ]
     return Column(name, titled(name, unit), True, cells)
@@ -88,7 +94,3 @@ def _listed(values: Sequence[Any]) -> str:
 def is_number(value: Any) -> bool:
     # numpy's scalars are numbers without being int or float; text would pass float()
     return not isinstance(value, (bool, str, bytes)) and hasattr(value, "__float__")
-
-
-def _sortable(value: Any) -> float | str:
-    return "" if value is None or not math.isfinite(float(value)) else float(value)

@@ -13,10 +13,9 @@ from src.core.estimate import Estimate
 from src.core.files import read_json, write_atomically
 from src.core.result import FILE, Figure, Result, Table
 from src.report.cells import Link
-from src.report.html import flat
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import pretty
+from src.report.words import flat, pretty
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
@@ -46,7 +45,7 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     found = [(folder, _read(folder)) for folder in folders]
     jobs = [job for _, job in found]
     names = _names(found)
-    flats = [dict(flat(job.get("config", {}))) for job in jobs]
+    flats = [flat(job.get("config", {})) for job in jobs]
     own = _own(jobs, flats)
     metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}

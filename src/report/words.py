@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
-    for word in (
-        "F1",
-        "TC",
-        "FLOPs",
-        "MACs",
-        "AUC",
-        "ROC",
-        "ECE",
-        "BN",
-        "CNN",
-        "GPU",
-        "CPU",
-        "ID",
-        "IoU",
-        "MSE",
-        "RGB",
-        "NLL",
-        "AUROC",
-        "CE",
-        "mCE",
-        "NV",
-    )
-}
+    for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
+                 "NLL", "AUROC", "CE", "mCE", "NV")
+}  # fmt: skip
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
@@ -113,6 +93,20 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def leaves(nested: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path of keys, value) of all that lies in nested mappings; an empty one is a value."""
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    return {".".join(path): value for path, value in leaves(nested)}
 
 
 def duration(seconds: float) -> str:
