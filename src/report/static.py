@@ -161,14 +161,17 @@ def _bars(axes: Axes, chart: Chart) -> None:
         places = [row_of[name] + (index - (count - 1) / 2) * height for name in series.x]
         draw(places, series.y, height * 0.92, color=series.colour, label=series.name)
         if series.low:
-            ends = _whiskers(series)
-            if chart.horizontal:
-                axes.errorbar(series.y, places, xerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
-            else:
-                axes.errorbar(places, series.y, yerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
+            x, y, error = (series.y, places, "xerr") if chart.horizontal else (places, series.y, "yerr")
+            look = {error: _whiskers(series), "ecolor": "#333942", "elinewidth": 1.1, "capsize": 2.5}
+            axes.errorbar(x, y, fmt="none", **look)
     labels = [_wrapped(name) for name in chart.categories]
     limits = percent_range(chart)
-    if chart.horizontal:
+    if not chart.horizontal:
+        axes.set_xticks(range(len(labels)), labels)
+        _frame(axes, chart, zero=True)
+        if limits:
+            axes.set_ylim(limits)
+    else:
         axes.set_yticks(range(len(labels)), labels)
         axes.invert_yaxis()
         axes.axvline(0, color="#4b525c", linewidth=1)
@@ -177,19 +180,11 @@ def _bars(axes: Axes, chart: Chart) -> None:
         axes.tick_params(axis="y", length=0)
         if limits:
             axes.set_xlim(limits)
+        _signed(axes.xaxis, chart)
+        _legend(axes, chart)
         if count == 1 and len(labels) <= 40:
             for name, said in zip(chart.series[0].x, chart.series[0].said, strict=True):
                 axes.annotate(said, (1.015, row_of[name]), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    else:
-        axes.set_xticks(range(len(labels)), labels)
-        axes.axhline(0, color="#4b525c", linewidth=1)
-        axes.set_ylabel(chart.y_title)
-        axes.set_xlabel(chart.x_title)
-        axes.grid(axis="y")
-        if limits:
-            axes.set_ylim(limits)
-    _signed(axes.xaxis if chart.horizontal else axes.yaxis, chart)
-    _legend(axes, chart)
 
 
 def _boxes(axes: Axes, chart: Chart) -> None:
@@ -212,7 +207,7 @@ def _boxes(axes: Axes, chart: Chart) -> None:
         )  # fmt: skip
         for patch in parts["boxes"]:
             patch.set_facecolor((*to_rgb(series.colour), 0.18))
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _lines(axes: Axes, chart: Chart) -> None:
@@ -232,7 +227,7 @@ def _lines(axes: Axes, chart: Chart) -> None:
         )
         if series.low and len(chart.series) <= 4:
             axes.fill_between(x, series.low, series.high, color=series.colour, alpha=0.18, linewidth=0)
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _points(axes: Axes, chart: Chart) -> None:
@@ -248,7 +243,7 @@ def _points(axes: Axes, chart: Chart) -> None:
             axes.annotate(
                 shorten(place[2]), place[:2], xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
             )
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _heatmap(axes: Axes, grid: Grid) -> None:
@@ -276,10 +271,15 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
     bar.outline.set_visible(False)
 
 
-def _frame(axes: Axes, chart: Chart) -> None:
+def _frame_over_x(axes: Axes, chart: Chart) -> None:
     if chart.categories:
         axes.set_xticks(range(len(chart.categories)), [_wrapped(name, 14) for name in chart.categories])
-    if chart.y_unit == "points":
+    _frame(axes, chart, zero=chart.y_unit == "points")
+
+
+def _frame(axes: Axes, chart: Chart, zero: bool) -> None:
+    """Titles, grid and legend where the values stand upright, with a line at 0 where it is asked for."""
+    if zero:
         axes.axhline(0, color="#4b525c", linewidth=1)
     axes.set_xlabel(chart.x_title)
     axes.set_ylabel(chart.y_title)
