@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from src.core.result import Table, table_of
 from src.statistics.claims.bootstrap import expanded, interval, least_squares, two_stage_weights, unit_weights
 from src.statistics.claims.outcomes import outcome as outcome_of
-from src.statistics.claims.runs import Runs, arrange, by_data, finished, rows_of
+from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Term, number
 
 FEWEST = 2  # units that a group must have in a bin
 
 
 def equal_cost(
-    jobs: Mapping[str, Sequence[Any]],
+    jobs: Table,
     *,
     outcome: str,
     cost: str,
@@ -28,7 +28,7 @@ def equal_cost(
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, list[Any]]:
+) -> Table:
     """Outcome of units with ``by`` up to ``early`` minus that of units from ``late`` on, in bins of the same cost.
 
     The bins divide the range of costs (on a logarithmic axis) in which both groups exist, in equal ratios. Nothing is
@@ -41,7 +41,7 @@ def equal_cost(
         geometric means, what is left unequal in the bin), and a ``note`` where there is no comparison.
     """
     records: list[dict[str, Any]] = []
-    for data, rows in by_data(rows_of(jobs)).items():
+    for data, rows in by_data(jobs).items():
         rows = finished(rows)
         place = np.array([number(row[by]) for row in rows])
         group = np.where(place <= early, 1.0, np.where(place >= late, 0.0, np.nan))
@@ -49,7 +49,7 @@ def equal_cost(
         runs = arrange(rows, outcome_of(outcome, rows, {}).values, np.stack([group, costs], axis=1), unit)
         label = {"data": data, "cost": cost}
         records += [{**label, **record} for record in _compare(runs, bins, resamples, seed, level)]
-    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+    return table_of(records)
 
 
 def _compare(runs: Runs, bins: int, resamples: int, seed: int, level: float) -> list[dict[str, Any]]:

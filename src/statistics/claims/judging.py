@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from src.core.estimate import Estimate
+from src.core.result import Table
 from src.statistics.bootstrap import holm
 from src.statistics.claims.bootstrap import (
     expanded,
@@ -21,7 +22,7 @@ from src.statistics.claims.bootstrap import (
 )
 from src.statistics.claims.claim import Claim, check_columns
 from src.statistics.claims.outcomes import DERIVED, Curves, curves_of, outcome
-from src.statistics.claims.runs import Runs, arrange, by_data, finished, rows_of
+from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Row, meets, number
 from src.statistics.claims.words import counted, estimated
 
@@ -57,8 +58,8 @@ class Verdict:
 
 def judge(
     claims: Sequence[Claim],
-    jobs: Mapping[str, Sequence[Any]],
-    curves: Mapping[str, Sequence[Any]],
+    jobs: Table,
+    curves: Table,
     *,
     gates: Mapping[str, float],
     resamples: int = 2000,
@@ -87,7 +88,7 @@ def judge(
     drafts = [
         (claim, _examine(claim, data, rows, lines, gates.get(data), resamples, seed))
         for claim in claims
-        for data, rows in by_data(rows_of(jobs)).items()
+        for data, rows in by_data(jobs).items()
     ]
     corrected = holm([draft.p for _, draft in drafts])
     return [_conclude(claim, replace(draft, p_holm=p)) for (claim, draft), p in zip(drafts, corrected, strict=True)]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from src.core.result import Table, table_of
 from src.statistics.claims.bootstrap import expanded, interval, least_squares, two_stage_weights, unit_weights
 from src.statistics.claims.outcomes import outcome as outcome_of
-from src.statistics.claims.runs import Runs, arrange, by_data, finished, rows_of
+from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Row, Term
 from src.statistics.claims.words import counted
 
 
 def regression(
-    jobs: Mapping[str, Sequence[Any]],
+    jobs: Table,
     *,
     outcome: str,
     terms: Sequence[str],
@@ -23,7 +24,7 @@ def regression(
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, list[Any]]:
+) -> Table:
     """Least squares of a column by terms such as ``location``, ``log macs``, ``log2 minimum_width``, per data set.
 
     Every model is fitted to the same runs: the finished ones with a value of all terms (so not the baseline's, where a
@@ -40,13 +41,13 @@ def regression(
     models = [("alone", [index]) for index in range(len(parsed))]
     models += [("together", list(range(len(parsed))))] if len(parsed) > 1 else []
     records: list[dict[str, Any]] = []
-    for data, rows in by_data(rows_of(jobs)).items():
+    for data, rows in by_data(jobs).items():
         runs = _gather(finished(rows), outcome, parsed, unit)
         for model, chosen in models:
             part = Runs(runs.rows, runs.outcome, runs.terms[:, chosen], runs.unit)
             found = _model(part, [parsed[index] for index in chosen], unit, resamples, seed, level)
             records += [{"data": data, "model": model, **record} for record in found]
-    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+    return table_of(records)
 
 
 def _gather(rows: list[Row], outcome: str, terms: Sequence[Term], unit: str) -> Runs:
