@@ -23,24 +23,7 @@ COSTS = 3  # pictures of one explorer
 
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "osD^vPX*"
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8f98",
-    "axes.labelcolor": "#333942",
-    "text.color": "#1d2129",
-    "xtick.color": "#4b525c",
-    "ytick.color": "#4b525c",
-    "axes.axisbelow": True,
-    "grid.color": "#e4e7eb",
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 12,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a class name may hold a dollar sign
-}
+_STYLE = Path(__file__).parent / "templates" / "figures.mplstyle"
 
 
 def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -136,7 +119,7 @@ def _canvas(size: tuple[float, float]) -> Iterator[tuple[Canvas, Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(fname=_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*missing from font.*")  # a name in a script that DejaVu lacks
         canvas = Canvas(figsize=size, dpi=160, layout="constrained")
         FigureCanvasAgg(canvas)
