@@ -6,6 +6,7 @@ Everything that moves is in ``explorer.js``; this file only says what there is, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ def read(result: Result) -> dict[str, Any] | None:
         "columns": columns,
         "name": explorer.name if explorer.name in table else next(iter(table), ""),
         "measures": known(explorer.measures, "number"),
-        "lower": [name for name in explorer.measures if pretty(name).lower().split()[-1] in LESS_IS_BETTER],
+        "lower": [name for name in explorer.measures if re.split(r"[/_\s]", name.lower())[-1] in LESS_IS_BETTER],
         "space": space if len(space) == 3 else [],
         "costs": known(explorer.costs, "number"),
         "profile": next(iter(known([explorer.profile], "list")), ""),

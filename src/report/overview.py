@@ -42,16 +42,16 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     The table ``jobs`` has per job its name (a link to its page), the values of its ``row``, the settings by which the
     jobs differ, how it ended, and its metrics with their intervals. A job that failed, or left nothing, keeps its row.
     """
-    found = [(folder, _read(folder)) for folder in folders]
-    jobs = [job for _, job in found]
-    names = _names(found)
+    folders = list(folders)
+    jobs = [_read(folder) for folder in folders]
+    names = _names(folders, jobs)
     flats = [flat(job.get("config", {})) for job in jobs]
     own = _own(jobs, flats)
     metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
     settings = _settings(flats, own)
 
-    table: Table = {"job": [Link(name, _target(folder, path)) for (folder, _), name in zip(found, names, strict=True)]}
+    table: Table = {"job": [Link(name, _target(folder, path)) for folder, name in zip(folders, names, strict=True)]}
     table |= own
     for key in settings:
         table.setdefault(pretty(key), _alike([config.get(key) for config in flats]))
@@ -59,11 +59,10 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     for name in metrics:
         for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
             table[column] = [job["metrics"].get(name, {}).get(part) for job in jobs]
-    if any(outcome not in ("success", "no success") for outcome in table["outcome"]):
-        table["note"] = [
-            "" if outcome in ("success", "no success") else job.get("error") or job.get("verdict", "")
-            for outcome, job in zip(table["outcome"], jobs, strict=True)
-        ]
+    judged = [outcome in ("success", "no success") for outcome in table["outcome"]]
+    if not all(judged):
+        notes = [job.get("error") or job.get("verdict", "") for job in jobs]
+        table["note"] = ["" if plain else note for plain, note in zip(judged, notes, strict=True)]
     outcomes = Counter(table["outcome"])
     result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
     said = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
@@ -88,9 +87,9 @@ def curves_of(folders: Iterable[Path]) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = [(folder, _read(folder)) for folder in folders]
+    folders = list(folders)
     tables = []
-    for (folder, _), name in zip(found, _names(found), strict=True):
+    for folder, name in zip(folders, _names(folders, [_read(folder) for folder in folders]), strict=True):
         file = folder / "tables" / f"{CURVES}.parquet"
         try:
             curves = pq.read_table(file, memory_map=False)
@@ -109,11 +108,10 @@ def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
     taken = {"job", "outcome", "note"}
     table: Table = {}
     for key in dict.fromkeys(key for job in jobs for key in job.get("row", {}) if key not in taken):
-        values = [job.get("row", {}).get(key) for job in jobs]
-        told = [config.get(key) for config in settings]
-        if all(str(value) == str(said) for value, said, job in zip(values, told, jobs, strict=True) if job.get("row")):
-            values = [value if job.get("row") else said for value, said, job in zip(values, told, jobs, strict=True)]
-        table[key] = _alike(values)
+        pairs = [(job["row"].get(key) if job.get("row") else None, config.get(key), bool(job.get("row")))
+                 for job, config in zip(jobs, settings, strict=True)]  # fmt: skip
+        agree = all(str(value) == str(setting) for value, setting, has_row in pairs if has_row)
+        table[key] = _alike([value if has_row or not agree else setting for value, setting, has_row in pairs])
     return table
 
 
@@ -139,14 +137,12 @@ def _outcome(job: Mapping[str, Any]) -> str:
     return status if status != "ok" else job.get("verdict_kind") or "finished"
 
 
-def _names(found: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+def _names(folders: list[Path], jobs: list[dict[str, Any]]) -> list[str]:
     """The last parts of the jobs' names, or of their folders, whichever tells all of them apart."""
-    candidates = (
-        [str(job["name"]).rsplit("/", 1)[-1] for _, job in found],
-        [folder.name for folder, _ in found],
-        [str(folder) for folder, _ in found],
-    )
-    return next((names for names in candidates if len(set(names)) == len(found)), candidates[-1])
+    last = [str(job["name"]).rsplit("/", 1)[-1] for job in jobs]
+    places = [str(folder) for folder in folders]
+    candidates = (last, [folder.name for folder in folders], places)
+    return next((names for names in candidates if len(set(names)) == len(jobs)), places)
 
 
 def _title(jobs: list[dict[str, Any]], path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from src.core.estimate import Estimate
 from src.core.result import FILE, Result, Table
-from src.report.cells import Cell, Column, columns
+from src.report.cells import Column, columns, length
 from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
 
 if TYPE_CHECKING:
@@ -34,13 +34,9 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "○": "o", "–": "-", "•": "
 def show(
     result: Result, folder: Path, console: Console | None = None, *, also: Mapping[str, str] | None = None
 ) -> None:
-    """Print what was found: verdict, the tables named in ``result.screen`` (without any: the metrics), events, paths.
+    """Print verdict, the tables named in ``result.screen`` (without any: the metrics), events, and where files lie.
 
-    Args:
-        result: what to show.
-        folder: where it was saved; its page is named if it is there.
-        console: standard output by default; without a terminal lines are up to 120 characters long.
-        also: further lines for the end, ``{"W&B": "offline run in ..."}``.
+    ``console`` is standard output by default; ``also``: further lines for the end, ``{"W&B": "offline run in ..."}``.
     """
     console = console or _console()
     console.print()
@@ -74,7 +70,7 @@ def say_verdict(result: Result, console: Console) -> None:
 
 def _print_table(name: str, result: Result, console: Console) -> None:
     table = result.tables[name]
-    count = len(next(iter(table.values()), []))
+    count = length(table)
     console.print()
     _say(pretty(name), console, "bold")
     found = columns(table, result.units_of(name), ROWS)
@@ -95,7 +91,8 @@ def _grid(found: list[Column], width: int = PLAIN_WIDTH) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    widest = [max(len(column.title), *(_width(cell) for cell in column.cells), 0) for column in found]
+    beside_each = ([len(f"{cell.text} {cell.interval}".strip()) for cell in column.cells] for column in found)
+    widest = [max(len(column.title), *lengths, 0) for column, lengths in zip(found, beside_each, strict=True)]
     beside = " " if sum(widest) + GAP * (len(found) - 1) <= width else "\n"
     widths = widest if beside == " " else _shared(width, found)
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
@@ -134,10 +131,6 @@ def _narrowest(column: Column) -> int:
     words = [word for text in (column.title, *(cell.text for cell in column.cells)) for word in text.split()]
     words += [cell.interval for cell in column.cells]
     return max(map(len, words), default=1)
-
-
-def _width(cell: Cell) -> int:
-    return len(cell.text) + (len(cell.interval) + 1 if cell.interval else 0)
 
 
 def _metrics_table(metrics: Mapping[str, Estimate], units: Mapping[str, str]) -> Table:

@@ -10,15 +10,16 @@ NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
-                 "NLL", "AUROC", "CE", "mCE", "NV")
+                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
 }  # fmt: skip
+_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def pretty(name: str) -> str:
     """``other_accuracy`` -> ``Other accuracy``; a name that already has spaces or capitals is left as it is."""
-    if any(letter.isspace() or letter.isupper() for letter in name):
-        return name
+    if name in _NAMES or any(letter.isspace() or letter.isupper() for letter in name):
+        return _NAMES.get(name, name)
     words = name.replace("/", " ").replace("_", " ").split()
     said = " ".join(_ACRONYMS.get(word, word) for word in words)
     return said[:1].upper() + said[1:] if words and words[0] not in _ACRONYMS else said

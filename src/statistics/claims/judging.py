@@ -19,7 +19,7 @@ from src.statistics.claims.bootstrap import (
     two_sided_p,
     two_stage_weights,
     unit_weights,
-)
+)  # fmt: skip
 from src.statistics.claims.claim import Claim, check_columns
 from src.statistics.claims.outcomes import DERIVED, Curves, curves_of, outcome
 from src.statistics.claims.runs import Runs, arrange, by_data, finished
@@ -35,7 +35,6 @@ class Verdict:
     """What became of a claim on one data set.
 
     Attributes:
-        claim, data, statement, source: which claim, where.
         estimate: the effect with its interval, in the metric's own unit; ``n`` units stand behind it.
         effect: what the estimate is counted in, e.g. ``points per layer`` (a point is 0.01 of the estimate).
         p: two-sided, that the effect is the claim's margin; NaN where there is no test. p_holm: over a page's claims.
