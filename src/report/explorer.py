@@ -119,10 +119,10 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     points = zip(owners, networks, *(curves[name] for name in wanted), strict=True)
     for owner, network, epoch, split, value in points:
         for row in rows.get(owner, ()):
-            epochs, found = lines.setdefault((row, network, plain_text(split)), ([], []))
+            epochs, values = lines.setdefault((row, network, plain_text(split)), ([], []))
             number = shown(value, unit)
             epochs.append(_number(epoch))
-            found.append(float(f"{number:.5g}") if math.isfinite(number) else None)
+            values.append(float(f"{number:.5g}") if math.isfinite(number) else None)
     return {
         "lines": [[row, split, *points] for (row, _, split), points in lines.items()],
         "splits": list(dict.fromkeys(split for _, _, split in lines)),
@@ -131,15 +131,15 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     }
 
 
-def is_reference(found: Mapping[str, Any], row: int) -> bool:
+def is_reference(explored: Mapping[str, Any], row: int) -> bool:
     """Whether a row lies outside the space but was measured: what the others are compared with."""
-    columns = {column["key"]: column["values"] for column in found["columns"]}
-    outside = bool(found["space"]) and all(columns[name][row] is None for name in found["space"])
-    return outside and any(columns[name][row] is not None for name in found["measures"])
+    columns = {column["key"]: column["values"] for column in explored["columns"]}
+    outside = bool(explored["space"]) and all(columns[name][row] is None for name in explored["space"])
+    return outside and any(columns[name][row] is not None for name in explored["measures"])
 
 
-def row_name(found: Mapping[str, Any], row: int) -> str:
-    names = next(column["values"] for column in found["columns"] if column["key"] == found["name"])
+def row_name(explored: Mapping[str, Any], row: int) -> str:
+    names = next(column["values"] for column in explored["columns"] if column["key"] == explored["name"])
     return NOTHING if names[row] is None else str(names[row])
 
 

@@ -70,8 +70,8 @@ def insert_claims(readme: Path, sweeps: Sequence[Path]) -> None:
     for sweep in sweeps:
         if not (sweep / CLAIMS).exists():
             raise UserError(f"{sweep}: holds no {CLAIMS}; its experiment judges no claims")
-        head, rule, *found = (sweep / CLAIMS).read_text(encoding="utf-8").splitlines()
-        rows += found if rows else [head, rule, *found]
+        head, rule, *verdicts = (sweep / CLAIMS).read_text(encoding="utf-8").splitlines()
+        rows += verdicts if rows else [head, rule, *verdicts]
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     write_atomically(readme, f"{before}{BEGIN}\n\n" + "\n".join(rows) + f"\n\n{END}{after}")

@@ -48,43 +48,43 @@ def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[s
 
 def _write_explorer(result: Result, folder: Path) -> dict[str, Path]:
     """What the page's explorer shows at first, for readers without a browser: the first measure over each cost."""
-    found = explorer.read(result)
+    explored = explorer.read(result)
     written: dict[str, Path] = {}
-    if found is None or not found["measures"]:
+    if explored is None or not explored["measures"]:
         return written
-    for cost in found["costs"][:COSTS]:
-        name = slug(f"explorer {found['measures'][0]} over {cost}")
+    for cost in explored["costs"][:COSTS]:
+        name = slug(f"explorer {explored['measures'][0]} over {cost}")
         with _canvas((7.6, 4.6)) as (canvas, axes):
-            _cost(axes, found, found["measures"][0], cost)
+            _cost(axes, explored, explored["measures"][0], cost)
             canvas.savefig(folder / f"{name}.png", metadata={"Software": None})
         written[name] = folder / f"{name}.png"
     return written
 
 
-def _cost(axes: Axes, found: Mapping[str, Any], measure: str, cost: str) -> None:
+def _cost(axes: Axes, explored: Mapping[str, Any], measure: str, cost: str) -> None:
     """Points coloured by the first column of the space, the Pareto front as a line, references as diamonds."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import EngFormatter, NullFormatter
 
-    columns = {column["key"]: column for column in found["columns"]}
+    columns = {column["key"]: column for column in explored["columns"]}
     x, y = ([shown(value, columns[key]["unit"]) for value in columns[key]["values"]] for key in (cost, measure))
     rows = [row for row in range(len(x)) if math.isfinite(y[row]) and x[row] > 0]
-    references = [row for row in rows if explorer.is_reference(found, row)]
+    references = [row for row in rows if explorer.is_reference(explored, row)]
     usual = [row for row in rows if row not in set(references)]
-    kept = explorer.front([(x[row], y[row]) for row in rows], less=measure in found["lower"])
+    kept = explorer.front([(x[row], y[row]) for row in rows], less=measure in explored["lower"])
     axes.step([place[0] for place in kept], [place[1] for place in kept], where="post", color="#626b78", linewidth=1.2)
     look: dict[str, Any] = {"color": RAMP[0]}
-    if found["space"]:
-        inside = columns[found["space"][0]]["values"]
+    if explored["space"]:
+        inside = columns[explored["space"][0]]["values"]
         look = {"c": [inside[row] if inside[row] is not None else math.nan for row in usual],
                 "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}  # fmt: skip
     points = axes.scatter([x[row] for row in usual], [y[row] for row in usual], s=26, zorder=3, linewidths=0, **look)
     axes.scatter([x[row] for row in references], [y[row] for row in references], s=60, marker="D", zorder=4,
                  facecolors="white", edgecolors="#1d2129", linewidths=1.6)  # fmt: skip
-    for name, row in {explorer.row_name(found, row): row for row in references}.items():
+    for name, row in {explorer.row_name(explored, row): row for row in references}.items():
         axes.annotate(shorten(name, 24), (x[row], y[row]), xytext=(7, -10), textcoords="offset points", fontsize=8.5)
-    if found["space"] and usual:
-        bar = axes.figure.colorbar(points, ax=axes, label=columns[found["space"][0]]["title"], pad=0.02)
+    if explored["space"] and usual:
+        bar = axes.figure.colorbar(points, ax=axes, label=columns[explored["space"][0]]["title"], pad=0.02)
         bar.outline.set_visible(False)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # powers of ten would need TeX
@@ -177,7 +177,7 @@ def _boxes(axes: Axes, chart: Chart) -> None:
     width = 0.7 / count
     for index, series in enumerate(chart.series):
         numbers = zip(series.y, series.q1, series.q3, series.low, series.high, strict=True)
-        boxes = [dict(zip(("med", "q1", "q3", "whislo", "whishi"), found, strict=True)) for found in numbers]
+        boxes = [dict(zip(("med", "q1", "q3", "whislo", "whishi"), five, strict=True)) for five in numbers]
         for box, mean in zip(boxes, series.mean, strict=False):
             box["mean"] = mean
         places = [place + (index - (count - 1) / 2) * width for place in _places(series, chart)]

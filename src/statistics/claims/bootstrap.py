@@ -87,8 +87,8 @@ def least_squares(terms: np.ndarray, outcome: np.ndarray, weights: np.ndarray) -
         slopes *= np.where(np.isinf(scale[-1]), 0.0, scale[-1]) / scale[:-1]
     share_left = 1 / np.diagonal(inverse, axis1=1, axis2=2)
     explained = (standardised * outer).sum(axis=1)
-    for found in (slopes, standardised, share_left, explained):
-        found[lost] = np.nan
+    for values in (slopes, standardised, share_left, explained):
+        values[lost] = np.nan
     return Fit(slopes, standardised, share_left, explained)
 
 
@@ -109,10 +109,10 @@ def expanded(value: float, samples: np.ndarray, *, units: int, terms: int, level
 
 def interval(samples: np.ndarray, level: float) -> tuple[float, float]:
     """Percentile interval; resamples without a value are left out."""
-    found = samples[np.isfinite(samples)]
-    if not len(found):
+    finite = samples[np.isfinite(samples)]
+    if not len(finite):
         return float("nan"), float("nan")
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

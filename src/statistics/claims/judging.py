@@ -114,8 +114,8 @@ def _examine(
     skipped = sum(bool(row.get("skipped", False)) for row in runs.rows)
     notes += [f"{counted(skipped, 'run')} skipped early kept with the accuracy reached"] if skipped else []
     effect = _effect(claim)
-    found, p, share = _measure(claim, runs, resamples, seed)
-    told = f"{runs.units} {claim.unit}s, {runs.told}: {estimated(found, effect)}"
+    estimate, p, share = _measure(claim, runs, resamples, seed)
+    sentence = f"{runs.units} {claim.unit}s, {runs.seeds_each}: {estimated(estimate, effect)}"
     if claim.beside:
         beside = " and ".join(term.label for term in claim.terms[bool(claim.contrast.slope) :])
         held = f"{share:.1%} of the variance of {claim.contrast.slope or 'the contrast'} is left beside {beside}"
@@ -124,7 +124,7 @@ def _examine(
             p = math.nan
         notes.insert(0, held)
     return replace(
-        blank, verdict="undecided", reason="; ".join([told, *notes]) + ".", estimate=found, effect=effect, p=p,
+        blank, verdict="undecided", reason="; ".join([sentence, *notes]) + ".", estimate=estimate, effect=effect, p=p,
         sensitivity=_without_skipped(claim, kept, curves, resamples, seed) if skipped else "",
     )  # fmt: skip
 
@@ -143,12 +143,12 @@ def _gate_closed(claim: Claim, rows: Sequence[Row], minimum: float | None) -> st
         return ""
     name = " ".join(str(value) for value in claim.gate.row.values())
     gate = [number(row[claim.gate.metric]) for row in finished(rows) if meets(row, claim.gate.row)]
-    found = [accuracy for accuracy in gate if not math.isnan(accuracy)]
-    if not found:
+    accuracies = [accuracy for accuracy in gate if not math.isnan(accuracy)]
+    if not accuracies:
         return f"No verdict: no finished run of {name} shows that this training converges"
     if minimum is None:
         return "No verdict: no accuracy is set here that would show that the training converged"
-    reached = sum(found) / len(found)
+    reached = sum(accuracies) / len(accuracies)
     if reached >= minimum:
         return ""
     metric = claim.gate.metric.replace("_", " ")
@@ -241,8 +241,8 @@ def _without_skipped(claim: Claim, rows: list[Row], curves: Curves, resamples: i
     runs, _ = _gather(claim, [row for row in rows if not row.get("skipped", False)], curves)
     if _lacking(claim, runs):
         return "Without the runs skipped early the design is not met."
-    found, _, _ = _measure(claim, runs, resamples, seed)
-    return f"Without the runs skipped early ({runs.units} {claim.unit}s): {estimated(found, _effect(claim))}."
+    estimate, _, _ = _measure(claim, runs, resamples, seed)
+    return f"Without the runs skipped early ({runs.units} {claim.unit}s): {estimated(estimate, _effect(claim))}."
 
 
 def _effect(claim: Claim) -> str:

@@ -38,7 +38,7 @@ class Runs:
         return len(self.seeds)
 
     @property
-    def told(self) -> str:
+    def seeds_each(self) -> str:
         """``4 seeds each``, ``2 to 4 seeds each``."""
         fewest, most = self.seeds.min(), self.seeds.max()
         return f"{counted(most, 'seed')} each" if fewest == most else f"{fewest} to {most} seeds each"
