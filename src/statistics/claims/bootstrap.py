@@ -92,7 +92,7 @@ def least_squares(terms: np.ndarray, outcome: np.ndarray, weights: np.ndarray) -
     return Fit(slopes, standardised, share_left, explained)
 
 
-def expanded(value: float, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
+def expanded(value: np.ndarray, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
     """Samples drawn apart around the value, so that their percentiles cover what they should with few units.
 
     Residuals of a fit are too small by sqrt((U - K - 1) / U), and a percentile of few units' resamples is one of the
@@ -105,6 +105,25 @@ def expanded(value: float, samples: np.ndarray, *, units: int, terms: int, level
     tail = (1 + level) / 2
     factor = np.sqrt(units / freedom) * stdtrit(freedom, tail) / NormalDist().inv_cdf(tail)
     return value + factor * (samples - value)
+
+
+def resampled(
+    terms: np.ndarray,
+    outcome: np.ndarray,
+    unit: np.ndarray,
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
+    strata: np.ndarray | None = None,
+) -> tuple[Fit, np.ndarray, list[tuple[float, float]]]:
+    """The fit to the data at hand, its slopes' samples (B, K) drawn apart, and the slopes' intervals."""
+    fit = least_squares(terms, outcome, unit_weights(unit))
+    weights = two_stage_weights(unit, resamples=resamples, seed=seed, strata=strata)
+    samples = least_squares(terms, outcome, weights).slopes
+    units, width = int(unit.max()) + 1, terms.shape[1]
+    samples = expanded(fit.slopes[0], samples, units=units, terms=width, level=level)
+    return fit, samples, [interval(column, level) for column in samples.T]
 
 
 def interval(samples: np.ndarray, level: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.core.result import Table, table_of
-from src.statistics.claims.bootstrap import expanded, interval, least_squares, two_stage_weights, unit_weights
+from src.statistics.claims.bootstrap import least_squares, resampled, unit_weights
 from src.statistics.claims.outcomes import outcome as outcome_of
 from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Term, number
@@ -77,13 +77,11 @@ def _difference(runs: Runs, resamples: int, seed: int, place: np.ndarray | None 
     group, costs = runs.terms.T
     columns = np.stack([group, *(1.0 * (place == index) for index in np.unique(place)[1:])], axis=1)
     strata = 2 * place + group.astype(np.int64)  # a resample keeps every bin's groups
-    weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed, strata=strata)
-    plain = unit_weights(runs.unit)
-    value = float(least_squares(columns, runs.outcome, plain).slopes[0, 0])
-    samples = least_squares(columns, runs.outcome, weights).slopes[:, 0]
-    low, high = interval(expanded(value, samples, units=runs.units, terms=columns.shape[1], level=LEVEL), LEVEL)
-    ratio = 10 ** float(least_squares(columns, costs, plain).slopes[0, 0])
-    return {"difference": value, "difference_low": low, "difference_high": high, "cost_ratio": ratio}
+    fit, _, [(low, high), *_] = resampled(
+        columns, runs.outcome, runs.unit, level=LEVEL, resamples=resamples, seed=seed, strata=strata
+    )
+    ratio = 10 ** float(least_squares(columns, costs, unit_weights(runs.unit)).slopes[0, 0])
+    return {"difference": float(fit.slopes[0, 0]), "difference_low": low, "difference_high": high, "cost_ratio": ratio}
 
 
 def _part(runs: Runs, chosen: np.ndarray) -> Runs:

@@ -12,14 +12,7 @@ import numpy as np
 from src.core.estimate import Estimate
 from src.core.result import Table
 from src.statistics.bootstrap import holm
-from src.statistics.claims.bootstrap import (
-    expanded,
-    interval,
-    least_squares,
-    two_sided_p,
-    two_stage_weights,
-    unit_weights,
-)  # fmt: skip
+from src.statistics.claims.bootstrap import resampled, two_sided_p
 from src.statistics.claims.claim import Claim, check_columns
 from src.statistics.claims.outcomes import DERIVED, Curves, curves_of, outcome
 from src.statistics.claims.runs import Runs, arrange, by_data, finished
@@ -214,14 +207,11 @@ def _measure(claim: Claim, runs: Runs, resamples: int, seed: int) -> tuple[Estim
         return *_mean(claim, runs), 1.0
     # groups keep their sizes in every resample; a slope's units are drawn with their places, as variants would be
     strata = None if claim.contrast.slope else runs.terms[:, 0].astype(np.int64)
-    weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed, strata=strata)
-    fit = least_squares(runs.terms, runs.outcome, unit_weights(runs.unit))
-    value = float(fit.slopes[0, 0])
-    samples = least_squares(runs.terms, runs.outcome, weights).slopes[:, 0]
-    samples = expanded(value, samples, units=runs.units, terms=runs.terms.shape[1], level=claim.level)
-    low, high = interval(samples, claim.level)
-    estimate = Estimate(value, low, high, runs.units, f"{claim.unit}s")
-    return estimate, two_sided_p(samples, claim.sign * claim.margin), float(fit.share_left[0, 0])
+    fit, samples, bounds = resampled(
+        runs.terms, runs.outcome, runs.unit, level=claim.level, resamples=resamples, seed=seed, strata=strata
+    )
+    estimate = Estimate(float(fit.slopes[0, 0]), *bounds[0], runs.units, f"{claim.unit}s")
+    return estimate, two_sided_p(samples[:, 0], claim.sign * claim.margin), float(fit.share_left[0, 0])
 
 
 def _mean(claim: Claim, runs: Runs) -> tuple[Estimate, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.core.result import Table, table_of
-from src.statistics.claims.bootstrap import expanded, interval, least_squares, two_stage_weights, unit_weights
+from src.statistics.claims.bootstrap import resampled
 from src.statistics.claims.outcomes import outcome as outcome_of
 from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Term
@@ -62,15 +62,9 @@ def _fitted(
     same = [term.label for term, values in zip(terms, runs.terms.T, strict=True) if np.ptp(values) == 0]
     if same:
         return empty, f"refused: {', '.join(same)} is the same in all runs"
-    fit = least_squares(runs.terms, runs.outcome, unit_weights(runs.unit))
+    fit, _, bounds = resampled(runs.terms, runs.outcome, runs.unit, level=LEVEL, resamples=resamples, seed=seed)
     if np.isnan(fit.slopes).any():
         return empty, "the terms cannot be told apart"
-    weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed)
-    samples = least_squares(runs.terms, runs.outcome, weights).slopes
-    bounds = [
-        interval(expanded(value, samples[:, term], units=runs.units, terms=count, level=LEVEL), LEVEL)
-        for term, value in enumerate(fit.slopes[0])
-    ]
     columns = (
         fit.slopes[0].tolist(), *zip(*bounds, strict=True), fit.standardised[0].tolist(),
         (1 / fit.share_left[0]).tolist(), [float(fit.explained[0])] * count,
