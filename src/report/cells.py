@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,15 +80,10 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
 def _text_cell(value: Any) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
-    text = _listed(value) if isinstance(value, (list, tuple)) else plain_text(value)
+    text = plain_text(value)
+    if isinstance(value, (list, tuple)) and len(value) > SHORT:  # in few words: 64, 64, 128, … 512 (15)
+        text = f"{plain_text(value[: SHORT - 1])}, … {plain_text(value[-1])} ({len(value)})"
     return Cell(text, sort=float(value) if is_number(value) else text.lower())
-
-
-def _listed(values: Sequence[Any]) -> str:
-    """A list in few words: ``64, 64, 128, … 512 (15)``."""
-    if len(values) <= SHORT:
-        return plain_text(values)
-    return f"{plain_text(values[: SHORT - 1])}, … {plain_text(values[-1])} ({len(values)})"
 
 
 def is_number(value: Any) -> bool:

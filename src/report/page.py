@@ -17,7 +17,7 @@ from src.report import explorer
 from src.report.cells import columns, length
 from src.report.figures import plotly
 from src.report.screen import PAGE
-from src.report.words import duration, flat, interval, plain_text, pretty, unit_of, writer
+from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,10 +161,10 @@ def _metrics(result: Result) -> list[dict[str, str]]:
     cards = []
     for name, estimate in result.metrics.items():
         unit = unit_of(name, result.units)
-        write = writer([estimate.value], unit)
-        bounds = interval(estimate.low, estimate.high, write).strip("[]").replace(", ", " to ")
+        value, bounds = estimated(estimate, unit)
         count = f"{estimate.n:,} {estimate.unit}" if estimate.n else ""
-        cards.append({"name": name, "value": write(estimate.value), "unit": unit, "bounds": bounds, "count": count})
+        ends = bounds.strip("[]").replace(", ", " to ")
+        cards.append({"name": name, "value": value, "unit": unit, "bounds": ends, "count": count})
     return cards
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from src.core.estimate import Estimate
 from src.core.result import FILE, Result, Table
 from src.report.cells import Column, columns, length
-from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
+from src.report.words import estimated, plain_text, pretty, quantity, unit_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,9 +137,8 @@ def _metrics_table(metrics: Mapping[str, Estimate], units: Mapping[str, str]) ->
     written = []
     for name, estimate in metrics.items():
         unit = unit_of(name, units)
-        write = writer([estimate.value], unit)
-        bounds = interval(estimate.low, estimate.high, write)
-        written.append(f"{quantity(write(estimate.value), unit)} {bounds}".strip())
+        value, bounds = estimated(estimate, unit)
+        written.append(f"{quantity(value, unit)} {bounds}".strip())
     return {"metric": [pretty(name) for name in metrics], "value": written}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +76,8 @@ def _cost(axes: Axes, explored: Mapping[str, Any], measure: str, cost: str) -> N
     look: dict[str, Any] = {"color": RAMP[0]}
     if explored["space"]:
         inside = columns[explored["space"][0]]["values"]
-        look = {"c": [inside[row] if inside[row] is not None else math.nan for row in usual],
-                "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}  # fmt: skip
+        values = [math.nan if inside[row] is None else inside[row] for row in usual]
+        look = {"c": values, "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}
     points = axes.scatter([x[row] for row in usual], [y[row] for row in usual], s=26, zorder=3, linewidths=0, **look)
     axes.scatter([x[row] for row in references], [y[row] for row in references], s=60, marker="D", zorder=4,
                  facecolors="white", edgecolors="#1d2129", linewidths=1.6)  # fmt: skip
@@ -107,9 +107,8 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
         if isinstance(drawing, Grid):
             _heatmap(axes, drawing)
         else:
-            draw: dict[str, Callable[[Axes, Chart], None]]
-            draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}
-            draw[figure.kind](axes, drawing)
+            draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}[figure.kind]
+            draw(axes, drawing)
         canvas.savefig(path, metadata={"Software": None})
 
 
@@ -198,16 +197,10 @@ def _lines(axes: Axes, chart: Chart) -> None:
         axes.plot(chart.diagonal, chart.diagonal, "--", color="#8a8f98", linewidth=1.2)
     for series in chart.series:
         x = _places(series, chart)
-        axes.plot(
-            x,
-            series.y,
-            _DASHES[series.order // 8 % len(_DASHES)],
-            color=series.colour,
-            linewidth=1.8,
-            marker=_MARKERS[series.order % len(_MARKERS)] if len(x) <= 20 and len(chart.series) <= 8 else None,
-            markersize=3.5,
-            label=series.name,
-        )
+        dash = _DASHES[series.order // 8 % len(_DASHES)]
+        marker = _MARKERS[series.order % len(_MARKERS)] if len(x) <= 20 and len(chart.series) <= 8 else None
+        look: dict[str, Any] = {"color": series.colour, "linewidth": 1.8, "marker": marker, "markersize": 3.5}
+        axes.plot(x, series.y, dash, label=series.name, **look)
         if series.low and len(chart.series) <= 4:
             axes.fill_between(x, series.low, series.high, color=series.colour, alpha=0.18, linewidth=0)
     _frame_over_x(axes, chart)
@@ -217,15 +210,12 @@ def _points(axes: Axes, chart: Chart) -> None:
     for series in chart.series:
         x = _places(series, chart)
         if series.low:
-            axes.errorbar(
-                x, series.y, yerr=_whiskers(series), fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6
-            )
+            ends = _whiskers(series)
+            axes.errorbar(x, series.y, yerr=ends, fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6)
         marker = _MARKERS[series.order % len(_MARKERS)]
         axes.scatter(x, series.y, s=30, color=series.colour, marker=marker, label=series.name, zorder=3)
-        for place in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
-            axes.annotate(
-                shorten(place[2]), place[:2], xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
-            )
+        for *place, label in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
+            axes.annotate(shorten(label), place, xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
     _frame_over_x(axes, chart)
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from src.core.estimate import Estimate
+
 NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
@@ -76,6 +78,12 @@ def interval(low: Any, high: Any, write: Callable[[Any], str]) -> str:
     """``[83.1, 89.0]``, or nothing where a bound is missing."""
     said = (write(low), write(high))
     return "" if NOTHING in said else f"[{said[0]}, {said[1]}]"
+
+
+def estimated(estimate: Estimate, unit: str) -> tuple[str, str]:
+    """A metric's value and its interval as written."""
+    write = writer([estimate.value], unit)
+    return write(estimate.value), interval(estimate.low, estimate.high, write)
 
 
 def quantity(text: str, unit: str) -> str:
