@@ -21,7 +21,8 @@ SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
 BARS = 60  # jobs that a figure can hold
 CURVES = "training"  # the table of a job's learning curves
-HOW = ("device", "threads", "workers", "jobs_at_once", "resume_every")  # how a job was run, which decides nothing
+# where and how a job was run, which decides nothing
+RUN_BY = ("name", "label", "outputs", "device", "threads", "workers", "jobs_at_once", "resume_every")
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -46,13 +47,13 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     jobs = [_read(folder) for folder in folders]
     names = _names(folders, jobs)
     flats = [flat(job.get("config", {})) for job in jobs]
-    own = _own(jobs, flats)
+    row_columns = _row_columns(jobs, flats)
     metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
-    settings = _settings(flats, own)
+    settings = _settings(flats, row_columns)
 
     table: Table = {"job": [Link(name, _target(folder, path)) for folder, name in zip(folders, names, strict=True)]}
-    table |= own
+    table |= row_columns
     for key in settings:
         table.setdefault(pretty(key), _alike([config.get(key) for config in flats]))
     table["outcome"] = [_outcome(job) for job in jobs]
@@ -65,8 +66,8 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
         table["note"] = ["" if plain else note for plain, note in zip(judged, notes, strict=True)]
     outcomes = Counter(table["outcome"])
     result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
-    said = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
-    result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({said})" if jobs else "no jobs"
+    counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+    result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
     result.metrics = {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
     result.captions = {"jobs": "One row per job; brackets are the intervals of each job. Click a job for its own page."}
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
@@ -100,7 +101,7 @@ def curves_of(folders: Iterable[Path]) -> Table:
     return table
 
 
-def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
+def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
     """The columns of the jobs' rows; what the overview says of every job itself is not overruled.
 
     A job that failed has no row: what its settings say under the same name stands there, if they agree elsewhere.
@@ -127,8 +128,8 @@ def _read(folder: Path) -> dict[str, Any]:
         job = read_json(folder / FILE)
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)
-        said = "no result (not finished, or killed)" if missing else str(error)
-        return {"status": "failed", "error": said, "metrics": {}, "name": folder.name}
+        reason = "no result (not finished, or killed)" if missing else str(error)
+        return {"status": "failed", "error": reason, "metrics": {}, "name": folder.name}
     return {"metrics": {}, "name": folder.name, **job}
 
 
@@ -156,17 +157,18 @@ def _target(folder: Path, path: Path) -> str:
     return "./" + quote(relative)  # the dot keeps a folder called `javascript:` a folder
 
 
-def _settings(configs: list[dict[str, Any]], own: Table) -> list[str]:
+def _settings(configs: list[dict[str, Any]], row_columns: Table) -> list[str]:
     """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
     flats = [config for config in configs if config]
-    every = dict.fromkeys(key for config in flats for key in config if key not in HOW)
-    keys = sorted(every, key=lambda key: key.count("."))
-    told = [[str(value) for value, config in zip(values, configs, strict=True) if config] for values in own.values()]
+    every = dict.fromkeys(key for config in flats for key in config if key not in RUN_BY)
+    known = [
+        [str(value) for value, config in zip(column, configs, strict=True) if config] for column in row_columns.values()
+    ]
     chosen = []
-    for key in keys:
+    for key in sorted(every, key=lambda key: key.count(".")):
         values = [str(config.get(key)) for config in flats]
         plain = all(config.get(key) is None or isinstance(config[key], (str, int, float)) for config in flats)
-        if plain and key not in ("label", "name", "outputs") and len(set(values)) > 1 and values not in told:
-            told.append(values)
+        if plain and len(set(values)) > 1 and values not in known:
+            known.append(values)
             chosen.append(key)
     return chosen[:SETTINGS]
