@@ -214,8 +214,10 @@ def _points(axes: Axes, chart: Chart) -> None:
             axes.errorbar(x, series.y, yerr=ends, fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6)
         marker = _MARKERS[series.order % len(_MARKERS)]
         axes.scatter(x, series.y, s=30, color=series.colour, marker=marker, label=series.name, zorder=3)
-        for *place, label in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
-            axes.annotate(shorten(label), place, xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
+        for left, up, label in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
+            axes.annotate(
+                shorten(label), (left, up), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
+            )
     _frame_over_x(axes, chart)
 
 

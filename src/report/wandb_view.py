@@ -64,7 +64,7 @@ class WandbRun:
         self.where = where
         self._axes: set[str] = set()
         self._exit_code = 0
-        self._told = 0
+        self._passed_on = 0
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Points of curves; ``strong/loss`` is drawn over ``strong/step`` where there is one, so that several trainings
@@ -102,8 +102,8 @@ class WandbRun:
         return self._news()
 
     def _news(self) -> list[str]:
-        news = self.events[self._told :]
-        self._told = len(self.events)
+        news = self.events[self._passed_on :]
+        self._passed_on = len(self.events)
         return news
 
     def _log_table(self, name: str, table: Table) -> None:

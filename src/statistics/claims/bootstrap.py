@@ -92,7 +92,7 @@ def least_squares(terms: np.ndarray, outcome: np.ndarray, weights: np.ndarray) -
     return Fit(slopes, standardised, share_left, explained)
 
 
-def expanded(value: np.ndarray, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
+def expanded(value: float | np.ndarray, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
     """Samples drawn apart around the value, so that their percentiles cover what they should with few units.
 
     Residuals of a fit are too small by sqrt((U - K - 1) / U), and a percentile of few units' resamples is one of the
