@@ -119,10 +119,10 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     points = zip(owners, networks, *(curves[name] for name in wanted), strict=True)
     for owner, network, epoch, split, value in points:
         for row in rows.get(owner, ()):
-            epochs, values = lines.setdefault((row, network, plain_text(split)), ([], []))
+            epochs, accuracies = lines.setdefault((row, network, plain_text(split)), ([], []))
             number = shown(value, unit)
             epochs.append(_number(epoch))
-            values.append(float(f"{number:.5g}") if math.isfinite(number) else None)
+            accuracies.append(float(f"{number:.5g}") if math.isfinite(number) else None)
     return {
         "lines": [[row, split, *points] for (row, _, split), points in lines.items()],
         "splits": list(dict.fromkeys(split for _, _, split in lines)),
