@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,25 +25,26 @@ def main(arguments: Sequence[str], compare: Compare | None = None) -> int:
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help="also put the sweeps' verdicts between the marks of this file"
     )
-    code = 0
     given = parser.parse_args(arguments)
-    folders = given.folders
-    from src.report.readme import insert_claims
-    from src.report.rebuild import rebuild
+    from src.report.rebuild import insert_claims, rebuild
 
-    def tell(work: Callable[[], object]) -> int:
+    code = 0
+    for folder in given.folders:
         try:
-            work()
+            print(f"page  {rebuild(folder, compare)}")
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        return 0
-
-    for folder in folders:
-        code |= tell(lambda folder=folder: print(f"page  {rebuild(folder, compare)}"))  # type: ignore[misc]
+            code = _refused(error)
     if given.readme and not code:
-        code = tell(lambda: insert_claims(given.readme, folders))
+        try:
+            insert_claims(given.readme, given.folders)
+        except UserError as error:
+            code = _refused(error)
     return code
+
+
+def _refused(error: UserError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
 
 
 def _compare(folders: Sequence[Path], path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -44,14 +44,21 @@ class Column:
     cells: list[Cell]
 
 
+def length(table: Table) -> int:
+    """How many rows it has."""
+    return len(next(iter(table.values()), []))
+
+
+def bounds(table: Table) -> set[str]:
+    """The columns that are the interval of another, in pairs: ``x_low`` and ``x_high`` beside ``x``."""
+    pairs = ([f"{name}_low", f"{name}_high"] for name in table)
+    return {bound for pair in pairs if table.keys() >= {*pair} for bound in pair}
+
+
 def columns(table: Table, units: Mapping[str, str], most: int | None = None) -> list[Column]:
     """The columns of the first ``most`` rows; ``x_low`` and ``x_high`` are merged into ``x``."""
-    bounds = {f"{name}_{end}" for name in table for end in ("low", "high") if _bounded(name, table)}
-    return [_column(name, table, unit_of(name, units), most) for name in table if name not in bounds]
-
-
-def _bounded(name: str, table: Table) -> bool:
-    return f"{name}_low" in table and f"{name}_high" in table
+    within = bounds(table)
+    return [_column(name, table, unit_of(name, units), most) for name in table if name not in within]
 
 
 def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
@@ -60,12 +67,11 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     if not numeric:
         return Column(name, titled(name, unit), False, [_text_cell(value) for value in values])
     write = writer(values, unit)
-    if _bounded(name, table):
-        lows, highs = table[f"{name}_low"][:most], table[f"{name}_high"][:most]
-    else:
-        lows = highs = [None] * len(values)
+    lows, highs = (table.get(f"{name}_{end}", [None] * len(values))[:most] for end in ("low", "high"))
     cells = [
-        Cell(write(value), interval(low, high, write), _sortable(value))
+        Cell(
+            write(value), interval(low, high, write), "" if value is None or not math.isfinite(value) else float(value)
+        )
         for value, low, high in zip(values, lows, highs, strict=True)
     ]
     return Column(name, titled(name, unit), True, cells)
@@ -74,21 +80,12 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
 def _text_cell(value: Any) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
-    text = _listed(value) if isinstance(value, (list, tuple)) else plain_text(value)
+    text = plain_text(value)
+    if isinstance(value, (list, tuple)) and len(value) > SHORT:  # in few words: 64, 64, 128, … 512 (15)
+        text = f"{plain_text(value[: SHORT - 1])}, … {plain_text(value[-1])} ({len(value)})"
     return Cell(text, sort=float(value) if is_number(value) else text.lower())
-
-
-def _listed(values: Sequence[Any]) -> str:
-    """A list in few words: ``64, 64, 128, … 512 (15)``."""
-    if len(values) <= SHORT:
-        return plain_text(values)
-    return f"{plain_text(values[: SHORT - 1])}, … {plain_text(values[-1])} ({len(values)})"
 
 
 def is_number(value: Any) -> bool:
     # numpy's scalars are numbers without being int or float; text would pass float()
     return not isinstance(value, (bool, str, bytes)) and hasattr(value, "__float__")
-
-
-def _sortable(value: Any) -> float | str:
-    return "" if value is None or not math.isfinite(float(value)) else float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,24 +103,23 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
 
 def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:
     """Group column -> its values -> (colour, number): one value has one colour in all figures of a result."""
-    found: dict[str, dict[str, None]] = {}
+    groups: dict[str, dict[str, None]] = {}
     for figure in result.figures:
         values = result.tables.get(figure.table, {}).get(figure.group, []) if figure.group else []
-        found.setdefault(figure.group, {}).update(dict.fromkeys(map(plain_text, values)))
-    return {group: {name: _colour(i, len(names)) for i, name in enumerate(names)} for group, names in found.items()}
+        groups.setdefault(figure.group, {}).update(dict.fromkeys(map(plain_text, values)))
+    return {
+        group: {name: (_colour(number, len(names)), number) for number, name in enumerate(names)}
+        for group, names in groups.items()
+    }
 
 
-def _colour(index: int, count: int) -> tuple[str, int]:
+def _colour(index: int, count: int) -> str:
     if count <= len(PALETTE):
-        return PALETTE[index], index
+        return PALETTE[index]
     place = index / (count - 1) * (len(RAMP) - 1)
     below = min(int(place), len(RAMP) - 2)
-    return _blend(RAMP[below], RAMP[below + 1], place - below), index
-
-
-def _blend(first: str, second: str, share: float) -> str:
-    ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (first, second)]
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(*ends, strict=True))
+    ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in RAMP[below : below + 2]]
+    return "#" + "".join(f"{round(a + (b - a) * (place - below)):02x}" for a, b in zip(*ends, strict=True))
 
 
 def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[str, tuple[str, int]]) -> Chart:
@@ -128,41 +128,39 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
     numeric = figure.kind not in ("bars", "box") and all(is_number(value) for value in x)
     places = [shown(value, x_unit) for value in x] if numeric else [plain_text(value) for value in x]
     write = writer(table[figure.y], unit)
-    low, high = (table.get(f"{figure.y}_{end}") for end in ("low", "high"))
-    bounded = low is not None and high is not None
+    bounded = {f"{figure.y}_low", f"{figure.y}_high"} <= table.keys()
+    low, high = (table.get(f"{figure.y}_{end}", []) for end in ("low", "high"))
     groups = [plain_text(value) for value in table[figure.group][:count]] if figure.group else [""] * count
     used = {figure.x, figure.y, figure.group}
     about = [name for name, values in table.items() if name not in used and values and isinstance(values[0], str)]
+
+    def drawn(values: list[Any], rows: list[int]) -> list[float]:
+        return [shown(values[row], unit) for row in rows if values]
+
     series = []
     for group in dict.fromkeys(groups):
         rows = [row for row in range(count) if groups[row] == group]
         if numeric and figure.kind == "lines":
             rows.sort(key=lambda row: places[row])
         colour, order = known.get(group, (PALETTE[0], 0))
-        lows = [shown(low[row], unit) for row in rows] if low is not None and bounded else []
-        highs = [shown(high[row], unit) for row in rows] if high is not None and bounded else []
-        box = {
-            part: [shown(values[row], unit) for row in rows]
-            for part in ("q1", "q3", "mean")
-            if figure.kind == "box" and (values := table.get(f"{figure.y}_{part}")) is not None
-        }
-        said = []
-        for row in rows:
-            bounds = interval(low[row], high[row], write) if low is not None and high is not None else ""
-            said.append(f"{quantity(write(table[figure.y][row]), unit)} {bounds}".strip())
+        parts = ("q1", "q3", "mean") if figure.kind == "box" else ()
+        said = (
+            f"{quantity(write(table[figure.y][row]), unit)} {interval(low[row], high[row], write) if bounded else ''}"
+            for row in rows
+        )
         series.append(
             Series(
                 name=group,
                 colour=colour,
                 order=order,
                 x=[places[row] for row in rows],
-                y=[shown(table[figure.y][row], unit) for row in rows],
-                low=lows,
-                high=highs,
-                said=said,
+                y=drawn(table[figure.y], rows),
+                low=drawn(low, rows) if bounded else [],
+                high=drawn(high, rows) if bounded else [],
+                said=[words.strip() for words in said],
                 labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
                 about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
-                **box,
+                **{part: drawn(table.get(f"{figure.y}_{part}", []), rows) for part in parts},
             )
         )
     return Chart(
@@ -227,13 +225,11 @@ def slug(title: str) -> str:
 def names(result: Result) -> list[str]:
     """One file name per figure, without ending: an image's own name, else from the title; no two are equal."""
     taken = set(result.images)
-    found = []
+    chosen = []
     for figure in result.figures:
-        name = figure.table if figure.kind == "image" else slug(figure.title)
-        number = 2
-        base = name
-        while figure.kind != "image" and name in taken:
-            name, number = f"{base}_{number}", number + 1
-        taken.add(name)
-        found.append(name)
-    return found
+        base = slug(figure.title)
+        numbered = itertools.chain([base], (f"{base}_{number}" for number in itertools.count(2)))
+        image = figure.kind == "image"
+        chosen.append(figure.table if image else next(name for name in numbered if name not in taken))
+        taken.add(chosen[-1])
+    return chosen

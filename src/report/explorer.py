@@ -6,13 +6,13 @@ Everything that moves is in ``explorer.js``; this file only says what there is, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from src.core.result import Explorer, Result, Table
-from src.report.cells import Link, is_number
+from src.report.cells import Link, bounds, is_number
 from src.report.drawing import slug
-from src.report.html import text
 from src.report.words import NOTHING, plain_text, pretty, shown, titled, unit_of
 
 LESS_IS_BETTER = ("loss", "error", "gap")  # last words of measures whose Pareto front runs below
@@ -33,7 +33,9 @@ def read(result: Result) -> dict[str, Any] | None:
     named = {"name": (explorer.name,), "measure": explorer.measures, "space": explorer.space, "cost": explorer.costs,
              "profile": (explorer.profile,), "filter": explorer.filters}  # fmt: skip
     missing = [f"{role} '{name}'" for role, names in named.items() for name in names if name and name not in table]
-    columns = [_column(name, table, result.units_of(explorer.table)) for name in _in_order(explorer, table)]
+    # the row's name first, as it is the column that stays when a table is scrolled
+    in_order = dict.fromkeys(name for name in (explorer.name, *table) if name in table and name not in bounds(table))
+    columns = [_column(name, table, result.units_of(explorer.table)) for name in in_order]
     kinds = {column["key"]: column["kind"] for column in columns}
 
     def known(names: Iterable[str], *allowed: str) -> list[str]:
@@ -45,7 +47,7 @@ def read(result: Result) -> dict[str, Any] | None:
         "columns": columns,
         "name": explorer.name if explorer.name in table else next(iter(table), ""),
         "measures": known(explorer.measures, "number"),
-        "lower": [name for name in explorer.measures if pretty(name).lower().split()[-1] in LESS_IS_BETTER],
+        "lower": [name for name in explorer.measures if re.split(r"[/_\s]", name.lower())[-1] in LESS_IS_BETTER],
         "space": space if len(space) == 3 else [],
         "costs": known(explorer.costs, "number"),
         "profile": next(iter(known([explorer.profile], "list")), ""),
@@ -56,40 +58,15 @@ def read(result: Result) -> dict[str, Any] | None:
     }
 
 
-def block(found: Mapping[str, Any], caption: str = "") -> str:
-    """The places that ``explorer.js`` fills; a part without data has no place."""
-    count = len(next((column["values"] for column in found["columns"]), []))
-    said = f'<p class="caption">{text(caption)}</p>' if caption else ""
-    if found["missing"]:
-        said += f'<p class="caption undrawn">Not in the table: {text(", ".join(found["missing"]))}.</p>'
-    if not count:
-        return f'{said}<p class="card plain dim">There is no row to explore.</p>'
+def parts(explored: Mapping[str, Any]) -> list[str]:
+    """The names of the places that ``explorer.js`` fills; a part without data has no place."""
     has = {
-        "space": bool(found["space"] and found["measures"]),
-        "cost": bool(found["costs"] and found["measures"]),
-        "profile": bool(found["profile"]),
-        "curves": bool(found["curves"]["lines"]),
+        "space": explored["space"] and explored["measures"],
+        "cost": explored["costs"] and explored["measures"],
+        "profile": explored["profile"],
+        "curves": explored["curves"]["lines"],
     }
-    plots = {name: f'<section class="card part {name}" data-part="{name}"></section>' for name in has if has[name]}
-    return (
-        f'{said}<div id="explorer"><div class="card bar"></div><p class="card plain nothing" role="status" hidden></p>'
-        f'<div class="parts">{plots.get("space", "")}{plots.get("cost", "")}</div>'
-        '<div class="card details" aria-live="polite"></div>'
-        f'<div class="parts beneath">{plots.get("profile", "")}{plots.get("curves", "")}</div>'
-        '<section class="card table part" data-part="rows"></section></div>'
-        "<noscript>The interactive part of this page needs JavaScript.</noscript>"
-    )
-
-
-def _in_order(explorer: Explorer, table: Table) -> list[str]:
-    """The row's name first, as it is the column that stays when a table is scrolled."""
-    bounds = {f"{name}_{end}" for name in table for end in ("low", "high") if _bounded(name, table)}
-    first = [explorer.name] if explorer.name in table else []
-    return first + [name for name in table if name not in bounds and name not in first]
-
-
-def _bounded(name: str, table: Table) -> bool:
-    return f"{name}_low" in table and f"{name}_high" in table
+    return [name for name, data in has.items() if data]
 
 
 def _column(name: str, table: Table, units: Mapping[str, str]) -> dict[str, Any]:
@@ -100,7 +77,7 @@ def _column(name: str, table: Table, units: Mapping[str, str]) -> dict[str, Any]
         return column | {"kind": "list", "values": [value if value is None else _numbers(value) for value in values]}
     if given and all(is_number(value) for value in given):
         column |= {"kind": "number", "values": _numbers(values)}
-        if _bounded(name, table):
+        if f"{name}_low" in bounds(table):
             column |= {end: _numbers(table[f"{name}_{end}"]) for end in ("low", "high")}
         return column
     column |= {"kind": "text", "values": [None if value is None else plain_text(value) for value in values]}
@@ -142,10 +119,10 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     points = zip(owners, networks, *(curves[name] for name in wanted), strict=True)
     for owner, network, epoch, split, value in points:
         for row in rows.get(owner, ()):
-            epochs, found = lines.setdefault((row, network, plain_text(split)), ([], []))
+            epochs, accuracies = lines.setdefault((row, network, plain_text(split)), ([], []))
             number = shown(value, unit)
             epochs.append(_number(epoch))
-            found.append(float(f"{number:.5g}") if math.isfinite(number) else None)
+            accuracies.append(float(f"{number:.5g}") if math.isfinite(number) else None)
     return {
         "lines": [[row, split, *points] for (row, _, split), points in lines.items()],
         "splits": list(dict.fromkeys(split for _, _, split in lines)),
@@ -154,15 +131,15 @@ def _curves(explorer: Explorer, table: Table, result: Result) -> dict[str, Any]:
     }
 
 
-def is_reference(found: Mapping[str, Any], row: int) -> bool:
+def is_reference(explored: Mapping[str, Any], row: int) -> bool:
     """Whether a row lies outside the space but was measured: what the others are compared with."""
-    columns = {column["key"]: column["values"] for column in found["columns"]}
-    outside = bool(found["space"]) and all(columns[name][row] is None for name in found["space"])
-    return outside and any(columns[name][row] is not None for name in found["measures"])
+    columns = {column["key"]: column["values"] for column in explored["columns"]}
+    outside = bool(explored["space"]) and all(columns[name][row] is None for name in explored["space"])
+    return outside and any(columns[name][row] is not None for name in explored["measures"])
 
 
-def row_name(found: Mapping[str, Any], row: int) -> str:
-    names = next(column["values"] for column in found["columns"] if column["key"] == found["name"])
+def row_name(explored: Mapping[str, Any], row: int) -> str:
+    names = next(column["values"] for column in explored["columns"] if column["key"] == explored["name"])
     return NOTHING if names[row] is None else str(names[row])
 
 

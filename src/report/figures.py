@@ -14,7 +14,7 @@ from src.core.result import Figure, Result
 from src.report.drawing import Chart, Grid, Series, labelled, percent_range, read, shorten
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_SIGNED = {"tickformat": "+~g", "labelalias": {"+0": "0"}}
+_SIGNED: dict[str, Any] = {"tickformat": "+~g", "labelalias": {"+0": "0"}}
 _SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
 
 
@@ -35,36 +35,25 @@ def plotly(figure: Figure, result: Result) -> dict[str, Any]:
 def _bars(chart: Chart) -> dict[str, Any]:
     across, along = ("y", "x") if chart.horizontal else ("x", "y")
     places = {name: _label(name) for name in chart.categories}
-    data = []
-    for series in chart.series:
-        data.append(
-            {
-                "type": "bar",
-                "orientation": "h" if chart.horizontal else "v",
-                "name": _escape(series.name),
-                across: [places[name] for name in series.x],
-                along: _numbers(series.y),
-                "marker": {"color": series.colour},
-                f"error_{along}": _whiskers(series),
-                "customdata": [_escape(said) for said in series.said],
-                "hovertemplate": f"%{{{across}}}<br><b>%{{customdata}}</b><extra>{_escape(series.name)}</extra>",
-            }
-        )
-    value_axis: dict[str, Any] = {"title": {"text": _escape(chart.y_title)}, "automargin": True, "zerolinewidth": 1.5}
-    if chart.y_unit == "points":
-        value_axis |= _SIGNED
+    data = [
+        {
+            "type": "bar",
+            "orientation": "h" if chart.horizontal else "v",
+            "name": _escape(series.name),
+            across: [places[name] for name in series.x],
+            along: _numbers(series.y),
+            "marker": {"color": series.colour},
+            f"error_{along}": _whiskers(series),
+            "customdata": [_escape(words) for words in series.said],
+            "hovertemplate": f"%{{{across}}}<br><b>%{{customdata}}</b><extra>{_escape(series.name)}</extra>",
+        }
+        for series in chart.series
+    ]
+    value_axis = _axis(chart.y_title, zerolinewidth=1.5, **(_SIGNED if chart.y_unit == "points" else {}))
     if limits := percent_range(chart):
         value_axis["range"] = list(limits)
-    names_axis: dict[str, Any] = {
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": list(places.values()),
-        "automargin": True,
-        "showgrid": False,
-        "title": {"text": "" if chart.horizontal else _escape(chart.x_title)},
-    }
-    layout = _layout(chart)
-    layout |= {"barmode": "group", "bargap": 0.35, "bargroupgap": 0.08}
+    names_axis = _axis("" if chart.horizontal else chart.x_title, showgrid=False, **_categories(chart))
+    layout = _layout(chart) | {"barmode": "group", "bargap": 0.35, "bargroupgap": 0.08}
     if chart.horizontal:
         names_axis["autorange"] = "reversed"  # first row on top, as in the table
         layout["height"] = 110 + 34 * max(2, len(places)) * (1 + 0.35 * (len(data) - 1)) + 26 * (len(data) > 1)
@@ -75,9 +64,8 @@ def _bars(chart: Chart) -> dict[str, Any]:
 
 
 def _boxes(chart: Chart) -> dict[str, Any]:
-    data = []
-    for series in chart.series:
-        box: dict[str, Any] = {
+    data = [
+        {
             "type": "box",
             "name": _escape(series.name),
             "x": _places(series, chart),
@@ -89,24 +77,23 @@ def _boxes(chart: Chart) -> dict[str, Any]:
             "line": {"color": series.colour, "width": 1.6},
             "fillcolor": _faint(series.colour),
             "whiskerwidth": 0.5,
+            **({"mean": _numbers(series.mean), "boxmean": True} if series.mean else {}),
         }
-        data.append(box | ({"mean": _numbers(series.mean), "boxmean": True} if series.mean else {}))
-    layout = _layout(chart) | {"boxmode": "group", "boxgap": 0.3, "boxgroupgap": 0.15}
-    y_axis = _y_axis(chart) | {"hoverformat": ".4~g"}
-    return {"data": data, "layout": layout | {"xaxis": _x_axis(chart), "yaxis": y_axis}}
+        for series in chart.series
+    ]
+    figure = _over_x(chart, data, boxmode="group", boxgap=0.3, boxgroupgap=0.15)
+    figure["layout"]["yaxis"]["hoverformat"] = ".4~g"
+    return figure
 
 
 def _lines(chart: Chart) -> dict[str, Any]:
+    plain: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     data: list[dict[str, Any]] = []
     if chart.diagonal:
-        line = {"color": "#8a8f98", "width": 1.4, "dash": "dash"}
-        data.append(
-            {"type": "scatter", "mode": "lines", "x": _numbers([*chart.diagonal]), "y": _numbers([*chart.diagonal]),
-             "line": line, "hoverinfo": "skip", "showlegend": False}
-        )  # fmt: skip
+        ends = _numbers([*chart.diagonal])
+        data.append(plain | {"x": ends, "y": ends, "line": {"color": "#8a8f98", "width": 1.4, "dash": "dash"}})
     for series in chart.series:
         x = _places(series, chart)
-        look = {"color": series.colour, "width": 2.2, "dash": _DASHES[series.order // 8 % len(_DASHES)]}
         data.append(
             {
                 "type": "scatter",
@@ -115,26 +102,17 @@ def _lines(chart: Chart) -> dict[str, Any]:
                 "legendgroup": str(series.order),
                 "x": x,
                 "y": _numbers(series.y),
-                "line": look,
+                "line": {"color": series.colour, "width": 2.2, "dash": _DASHES[series.order // 8 % len(_DASHES)]},
                 "marker": {"size": 5, "symbol": _SYMBOLS[series.order % len(_SYMBOLS)]},
-                "customdata": [_escape(said) for said in series.said],
+                "customdata": [_escape(words) for words in series.said],
                 "hovertemplate": "%{customdata}" + ("" if series.name else "<extra></extra>"),
             }
         )
         if series.low and len(chart.series) <= 4:  # more bands than four hide each other
-            band: dict[str, Any] = {
-                "type": "scatter",
-                "mode": "lines",
-                "line": {"width": 0},
-                "hoverinfo": "skip",
-                "showlegend": False,
-            }
-            band |= {"legendgroup": str(series.order), "x": x}
+            band = plain | {"line": {"width": 0}, "legendgroup": str(series.order), "x": x}
             data.append(band | {"y": _numbers(series.low)})
             data.append(band | {"y": _numbers(series.high), "fill": "tonexty", "fillcolor": _faint(series.colour)})
-    layout = _layout(chart)
-    layout["hovermode"] = "x unified" if len(chart.series) <= 8 else "closest"
-    return {"data": data, "layout": layout | {"xaxis": _x_axis(chart), "yaxis": _y_axis(chart)}}
+    return _over_x(chart, data, hovermode="x unified" if len(chart.series) <= 8 else "closest")
 
 
 def _points(chart: Chart) -> dict[str, Any]:
@@ -147,9 +125,7 @@ def _points(chart: Chart) -> dict[str, Any]:
             "y": _numbers(series.y),
             "error_y": _whiskers(series) | {"thickness": 1},
             "marker": {"color": series.colour, "size": 9, "symbol": _SYMBOLS[series.order % len(_SYMBOLS)]},
-            "customdata": [
-                [_escape(said), _escape(about)] for said, about in zip(series.said, series.about, strict=True)
-            ],
+            "customdata": [[_escape(text) for text in texts] for texts in zip(series.said, series.about, strict=True)],
             "text": [_escape(shorten(label)) for label in series.labels] if labelled(chart) else [],
             "textposition": "middle right",
             "textfont": {"size": 11},
@@ -159,11 +135,11 @@ def _points(chart: Chart) -> dict[str, Any]:
         }
         for series in chart.series
     ]
-    return {"data": data, "layout": _layout(chart) | {"xaxis": _x_axis(chart), "yaxis": _y_axis(chart)}}
+    return _over_x(chart, data)
 
 
 def _heatmap(grid: Grid) -> dict[str, Any]:
-    fields = max(len(grid.columns), len(grid.rows))
+    title = {"text": _escape(grid.value_title), "side": "right", "font": {"size": 12}}
     trace: dict[str, Any] = {
         "type": "heatmap",
         "x": [_label(name) for name in grid.columns],
@@ -171,58 +147,48 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
         "z": [_numbers(row) for row in grid.values],
         "customdata": grid.said,
         "colorscale": "RdBu" if grid.diverging else "Cividis",
-        "colorbar": {
-            "title": {"text": _escape(grid.value_title), "side": "right", "font": {"size": 12}},
-            "thickness": 12,
-            "outlinewidth": 0,
-        },
+        "colorbar": {"title": title, "thickness": 12, "outlinewidth": 0},
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": f"{_escape(grid.y_title)}: %{{y}}<br>{_escape(grid.x_title)}: %{{x}}<br>"
         f"{_escape(grid.value_title)}: <b>%{{customdata}}</b><extra></extra>",
     }
     if grid.diverging:
-        trace |= {"zmid": 0}
-    if fields <= 16:
+        trace["zmid"] = 0
+    if max(len(grid.columns), len(grid.rows)) <= 16:
         trace |= {"text": grid.said, "texttemplate": "%{text}"}
     layout = {
         "height": 150 + max(240, min(640, 38 * len(grid.rows))),
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "xaxis": {"title": {"text": _escape(grid.x_title)}, "type": "category", "automargin": True, "showgrid": False},
-        "yaxis": {"title": {"text": _escape(grid.y_title)}, "type": "category", "automargin": True, "showgrid": False,
-                  "autorange": "reversed"},
-    }  # fmt: skip
+        "xaxis": _axis(grid.x_title, type="category", showgrid=False),
+        "yaxis": _axis(grid.y_title, type="category", showgrid=False, autorange="reversed"),
+    }
     return {"data": [trace], "layout": layout}
 
 
-def _layout(chart: Chart) -> dict[str, Any]:
+def _over_x(chart: Chart, data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
+    """The traces over a common x axis."""
+    x_axis = _axis(chart.x_title, zeroline=False, **(_categories(chart) if chart.categories else {}))
+    signed = {"zeroline": True, **_SIGNED} if chart.y_unit == "points" else {"zeroline": False}
     return {
-        "height": 420,
-        "margin": {"l": 10, "r": 16, "t": 10, "b": 10},
-        "showlegend": len(chart.series) > 1,
-        "legend": {
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "x": 0,
-            "xanchor": "left",
-            "title": {"text": ""},
-        },
+        "data": data,
+        "layout": _layout(chart) | layout | {"xaxis": x_axis, "yaxis": _axis(chart.y_title, **signed)},
     }
 
 
-def _x_axis(chart: Chart) -> dict[str, Any]:
-    axis: dict[str, Any] = {"title": {"text": _escape(chart.x_title)}, "automargin": True, "zeroline": False}
-    if chart.categories:
-        axis |= {"type": "category", "categoryorder": "array", "categoryarray": [_label(c) for c in chart.categories]}
-    return axis
+def _layout(chart: Chart) -> dict[str, Any]:
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {"text": ""}}
+    margin = {"l": 10, "r": 16, "t": 10, "b": 10}
+    return {"height": 420, "margin": margin, "showlegend": len(chart.series) > 1, "legend": legend}
 
 
-def _y_axis(chart: Chart) -> dict[str, Any]:
-    axis: dict[str, Any] = {"title": {"text": _escape(chart.y_title)}, "automargin": True, "zeroline": False}
-    if chart.y_unit == "points":
-        axis |= {"zeroline": True, **_SIGNED}
-    return axis
+def _axis(title: str, **more: Any) -> dict[str, Any]:
+    return {"title": {"text": _escape(title)}, "automargin": True, **more}
+
+
+def _categories(chart: Chart) -> dict[str, Any]:
+    names = [_label(name) for name in chart.categories]
+    return {"type": "category", "categoryorder": "array", "categoryarray": names}
 
 
 def _places(series: Series, chart: Chart) -> list[Any]:
@@ -232,23 +198,16 @@ def _places(series: Series, chart: Chart) -> list[Any]:
 def _whiskers(series: Series) -> dict[str, Any]:
     if not series.low:
         return {"visible": False}
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": _numbers([high - y for high, y in zip(series.high, series.y, strict=True)]),
-        "arrayminus": _numbers([y - low for low, y in zip(series.low, series.y, strict=True)]),
-        "thickness": 1.4,
-        "width": 4,
-    }
+    up = _numbers([high - y for high, y in zip(series.high, series.y, strict=True)])
+    down = _numbers([y - low for low, y in zip(series.low, series.y, strict=True)])
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.4, "width": 4}
 
 
 def _said_at_the_right(series: Series, places: dict[str, str]) -> list[dict[str, Any]]:
     """The numbers in a column of their own, where no whisker crosses them."""
-    return [
-        {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "yref": "y", "y": places[name], "text": _escape(said),
-         "showarrow": False, "font": {"size": 12}}
-        for name, said in zip(series.x, series.said, strict=True)
-    ]  # fmt: skip
+    at: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "yref": "y", "showarrow": False}
+    at["font"] = {"size": 12}
+    return [at | {"y": places[name], "text": _escape(words)} for name, words in zip(series.x, series.said, strict=True)]
 
 
 def _numbers(values: list[float]) -> list[float | None]:

@@ -13,16 +13,16 @@ from src.core.estimate import Estimate
 from src.core.files import read_json, write_atomically
 from src.core.result import FILE, Figure, Result, Table
 from src.report.cells import Link
-from src.report.html import flat
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import pretty
+from src.report.words import flat, pretty
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
 BARS = 60  # jobs that a figure can hold
 CURVES = "training"  # the table of a job's learning curves
-HOW = ("device", "threads", "workers", "jobs_at_once", "resume_every")  # how a job was run, which decides nothing
+# where and how a job was run, which decides nothing
+RUN_BY = ("name", "label", "outputs", "device", "threads", "workers", "jobs_at_once", "resume_every")
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -43,32 +43,31 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     The table ``jobs`` has per job its name (a link to its page), the values of its ``row``, the settings by which the
     jobs differ, how it ended, and its metrics with their intervals. A job that failed, or left nothing, keeps its row.
     """
-    found = [(folder, _read(folder)) for folder in folders]
-    jobs = [job for _, job in found]
-    names = _names(found)
-    flats = [dict(flat(job.get("config", {}))) for job in jobs]
-    own = _own(jobs, flats)
+    folders = list(folders)
+    jobs = [_read(folder) for folder in folders]
+    names = _names(folders, jobs)
+    flats = [flat(job.get("config", {})) for job in jobs]
+    row_columns = _row_columns(jobs, flats)
     metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
-    settings = _settings(flats, own)
+    settings = _settings(flats, row_columns)
 
-    table: Table = {"job": [Link(name, _target(folder, path)) for (folder, _), name in zip(found, names, strict=True)]}
-    table |= own
+    table: Table = {"job": [Link(name, _target(folder, path)) for folder, name in zip(folders, names, strict=True)]}
+    table |= row_columns
     for key in settings:
         table.setdefault(pretty(key), _alike([config.get(key) for config in flats]))
     table["outcome"] = [_outcome(job) for job in jobs]
     for name in metrics:
         for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
             table[column] = [job["metrics"].get(name, {}).get(part) for job in jobs]
-    if any(outcome not in ("success", "no success") for outcome in table["outcome"]):
-        table["note"] = [
-            "" if outcome in ("success", "no success") else job.get("error") or job.get("verdict", "")
-            for outcome, job in zip(table["outcome"], jobs, strict=True)
-        ]
+    judged = [outcome in ("success", "no success") for outcome in table["outcome"]]
+    if not all(judged):
+        notes = [job.get("error") or job.get("verdict", "") for job in jobs]
+        table["note"] = ["" if plain else note for plain, note in zip(judged, notes, strict=True)]
     outcomes = Counter(table["outcome"])
     result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
-    said = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
-    result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({said})" if jobs else "no jobs"
+    counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+    result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
     result.metrics = {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
     result.captions = {"jobs": "One row per job; brackets are the intervals of each job. Click a job for its own page."}
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
@@ -89,9 +88,9 @@ def curves_of(folders: Iterable[Path]) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = [(folder, _read(folder)) for folder in folders]
+    folders = list(folders)
     tables = []
-    for (folder, _), name in zip(found, _names(found), strict=True):
+    for folder, name in zip(folders, _names(folders, [_read(folder) for folder in folders]), strict=True):
         file = folder / "tables" / f"{CURVES}.parquet"
         try:
             curves = pq.read_table(file, memory_map=False)
@@ -102,7 +101,7 @@ def curves_of(folders: Iterable[Path]) -> Table:
     return table
 
 
-def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
+def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
     """The columns of the jobs' rows; what the overview says of every job itself is not overruled.
 
     A job that failed has no row: what its settings say under the same name stands there, if they agree elsewhere.
@@ -110,11 +109,10 @@ def _own(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
     taken = {"job", "outcome", "note"}
     table: Table = {}
     for key in dict.fromkeys(key for job in jobs for key in job.get("row", {}) if key not in taken):
-        values = [job.get("row", {}).get(key) for job in jobs]
-        told = [config.get(key) for config in settings]
-        if all(str(value) == str(said) for value, said, job in zip(values, told, jobs, strict=True) if job.get("row")):
-            values = [value if job.get("row") else said for value, said, job in zip(values, told, jobs, strict=True)]
-        table[key] = _alike(values)
+        pairs = [(job["row"].get(key) if job.get("row") else None, config.get(key), bool(job.get("row")))
+                 for job, config in zip(jobs, settings, strict=True)]  # fmt: skip
+        agree = all(str(value) == str(setting) for value, setting, has_row in pairs if has_row)
+        table[key] = _alike([value if has_row or not agree else setting for value, setting, has_row in pairs])
     return table
 
 
@@ -130,8 +128,8 @@ def _read(folder: Path) -> dict[str, Any]:
         job = read_json(folder / FILE)
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)
-        said = "no result (not finished, or killed)" if missing else str(error)
-        return {"status": "failed", "error": said, "metrics": {}, "name": folder.name}
+        reason = "no result (not finished, or killed)" if missing else str(error)
+        return {"status": "failed", "error": reason, "metrics": {}, "name": folder.name}
     return {"metrics": {}, "name": folder.name, **job}
 
 
@@ -140,14 +138,12 @@ def _outcome(job: Mapping[str, Any]) -> str:
     return status if status != "ok" else job.get("verdict_kind") or "finished"
 
 
-def _names(found: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+def _names(folders: list[Path], jobs: list[dict[str, Any]]) -> list[str]:
     """The last parts of the jobs' names, or of their folders, whichever tells all of them apart."""
-    candidates = (
-        [str(job["name"]).rsplit("/", 1)[-1] for _, job in found],
-        [folder.name for folder, _ in found],
-        [str(folder) for folder, _ in found],
-    )
-    return next((names for names in candidates if len(set(names)) == len(found)), candidates[-1])
+    last = [str(job["name"]).rsplit("/", 1)[-1] for job in jobs]
+    places = [str(folder) for folder in folders]
+    candidates = (last, [folder.name for folder in folders], places)
+    return next((names for names in candidates if len(set(names)) == len(jobs)), places)
 
 
 def _title(jobs: list[dict[str, Any]], path: Path) -> str:
@@ -161,17 +157,18 @@ def _target(folder: Path, path: Path) -> str:
     return "./" + quote(relative)  # the dot keeps a folder called `javascript:` a folder
 
 
-def _settings(configs: list[dict[str, Any]], own: Table) -> list[str]:
+def _settings(configs: list[dict[str, Any]], row_columns: Table) -> list[str]:
     """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
     flats = [config for config in configs if config]
-    every = dict.fromkeys(key for config in flats for key in config if key not in HOW)
-    keys = sorted(every, key=lambda key: key.count("."))
-    told = [[str(value) for value, config in zip(values, configs, strict=True) if config] for values in own.values()]
+    every = dict.fromkeys(key for config in flats for key in config if key not in RUN_BY)
+    known = [
+        [str(value) for value, config in zip(column, configs, strict=True) if config] for column in row_columns.values()
+    ]
     chosen = []
-    for key in keys:
+    for key in sorted(every, key=lambda key: key.count(".")):
         values = [str(config.get(key)) for config in flats]
         plain = all(config.get(key) is None or isinstance(config[key], (str, int, float)) for config in flats)
-        if plain and key not in ("label", "name", "outputs") and len(set(values)) > 1 and values not in told:
-            told.append(values)
+        if plain and len(set(values)) > 1 and values not in known:
+            known.append(values)
             chosen.append(key)
     return chosen[:SETTINGS]

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.files import write_atomically
-from src.core.result import Figure, Result, Table
-from src.report import explorer, html
+from src.core.result import Figure, Result
+from src.report import explorer
+from src.report.cells import columns, length
 from src.report.figures import plotly
 from src.report.screen import PAGE
-from src.report.words import pretty
+from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
 
 if TYPE_CHECKING:
     import numpy as np
+    from jinja2 import Environment
 
-
+ROWS = 500  # of a table on the page; the parquet file has them all
 SECTIONS = 3  # from so many on they have a line of links of their own
 LONG = 40  # rows; a longer table of a section is folded, and one that a figure shows
+MARKS = {"success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What stands under one heading, in the template's words."""
+
+    id: str
+    heading: str
+    figures: Sequence[Mapping[str, Any]] = ()
+    tables: Sequence[Mapping[str, Any]] = ()
 
 
 def write_page(result: Result, folder: Path) -> Path:
@@ -33,104 +49,154 @@ def write_page(result: Result, folder: Path) -> Path:
 def render(result: Result) -> str:
     """The page as text. A figure that cannot be drawn is named with the reason; it does not cost the page."""
     drawn: list[Mapping[str, Any]] = []
-    sections: dict[str, list[str]] = {}
-    for figure in result.figures:
-        sections.setdefault(figure.section, []).append(_figure(figure, result, drawn))
     explored = explorer.read(result)
+    parts, sections = _parts(result, drawn)
+    count = len(result.events)
+    others = [(part.id, part.heading) for part in parts if len(sections) < SECTIONS or part.id not in sections]
+    others.append(
+        ("events", f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced")
+    )
+    traced = bool(result.environment or result.seconds or result.config or result.identity)
+    others += [("provenance", "Provenance")] if traced else []
+    lineage = {"identity": result.identity} if result.identity else {}
+    environment = {name: value for name, value in result.environment.items() if name != "command"}
+    text: str = (
+        _templates()
+        .get_template("page.html")
+        .render(
+            result=result,
+            ending=result.verdict_kind if result.status == "ok" else result.status,
+            sentence=result.verdict if result.status == "ok" else result.error,
+            metrics=_metrics(result),
+            navigation=[("sections", list(sections.items()) if len(sections) >= SECTIONS else []), ("", others)],
+            parts=parts,
+            drawn=drawn,
+            explored=explored,
+            explorable=bool(explored and explored["columns"]),
+            explore_parts=explorer.parts(explored) if explored else (),
+            explore_caption=result.captions.get(result.explorer.table, "") if result.explorer else "",
+            traced=traced,
+            command=result.environment.get("command", ""),
+            longest=max(result.seconds.values(), default=0.0) or 1.0,
+            provenance={
+                "Identity and lineage": lineage | {f"uses {number}": use for number, use in enumerate(result.uses, 1)},
+                "Environment": flat(environment),
+            },
+        )
+    )
+    return text
+
+
+@cache
+def _templates() -> Environment:
+    """Every text is escaped, for class names may be hostile, and nothing that is not there is passed over."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    folder = Path(__file__).parent / "templates"
+    templates = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) else plain_text(value),
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    templates.filters |= {"pretty": pretty, "duration": duration, "css_class": _css_class, "yaml": _yaml}
+    templates.globals |= {
+        "marks": MARKS,
+        "file": lambda name: Markup((folder / name).read_text(encoding="utf-8")),
+        "plotly": lambda: Markup(get_plotlyjs()),
+    }
+    return templates
+
+
+def _css_class(ending: str) -> str:
+    return ending.replace(" ", "-") if ending in MARKS else "found"
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    """The configuration as YAML, whatever it holds."""
+    import yaml
+    from markupsafe import escape
+
+    plain = json.loads(json.dumps(config, default=str))
+    return escape(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], dict[str, str]]:
+    """What the page has under its headings in order; and id -> heading of the result's own sections.
+
+    Figures for plotly are appended to ``drawn``.
+    """
+    figures: dict[str, list[Mapping[str, Any]]] = {}
+    for figure in result.figures:
+        figures.setdefault(figure.section, []).append(_figure(figure, result, drawn))
     # the explorer has its tables' rows, all of them
     inside = (result.explorer.table, result.explorer.curves) if result.explorer else ()
-    shown = [name for name in result.tables if name not in inside]
-    first = [name for name in result.screen if name in shown]
+    first = [name for name in result.screen if name in result.tables and name not in inside]
     pictured = {figure.table for figure in result.figures}
-    others: dict[str, list[str]] = {}
-    for name in shown:
-        if name not in first:
+    tables: dict[str, list[Mapping[str, Any]]] = {}
+    for name, table in result.tables.items():
+        if name not in inside and name not in first:
             section = result.sections.get(name, "")
-            table = _table(name, result)
-            if section and (name in pictured or _length(result.tables[name]) > LONG):
-                table = html.details(f"Table: {pretty(name)}", table)
-            others.setdefault(section, []).append(table)
-    loose, more = sections.pop("", []), others.pop("", [])
-    headings = list(dict.fromkeys([*sections, *others]))
-    body = [
-        f'<header><div class="eyebrow">{html.text(result.task)}</div><h1>{html.text(result.name)}</h1>',
-        html.verdict(result),
-        html.metrics(result.metrics, result.units),
-        _contents(result, bool(first), headings, bool(loose), bool(more)),
-        "</header>\n<main>",
+            folded = bool(section) and (name in pictured or length(table) > LONG)
+            tables.setdefault(section, []).append(_table(name, result, folded))
+    loose_figures, loose_tables = figures.pop("", []), tables.pop("", [])
+    sections = [
+        Part(f"section-{number}", heading, figures.get(heading, ()), tables.get(heading, ()))
+        for number, heading in enumerate(dict.fromkeys([*figures, *tables]), 1)
     ]
-    if first:
-        body += ['<h2 id="results">Results</h2>', *(_table(name, result) for name in first)]
-    if explored and result.explorer:
-        caption = result.captions.get(result.explorer.table, "")
-        body += ['<h2 id="explore">Explore</h2>', explorer.block(explored, caption)]
-    for number, heading in enumerate(headings, 1):
-        body += [f'<h2 id="section-{number}">{html.text(heading)}</h2>', *_grid(sections.get(heading, []))]
-        body += others.get(heading, [])
-    if loose:
-        body += [f'<h2 id="figures-of-it">{"More figures" if headings else "Figures"}</h2>', *_grid(loose)]
-    if more:
-        body += ['<h2 id="tables">More tables</h2>', *more]
-    body += ['<h2 id="events">What was reduced or replaced</h2>', html.events(result.events), _provenance(result)]
-    body += ["</main>"]
-    return html.document(result.name, body, drawn, explored if explored and explored["columns"] else None)
+    parts = [Part("results", "Results", tables=[_table(name, result) for name in first])] if first else []
+    parts += [Part("explore", "Explore")] if result.explorer else []
+    parts += sections
+    parts += [Part("figures-of-it", "More figures" if sections else "Figures", loose_figures)] if loose_figures else []
+    parts += [Part("tables", "More tables", tables=loose_tables)] if loose_tables else []
+    return parts, {part.id: part.heading for part in sections}
 
 
-def _length(table: Table) -> int:
-    return len(next(iter(table.values()), []))
+def _metrics(result: Result) -> list[dict[str, str]]:
+    cards = []
+    for name, estimate in result.metrics.items():
+        unit = unit_of(name, result.units)
+        value, bounds = estimated(estimate, unit)
+        count = f"{estimate.n:,} {estimate.unit}" if estimate.n else ""
+        ends = bounds.strip("[]").replace(", ", " to ")
+        cards.append({"name": name, "value": value, "unit": unit, "bounds": ends, "count": count})
+    return cards
 
 
-def _grid(figures: list[str]) -> list[str]:
-    return ['<div class="figures">', *figures, "</div>"] if figures else []
-
-
-def _contents(result: Result, first: bool, headings: list[str], figures: bool, tables: bool) -> str:
-    """Links to the parts of the page; three or more sections of its own stand in a line by themselves."""
-    count = len(result.events)
-    sections = {f"section-{number}": heading for number, heading in enumerate(headings, 1)}
-    links = {
-        "results": "Results" if first else "",
-        "explore": "Explore" if result.explorer else "",
-        **({} if len(headings) >= SECTIONS else sections),
-        "figures-of-it": ("More figures" if headings else "Figures") if figures else "",
-        "tables": "More tables" if tables else "",
-        "events": f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced",
-        "provenance": "Provenance" if _traced(result) else "",
+def _table(name: str, result: Result, folded: bool = False) -> dict[str, Any]:
+    table = result.tables[name]
+    shown = columns(table, result.units_of(name), ROWS)
+    cells = zip(*(column.cells for column in shown), strict=True)
+    return {
+        "name": name,
+        "folded": folded,
+        "columns": shown,
+        "rows": [list(zip(shown, row, strict=True)) for row in cells],
+        "count": length(table),
+        "caption": result.captions.get(name, ""),
+        "file": f"tables/{name}.parquet",
     }
-    listed = _links("sections", sections) if len(headings) >= SECTIONS else ""
-    return listed + _links("", links)
 
 
-def _links(kind: str, links: Mapping[str, str]) -> str:
-    found = "".join(f'<a href="#{target}">{html.text(said)}</a>' for target, said in links.items() if said)
-    return f'<nav class="{kind}">{found}</nav>' if kind else f"<nav>{found}</nav>"
-
-
-def _table(name: str, result: Result) -> str:
-    return html.table(
-        name, result.tables[name], result.units_of(name), result.captions.get(name, ""), f"tables/{name}.parquet"
-    )
-
-
-def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> str:
+def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"title": figure.title, "caption": figure.caption, "error": "", "image": None}
     try:
         if figure.kind == "image":
-            content = image(result.images[figure.table], figure.title)
-        else:
-            spec = plotly(figure, result)
-            content = (
-                f'<div class="plot" data-figure="{len(drawn)}" style="min-height:{spec["layout"]["height"]:.0f}px">'
-            )
-            content += "</div>"
-            drawn.append(spec)
+            return shown | {"image": _image(result.images[figure.table])}
+        spec = plotly(figure, result)
     except (ValueError, KeyError) as error:
-        content = f'<p class="undrawn">This figure could not be drawn: {html.text(error)}.</p>'
-    caption = f'<p class="caption">{html.text(figure.caption)}</p>' if figure.caption else ""
-    return f'<figure class="card"><h3>{html.text(figure.title)}</h3>{caption}{content}</figure>\n'
+        return shown | {"error": str(error)}
+    drawn.append(spec)
+    return shown | {"number": len(drawn) - 1, "height": spec["layout"]["height"]}
 
 
-def image(pixels: np.ndarray, title: str) -> str:
-    """An image inside the page; a small one is enlarged by whole pixels, so that a reader sees what the network saw."""
+def _image(pixels: np.ndarray) -> dict[str, Any]:
+    """A small one is enlarged by whole pixels, so that a reader sees what the network saw."""
     from PIL import Image
 
     picture = Image.fromarray(pixels)
@@ -138,33 +204,4 @@ def image(pixels: np.ndarray, title: str) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    kind = ' class="pixels"' if times > 1 else ""
-    return f'<img{kind} width="{picture.width * times}" alt="{html.text(title)}" src="data:image/png;base64,{encoded}">'
-
-
-def _traced(result: Result) -> bool:
-    return bool(result.environment or result.seconds or result.config or result.identity)
-
-
-def _provenance(result: Result) -> str:
-    if not _traced(result):
-        return ""
-    environment = dict(result.environment)
-    command = environment.pop("command", "")
-    parts = ['<h2 id="provenance">Provenance</h2>']
-    if command:
-        parts.append(
-            '<div class="card plain" style="margin-bottom:12px"><h3 style="margin-bottom:8px">To do it again</h3>'
-            f'<div class="command"><pre>{html.text(command)}</pre><button type="button">Copy</button></div></div>'
-        )
-    if result.seconds:
-        parts.append(html.details("Time per stage", html.stages(result.seconds), opened=True))
-    lineage = {"identity": result.identity} if result.identity else {}
-    lineage |= {f"uses {number}": digest for number, digest in enumerate(result.uses, 1)}
-    if lineage:
-        parts.append(html.details("Identity and lineage", html.pairs(lineage)))
-    if environment:
-        parts.append(html.details("Environment", html.pairs(environment)))
-    if result.config:
-        parts.append(html.details("Configuration", f"<pre>{html.yaml(result.config)}</pre>"))
-    return "".join(parts)
+    return {"png": encoded, "width": picture.width * times, "enlarged": times > 1}

@@ -13,7 +13,6 @@ from src.report.words import duration
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
 INTERVAL = 0.05  # seconds between updates of a bar, so that `advance` may be called for every batch
 NAME_WIDTH = 30
@@ -52,9 +51,8 @@ class Progress:
         """
         self.seconds.setdefault(name, 0.0)
         start = time.perf_counter()
-        advance = Advance(total)
+        advance = self._open(name, total)
         ended = "failed"
-        self._open(advance, name)
         try:
             yield advance
             ended = ""
@@ -71,21 +69,21 @@ class Progress:
         if self.mode != "silent":
             self.console.print(text, markup=False, soft_wrap=True)
 
-    def _open(self, advance: Advance, name: str) -> None:
+    def _open(self, name: str, total: int | None) -> Advance:
         self._depth += 1
         if self.mode != "bars":
-            return
+            return Advance(total)
         if self._bars is None:
             self._bars = _bars(self.console)
             self._bars.start()
         label = ("  " * (self._depth - 1) + name)[:NAME_WIDTH].ljust(NAME_WIDTH)
-        advance.attach(self._bars, label)
+        return Advance(total, self._bars, label)
 
     def _close(self, advance: Advance, name: str, took: float, ended: str) -> None:
         self._depth -= 1
-        if self.mode == "bars":
-            advance.detach(ended)
-            if self._depth == 0 and self._bars is not None:
+        if self._bars is not None:
+            advance.close(ended)
+            if self._depth == 0:
                 bars, self._bars = self._bars, None
                 bars.stop()  # shows the cursor again and leaves the finished bars where they are
         elif self.mode == "lines":
@@ -96,24 +94,22 @@ class Progress:
 class Advance:
     """Called when a piece of a stage is done: ``advance()``, ``advance(8)``, ``advance(loss=0.3)``. Thread-safe."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, bars: Bars | None = None, label: str = "") -> None:
         self.total = total
         self.done = 0
         self.postfix = ""
-        self._bars: Bars | None = None
-        self._task: TaskID | None = None
         self._due = 0.0
         self._lock = threading.Lock()
+        self._bars = bars
+        self._task = bars.add_task(label, total=total, count=self.count, ended="", postfix="") if bars else None
 
     def __call__(self, n: int = 1, **postfix: object) -> None:
         with self._lock:
             self.done += n
             if postfix:
                 self.postfix = "  ".join(f"{name} {_short(value)}" for name, value in postfix.items())
-            if self._bars is None:
-                return
             now = time.monotonic()
-            if now < self._due:
+            if self._bars is None or now < self._due:
                 return
             self._due = now + INTERVAL
         self._draw()
@@ -124,19 +120,14 @@ class Advance:
             return str(self.done) if self.done > 1 else ""
         return f"{self.done}/{self.total}"
 
-    def attach(self, bars: Bars, label: str) -> None:
-        self._task = bars.add_task(label, total=self.total, count=self.count, ended="", postfix="")
-        self._bars = bars
-
-    def detach(self, ended: str) -> None:
-        if self._bars is None:
-            return
+    def close(self, ended: str) -> None:
+        """Leave the bar as it is; one that stopped early but well is as finished as any, and its count tells."""
         done = max(self.done, 1)
-        if ended:
-            self._draw(ended=f"{ended}  ")
-            self._bars.stop_task(self._task)  # type: ignore[arg-type]
-        else:  # a stage that stopped early is as finished as one that went all the way; its count tells
+        if not ended:
             self._draw(total=done, completed=done)
+        elif self._bars is not None and self._task is not None:
+            self._draw(ended=f"{ended}  ")
+            self._bars.stop_task(self._task)
         self._bars = None
 
     def _draw(self, **fields: object) -> None:

@@ -1,15 +1,17 @@
-"""The page of what lies in a folder, made anew from results alone."""
+"""What is made anew from results alone: the page of a folder, and the verdicts of sweeps in a README."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from src.core.errors import UserError
+from src.core.files import write_atomically
 from src.core.result import FILE, load, scan
 
 OVERVIEW = "overview/page.html"  # where a sweep leaves its own page
+BEGIN, END = "<!-- claims: written by python -m src.report FOLDER --readme README.md -->", "<!-- end of claims -->"
+CLAIMS = "overview/claims.md"  # below a sweep's folder
 
 Compare = Callable[[Sequence[Path], Path], Path]  # (folders of jobs, path of the page) -> the page
 
@@ -27,21 +29,19 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name that of a job or of a sweep, such as outputs/patch_weak")
-    folders = [found for found, plain in scan(folder) if found != folder and _is_job(plain)]
+    # neither a comparison of jobs nor a stage that several jobs shared
+    folders = [
+        place
+        for place, plain in scan(folder)
+        if place != folder and plain.get("task") != "compare" and not plain.get("config", {}).get("until")
+    ]
     if not folders and (folder / FILE).exists():
         return _job(folder)
     if not folders:
         raise UserError(f"{folder}: holds no {FILE} at any depth; run an experiment first (python -m src.run)")
-    if compare is None:
-        from src.report.overview import write_overview
+    from src.report.overview import write_overview
 
-        compare = write_overview
-    return compare(folders, folder / OVERVIEW)
-
-
-def _is_job(plain: Mapping[str, Any]) -> bool:
-    """Neither a comparison of jobs nor a stage that several jobs shared."""
-    return plain.get("task") != "compare" and not plain.get("config", {}).get("until")
+    return (compare or write_overview)(folders, folder / OVERVIEW)
 
 
 def _job(folder: Path) -> Path:
@@ -55,3 +55,23 @@ def _job(folder: Path) -> Path:
     _, problems = write_figures(result, folder)
     result.events += [problem for problem in problems if problem not in result.events]
     return write_page(result, folder)
+
+
+def insert_claims(readme: Path, sweeps: Sequence[Path]) -> None:
+    """Replace what stands between the marks by the verdicts of these sweeps, a table with one head.
+
+    Raises:
+        UserError: the file has no marks, or a sweep has no claims.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise UserError(f"{readme}: has no marks for the claims; write {BEGIN} and {END} on lines of their own")
+    rows: list[str] = []
+    for sweep in sweeps:
+        if not (sweep / CLAIMS).exists():
+            raise UserError(f"{sweep}: holds no {CLAIMS}; its experiment judges no claims")
+        head, rule, *verdicts = (sweep / CLAIMS).read_text(encoding="utf-8").splitlines()
+        rows += verdicts if rows else [head, rule, *verdicts]
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    write_atomically(readme, f"{before}{BEGIN}\n\n" + "\n".join(rows) + f"\n\n{END}{after}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from src.core.estimate import Estimate
 from src.core.result import FILE, Result, Table
-from src.report.cells import Cell, Column, columns
-from src.report.words import interval, plain_text, pretty, quantity, unit_of, writer
+from src.report.cells import Column, columns, length
+from src.report.words import estimated, plain_text, pretty, quantity, unit_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,13 +34,9 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "○": "o", "–": "-", "•": "
 def show(
     result: Result, folder: Path, console: Console | None = None, *, also: Mapping[str, str] | None = None
 ) -> None:
-    """Print what was found: verdict, the tables named in ``result.screen`` (without any: the metrics), events, paths.
+    """Print verdict, the tables named in ``result.screen`` (without any: the metrics), events, and where files lie.
 
-    Args:
-        result: what to show.
-        folder: where it was saved; its page is named if it is there.
-        console: standard output by default; without a terminal lines are up to 120 characters long.
-        also: further lines for the end, ``{"W&B": "offline run in ..."}``.
+    ``console`` is standard output by default; ``also``: further lines for the end, ``{"W&B": "offline run in ..."}``.
     """
     console = console or _console()
     console.print()
@@ -74,14 +70,14 @@ def say_verdict(result: Result, console: Console) -> None:
 
 def _print_table(name: str, result: Result, console: Console) -> None:
     table = result.tables[name]
-    count = len(next(iter(table.values()), []))
+    count = length(table)
     console.print()
     _say(pretty(name), console, "bold")
-    found = columns(table, result.units_of(name), ROWS)
-    fitting = _fitting(found, console.width)
-    console.print(_grid(found[:fitting], console.width))
-    if fitting < len(found):
-        hidden = ", ".join(plain_text(column.title) for column in found[fitting:])
+    shown = columns(table, result.units_of(name), ROWS)
+    fitting = _fitting(shown, console.width)
+    console.print(_grid(shown[:fitting], console.width))
+    if fitting < len(shown):
+        hidden = ", ".join(plain_text(column.title) for column in shown[fitting:])
         _say(f"not shown in a window of this width: {hidden}", console, "dim")
     if count > ROWS:
         _say(f"{ROWS} of {count:,} rows; all of them: tables/{name}.parquet", console, "dim")
@@ -89,40 +85,41 @@ def _print_table(name: str, result: Result, console: Console) -> None:
         _say(plain_text(result.captions[name]), console, "dim")
 
 
-def _grid(found: list[Column], width: int = PLAIN_WIDTH) -> RichTable:
+def _grid(shown: list[Column], width: int = PLAIN_WIDTH) -> RichTable:
     """The columns side by side; where that is too wide, intervals go below their values and titles are broken."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    widest = [max(len(column.title), *(_width(cell) for cell in column.cells), 0) for column in found]
-    beside = " " if sum(widest) + GAP * (len(found) - 1) <= width else "\n"
-    widths = widest if beside == " " else _shared(width, found)
+    beside_each = ([len(f"{cell.text} {cell.interval}".strip()) for cell in column.cells] for column in shown)
+    widest = [max(len(column.title), *lengths, 0) for column, lengths in zip(shown, beside_each, strict=True)]
+    beside = " " if sum(widest) + GAP * (len(shown) - 1) <= width else "\n"
+    widths = widest if beside == " " else _shared(width, shown)
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    for column, wide in zip(found, widths, strict=True):
+    for column, wide in zip(shown, widths, strict=True):
         grid.add_column(Text(plain_text(column.title)), justify="right" if column.numeric else "left", width=wide)
-    for cells in zip(*(column.cells for column in found), strict=True):
+    for cells in zip(*(column.cells for column in shown), strict=True):
         grid.add_row(
             *(Text(cell.text).append(beside + cell.interval if cell.interval else "", "dim") for cell in cells)
         )
     return grid
 
 
-def _fitting(found: list[Column], width: int) -> int:
+def _fitting(shown: list[Column], width: int) -> int:
     """How many of the columns, from the left, fit a window at their narrowest."""
     used = -GAP
-    for index, column in enumerate(found):
+    for index, column in enumerate(shown):
         used += _narrowest(column) + GAP
         if used > width and index:
             return index
-    return len(found)
+    return len(shown)
 
 
-def _shared(width: int, found: list[Column]) -> list[int]:
+def _shared(width: int, shown: list[Column]) -> list[int]:
     """Each column at its narrowest, and what is left of the window given to the first columns that need more."""
-    widths = [_narrowest(column) for column in found]
-    left = width - sum(widths) - GAP * (len(found) - 1)
-    for index, column in enumerate(found):
+    widths = [_narrowest(column) for column in shown]
+    left = width - sum(widths) - GAP * (len(shown) - 1)
+    for index, column in enumerate(shown):
         wish = max((len(cell.text) for cell in column.cells), default=0)
         more = max(0, min(left, wish - widths[index]))
         widths[index] += more
@@ -136,17 +133,12 @@ def _narrowest(column: Column) -> int:
     return max(map(len, words), default=1)
 
 
-def _width(cell: Cell) -> int:
-    return len(cell.text) + (len(cell.interval) + 1 if cell.interval else 0)
-
-
 def _metrics_table(metrics: Mapping[str, Estimate], units: Mapping[str, str]) -> Table:
     written = []
     for name, estimate in metrics.items():
         unit = unit_of(name, units)
-        write = writer([estimate.value], unit)
-        bounds = interval(estimate.low, estimate.high, write)
-        written.append(f"{quantity(write(estimate.value), unit)} {bounds}".strip())
+        value, bounds = estimated(estimate, unit)
+        written.append(f"{quantity(value, unit)} {bounds}".strip())
     return {"metric": [pretty(name) for name in metrics], "value": written}
 
 

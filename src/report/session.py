@@ -73,7 +73,7 @@ class Session:
         (self.folder / PAGE).unlink(missing_ok=True)  # of an earlier run of the same job
         before = len(result.events)
         if result.status == "ok" and self.running.report.name == "page" and not self.quiet:
-            self._view(result, "the page", self._write_page)
+            self._write_page(result)
         where = ""
         if self._wandb():
             result.events += self._run.publish(result, self.folder) or []
@@ -87,18 +87,15 @@ class Session:
             show(result, self.folder, also={"W&B": where} if where else None)
 
     def _write_page(self, result: Result) -> None:
-        from src.report.page import write_page
-        from src.report.static import write_figures
-
-        _, problems = write_figures(result, self.folder)
-        result.events += problems
-        write_page(result, self.folder)
-
-    def _view(self, result: Result, what: str, write: Any) -> None:
         try:
-            write(result)
+            from src.report.page import write_page
+            from src.report.static import write_figures
+
+            _, problems = write_figures(result, self.folder)
+            result.events += problems
+            write_page(result, self.folder)
         except Exception as error:
-            result.events.append(f"{what} could not be written ({type(error).__name__}: {error})")
+            result.events.append(f"the page could not be written ({type(error).__name__}: {error})")
 
     def _wandb(self) -> bool:
         """Whether there is a W&B run; the first call starts it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,24 +23,7 @@ COSTS = 3  # pictures of one explorer
 
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = "osD^vPX*"
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8f98",
-    "axes.labelcolor": "#333942",
-    "text.color": "#1d2129",
-    "xtick.color": "#4b525c",
-    "ytick.color": "#4b525c",
-    "axes.axisbelow": True,
-    "grid.color": "#e4e7eb",
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 12,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a class name may hold a dollar sign
-}
+_STYLE = Path(__file__).parent / "templates" / "figures.mplstyle"
 
 
 def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -65,43 +48,43 @@ def write_figures(result: Result, folder: Path) -> tuple[dict[str, Path], list[s
 
 def _write_explorer(result: Result, folder: Path) -> dict[str, Path]:
     """What the page's explorer shows at first, for readers without a browser: the first measure over each cost."""
-    found = explorer.read(result)
+    explored = explorer.read(result)
     written: dict[str, Path] = {}
-    if found is None or not found["measures"]:
+    if explored is None or not explored["measures"]:
         return written
-    for cost in found["costs"][:COSTS]:
-        name = slug(f"explorer {found['measures'][0]} over {cost}")
+    for cost in explored["costs"][:COSTS]:
+        name = slug(f"explorer {explored['measures'][0]} over {cost}")
         with _canvas((7.6, 4.6)) as (canvas, axes):
-            _cost(axes, found, found["measures"][0], cost)
+            _cost(axes, explored, explored["measures"][0], cost)
             canvas.savefig(folder / f"{name}.png", metadata={"Software": None})
         written[name] = folder / f"{name}.png"
     return written
 
 
-def _cost(axes: Axes, found: Mapping[str, Any], measure: str, cost: str) -> None:
+def _cost(axes: Axes, explored: Mapping[str, Any], measure: str, cost: str) -> None:
     """Points coloured by the first column of the space, the Pareto front as a line, references as diamonds."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import EngFormatter, NullFormatter
 
-    columns = {column["key"]: column for column in found["columns"]}
+    columns = {column["key"]: column for column in explored["columns"]}
     x, y = ([shown(value, columns[key]["unit"]) for value in columns[key]["values"]] for key in (cost, measure))
     rows = [row for row in range(len(x)) if math.isfinite(y[row]) and x[row] > 0]
-    references = [row for row in rows if explorer.is_reference(found, row)]
+    references = [row for row in rows if explorer.is_reference(explored, row)]
     usual = [row for row in rows if row not in set(references)]
-    kept = explorer.front([(x[row], y[row]) for row in rows], less=measure in found["lower"])
+    kept = explorer.front([(x[row], y[row]) for row in rows], less=measure in explored["lower"])
     axes.step([place[0] for place in kept], [place[1] for place in kept], where="post", color="#626b78", linewidth=1.2)
     look: dict[str, Any] = {"color": RAMP[0]}
-    if found["space"]:
-        inside = columns[found["space"][0]]["values"]
-        look = {"c": [inside[row] if inside[row] is not None else math.nan for row in usual],
-                "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}  # fmt: skip
+    if explored["space"]:
+        inside = columns[explored["space"][0]]["values"]
+        values = [math.nan if inside[row] is None else inside[row] for row in usual]
+        look = {"c": values, "cmap": LinearSegmentedColormap.from_list("ramp", RAMP)}
     points = axes.scatter([x[row] for row in usual], [y[row] for row in usual], s=26, zorder=3, linewidths=0, **look)
     axes.scatter([x[row] for row in references], [y[row] for row in references], s=60, marker="D", zorder=4,
                  facecolors="white", edgecolors="#1d2129", linewidths=1.6)  # fmt: skip
-    for name, row in {explorer.row_name(found, row): row for row in references}.items():
+    for name, row in {explorer.row_name(explored, row): row for row in references}.items():
         axes.annotate(shorten(name, 24), (x[row], y[row]), xytext=(7, -10), textcoords="offset points", fontsize=8.5)
-    if found["space"] and usual:
-        bar = axes.figure.colorbar(points, ax=axes, label=columns[found["space"][0]]["title"], pad=0.02)
+    if explored["space"] and usual:
+        bar = axes.figure.colorbar(points, ax=axes, label=columns[explored["space"][0]]["title"], pad=0.02)
         bar.outline.set_visible(False)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # powers of ten would need TeX
@@ -124,9 +107,8 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
         if isinstance(drawing, Grid):
             _heatmap(axes, drawing)
         else:
-            draw: dict[str, Callable[[Axes, Chart], None]]
-            draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}
-            draw[figure.kind](axes, drawing)
+            draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}[figure.kind]
+            draw(axes, drawing)
         canvas.savefig(path, metadata={"Software": None})
 
 
@@ -136,7 +118,7 @@ def _canvas(size: tuple[float, float]) -> Iterator[tuple[Canvas, Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(fname=_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*missing from font.*")  # a name in a script that DejaVu lacks
         canvas = Canvas(figsize=size, dpi=160, layout="constrained")
         FigureCanvasAgg(canvas)
@@ -161,14 +143,17 @@ def _bars(axes: Axes, chart: Chart) -> None:
         places = [row_of[name] + (index - (count - 1) / 2) * height for name in series.x]
         draw(places, series.y, height * 0.92, color=series.colour, label=series.name)
         if series.low:
-            ends = _whiskers(series)
-            if chart.horizontal:
-                axes.errorbar(series.y, places, xerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
-            else:
-                axes.errorbar(places, series.y, yerr=ends, fmt="none", ecolor="#333942", elinewidth=1.1, capsize=2.5)
+            x, y, error = (series.y, places, "xerr") if chart.horizontal else (places, series.y, "yerr")
+            look = {error: _whiskers(series), "ecolor": "#333942", "elinewidth": 1.1, "capsize": 2.5}
+            axes.errorbar(x, y, fmt="none", **look)
     labels = [_wrapped(name) for name in chart.categories]
     limits = percent_range(chart)
-    if chart.horizontal:
+    if not chart.horizontal:
+        axes.set_xticks(range(len(labels)), labels)
+        _frame(axes, chart, zero=True)
+        if limits:
+            axes.set_ylim(limits)
+    else:
         axes.set_yticks(range(len(labels)), labels)
         axes.invert_yaxis()
         axes.axvline(0, color="#4b525c", linewidth=1)
@@ -177,19 +162,11 @@ def _bars(axes: Axes, chart: Chart) -> None:
         axes.tick_params(axis="y", length=0)
         if limits:
             axes.set_xlim(limits)
+        _signed(axes.xaxis, chart)
+        _legend(axes, chart)
         if count == 1 and len(labels) <= 40:
             for name, said in zip(chart.series[0].x, chart.series[0].said, strict=True):
                 axes.annotate(said, (1.015, row_of[name]), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    else:
-        axes.set_xticks(range(len(labels)), labels)
-        axes.axhline(0, color="#4b525c", linewidth=1)
-        axes.set_ylabel(chart.y_title)
-        axes.set_xlabel(chart.x_title)
-        axes.grid(axis="y")
-        if limits:
-            axes.set_ylim(limits)
-    _signed(axes.xaxis if chart.horizontal else axes.yaxis, chart)
-    _legend(axes, chart)
 
 
 def _boxes(axes: Axes, chart: Chart) -> None:
@@ -199,7 +176,7 @@ def _boxes(axes: Axes, chart: Chart) -> None:
     width = 0.7 / count
     for index, series in enumerate(chart.series):
         numbers = zip(series.y, series.q1, series.q3, series.low, series.high, strict=True)
-        boxes = [dict(zip(("med", "q1", "q3", "whislo", "whishi"), found, strict=True)) for found in numbers]
+        boxes = [dict(zip(("med", "q1", "q3", "whislo", "whishi"), five, strict=True)) for five in numbers]
         for box, mean in zip(boxes, series.mean, strict=False):
             box["mean"] = mean
         places = [place + (index - (count - 1) / 2) * width for place in _places(series, chart)]
@@ -212,7 +189,7 @@ def _boxes(axes: Axes, chart: Chart) -> None:
         )  # fmt: skip
         for patch in parts["boxes"]:
             patch.set_facecolor((*to_rgb(series.colour), 0.18))
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _lines(axes: Axes, chart: Chart) -> None:
@@ -220,35 +197,28 @@ def _lines(axes: Axes, chart: Chart) -> None:
         axes.plot(chart.diagonal, chart.diagonal, "--", color="#8a8f98", linewidth=1.2)
     for series in chart.series:
         x = _places(series, chart)
-        axes.plot(
-            x,
-            series.y,
-            _DASHES[series.order // 8 % len(_DASHES)],
-            color=series.colour,
-            linewidth=1.8,
-            marker=_MARKERS[series.order % len(_MARKERS)] if len(x) <= 20 and len(chart.series) <= 8 else None,
-            markersize=3.5,
-            label=series.name,
-        )
+        dash = _DASHES[series.order // 8 % len(_DASHES)]
+        marker = _MARKERS[series.order % len(_MARKERS)] if len(x) <= 20 and len(chart.series) <= 8 else None
+        look: dict[str, Any] = {"color": series.colour, "linewidth": 1.8, "marker": marker, "markersize": 3.5}
+        axes.plot(x, series.y, dash, label=series.name, **look)
         if series.low and len(chart.series) <= 4:
             axes.fill_between(x, series.low, series.high, color=series.colour, alpha=0.18, linewidth=0)
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _points(axes: Axes, chart: Chart) -> None:
     for series in chart.series:
         x = _places(series, chart)
         if series.low:
-            axes.errorbar(
-                x, series.y, yerr=_whiskers(series), fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6
-            )
+            ends = _whiskers(series)
+            axes.errorbar(x, series.y, yerr=ends, fmt="none", ecolor=series.colour, elinewidth=1, alpha=0.6)
         marker = _MARKERS[series.order % len(_MARKERS)]
         axes.scatter(x, series.y, s=30, color=series.colour, marker=marker, label=series.name, zorder=3)
-        for place in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
+        for left, up, label in zip(x, series.y, series.labels, strict=True) if labelled(chart) else ():
             axes.annotate(
-                shorten(place[2]), place[:2], xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
+                shorten(label), (left, up), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
             )
-    _frame(axes, chart)
+    _frame_over_x(axes, chart)
 
 
 def _heatmap(axes: Axes, grid: Grid) -> None:
@@ -276,10 +246,15 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
     bar.outline.set_visible(False)
 
 
-def _frame(axes: Axes, chart: Chart) -> None:
+def _frame_over_x(axes: Axes, chart: Chart) -> None:
     if chart.categories:
         axes.set_xticks(range(len(chart.categories)), [_wrapped(name, 14) for name in chart.categories])
-    if chart.y_unit == "points":
+    _frame(axes, chart, zero=chart.y_unit == "points")
+
+
+def _frame(axes: Axes, chart: Chart, zero: bool) -> None:
+    """Titles, grid and legend where the values stand upright, with a line at 0 where it is asked for."""
+    if zero:
         axes.axhline(0, color="#4b525c", linewidth=1)
     axes.set_xlabel(chart.x_title)
     axes.set_ylabel(chart.y_title)

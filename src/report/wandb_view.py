@@ -54,11 +54,8 @@ def choose_mode(wish: str = "auto") -> tuple[str, str]:
 class WandbRun:
     """One job's run. Every method is safe to call whatever state W&B is in.
 
-    Attributes:
-        run: W&B's own object, for a logger that wants to join it (``WandbLogger(experiment=view.run)``); None if it
-            could not be started.
-        events: what went wrong, in words.
-        where: the run's address, or its folder and how to send it later.
+    ``run`` is W&B's own object, None if it could not be started; ``events`` say what went wrong; ``where`` is the run's
+    address, or its folder and how to send it later.
     """
 
     def __init__(self, run: Any = None, events: Sequence[str] = (), where: str = "") -> None:
@@ -67,11 +64,11 @@ class WandbRun:
         self.where = where
         self._axes: set[str] = set()
         self._exit_code = 0
-        self._told = 0
+        self._passed_on = 0
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Points of curves. ``{"strong/loss": 0.3, "strong/step": 4}``: curves with a ``step`` of their own are drawn
-        over it, so that several trainings share a run; else ``step`` (which must never go back) is the axis."""
+        """Points of curves; ``strong/loss`` is drawn over ``strong/step`` where there is one, so that several trainings
+        share a run, else over ``step``, which must never go back."""
         if self.run is None:
             return
 
@@ -105,17 +102,15 @@ class WandbRun:
         return self._news()
 
     def _news(self) -> list[str]:
-        news = self.events[self._told :]
-        self._told = len(self.events)
+        news = self.events[self._passed_on :]
+        self._passed_on = len(self.events)
         return news
 
     def _log_table(self, name: str, table: Table) -> None:
         import wandb
 
-        count = min(ROWS, len(next(iter(table.values()), [])))
-        rows: list[Any] = [
-            [_cell(value) for value in values] for values in zip(*(v[:count] for v in table.values()), strict=True)
-        ]
+        first = zip(*(values[:ROWS] for values in table.values()), strict=True)
+        rows: list[Any] = [[_cell(value) for value in values] for values in first]
         self.run.log({f"tables/{name}": wandb.Table(columns=list(table), data=rows, allow_mixed_types=True)})
 
     def _log_figures(self, result: Result, folder: Path) -> None:
@@ -151,13 +146,9 @@ def start(
     mode: str = "auto",
     config: Mapping[str, Any] | None = None,
 ) -> WandbRun:
-    """Begin a job's run in ``folder/wandb``. Never raises, prompts or waits for long; see ``WandbRun.events``.
+    """Begin a job's run in ``folder/wandb``; the variable WANDB_MODE is stronger than ``mode``.
 
-    Args:
-        folder: the job's folder.
-        group: the sweep; job_type: the task; tags: such as data set and model.
-        mode: auto, online, offline or disabled; the variable WANDB_MODE is stronger.
-        config: the job's configuration, plain.
+    Never raises, prompts or waits for long; see ``WandbRun.events``.
     """
     chosen, event = choose_mode(mode)
     events = [event] if event else []
@@ -175,7 +166,8 @@ def start(
     for attempt in dict.fromkeys((chosen, "offline")):
         try:
             run = _init(folder, attempt, fields)
-            return WandbRun(run, events, _where(run, attempt))
+            sync = f"offline, send it with: wandb sync {shlex.quote(str(Path(run.dir).parent))}"
+            return WandbRun(run, events, str(run.url) if attempt == "online" else sync)
         except Exception as error:
             kept = "; the run was kept offline" if attempt == "online" else "; there is no W&B run"
             events.append(f"W&B: {attempt} run could not be started ({_short(error)}){kept}")
@@ -202,19 +194,11 @@ def _init(folder: Path, mode: Any, fields: Mapping[str, Any]) -> Any:
     return wandb.init(dir=folder, mode=mode, reinit="create_new", settings=wandb.Settings(**known), **fields)
 
 
-def _where(run: Any, mode: str) -> str:
-    if mode == "online":
-        return str(run.url)
-    folder = Path(run.dir).parent
-    return f"offline, send it with: wandb sync {shlex.quote(str(folder))}"
-
-
 def _summary(result: Result) -> dict[str, Any]:
     summary: dict[str, Any] = {"status": result.status, "verdict": result.verdict, "verdict_kind": result.verdict_kind}
     summary |= {"events": list(result.events), "identity": result.identity}
     for name, estimate in result.metrics.items():
-        values = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-        summary |= {key: value for key, value in values.items() if math.isfinite(value)}
+        summary |= {key: value for key, value in estimate.columns(name).items() if math.isfinite(value)}
     return summary
 
 

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from src.core.estimate import Estimate
 
 NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
-    for word in (
-        "F1",
-        "TC",
-        "FLOPs",
-        "MACs",
-        "AUC",
-        "ROC",
-        "ECE",
-        "BN",
-        "CNN",
-        "GPU",
-        "CPU",
-        "ID",
-        "IoU",
-        "MSE",
-        "RGB",
-        "NLL",
-        "AUROC",
-        "CE",
-        "mCE",
-        "NV",
-    )
-}
+    for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
+                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
+}  # fmt: skip
+_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def pretty(name: str) -> str:
     """``other_accuracy`` -> ``Other accuracy``; a name that already has spaces or capitals is left as it is."""
-    if any(letter.isspace() or letter.isupper() for letter in name):
-        return name
+    if name in _NAMES or any(letter.isspace() or letter.isupper() for letter in name):
+        return _NAMES.get(name, name)
     words = name.replace("/", " ").replace("_", " ").split()
     said = " ".join(_ACRONYMS.get(word, word) for word in words)
     return said[:1].upper() + said[1:] if words and words[0] not in _ACRONYMS else said
@@ -97,6 +80,12 @@ def interval(low: Any, high: Any, write: Callable[[Any], str]) -> str:
     return "" if NOTHING in said else f"[{said[0]}, {said[1]}]"
 
 
+def estimated(estimate: Estimate, unit: str) -> tuple[str, str]:
+    """A metric's value and its interval as written."""
+    write = writer([estimate.value], unit)
+    return write(estimate.value), interval(estimate.low, estimate.high, write)
+
+
 def quantity(text: str, unit: str) -> str:
     """A written number with its unit behind it, as for a single metric: ``86.2%``, ``+11.4 points``."""
     if text == NOTHING or not unit:
@@ -113,6 +102,20 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def leaves(nested: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path of keys, value) of all that lies in nested mappings; an empty one is a value."""
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    return {".".join(path): value for path, value in leaves(nested)}
 
 
 def duration(seconds: float) -> str:

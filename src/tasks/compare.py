@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.core.configuration import setting
-from src.core.files import read_json, write_atomically
-from src.core.result import FILE, Explorer, Panel, Result, Table
+from src.core.files import write_atomically
+from src.core.result import Explorer, Panel, Result, Table
 from src.core.store import digest_of
 from src.report.over.judged import judge
-from src.report.over.over_seeds import over_seeds, read_jobs
+from src.report.over.over_seeds import over_seeds, read_job, read_jobs
 from src.studies.invariance.over_depth import over_depth
 from src.tasks.options import Compare
 
@@ -35,10 +36,10 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
     result = overview(folders, artifacts.session.folder / "page.html")
     result.task = "compare"
     asked = artifacts.running.comparison
-    if not asked or not any(read_row(folder)[1] for folder in folders):
+    if not asked or not any(read_job(folder).get("row") for folder in folders):
         return result
     if asked.get("over_seeds"):
-        means = over_seeds(read_jobs(folders, FILE), asked["over_seeds"])
+        means = over_seeds(read_jobs(folders), asked["over_seeds"])
         if means is not None:
             _add_first(result, [means], screen=[means.name, *result.screen])
     if asked.get("over_depth"):
@@ -71,27 +72,20 @@ def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> No
     result.screen = screen
 
 
-def read_row(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A job's configuration and row; both empty where it left none."""
-    try:
-        plain = read_json(folder / FILE)
-    except (OSError, ValueError):
-        return {}, {}
-    return plain.get("config", {}), plain.get("row", {})
-
-
 def _tell_settings_apart(jobs: Table, folders: Sequence[Path], varied: Sequence[str]) -> dict[str, float]:
     """Name in ``jobs["data"]`` also the setting, where one data set was trained on in several ways.
 
     Returns:
         Data (and setting) -> the accuracy that the reference has to reach, as the jobs' recipes say.
     """
-    read = [read_row(folder) for folder in folders]
-    # a precision that memory decided is a setting of its own
-    digests = [digest_of([setting(config, varied), row.get("precision")])[:4] if row else "" for config, row in read]
-    plain = [row.get("data") for _, row in read]
-    several = {data for data in plain if len({d for d, other in zip(digests, plain, strict=True) if other == data}) > 1}
-    jobs["data"] = [f"{data} ({d})" if data in several else data for data, d in zip(plain, digests, strict=True)]
+    # a precision that memory decided is a setting of its own; a job without a row has none
+    read = [(job.get("config", {}), job["row"]) if job.get("row") else ({}, {}) for job in map(read_job, folders)]
+    settings = [
+        (row.get("data"), digest_of([setting(config, varied), row.get("precision")])[:4] if row else "")
+        for config, row in read
+    ]
+    ways = Counter(data for data, _ in set(settings))
+    jobs["data"] = [f"{data} ({digest})" if ways[data] > 1 else data for data, digest in settings]
     return {
         data: config["recipe"]["training"]["minimum_accuracy"]
         for data, (config, row) in zip(jobs["data"], read, strict=True)

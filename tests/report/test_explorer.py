@@ -53,7 +53,7 @@ def test_columns_that_are_not_there_are_named_and_cost_nothing_else(tmp_path):
     found = explorer.read(result)
     assert (found["measures"], found["space"], found["costs"], found["profile"]) == (["accuracy"], [], [], "")
     assert found["missing"] == ["measure 'nothing'", "cost 'time'"]
-    assert "Not in the table: measure &#x27;nothing&#x27;" in explorer.block(found)
+    assert "Not in the table: measure &#39;nothing&#39;, cost" in write_page(result, tmp_path).read_text()
     for empty in ({}, {"variant": []}):
         result.tables["jobs"] = empty
         assert "There is no row to explore." in write_page(result, tmp_path).read_text()

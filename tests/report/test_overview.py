@@ -84,7 +84,7 @@ def test_a_jobs_page_is_made_anew(tmp_path):
     save(result, tmp_path)
     page = rebuild(tmp_path)
     assert page == tmp_path / "page.html"
-    assert "as it was" in page.read_text() and "&#x27;Gone&#x27; could not be drawn" in page.read_text()
+    assert "as it was" in page.read_text() and "&#39;Gone&#39; could not be drawn" in page.read_text()
     assert (tmp_path / "figures" / "bars.png").exists()
 
 

@@ -5,8 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from src.core.estimate import Estimate
-from src.core.result import Figure, Result, load, save
-from src.report.html import document
+from src.core.result import Explorer, Figure, Result, load, save
 from src.report.overview import overview, write_overview
 from src.report.page import write_page
 from tests.fakes.result import HOSTILE, patch_result
@@ -79,12 +78,14 @@ def test_a_script_cannot_be_closed_by_a_name(tmp_path):
     assert len(Page(write_page(result, tmp_path)).every("script")) == 3
 
 
-def test_the_figures_data_cannot_end_their_script(tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text(document("t", [], [{"data": [], "layout": {"x": "</script><script>alert(1)//"}}]), encoding="utf-8")
-    page = Page(path)
-    assert len(page.every("script")) == 3
-    assert json.loads(page.scripts[0])[0]["layout"]["x"] == "</script><script>alert(1)//"
+def test_the_explorers_data_cannot_end_its_script(tmp_path):
+    name = "</script><script>alert(1)//"
+    result = Result("t", "n", tables={"jobs": {"name": [name], "score": [1.0]}})
+    result.explorer = Explorer("jobs", "name", ("score",))
+    page = Page(write_page(result, tmp_path))
+    assert len(page.every("script")) == 5  # figures, plotly, ours, the explorer's data and its own
+    explored = next(json.loads(script) for script in page.scripts if script.startswith('{"file"'))
+    assert explored["columns"][0]["values"] == [name]
 
 
 def test_a_big_table_is_cut_and_its_file_named(tmp_path):

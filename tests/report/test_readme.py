@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from src.core.errors import UserError
-from src.report.readme import BEGIN, CLAIMS, END, insert_claims
+from src.report.rebuild import BEGIN, CLAIMS, END, insert_claims
 
 
 def sweep(folder: Path, *rows: str) -> Path:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.core.paths import CONF
 from src.core.result import Panel, Table, rows
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The verdicts on all claims.
-
-    Attributes:
-        readme: a table in Markdown.
-        sentence: how many claims came to which verdict.
-    """
+class Judged(NamedTuple):
+    """The verdicts on all claims: as panels, as a table in Markdown, and how many claims came to which verdict."""
 
     panels: Sequence[Panel]
     readme: str
@@ -27,20 +20,13 @@ class Judged:
 
 
 def judge(
-    asked: Mapping[str, Any],
-    jobs: Table,
-    curves: Table,
-    gates: Mapping[str, float],
-    *,
-    resamples: int,
-    seed: int,
+    asked: Mapping[str, Any], jobs: Table, curves: Table, gates: Mapping[str, float], *, resamples: int, seed: int
 ) -> Judged:
     """Judge what is claimed of the jobs.
 
     Args:
         asked: ``claims``, and where wanted ``regression`` and ``equal_cost``; see `src.tasks.compare`.
-        jobs: one row per job.
-        curves: their learning curves.
+        jobs: one row per job; curves: their learning curves.
         gates: data -> the accuracy that the reference has to reach.
         resamples, seed: of the bootstrap.
 
@@ -52,7 +38,9 @@ def judge(
 
     stated = claims.read_claims(CONF / "claims", asked["claims"])
     ended = [row for row, data in enumerate(jobs["data"]) if data is not None]  # a job that failed has no data set
-    jobs = {**jobs, "status": _statuses(jobs["outcome"])}
+    # a job that came to its end has a status of its own, whatever its verdict
+    statuses = [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in jobs["outcome"]]
+    jobs = {**jobs, "status": statuses}
     jobs = {name: [values[row] for row in ended] for name, values in jobs.items()}
     # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
     jobs |= {claim.metric: [None] * len(ended) for claim in stated if claim.metric not in {*jobs, *DERIVED}}
@@ -86,8 +74,3 @@ def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:
     past = {data for data, each in reached.items() if sum(each) / len(each) >= gates.get(data, math.inf)}
     return {name: [v for v, data in zip(values, jobs["data"], strict=True) if data in past]
             for name, values in jobs.items()}  # fmt: skip
-
-
-def _statuses(outcomes: Sequence[str]) -> list[str]:
-    """A job that came to its end has a status of its own, whatever its verdict."""
-    return [outcome if outcome in ("failed", "interrupted") else "ok" for outcome in outcomes]

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from src.core.configuration import PROVENANCE, setting
 from src.core.files import read_json
-from src.core.result import Panel
+from src.core.result import FILE, Panel
 from src.core.store import digest_of
+from src.report.words import leaves
 
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by
+Job = tuple[Mapping[str, Any], Mapping[str, Any]]  # configuration, result as read
 
 
-def over_seeds(jobs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], metrics: Sequence[str]) -> Panel | None:
-    """A row per setting and metric; nothing where no job has one of the metrics.
-
-    Args:
-        jobs: (configuration, result as read) of those that ended well.
-        metrics: names; one that no job has is left out.
-    """
-    groups: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+def over_seeds(jobs: Sequence[Job], metrics: Sequence[str]) -> Panel | None:
+    """A row per setting and metric; nothing where none of the jobs, which ended well, has one of the metrics."""
+    groups: dict[str, list[Job]] = {}
     for config, plain in jobs:
         groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
     rows = []
-    told_apart = _told([group[0][0] for group in groups.values()])
-    for group, settings in zip(groups.values(), told_apart, strict=True):
+    settings = _settings([group[0][0] for group in groups.values()])
+    for group, keys in zip(groups.values(), settings, strict=True):
         for name in metrics:
             values = [job["metrics"][name]["value"] for _, job in group if name in job["metrics"]]
             values = [value for value in values if value is not None]
             if values:
                 low, high = interval(values)
-                row = {**group[0][1].get("row", {}), **settings, "metric": name, "value": mean(values)}
+                row = {**group[0][1].get("row", {}), **keys, "metric": name, "value": mean(values)}
                 rows.append(row | {"value_low": low, "value_high": high, "seeds": len(values)})
     if not rows:
         return None
@@ -48,44 +46,39 @@ def over_seeds(jobs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], metr
     return Panel("", "over_seeds", [{name: row.get(name) for name in names} for row in rows], caption, units)
 
 
-def _told(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What tells settings apart: for each of them the keys by which they differ, dotted where they stand in groups.
+def _settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each setting the keys by which they differ, dotted where they stand in groups.
 
-    All keys outside of groups. Of those within, where the choice of another file changes dozens, a key is told where
-    it tells settings apart that nothing before it does: names come first, then what is least nested.
+    All keys outside of groups. Of those within, where the choice of another file changes dozens, a key stands where
+    it separates settings that nothing before it does: names come first, then what is least nested.
     """
-    flat = [dict(_leaves(config)) for config in configs]
-    keys = [key for key in dict.fromkeys(key for own in flat for key in own) if _differs(key, flat)]
-    kept: list[str] = []
-    apart: list[tuple[str, ...]] = [() for _ in flat]
-    for key in sorted(keys, key=lambda key: ("." in key, not key.endswith(".name"), key.count("."))):
-        finer = [(*before, str(own.get(key))) for before, own in zip(apart, flat, strict=True)]
-        if "." not in key or len(set(finer)) > len(set(apart)):
-            kept.append(key)
+    paths = [_paths(config) for config in configs]
+    kept: list[tuple[str, ...]] = []
+    apart: list[tuple[str, ...]] = [() for _ in paths]
+    every = dict.fromkeys(path for values in paths for path in values)
+    for path in sorted(every, key=lambda path: (len(path) > 1, path[-1] != "name", len(path))):
+        words = [str(values.get(path)) for values in paths]
+        finer = [(*before, word) for before, word in zip(apart, words, strict=True)]
+        if len(set(words)) > 1 and (len(path) == 1 or len(set(finer)) > len(set(apart))):
+            kept.append(path)
             apart = finer
-    columns = {key: _of_one_kind([own.get(key) for own in flat]) for key in kept}
-    return [{key: column[number] for key, column in columns.items()} for number in range(len(flat))]
+    columns = {".".join(path): _of_one_kind([values.get(path) for values in paths]) for path in kept}
+    return [{key: column[number] for key, column in columns.items()} for number in range(len(paths))]
+
+
+def _paths(config: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Path of keys -> value of all that belongs to a setting; a list is told in words."""
+    return {
+        path: str(value) if isinstance(value, list) else value
+        for path, value in leaves(config)
+        if path[-1] not in SEEDS and path[0] not in PROVENANCE and not isinstance(value, Mapping)
+    }
 
 
 def _of_one_kind(values: Sequence[Any]) -> list[Any]:
     """As they are, or in words: a column of a table holds values of one kind."""
     kinds = {float if type(value) is int else type(value) for value in values if value is not None}
     return list(values) if len(kinds) <= 1 else [None if value is None else str(value) for value in values]
-
-
-def _differs(key: str, flat: Sequence[Mapping[str, Any]]) -> bool:
-    return len({str(own.get(key)) for own in flat}) > 1
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of all that belongs to a setting; a list is told in words."""
-    for name, value in config.items():
-        if name in SEEDS or (not prefix and name in PROVENANCE):
-            continue
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", str(value) if isinstance(value, list) else value
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -98,14 +91,16 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean(values) - half, mean(values) + half
 
 
-def read_jobs(folders: Sequence[Any], file: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Configuration and result of the jobs that ended well with a verdict."""
-    found: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
-    for folder in folders:
-        try:
-            plain = read_json(folder / file)
-        except (OSError, ValueError):
-            continue
-        if plain.get("status") == "ok" and plain.get("verdict_kind") != "no verdict":
-            found.append((plain.get("config", {}), plain))
-    return found
+def read_jobs(folders: Sequence[Path]) -> list[Job]:
+    """The jobs that ended well with a verdict."""
+    jobs = ((job.get("config", {}), job) for job in map(read_job, folders))
+    return [job for job in jobs if job[1].get("status") == "ok" and job[1].get("verdict_kind") != "no verdict"]
+
+
+def read_job(folder: Path) -> Mapping[str, Any]:
+    """The result as it stands in its file, empty where a job left none."""
+    try:
+        plain: dict[str, Any] = read_json(folder / FILE)
+    except (OSError, ValueError):
+        return {}
+    return plain

@@ -4,7 +4,7 @@ from src.statistics.claims.claim import Claim, check_columns, claim_from, read_c
 from src.statistics.claims.equal_cost import equal_cost
 from src.statistics.claims.judging import Verdict, judge
 from src.statistics.claims.regression import regression
-from src.statistics.claims.views import readme_table, verdict_table
+from src.statistics.claims.words import readme_table, verdict_table
 
 __all__ = [
     "Claim", "Verdict", "check_columns", "claim_from", "equal_cost", "judge", "read_claims", "readme_table",

@@ -87,12 +87,12 @@ def least_squares(terms: np.ndarray, outcome: np.ndarray, weights: np.ndarray) -
         slopes *= np.where(np.isinf(scale[-1]), 0.0, scale[-1]) / scale[:-1]
     share_left = 1 / np.diagonal(inverse, axis1=1, axis2=2)
     explained = (standardised * outer).sum(axis=1)
-    for found in (slopes, standardised, share_left, explained):
-        found[lost] = np.nan
+    for values in (slopes, standardised, share_left, explained):
+        values[lost] = np.nan
     return Fit(slopes, standardised, share_left, explained)
 
 
-def expanded(value: float, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
+def expanded(value: float | np.ndarray, samples: np.ndarray, *, units: int, terms: int, level: float) -> np.ndarray:
     """Samples drawn apart around the value, so that their percentiles cover what they should with few units.
 
     Residuals of a fit are too small by sqrt((U - K - 1) / U), and a percentile of few units' resamples is one of the
@@ -107,12 +107,31 @@ def expanded(value: float, samples: np.ndarray, *, units: int, terms: int, level
     return value + factor * (samples - value)
 
 
+def resampled(
+    terms: np.ndarray,
+    outcome: np.ndarray,
+    unit: np.ndarray,
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
+    strata: np.ndarray | None = None,
+) -> tuple[Fit, np.ndarray, list[tuple[float, float]]]:
+    """The fit to the data at hand, its slopes' samples (B, K) drawn apart, and the slopes' intervals."""
+    fit = least_squares(terms, outcome, unit_weights(unit))
+    weights = two_stage_weights(unit, resamples=resamples, seed=seed, strata=strata)
+    samples = least_squares(terms, outcome, weights).slopes
+    units, width = int(unit.max()) + 1, terms.shape[1]
+    samples = expanded(fit.slopes[0], samples, units=units, terms=width, level=level)
+    return fit, samples, [interval(column, level) for column in samples.T]
+
+
 def interval(samples: np.ndarray, level: float) -> tuple[float, float]:
     """Percentile interval; resamples without a value are left out."""
-    found = samples[np.isfinite(samples)]
-    if not len(found):
+    finite = samples[np.isfinite(samples)]
+    if not len(finite):
         return float("nan"), float("nan")
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
 
 from src.core.errors import UserError, suggestion
+from src.core.options import Count, Share, Words, options, options_of
 from src.statistics.claims.outcomes import DERIVED
-from src.statistics.claims.terms import Conditions, Term
+from src.statistics.claims.terms import Term
 
-Direction = Literal["positive", "negative"]
-Test = Literal["two_stage_bootstrap", "student_t"]
+Value = str | bool | int | float | None
+Range = tuple[int | float | None, int | float | None]
+Conditions = Annotated[dict[str, Value | Range], Words("columns, each with one value or [low, high]")]
+Span = Annotated[dict[str, tuple[int | float, int | float]], Words("columns, each with [low, high]")]
 
 
-@dataclass(frozen=True)
+@options
 class Contrast:
     """The slope over a term (``per``: what one step of it is called), a group of runs against another, or the mean.
 
@@ -29,7 +34,7 @@ class Contrast:
     against: Conditions = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@options
 class Design:
     """What the data must hold for any verdict.
 
@@ -41,14 +46,14 @@ class Design:
             inflation); below it, the two cannot be told apart and the verdict is 'undecided'.
     """
 
-    units: int
-    seeds: int = 1
-    each_side: int = 1
-    span: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    share_left: float = 0.0
+    units: Count
+    seeds: Count = 1
+    each_side: Count = 1
+    span: Span = field(default_factory=dict)
+    share_left: Share = 0.0
 
 
-@dataclass(frozen=True)
+@options
 class Gate:
     """The row that must have trained, and by what that is seen; how well it must is the caller's to say."""
 
@@ -56,7 +61,7 @@ class Gate:
     metric: str
 
 
-@dataclass(frozen=True)
+@options
 class Claim:
     """A published statement and the test that it has to stand.
 
@@ -80,16 +85,16 @@ class Claim:
     source: str
     metric: str
     contrast: Contrast
-    direction: Direction
+    direction: Literal["positive", "negative"]
     design: Design
     gate: Gate | None
-    margin: float = 0.0
+    margin: Annotated[float, Ge(0)] = 0.0
     metric_unit: str = "%"
-    beside: Sequence[str] = ()
+    beside: tuple[str, ...] = ()
     where: Conditions = field(default_factory=dict)
     unit: str = "variant"
-    test: Test = "two_stage_bootstrap"
-    level: float = 0.95
+    test: Literal["two_stage_bootstrap", "student_t"] = "two_stage_bootstrap"
+    level: Annotated[float, Gt(0.5), Lt(1)] = 0.95
 
     @property
     def sign(self) -> int:
@@ -101,9 +106,6 @@ class Claim:
         return [Term.parse(text) for text in ([self.contrast.slope] if self.contrast.slope else []) + [*self.beside]]
 
 
-T = TypeVar("T")
-
-
 def claim_from(name: str, values: Mapping[str, Any]) -> Claim:
     """The claim that a YAML file holds.
 
@@ -111,30 +113,16 @@ def claim_from(name: str, values: Mapping[str, Any]) -> Claim:
         UserError: a key that does not exist or is missing, or a value that is not allowed.
     """
     where = f"claims.{name}"
-    given = dict(values)
-    for key, part in {"contrast": Contrast, "design": Design, "gate": Gate}.items():
-        if given.get(key) is not None:
-            given[key] = _settings(part, given[key], f"{where}.{key}")
-    claim = _settings(Claim, given, where, id=name)
-    for key, allowed in {"direction": get_args(Direction), "test": get_args(Test)}.items():
-        if getattr(claim, key) not in allowed:
-            raise UserError(f"{where}.{key}={getattr(claim, key)}: {suggestion(str(getattr(claim, key)), allowed)}")
+    if "id" in values:
+        raise UserError(f"{where}.id={values['id']}: the name of the file is the id; take the key out")
+    claim = options_of(Claim, {**values, "id": name}, where)
     kinds = [claim.contrast.mean, bool(claim.contrast.slope), bool(claim.contrast.group and claim.contrast.against)]
     if sum(kinds) != 1:
         raise UserError(f"{where}.contrast: give either slope, or group and against, or mean")
     if claim.contrast.mean != (claim.test == "student_t") or (claim.contrast.mean and claim.beside):
         raise UserError(f"{where}.test={claim.test}: a mean is tested by student_t without covariates, all else not")
-    if not isinstance(claim.level, float) or not 0.5 < claim.level < 1:
-        raise UserError(f"{where}.level={claim.level}: must lie between 0.5 and 1, e.g. 0.95")
-    if not isinstance(claim.margin, (int, float)) or claim.margin < 0:
-        raise UserError(f"{where}.margin={claim.margin}: must be 0 or more; direction says which way")
-    for key in ("units", "seeds", "each_side"):
-        count = getattr(claim.design, key)
-        if type(count) is not int or count < 1:
-            raise UserError(f"{where}.design.{key}={count}: must be a whole number, 1 or more")
     if claim.contrast.mean and claim.design.units < 2:
         raise UserError(f"{where}.design.units={claim.design.units}: a mean over units needs 2 or more for an interval")
-    _check_pairs(claim)
     return claim
 
 
@@ -179,29 +167,3 @@ def check_columns(claims: Sequence[Claim], columns: Iterable[str]) -> None:
                 if word not in known and not (key == "metric" and word in DERIVED):
                     allowed = known | {*DERIVED} if key == "metric" else known
                     raise UserError(f"claims.{claim.id}.{key}: no column {word} of jobs; {suggestion(word, allowed)}")
-
-
-def _settings(cls: type[T], values: Any, where: str, **fixed: Any) -> T:
-    if not isinstance(values, Mapping):
-        raise UserError(f"{where}={values}: must hold keys, {', '.join(part.name for part in fields(cls))}")  # type: ignore[arg-type]
-    parts = {part.name: part for part in fields(cls) if part.name not in fixed}  # type: ignore[arg-type]
-    for key in values:
-        if key not in parts:
-            raise UserError(f"{where}.{key}={values[key]}: no such key; {suggestion(str(key), parts)}")
-    for key, part in parts.items():
-        needed = part.default is MISSING and part.default_factory is MISSING
-        if needed and key not in values:
-            raise UserError(f"{where}.{key} is missing; a claim states it before it is tested")
-    return cls(**fixed, **values)
-
-
-def _check_pairs(claim: Claim) -> None:
-    """Ranges are pairs; a range that was written as one number would silently ask for equality."""
-    for column, ends in claim.design.span.items():
-        if not isinstance(ends, Sequence) or len(ends) != 2:
-            raise UserError(f"claims.{claim.id}.design.span.{column}={ends}: must be [low, high]")
-    places = {"where": claim.where, "contrast.group": claim.contrast.group, "contrast.against": claim.contrast.against}
-    for place, conditions in places.items():
-        for column, wanted in conditions.items():
-            if isinstance(wanted, Sequence) and not isinstance(wanted, str) and len(wanted) != 2:
-                raise UserError(f"claims.{claim.id}.{place}.{column}={wanted}: must be one value, or [low, high]")

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from src.statistics.claims.bootstrap import expanded, interval, least_squares, two_stage_weights, unit_weights
+from src.core.result import Table, table_of
+from src.statistics.claims.bootstrap import least_squares, resampled, unit_weights
 from src.statistics.claims.outcomes import outcome as outcome_of
-from src.statistics.claims.runs import Runs, arrange, by_data, finished, rows_of
+from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Term, number
 
 FEWEST = 2  # units that a group must have in a bin
+EARLY, LATE = 4, 11  # locations up to which a unit is early, and from which on it is late
+LEVEL = 0.95  # of the intervals
 
 
 def equal_cost(
-    jobs: Mapping[str, Sequence[Any]],
-    *,
-    outcome: str,
-    cost: str,
-    by: str = "location",
-    early: float = 4,
-    late: float = 11,
-    bins: int = 4,
-    unit: str = "variant",
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, list[Any]]:
-    """Outcome of units with ``by`` up to ``early`` minus that of units from ``late`` on, in bins of the same cost.
+    jobs: Table, *, outcome: str, cost: str, bins: int = 4, unit: str = "variant", resamples: int = 2000, seed: int = 0
+) -> Table:
+    """Outcome of units with early locations minus that of units with late ones, in bins of the same cost.
 
     The bins divide the range of costs (on a logarithmic axis) in which both groups exist, in equal ratios. Nothing is
     extrapolated to costs that only one group has: this assumes no shape of the outcome over the cost, as a regression
@@ -41,18 +32,18 @@ def equal_cost(
         geometric means, what is left unequal in the bin), and a ``note`` where there is no comparison.
     """
     records: list[dict[str, Any]] = []
-    for data, rows in by_data(rows_of(jobs)).items():
-        rows = finished(rows)
-        place = np.array([number(row[by]) for row in rows])
-        group = np.where(place <= early, 1.0, np.where(place >= late, 0.0, np.nan))
+    for data, every in by_data(jobs).items():
+        rows = finished(every)
+        place = np.array([number(row["location"]) for row in rows])
+        group = np.where(place <= EARLY, 1.0, np.where(place >= LATE, 0.0, np.nan))
         costs = Term(cost, "log10").values(rows)
         runs = arrange(rows, outcome_of(outcome, rows, {}).values, np.stack([group, costs], axis=1), unit)
         label = {"data": data, "cost": cost}
-        records += [{**label, **record} for record in _compare(runs, bins, resamples, seed, level)]
-    return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+        records += [{**label, **record} for record in _compare(runs, bins, resamples, seed)]
+    return table_of(records)
 
 
-def _compare(runs: Runs, bins: int, resamples: int, seed: int, level: float) -> list[dict[str, Any]]:
+def _compare(runs: Runs, bins: int, resamples: int, seed: int) -> list[dict[str, Any]]:
     early, costs = runs.terms[:, 0] == 1, runs.terms[:, 1]
     if early.all() or not early.any():
         return [_record("all bins", runs, note="no overlap: only one of the groups was run")]
@@ -71,31 +62,26 @@ def _compare(runs: Runs, bins: int, resamples: int, seed: int, level: float) -> 
             records.append(_record(f"bin {index + 1}", part, **ends, note=f"fewer than {FEWEST} units of a group"))
         else:
             usable.append(index)
-            records.append(_record(f"bin {index + 1}", part, **ends, **_difference(part, resamples, seed, level)))
+            records.append(_record(f"bin {index + 1}", part, **ends, **_difference(part, resamples, seed)))
     ends = {"cost_from": float(10**low), "cost_to": float(10**high)}
     chosen = np.isin(place, usable)
     part = _part(runs, chosen)
     if not usable:
         return [*records, _record("all bins", part, **ends, note="no bin holds enough of both groups")]
-    found = _difference(part, resamples, seed, level, place[chosen])
-    return [*records, _record("all bins", part, **ends, **found)]
+    return [*records, _record("all bins", part, **ends, **_difference(part, resamples, seed, place[chosen]))]
 
 
-def _difference(
-    runs: Runs, resamples: int, seed: int, level: float, place: np.ndarray | None = None
-) -> dict[str, float]:
+def _difference(runs: Runs, resamples: int, seed: int, place: np.ndarray | None = None) -> dict[str, float]:
     """Early minus late, within the bins of ``place`` (N,): each bin has its own level, all have one difference."""
     place = np.zeros(len(runs.unit), dtype=np.int64) if place is None else place
     group, costs = runs.terms.T
     columns = np.stack([group, *(1.0 * (place == index) for index in np.unique(place)[1:])], axis=1)
     strata = 2 * place + group.astype(np.int64)  # a resample keeps every bin's groups
-    weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed, strata=strata)
-    plain = unit_weights(runs.unit)
-    value = float(least_squares(columns, runs.outcome, plain).slopes[0, 0])
-    samples = least_squares(columns, runs.outcome, weights).slopes[:, 0]
-    low, high = interval(expanded(value, samples, units=runs.units, terms=columns.shape[1], level=level), level)
-    ratio = 10 ** float(least_squares(columns, costs, plain).slopes[0, 0])
-    return {"difference": value, "difference_low": low, "difference_high": high, "cost_ratio": ratio}
+    fit, _, [(low, high), *_] = resampled(
+        columns, runs.outcome, runs.unit, level=LEVEL, resamples=resamples, seed=seed, strata=strata
+    )
+    ratio = 10 ** float(least_squares(columns, costs, unit_weights(runs.unit)).slopes[0, 0])
+    return {"difference": float(fit.slopes[0, 0]), "difference_low": low, "difference_high": high, "cost_ratio": ratio}
 
 
 def _part(runs: Runs, chosen: np.ndarray) -> Runs:
@@ -113,5 +99,5 @@ def _units(runs: Runs) -> tuple[int, int]:
 def _record(name: str, runs: Runs, **known: Any) -> dict[str, Any]:
     early, late = _units(runs)
     columns = ("cost_from", "cost_to", "difference", "difference_low", "difference_high", "cost_ratio")
-    found = {column: known.get(column) for column in columns}
-    return {"bin": name, "early": early, "late": late, **found, "note": known.get("note", "")}
+    numbers = {column: known.get(column) for column in columns}
+    return {"bin": name, "early": early, "late": late, **numbers, "note": known.get("note", "")}

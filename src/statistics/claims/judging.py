@@ -5,23 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from src.core.estimate import Estimate
+from src.core.result import Table
 from src.statistics.bootstrap import holm
-from src.statistics.claims.bootstrap import (
-    expanded,
-    interval,
-    least_squares,
-    two_sided_p,
-    two_stage_weights,
-    unit_weights,
-)
+from src.statistics.claims.bootstrap import resampled, two_sided_p
 from src.statistics.claims.claim import Claim, check_columns
 from src.statistics.claims.outcomes import DERIVED, Curves, curves_of, outcome
-from src.statistics.claims.runs import Runs, arrange, by_data, finished, rows_of
+from src.statistics.claims.runs import Runs, arrange, by_data, finished
 from src.statistics.claims.terms import Row, meets, number
 from src.statistics.claims.words import counted, estimated
 
@@ -34,7 +28,6 @@ class Verdict:
     """What became of a claim on one data set.
 
     Attributes:
-        claim, data, statement, source: which claim, where.
         estimate: the effect with its interval, in the metric's own unit; ``n`` units stand behind it.
         effect: what the estimate is counted in, e.g. ``points per layer`` (a point is 0.01 of the estimate).
         p: two-sided, that the effect is the claim's margin; NaN where there is no test. p_holm: over a page's claims.
@@ -57,8 +50,8 @@ class Verdict:
 
 def judge(
     claims: Sequence[Claim],
-    jobs: Mapping[str, Sequence[Any]],
-    curves: Mapping[str, Sequence[Any]],
+    jobs: Table,
+    curves: Table,
     *,
     gates: Mapping[str, float],
     resamples: int = 2000,
@@ -87,7 +80,7 @@ def judge(
     drafts = [
         (claim, _examine(claim, data, rows, lines, gates.get(data), resamples, seed))
         for claim in claims
-        for data, rows in by_data(rows_of(jobs)).items()
+        for data, rows in by_data(jobs).items()
     ]
     corrected = holm([draft.p for _, draft in drafts])
     return [_conclude(claim, replace(draft, p_holm=p)) for (claim, draft), p in zip(drafts, corrected, strict=True)]
@@ -114,8 +107,8 @@ def _examine(
     skipped = sum(bool(row.get("skipped", False)) for row in runs.rows)
     notes += [f"{counted(skipped, 'run')} skipped early kept with the accuracy reached"] if skipped else []
     effect = _effect(claim)
-    found, p, share = _measure(claim, runs, resamples, seed)
-    told = f"{runs.units} {claim.unit}s, {runs.told}: {estimated(found, effect)}"
+    estimate, p, share = _measure(claim, runs, resamples, seed)
+    sentence = f"{runs.units} {claim.unit}s, {runs.seeds_each}: {estimated(estimate, effect)}"
     if claim.beside:
         beside = " and ".join(term.label for term in claim.terms[bool(claim.contrast.slope) :])
         held = f"{share:.1%} of the variance of {claim.contrast.slope or 'the contrast'} is left beside {beside}"
@@ -124,7 +117,7 @@ def _examine(
             p = math.nan
         notes.insert(0, held)
     return replace(
-        blank, verdict="undecided", reason="; ".join([told, *notes]) + ".", estimate=found, effect=effect, p=p,
+        blank, verdict="undecided", reason="; ".join([sentence, *notes]) + ".", estimate=estimate, effect=effect, p=p,
         sensitivity=_without_skipped(claim, kept, curves, resamples, seed) if skipped else "",
     )  # fmt: skip
 
@@ -143,12 +136,12 @@ def _gate_closed(claim: Claim, rows: Sequence[Row], minimum: float | None) -> st
         return ""
     name = " ".join(str(value) for value in claim.gate.row.values())
     gate = [number(row[claim.gate.metric]) for row in finished(rows) if meets(row, claim.gate.row)]
-    found = [accuracy for accuracy in gate if not math.isnan(accuracy)]
-    if not found:
+    accuracies = [accuracy for accuracy in gate if not math.isnan(accuracy)]
+    if not accuracies:
         return f"No verdict: no finished run of {name} shows that this training converges"
     if minimum is None:
         return "No verdict: no accuracy is set here that would show that the training converged"
-    reached = sum(found) / len(found)
+    reached = sum(accuracies) / len(accuracies)
     if reached >= minimum:
         return ""
     metric = claim.gate.metric.replace("_", " ")
@@ -214,14 +207,11 @@ def _measure(claim: Claim, runs: Runs, resamples: int, seed: int) -> tuple[Estim
         return *_mean(claim, runs), 1.0
     # groups keep their sizes in every resample; a slope's units are drawn with their places, as variants would be
     strata = None if claim.contrast.slope else runs.terms[:, 0].astype(np.int64)
-    weights = two_stage_weights(runs.unit, resamples=resamples, seed=seed, strata=strata)
-    fit = least_squares(runs.terms, runs.outcome, unit_weights(runs.unit))
-    value = float(fit.slopes[0, 0])
-    samples = least_squares(runs.terms, runs.outcome, weights).slopes[:, 0]
-    samples = expanded(value, samples, units=runs.units, terms=runs.terms.shape[1], level=claim.level)
-    low, high = interval(samples, claim.level)
-    estimate = Estimate(value, low, high, runs.units, f"{claim.unit}s")
-    return estimate, two_sided_p(samples, claim.sign * claim.margin), float(fit.share_left[0, 0])
+    fit, samples, bounds = resampled(
+        runs.terms, runs.outcome, runs.unit, level=claim.level, resamples=resamples, seed=seed, strata=strata
+    )
+    estimate = Estimate(float(fit.slopes[0, 0]), *bounds[0], runs.units, f"{claim.unit}s")
+    return estimate, two_sided_p(samples[:, 0], claim.sign * claim.margin), float(fit.share_left[0, 0])
 
 
 def _mean(claim: Claim, runs: Runs) -> tuple[Estimate, float]:
@@ -241,8 +231,8 @@ def _without_skipped(claim: Claim, rows: list[Row], curves: Curves, resamples: i
     runs, _ = _gather(claim, [row for row in rows if not row.get("skipped", False)], curves)
     if _lacking(claim, runs):
         return "Without the runs skipped early the design is not met."
-    found, _, _ = _measure(claim, runs, resamples, seed)
-    return f"Without the runs skipped early ({runs.units} {claim.unit}s): {estimated(found, _effect(claim))}."
+    estimate, _, _ = _measure(claim, runs, resamples, seed)
+    return f"Without the runs skipped early ({runs.units} {claim.unit}s): {estimated(estimate, _effect(claim))}."
 
 
 def _effect(claim: Claim) -> str:

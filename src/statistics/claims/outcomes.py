@@ -36,13 +36,13 @@ def outcome(metric: str, rows: Sequence[Row], curves: Curves) -> Outcome:
 
 def curves_of(table: Mapping[str, Sequence[Any]]) -> Curves:
     """The accuracies of a long table of curves (``variant, seed, data, epoch, split, accuracy``), by run and split."""
-    found: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+    points: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
     for *key, epoch, accuracy in zip(
         *(table.get(name, ()) for name in (*RUN, "split", "epoch", "accuracy")), strict=True
     ):
         if not math.isnan(number(accuracy)):
-            found.setdefault(tuple(key), []).append((float(epoch), float(accuracy)))
-    return {key: (line[:, 0], line[:, 1]) for key, line in ((k, np.array(sorted(v))) for k, v in found.items())}
+            points.setdefault(tuple(key), []).append((float(epoch), float(accuracy)))
+    return {key: (line[:, 0], line[:, 1]) for key, line in ((k, np.array(sorted(v))) for k, v in points.items())}
 
 
 def gap_at_equal_training_accuracy(rows: Sequence[Row], curves: Curves) -> Outcome:

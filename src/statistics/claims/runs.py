@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from src.core.result import Table, rows
 from src.statistics.claims.terms import Row
 from src.statistics.claims.words import counted
 
@@ -38,7 +38,7 @@ class Runs:
         return len(self.seeds)
 
     @property
-    def told(self) -> str:
+    def seeds_each(self) -> str:
         """``4 seeds each``, ``2 to 4 seeds each``."""
         fewest, most = self.seeds.min(), self.seeds.max()
         return f"{counted(most, 'seed')} each" if fewest == most else f"{fewest} to {most} seeds each"
@@ -56,15 +56,11 @@ def arrange(rows: Sequence[Row], outcome: np.ndarray, terms: np.ndarray, unit: s
     return Runs([rows[i] for i in order], outcome[order], terms[order], codes)
 
 
-def rows_of(table: Mapping[str, Sequence[Any]]) -> list[Row]:
-    """The table's rows as dictionaries."""
-    return [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
-
-
-def by_data(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def by_data(jobs: Table) -> dict[str, list[Row]]:
     """The rows of each data set, in the order of their names."""
-    names = sorted({str(row["data"]) for row in rows})
-    return {name: [row for row in rows if str(row["data"]) == name] for name in names}
+    every = rows(jobs)
+    names = sorted({str(row["data"]) for row in every})
+    return {name: [row for row in every if str(row["data"]) == name] for name in names}
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:

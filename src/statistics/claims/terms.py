@@ -46,8 +46,8 @@ def number(value: Any) -> float:
     """The value as a float; what is no finite number becomes NaN."""
     if isinstance(value, (bool, str)) or value is None:
         return math.nan
-    found = float(value)
-    return found if math.isfinite(found) else math.nan
+    plain = float(value)
+    return plain if math.isfinite(plain) else math.nan
 
 
 def meets(row: Row, conditions: Conditions) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.core.result import FILE, Figure, Panel, rows
+from src.core.result import Figure, Panel, rows
 from src.methods.invariance.depth import stretched
 from src.report.over.over_seeds import interval, read_jobs
 from src.report.words import pretty
@@ -29,7 +29,7 @@ def over_depth(folders: Sequence[Path], asked: Mapping[str, Any]) -> Iterator[Pa
         asked: ``tables`` (name -> title) with the columns ``network``, ``depth`` and ``y``; which ``networks``; and
             ``group``, columns of the jobs' rows, such as model and data: those that tell lines apart name them.
     """
-    jobs = [(folder, plain) for folder in folders for _, plain in read_jobs([folder], FILE)]
+    jobs = [(folder, plain) for folder in folders for _, plain in read_jobs([folder])]
     names = _names([plain["row"] for _, plain in jobs], asked["group"])
     for table, title in asked["tables"].items():
         for network in asked["networks"]:

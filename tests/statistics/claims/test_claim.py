@@ -34,25 +34,38 @@ def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> N
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"metrik": "x"}, "claims.early.metrik=x: no such key; did you mean 'metric'?"),
-        ({"design": {"units": 3, "seed": 2}}, "claims.early.design.seed=2: no such key; did you mean 'seeds'?"),
-        ({"design": {"seeds": 3}}, "claims.early.design.units is missing"),
-        ({"design": {"units": 0}}, "claims.early.design.units=0: must be a whole number, 1 or more"),
-        ({"direction": "negativ"}, "claims.early.direction=negativ: did you mean 'negative'?"),
-        ({"test": "t_test"}, "claims.early.test=t_test: known: student_t"),
+        ({"metrik": "x"}, "claims.early.metrik is not a setting; did you mean 'metric'?"),
+        ({"design": {"units": 3, "seed": 2}}, "claims.early.design.seed is not a setting; did you mean 'seeds'?"),
+        ({"design": {"seeds": 3}}, "claims.early.design.units: missing; allowed is a whole number from 1"),
+        ({"design": {"units": 0}}, "claims.early.design.units=0: allowed is a whole number from 1"),
+        (
+            {"direction": "negativ"},
+            "claims.early.direction=negativ: allowed is positive, negative; did you mean 'negative'?",
+        ),
+        ({"test": "t_test"}, "claims.early.test=t_test: allowed is two_stage_bootstrap, student_t"),
         ({"contrast": {"slope": "location", "group": {"a": 1}, "against": {"a": 2}}}, "give either slope, or group"),
         ({"contrast": {"group": {"location": [0, 4]}}}, "give either slope, or group and against"),
-        ({"contrast": "location"}, "claims.early.contrast=location: must hold keys, mean, slope, per, group, against"),
+        (
+            {"contrast": "location"},
+            "claims.early.contrast=location: allowed is a group with mean, slope, per, group, against",
+        ),
         ({"contrast": {"mean": True}}, "claims.early.test=two_stage_bootstrap: a mean is tested by student_t"),
         ({"test": "student_t"}, "claims.early.test=student_t: a mean is tested by student_t without covariates"),
         (
             {"contrast": {"mean": True}, "test": "student_t", "design": {"units": 1}},
             "claims.early.design.units=1: a mean over units needs 2 or more",
         ),
-        ({"level": 95}, "claims.early.level=95: must lie between 0.5 and 1"),
-        ({"margin": -0.1}, "claims.early.margin=-0.1: must be 0 or more"),
-        ({"where": {"location": [1, 2, 3]}}, r"claims.early.where.location=\[1, 2, 3\]: must be one value, or"),
-        ({"design": {"units": 3, "span": {"location": 4}}}, r"design.span.location=4: must be \[low, high\]"),
+        ({"id": "late"}, "claims.early.id=late: the name of the file is the id"),
+        ({"level": 95}, "claims.early.level=95: allowed is a number above 0.5 below 1"),
+        ({"margin": -0.1}, "claims.early.margin=-0.1: allowed is a number from 0"),
+        (
+            {"where": {"location": [1, 2, 3]}},
+            r"claims.early.where={'location': \[1, 2, 3\]}: allowed is columns, each with one value or \[low, high\]",
+        ),
+        (
+            {"design": {"units": 3, "span": {"location": 4}}},
+            r"design.span={'location': 4}: allowed is columns, each with \[low, high\]",
+        ),
     ],
 )
 def test_what_a_claim_must_not_say(changes: dict, said: str) -> None:
@@ -62,7 +75,7 @@ def test_what_a_claim_must_not_say(changes: dict, said: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(PLAIN))
 def test_a_claim_states_everything_before_it_is_tested(key: str) -> None:
-    with pytest.raises(UserError, match=f"claims.early.{key} is missing"):
+    with pytest.raises(UserError, match=f"claims.early.{key}: missing; allowed is"):
         claim_from("early", {name: value for name, value in PLAIN.items() if name != key})
 
 
