@@ -15,7 +15,7 @@ from src.artifacts.options import MemoryOptions
 from src.core.files import read_json, write_json
 from src.core.store import Key
 from src.data.datamodule import ImageData
-from src.data.resident import PER_CALL
+from src.data.epoch_loader import PER_CALL
 from src.networks import memory
 from src.networks.memory.recomputation import can_recompute
 from src.networks.models import build
@@ -74,7 +74,7 @@ def fitted_to_memory(
     for event in plan.measures:
         artifacts.session.event(event)
     if plan.precision != wanted.precision:
-        training = replace(training, precision=plan.precision)
+        training = replace(training, precision=plan.precision)  # type: ignore[arg-type]
     return training, Passes(plan.recompute, plan.micro_batch)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -41,14 +40,12 @@ def modules_of_tree(
     artifacts: Artifacts,
     *,
     role: str = "modules",
-    start: Mapping[str, Trained] | None = None,
 ) -> TreeModules:
     """All modules of ``tree`` from the store or trained now, each on the images below its node.
 
     Args:
         options: the recipes are without data: they learn from ``data``.
         role: what they are called on the screen.
-        start: by the node's name: a module whose weights a training begins with.
 
     Raises:
         UserError: a node has a child without images; ``expert_cap`` is not allowed.
@@ -56,11 +53,10 @@ def modules_of_tree(
     images = [node_images(options, tree, node, data) for node in range(len(tree.nodes))]
     tell_caps(options, artifacts.session)
     modules = []
-    for node, own in enumerate(images):
-        name, where = tree.nodes[node].name, recipe_name(tree, node)
-        begin = None if start is None or name not in start else start[name].subject
+    for number, (node, part) in enumerate(zip(tree.nodes, images, strict=True)):
+        where = recipe_name(tree, number)
         modules.append(
-            trained(options.recipe_of(where), artifacts, role=f"{role}: {name}", where=where, data=own, start=begin)
+            trained(options.recipe_of(where), artifacts, role=f"{role}: {node.name}", where=where, data=part)
         )
     return TreeModules(tree, modules)
 

@@ -1,4 +1,4 @@
-"""The one data module: an image set in memory, split, mixed, augmented and normalised as a config says.
+"""The one data module: an image set in memory, split, mixed, augmented and normalised, in calls of several batches.
 
 A config of the data group, every key of which is an argument of `ImageData`::
 
@@ -38,7 +38,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -46,24 +46,15 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
-from src.data.augment import (
-    KEYS,
-    augment,
-    centre,
-    check_crop,
-    checked,
-    geometry,
-    normalise,
-    random_transformation,
-)
-from src.data.colours import colour_components, draw_colours, shift_colours
+from src.data.augment import KEYS, centre, check_crop, checked, normalise, random_transformation
+from src.data.colours import colour_components
+from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
 from src.data.image_set import ImageSet, Splits
-from src.data.loader import Batch, BatchLoader
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
 from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
 from src.data.splits import apply_indices, drop_seen, split_pool
-from src.data.whitener import WhitenedImages, Whitener, WhiteningOptions, whitened
+from src.data.whitener import Whitener, WhiteningOptions, whitened
 from src.imageops.whitening import KINDS, Whitening
 
 Options = Mapping[str, Any]
@@ -108,6 +99,8 @@ class ImageData(pl.LightningDataModule):
         colours: float32 (C, C), the components of rgb_pca, or None.
         events: one line for everything that was reduced or left out.
     """
+
+    per_call = PER_CALL
 
     def __init__(
         self,
@@ -289,22 +282,6 @@ class ImageData(pl.LightningDataModule):
         found.update(repr(how).encode())
         return found.hexdigest()
 
-    def summary(self) -> dict[str, Any]:
-        """Plain values for the record of a run: sizes, classes, shape, normalisation, seed, events."""
-        return {
-            "source": str(self.source["name"]),
-            "classes": list(self.classes),
-            "input_shape": list(self.input_shape),
-            "images": {name: len(part) for name, part in self.sets.items()},
-            "per_class": {name: part.per_class.tolist() for name, part in self.sets.items()},
-            "mean": self.mean,
-            "std": self.std,
-            "contrast": self.contrast,
-            **({} if self.whitener is None else {"whitening": asdict(self.whitening_options)}),
-            "seed": self.seed,
-            "events": list(self.events),
-        }
-
     def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
         """All images of a part and their labels, for studies.
 
@@ -352,42 +329,50 @@ class ImageData(pl.LightningDataModule):
             return None
         return copy.deepcopy(self.whitener.of("train", self.sets["train"].images.device))
 
-    def train_dataloader(self) -> BatchLoader:
-        """Shuffled raw batches, another order every epoch; whitened ones where images are whitened."""
-        return BatchLoader(self._loaded("train"), self.batch_size, self.shuffle_seed, self._epoch)
+    def train_dataloader(self) -> Any:
+        """Calls of shuffled and augmented images, drawn and shared out as the trainer's learner says."""
+        images, labels = self._on_device("train")
+        return EpochLoader(
+            images,
+            labels,
+            self.batch_size,
+            per_call=self.per_call,
+            augment=self.augment,
+            colours=self.colours,
+            seed=self.shuffle_seed,
+            epoch=self._epoch,
+            draws=getattr(self._learner, "draws", "epoch"),
+            unit=self._unit,
+            process=self._process,
+        )
 
-    def val_dataloader(self) -> BatchLoader:
-        """Batches of the validation part, in order."""
-        return BatchLoader(self._loaded("validation"), self.eval_batch_size)
+    def val_dataloader(self) -> Any:
+        """The validation part in calls, in order."""
+        return InOrder(*self._on_device("validation"), self.eval_batch_size, self._process)
 
-    def test_dataloader(self) -> BatchLoader:
-        """Batches of the test set, in order."""
-        return BatchLoader(self._loaded("test"), self.eval_batch_size)
+    def on_after_batch_transfer(self, batch: Call, dataloader_idx: int) -> Call:
+        """Raw or whitened -> float32 as the model sees it."""
+        return batch._replace(images=self.normalise(batch.images))
 
-    def predict_dataloader(self) -> BatchLoader:
-        """The test set once more."""
-        return self.test_dataloader()
+    def _on_device(self, part: str) -> tuple[Tensor, Tensor]:
+        self.setup()
+        return self.resident(part, torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device)
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """On the device: augment (training batches alone) and normalise -> float32 images and labels."""
-        images = batch.images
-        if batch.moment is not None:
-            epoch, step = batch.moment
-            how: dict[str, Any] = {"seed": self.shuffle_seed, "epoch": epoch, "step": step}
-            images = augment(images, **geometry(self.augment), **how)
-            if self.colours is not None:
-                shares = draw_colours(len(images), len(self.colours), self.augment["rgb_pca"], **how)
-                images = shift_colours(images, shares, self.colours)
-        return self.normalise(images), batch.labels
+    @property
+    def _learner(self) -> Any:
+        return None if self.trainer is None else self.trainer.lightning_module
 
-    def _loaded(self, part: str) -> ImageSet | WhitenedImages:
-        if self.whitener is None:
-            return self._set(part)
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        return WhitenedImages(*self.resident(part, device))
+    @property
+    def _unit(self) -> int:
+        """Images of a batch that stay in one process where several train one network."""
+        return getattr(self._learner, "ghost_batch", None) or 1
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch(self) -> int:
-        return int(self.trainer.current_epoch) if self.trainer is not None else 0
+        return 0 if self.trainer is None else int(self.trainer.current_epoch)
 
     def _set(self, part: str) -> ImageSet:
         self.setup()

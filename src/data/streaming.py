@@ -34,10 +34,10 @@ from src.data.augment import FLIP_AXES, check_crop
 from src.data.colours import colour_components
 from src.data.datamodule import TEST, ImageData, Options, _options
 from src.data.decoding import Cut, number_of_workers
+from src.data.epoch_loader import Call, InOrder, cut, share
 from src.data.file_images import FileImages
 from src.data.image_set import ImageSet
 from src.data.imagenet import Files, ImageNet, read_imagenet
-from src.data.loader import Batch, BatchLoader
 from src.data.mixing import cap
 from src.data.normalisation import statistics
 from src.data.sources.fitting import check
@@ -196,67 +196,47 @@ class StreamingImages(ImageData):
         axis = self.augment.get("flip_axis", FLIP_AXES[0])
         return Cut(self.size, self.augment.get("crop", self.size), axis, self.augment.get("flip", False), self.colours)
 
-    def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches, cut at random, raw; another order and other cuts every epoch."""
-        return self.stream(self._epoch)
+    def train_dataloader(self) -> StreamedCalls:
+        """Shuffled images, cut at random, raw; another order and other cuts every epoch."""
+        return self.stream(self._epoch, self._unit, self._process)
 
-    def stream(self, epoch: Callable[[], int]) -> StreamedBatches:
-        """The training batches of the epoch that ``epoch`` tells."""
-        part, shift = self._set("train"), self.augment.get("rgb_pca", 0.0)
-        return StreamedBatches(part, self.batch_size, self.shuffle_seed, epoch, self.training_cut, shift)
+    def stream(self, epoch: Callable[[], int], unit: int = 1, process: tuple[int, int] = (0, 1)) -> StreamedCalls:
+        """The training images of the epoch that ``epoch`` tells, in calls of one batch."""
+        self.setup()
+        return StreamedCalls(self, epoch, unit, process)
 
-    def val_dataloader(self) -> BatchLoader:
-        """Raw batches of the validation part, in order."""
-        return StreamedBatches(self._set("validation"), self.eval_batch_size)
-
-    def test_dataloader(self) -> BatchLoader:
-        """Raw batches of the test set, in order."""
-        return StreamedBatches(self._set("test"), self.eval_batch_size)
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """On the device: cut out the middle where that is still to do, and normalise -> float32 images and labels."""
-        return self.normalise(batch.images), batch.labels
+    def val_dataloader(self) -> InOrder:
+        """The raw validation part, in order."""
+        part = self._set("validation")
+        return InOrder(part.images, part.labels, self.eval_batch_size, self._process)
 
 
-class StreamedBatches(BatchLoader):
-    """A `BatchLoader` over `FileImages`: order, batches and images are a pure function of seed and epoch.
+class StreamedCalls:
+    """Training batches of image files, a call each; order, batches and images are a pure function of seed and epoch.
 
-    The number of workers changes nothing; a loader that was stopped within an epoch goes on with the next batch.
-
-    Args:
-        images: the set.
-        batch_size, seed, epoch: as of a `BatchLoader`.
-        cut: of training images; None: the middle square.
-        rgb_pca: of training images.
+    The number of workers changes nothing. Arguments as of an `EpochLoader`.
     """
 
-    def __init__(
-        self,
-        images: ImageSet,
-        batch_size: int,
-        seed: int = 0,
-        epoch: Callable[[], int] | None = None,
-        cut: Cut | None = None,
-        rgb_pca: float = 0.0,
-    ) -> None:
-        super().__init__(images, batch_size, seed, epoch)
-        side = files_of(images).side
-        self.cut, self.rgb_pca = cut or Cut(side, side), rgb_pca
+    def __init__(self, data: StreamingImages, epoch: Callable[[], int], unit: int, process: tuple[int, int]) -> None:
+        self.data, self.epoch = data, epoch
+        count, size = len(data.sets["train"]), data.batch_size
+        self.sizes, self.whole_batches = cut(count, size), count // size
+        self._shares = [share(size, unit, *process) for size in self.sizes]
 
-    def __iter__(self) -> Iterator[Batch]:
-        first, self._first = self._first, 0
-        count, batches = len(self.images), len(self)
-        epoch = None if self._epoch is None else self._epoch()
-        order, moment = torch.arange(count), None
-        if epoch is not None:
-            order = torch.randperm(count, generator=stream(self.seed, "order", epoch))
-            moment = self.seed, epoch
-        ends = [*range(0, batches * self.batch_size, self.batch_size), count]
-        rows = [order[ends[step] : ends[step + 1]] for step in range(first, batches)]
-        decoded = files_of(self.images).batches(rows, self.cut, moment, self.rgb_pca)
-        for step, (index, images) in enumerate(zip(rows, decoded, strict=False), first):
-            self._done = step + 1
-            yield Batch(images, self.images.labels[index], None if epoch is None else (epoch, step))
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[Call]:
+        data, part, epoch = self.data, self.data.sets["train"], self.epoch()
+        order = torch.randperm(len(part), generator=stream(data.shuffle_seed, "order", epoch))
+        rows = [
+            batch[ours.first : ours.first + ours.ours]
+            for batch, ours in zip(order.split(self.sizes), self._shares, strict=True)
+        ]
+        moment, shift = (data.shuffle_seed, epoch), data.augment.get("rgb_pca", 0.0)
+        decoded = files_of(part).batches(rows, data.training_cut, moment, shift)
+        for index, images, ours in zip(rows, decoded, self._shares, strict=True):
+            yield Call(images, part.labels[index], [ours])
 
 
 def files_of(images: Any) -> FileImages:

@@ -43,13 +43,15 @@ def test_all_three_generators_are_seeded():
 
 def test_prepare_undoes_what_a_job_before_left(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     torch.set_float32_matmul_precision("medium")
     torch.set_grad_enabled(False)
     prepare(threads=2, seed=0)
     first = drawn()
     assert torch.get_num_threads() == 2
     assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
-    assert torch.backends.cudnn.benchmark is False
+    assert torch.backends.cudnn.benchmark is False and torch.backends.cudnn.allow_tf32 is False
+    assert torch.utils.deterministic.fill_uninitialized_memory is False  # type: ignore[attr-defined]
     assert torch.get_float32_matmul_precision() == "highest"
     assert torch.is_grad_enabled()
     prepare(threads=1, seed=0)
