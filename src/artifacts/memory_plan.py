@@ -17,9 +17,9 @@ from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import PER_CALL
 from src.networks import memory
-from src.networks.memory.recomputation import can_recompute
 from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
+from src.training.recompute import can_recompute
 
 CALIBRATION = "calibration.json"
 
@@ -57,7 +57,6 @@ def fitted_to_memory(
         precision=training.precision,
         ghost_batch=training.ghost_batch,
         steps_per_call=PER_CALL,
-        channels_last=data.channels_last,
     )
     name = str(device)
     # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants

@@ -1,23 +1,7 @@
 """The one data module: an image set in memory, split, mixed, augmented and normalised, in calls of several batches.
 
-A config of the data group, every key of which is an argument of `ImageData`::
-
-    source: {name: glyphs, seed: 0, size: 32, train_per_class: 300, test_per_class: 250}
-    classes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]       # numbers or names; null: all
-    splits: {validation: 0.2, calibration: 0.1, drop_seen: true}
-    caps: {train: 200, test: null}                # per class, or {default: 200, disc: 12}
-    label_noise: {fraction: 0.0, classes: null}   # of the training part alone
-    augment: {crop_padding: 4, flip: true}        # crop: 28, flip_axis: up_down, rgb_pca: 0.1,
-                                                  # transformation: {family: rotation}, as in conf/transformation
-    normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
-    contrast: none                                # global: each image by its own mean and std, before normalisation;
-                                                  # per_pixel, zca: whitened over the images
-    whitening: {scope: train, eps: 1.0e-3, rule: clamp}
-    batch_size: 128
-    eval_batch_size: 512
-    seed: 0
-
-The weak model's data, target class last (`mixing.patching_set`)::
+A config of the data group has the arguments of `ImageData` for keys; conf/data shows them whole. The weak model's data,
+target class last (`mixing.patching_set`)::
 
     source: {name: glyphs, train_per_class: 300, test_per_class: 250}
     mix: {others: [10, 11, 12, 13, 14, 15, 16, 17, 18], target: 0, train_others: 60, train_target: 24}
@@ -53,7 +37,7 @@ from src.data.image_set import ImageSet, Splits
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
 from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
-from src.data.splits import apply_indices, drop_seen, split_pool
+from src.data.splits import drop_seen, split_pool
 from src.data.whitener import Whitener, WhiteningOptions, whitened
 from src.imageops.whitening import KINDS, Whitening
 
@@ -74,7 +58,6 @@ class ImageData(pl.LightningDataModule):
         splits: validation and calibration (fractions, or images per class; validation ``test``: the test images, the
             protocol of papers without a held-out part), drop_seen (leave out pool images that are
             in the test set too; default true).
-        split_indices: saved splits to apply instead (see attribute of that name).
         batch_size: of training.
         eval_batch_size: of everything else.
         augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
@@ -82,7 +65,6 @@ class ImageData(pl.LightningDataModule):
             deviation of `src.data.colours`; transformation, a family of `src.imageops.transformations`, of which each
             image goes through a random member before it is cropped and flipped.
         normalisation: ``train``, a published one by name, or mean and std.
-        channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits, caps, noise.
         shuffle_seed: of the order and the augmentation (None: `seed`).
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
@@ -110,12 +92,10 @@ class ImageData(pl.LightningDataModule):
         caps: Options | None = None,
         label_noise: Options | None = None,
         splits: Options | None = None,
-        split_indices: Mapping[str, Tensor | Sequence[int]] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 512,
         augment: Options | None = None,
         normalisation: str | Options = "train",
-        channels_last: bool = True,
         seed: int = 0,
         shuffle_seed: int | None = None,
         contrast: str = "none",
@@ -150,9 +130,8 @@ class ImageData(pl.LightningDataModule):
                 f"data.augment.transformation: with data.contrast={contrast} images are whitened once, before any "
                 "transformation; set transformation to null or contrast to none"
             )
-        self.given_indices = split_indices
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.normalisation, self.contrast, self.channels_last = normalisation, contrast, channels_last
+        self.normalisation, self.contrast = normalisation, contrast
         self.seed, self.shuffle_seed = seed, seed if shuffle_seed is None else shuffle_seed
         self.sets: dict[str, ImageSet] = {}
         self.split_indices: dict[str, Tensor] = {}
@@ -172,24 +151,12 @@ class ImageData(pl.LightningDataModule):
         if self.sets:
             return
         events: list[str] = []
-        loaded = self._load()
-        pool, test = cap(loaded.train, self.caps.get("train"), self.seed), cap(loaded.test, self.caps.get("test"))
-        for name, before, after in (("train", loaded.train, pool), ("test", loaded.test, test)):
-            if len(after) < len(before):
-                events.append(f"data.caps.{name}: {len(after)} of {len(before)} images")
+        pool, test = self._capped(*self._load(), events)
         if self.splits.get("drop_seen", True):
             pool, seen = drop_seen(pool, test)
             if seen:
                 events.append(f"data: {seen} training images left out, being in the test set too")
-        if self.given_indices is not None:
-            indices = apply_indices(pool, self.given_indices)
-        else:
-            sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
-            indices = split_pool(pool, **sizes, seed=self.seed)
-        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
-        if self.splits.get("validation") == TEST:
-            sets["validation"] = test
-            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        sets, indices = self._parts(pool, test, pool, events)
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
@@ -206,6 +173,25 @@ class ImageData(pl.LightningDataModule):
                 events.append("data.whitening.scope=evaluation: test images are whitened by their own statistics")
         self.split_indices, self.events = indices, events
         self.sets = sets
+
+    def _capped(self, train: ImageSet, test: ImageSet, events: list[str]) -> tuple[ImageSet, ImageSet]:
+        capped = cap(train, self.caps.get("train"), self.seed), cap(test, self.caps.get("test"))
+        for name, before, after in zip(("train", "test"), (train, test), capped, strict=True):
+            if len(after) < len(before):
+                events.append(f"data.caps.{name}: {len(after)} of {len(before)} images")
+        return capped
+
+    def _parts(
+        self, pool: ImageSet, test: ImageSet, shown: ImageSet, events: list[str]
+    ) -> tuple[dict[str, ImageSet], dict[str, Tensor]]:
+        """The parts, and the positions of their images in the pool; ``shown``: its images as the split sees them."""
+        sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
+        indices = split_pool(shown, **sizes, seed=self.seed)
+        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
+        if self.splits.get("validation") == TEST:
+            sets["validation"] = test
+            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        return sets, indices
 
     def _load(self) -> Splits:
         name, options = str(self.source["name"]), {key: v for key, v in self.source.items() if key != "name"}
@@ -309,9 +295,9 @@ class ImageData(pl.LightningDataModule):
             whole: without the crop.
         """
         if self.whitener is not None and not images.is_floating_point():
-            images = whitened(images, self.whitener.of("train", images.device), self.channels_last)
+            images = whitened(images, self.whitener.of("train", images.device), True)
         seen = images if whole else centre(images, self.augment.get("crop"))
-        return normalise(seen, self.mean, self.std, self.channels_last, self.contrast)
+        return normalise(seen, self.mean, self.std, contrast=self.contrast)
 
     def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """A part's images, raw or, where they are whitened, float32, and its labels, on the device."""
@@ -319,7 +305,7 @@ class ImageData(pl.LightningDataModule):
         if self.whitener is None:
             return images.images.to(device), images.labels.to(device)
         whitening = self.whitener.of(part, device)
-        return whitened(images.images, whitening, self.channels_last), images.labels.to(device)
+        return whitened(images.images, whitening, True), images.labels.to(device)
 
     @property
     def whitening(self) -> Whitening | None:
@@ -349,6 +335,11 @@ class ImageData(pl.LightningDataModule):
     def val_dataloader(self) -> Any:
         """The validation part in calls, in order."""
         return InOrder(*self._on_device("validation"), self.eval_batch_size, self._process)
+
+    def transfer_batch_to_device(self, batch: Call, device: torch.device, dataloader_idx: int) -> Call:
+        """Where it is there already, it stays."""
+        images, labels = (values.to(device, non_blocking=True) for values in (batch.images, batch.labels))
+        return batch._replace(images=images, labels=labels)
 
     def on_after_batch_transfer(self, batch: Call, dataloader_idx: int) -> Call:
         """Raw or whitened -> float32 as the model sees it."""

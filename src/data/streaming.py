@@ -1,20 +1,7 @@
 """The data module of images that do not fit in memory: they stay in files and are decoded by worker processes.
 
-A config, every key of which is an argument of `StreamingImages`::
-
-    source: {name: imagenet, root: FOLDER, size: 256, below: n00015388, leave_out: [],
-             tree: {levels: [2, 11, 47], smallest: 2}}
-    caps: {train: null, test: null}               # per class
-    splits: {validation: 0.2, calibration: 0.0}   # of the folder train; the folder val is the test set
-    augment: {crop: 224, flip: true, flip_axis: left_right, rgb_pca: 0.1}
-    normalisation: imagenet                       # train: measured on some of the training images
-    contrast: none                                # or global
-    batch_size: 128
-    eval_batch_size: 256
-    workers: auto                                 # processes that decode; 0: none
-    seed: 0
-
-Training images are cut out of the whole image, all others out of its middle square.
+A config has the arguments of `StreamingImages` for keys, as conf/data/imagenet_animals.yaml. Training images are cut out
+of the whole image, all others out of its middle square.
 """
 
 from __future__ import annotations
@@ -32,16 +19,14 @@ from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.augment import FLIP_AXES, check_crop
 from src.data.colours import colour_components
-from src.data.datamodule import TEST, ImageData, Options, _options
+from src.data.datamodule import ImageData, Options, _options
 from src.data.decoding import Cut, number_of_workers
 from src.data.epoch_loader import Call, InOrder, cut, share
 from src.data.file_images import FileImages
 from src.data.image_set import ImageSet
 from src.data.imagenet import Files, ImageNet, read_imagenet
-from src.data.mixing import cap
 from src.data.normalisation import statistics
 from src.data.sources.fitting import check
-from src.data.splits import split_pool
 from src.data.wordnet_tree import LEVELS, Nested
 
 MEASURED = 2048  # training images by which colours are measured
@@ -62,7 +47,6 @@ class StreamingImages(ImageData):
         augment: crop (side, cut out at random from training images and from the middle of others), flip, flip_axis,
             rgb_pca.
         normalisation: a published one by name, mean and std, or ``train``, measured on `MEASURED` training images.
-        channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits and caps.
         shuffle_seed: of order and augmentation (None: `seed`).
         contrast: ``none`` or ``global``.
@@ -81,7 +65,6 @@ class StreamingImages(ImageData):
         eval_batch_size: int = 256,
         augment: Options | None = None,
         normalisation: str | Options = "imagenet",
-        channels_last: bool = True,
         seed: int = 0,
         shuffle_seed: int | None = None,
         contrast: str = "none",
@@ -106,7 +89,6 @@ class StreamingImages(ImageData):
             eval_batch_size=eval_batch_size,
             augment=augment,
             normalisation=normalisation,
-            channels_last=channels_last,
             seed=seed,
             shuffle_seed=shuffle_seed,
             contrast=contrast,
@@ -128,17 +110,8 @@ class StreamingImages(ImageData):
             return
         found = self._read()
         events = list(found.events)
-        pool = cap(self._set_of(found, found.train), self.caps.get("train"), self.seed)
-        test = cap(self._set_of(found, found.test), self.caps.get("test"))
-        for name, before, after in (("train", found.train, pool), ("test", found.test, test)):
-            if len(after) < len(before.paths):
-                events.append(f"data.caps.{name}: {len(after)} of {len(before.paths)} images")
-        sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
-        indices = split_pool(_by_number(pool), **sizes, seed=self.seed)
-        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
-        if self.splits.get("validation") == TEST:
-            sets["validation"] = test
-            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        pool, test = self._capped(self._set_of(found, found.train), self._set_of(found, found.test), events)
+        sets, indices = self._parts(pool, test, _by_number(pool), events)
         self._measure(sets["train"], events)
         self.mislabelled = torch.zeros(len(sets["train"]), dtype=torch.bool)
         self.tree, self.split_indices, self.events = found.tree, indices, events

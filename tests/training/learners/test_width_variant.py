@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import signal
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from src.training import fitting
 from src.training.checkpoints import RESUME, events_of
 from src.training.early_skip import EarlySkip
 from src.training.fitting import VariantTraining, fit
+from src.training.freezing import TrainOnly
 from src.training.learners.width_variant import WidthVariant
 from src.training.replicas import Replicas
 from src.training.sgdr import sgdr
@@ -226,16 +229,28 @@ def test_two_processes_train_one_network(tmp_path: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_spawned_processes_train_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As on GPUs: what they need is pickled, and what memory made of it comes back by a file."""
     monkeypatch.setattr(fitting, "Replicas", lambda on_gpu: Replicas(True))
-    monkeypatch.setattr(signal, "getsignal", lambda number: pytest.fail("asked for in the parent"))
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)  # which cannot be pickled
     learner = WidthVariant(NETWORK, OPTIM, BATCH, ghost_batch=4, recompute=True)
     learner.model._append("narrow", Narrow(6))
-    history = trained(tmp_path, learner, epochs=1, devices=2, callbacks=[EarlySkip(9, 0.1, 3)])
+    try:
+        history = trained(tmp_path, learner, epochs=1, devices=2, callbacks=[EarlySkip(9, 0.1, 3)])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     assert len(history) == 1
     (event,) = events_of(tmp_path)
     assert event.endswith("replayed with 4 images per pass, kept for the rest of the training")
+
+
+def test_what_a_spawned_process_gets_can_be_pickled():
+    learner = WidthVariant(NETWORK, OPTIM, BATCH, ghost_batch=4, recompute=True)
+    callbacks = [fitting.OwnSignals(), EarlySkip(9, 0.1, 3), TrainOnly(learner.model, ["conv_0"]), Replicas(True)]
+    again, _, (_, _, only, replicas) = pickle.loads(ForkingPickler.dumps((learner, images(), callbacks)))
+    assert again.ghost_batch == 4 and only.frozen[0] in set(again.model.modules())
+    assert again.batches.rows is again.model.norm_0.rows and replicas._start_method == "spawn"
 
 
 def test_several_devices_need_a_ghost_batch(tmp_path: Path):
