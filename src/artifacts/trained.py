@@ -214,8 +214,8 @@ def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], wh
 
 def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:
     """What of the training decides the weights; the precision may have been lowered to fit the memory."""
-    kept = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
-    return kept | {"precision": training.precision}
+    settings = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
+    return settings | {"precision": training.precision}
 
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:

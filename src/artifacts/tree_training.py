@@ -92,7 +92,7 @@ def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModule
     modules = []
     for node, place in enumerate(tree.nodes):
         part = network.parts[node]
-        own = Subject(
+        module = Subject(
             part if network.trunk is None else nn.Sequential(network.trunk, part),
             _architecture(options, tree, node, whole.data),
             place.children,
@@ -101,7 +101,7 @@ def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModule
             lineage=subject.lineage,
             contrast=subject.contrast,
         )
-        modules.append(replace(whole, subject=own, data=node_images(options, tree, node, whole.data)))
+        modules.append(replace(whole, subject=module, data=node_images(options, tree, node, whole.data)))
     return TreeModules(tree, modules, whole)
 
 

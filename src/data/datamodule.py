@@ -253,20 +253,28 @@ class ImageData(pl.LightningDataModule):
 
     def digest(self) -> str:
         """SHA-256 of all that a network learns from: images and labels, normalisation, augmentation, batches."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for part in ("train", "validation", "calibration"):
             images = self._set(part)
-            found.update(images.images.contiguous().numpy().tobytes())
-            found.update(images.labels.numpy().tobytes())
-        how = [self.mean, self.std, self.augment, self.batch_size, self.shuffle_seed, self.input_shape, self.classes]
+            digest.update(images.images.contiguous().numpy().tobytes())
+            digest.update(images.labels.numpy().tobytes())
+        settings = [
+            self.mean,
+            self.std,
+            self.augment,
+            self.batch_size,
+            self.shuffle_seed,
+            self.input_shape,
+            self.classes,
+        ]
         if self.contrast != "none":  # else the digest from before there was a choice
-            how.append(self.contrast)
+            settings.append(self.contrast)
         if self.whitener is not None:
-            how += [self.whitening_options, self.whitener.digest()]
+            settings += [self.whitening_options, self.whitener.digest()]
         if self.colours is not None:
-            how.append(self.colours.tolist())
-        found.update(repr(how).encode())
-        return found.hexdigest()
+            settings.append(self.colours.tolist())
+        digest.update(repr(settings).encode())
+        return digest.hexdigest()
 
     def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
         """All images of a part and their labels, for studies.

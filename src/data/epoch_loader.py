@@ -119,12 +119,12 @@ class EpochLoader:
         return {name: rows if name == "parameters" else rows.to(self.images.device) for name, rows in drawn.items()}
 
     def _augmented(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
-        how = self.augment
+        options = self.augment
         if "parameters" in drawn:
-            images = transform(images, how["transformation"], drawn["parameters"])
+            images = transform(images, options["transformation"], drawn["parameters"])
         if "flipped" in drawn:
             places = Draws(*(drawn[name] for name in Draws._fields))
-            images = crop_and_flip(images, places, how["crop_padding"], how["crop"], how["flip_axis"])
+            images = crop_and_flip(images, places, options["crop_padding"], options["crop"], options["flip_axis"])
         if self.colours is not None:
             images = shift_colours(images, drawn["colours"], self.colours)
         return images

@@ -1,7 +1,7 @@
 """The data module of images that do not fit in memory: they stay in files and are decoded by worker processes.
 
-A config has the arguments of `StreamingImages` for keys, as conf/data/imagenet_animals.yaml. Training images are cut out
-of the whole image, all others out of its middle square.
+A config has the arguments of `StreamingImages` for keys, as conf/data/imagenet_animals.yaml. Training images are cut
+out of the whole image, all others out of its middle square.
 """
 
 from __future__ import annotations
@@ -108,18 +108,18 @@ class StreamingImages(ImageData):
         """
         if self.sets:
             return
-        found = self._read()
-        events = list(found.events)
-        pool, test = self._capped(self._set_of(found, found.train), self._set_of(found, found.test), events)
+        imagenet = self._read()
+        events = list(imagenet.events)
+        pool, test = self._capped(self._set_of(imagenet, imagenet.train), self._set_of(imagenet, imagenet.test), events)
         sets, indices = self._parts(pool, test, _by_number(pool), events)
         self._measure(sets["train"], events)
         self.mislabelled = torch.zeros(len(sets["train"]), dtype=torch.bool)
-        self.tree, self.split_indices, self.events = found.tree, indices, events
+        self.tree, self.split_indices, self.events = imagenet.tree, indices, events
         self.sets = sets
 
     def _read(self) -> ImageNet:
         tree = self.folder.get("tree")
-        how = (
+        nesting = (
             {"levels": None}
             if tree is None
             else {"levels": LEVELS, **_options("source.tree", tree, ["levels", "smallest"])}
@@ -127,14 +127,14 @@ class StreamingImages(ImageData):
         root = self.folder.get("root")
         if not root:
             raise UserError("data.source.root: the folder of ImageNet; set it, e.g. data.source.root=/data/imagenet")
-        return read_imagenet(str(root), self.folder.get("below"), self.folder.get("leave_out", ()), **how)
+        return read_imagenet(str(root), self.folder.get("below"), self.folder.get("leave_out", ()), **nesting)
 
-    def _set_of(self, found: ImageNet, files: Files) -> ImageSet:
+    def _set_of(self, imagenet: ImageNet, files: Files) -> ImageSet:
         count = len(files.paths)
         root = str(self.folder["root"])
         images = FileImages(root, files.paths, files.sizes, torch.arange(count), count, self.size, self.workers)
-        superclasses = None if found.tree is None else superclasses_of(found.tree, found.classes)
-        return ImageSet(cast(Tensor, images), files.labels, tuple(found.classes), superclasses)
+        superclasses = None if imagenet.tree is None else superclasses_of(imagenet.tree, imagenet.classes)
+        return ImageSet(cast(Tensor, images), files.labels, tuple(imagenet.classes), superclasses)
 
     def _measure(self, train: ImageSet, events: list[str]) -> None:
         """Normalisation and colours, where they are the training images' own by some of them."""
@@ -151,17 +151,17 @@ class StreamingImages(ImageData):
 
     def digest(self) -> str:
         """SHA-256 of the folder's contents, of the files and labels of each part, and of all that a training sees."""
-        found = hashlib.sha256(contents_digest(Path(str(self.folder["root"])).expanduser()).encode())
+        digest = hashlib.sha256(contents_digest(Path(str(self.folder["root"])).expanduser()).encode())
         for part in ("train", "validation", "calibration"):
             images = self._set(part)
             files = files_of(images)
-            found.update("\n".join(files.files).encode())
+            digest.update("\n".join(files.files).encode())
             for values in (files.sizes, files.numbers, images.labels):
-                found.update(values.numpy().tobytes())
-        how = [self.mean, self.std, self.augment, self.size, self.batch_size, self.shuffle_seed, self.classes]
-        how += [self.contrast, None if self.colours is None else self.colours.tolist()]
-        found.update(repr(how).encode())
-        return found.hexdigest()
+                digest.update(values.numpy().tobytes())
+        settings = [self.mean, self.std, self.augment, self.size, self.batch_size, self.shuffle_seed, self.classes]
+        settings += [self.contrast, None if self.colours is None else self.colours.tolist()]
+        digest.update(repr(settings).encode())
+        return digest.hexdigest()
 
     @property
     def training_cut(self) -> Cut:

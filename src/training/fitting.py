@@ -183,7 +183,7 @@ class EpochReport(Callback):
     def __init__(self, keeper: Checkpoints, on_epoch: Callable[[dict[str, float]], None]) -> None:
         self.keeper = keeper
         self.on_epoch = on_epoch
-        self.told = 0
+        self.reported = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._tell()
@@ -192,9 +192,9 @@ class EpochReport(Callback):
         self._tell()
 
     def _tell(self) -> None:
-        for metrics in self.keeper.history[self.told :]:
+        for metrics in self.keeper.history[self.reported :]:
             self.on_epoch(metrics)
-        self.told = len(self.keeper.history)
+        self.reported = len(self.keeper.history)
 
 
 def overfitted_epoch(history: Sequence[dict[str, float]]) -> tuple[int, str]:

@@ -155,12 +155,12 @@ class MicroBatches:
     def _shrink(self, moment: str) -> None:
         if not self.recompute and can_recompute(self.model):
             self.recompute = True
-            how = "activations computed again"
+            remedy = "activations computed again"
         else:
             self.micro_batch = self._half()
-            how = f"{self.micro_batch} images per pass"
+            remedy = f"{self.micro_batch} images per pass"
         self.events.append(
-            f"out of memory at {moment}: the batch was replayed with {how}, kept for the rest of the training"
+            f"out of memory at {moment}: the batch was replayed with {remedy}, kept for the rest of the training"
         )
 
     def _half(self) -> int:

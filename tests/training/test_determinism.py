@@ -60,6 +60,12 @@ def test_prepare_undoes_what_a_job_before_left(monkeypatch: pytest.MonkeyPatch):
     assert drawn() != first
 
 
+def test_to_choose_a_device_starts_no_cuda(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("starts CUDA"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of("auto") == torch.device("cuda") and device_of("cuda:1").index == 1
+
+
 def test_a_device_by_name():
     assert device_of("cpu") == torch.device("cpu")
     assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
