@@ -15,7 +15,7 @@ from torch import nn
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import architecture_of, early_skips, learner_name, learner_of, training_of
 from src.artifacts.memory_plan import fitted_to_memory
-from src.artifacts.network import Trained
+from src.artifacts.network import SELECT, Trained, select_epoch
 from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
@@ -29,16 +29,13 @@ from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
-from src.training.fitting import Training, VariantTraining, fit, overfitted_epoch
+from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
 from src.training.learners.stepping import Stepping
 from src.training.optimisation import build_optimizer
 
 if TYPE_CHECKING:
     from src.report.session import Session
-
-
-SELECT = ("best", "last", "overfit", "underfit")
 
 
 def trained(
@@ -247,24 +244,6 @@ def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
         build_optimizer(recipe["optim"], nn.Linear(1, 1))
     except UserError as error:
         raise UserError(f"{where}.{error}") from None
-
-
-def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:
-    """(epoch, name of the weight file, note) of ``best``, ``last``, ``overfit``, ``underfit`` or a number."""
-    match select:
-        case "best":
-            return best, "best", ""
-        case "last":
-            return len(history) - 1, "last", ""
-        case "overfit" | "underfit":
-            epoch, note = overfitted_epoch(history)
-            epoch = epoch if select == "overfit" else epoch // 2
-            return epoch, f"epoch_{epoch:04d}", note
-        case int() if 0 <= select < len(history):
-            return select, f"epoch_{select:04d}", ""
-    raise UserError(
-        f"{where}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
-    )
 
 
 def did_not_train(who: str, network: Trained) -> str:

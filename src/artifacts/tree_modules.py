@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.network import Trained
@@ -12,10 +12,6 @@ from src.artifacts.trained import trained
 from src.data.datamodule import ImageData
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
-
-if TYPE_CHECKING:
-    from src.report.session import Session
-
 
 Role = Literal["router", "expert"]
 
@@ -51,7 +47,8 @@ def modules_of_tree(
         UserError: a node has a child without images; ``expert_cap`` is not allowed.
     """
     images = [node_images(options, tree, node, data) for node in range(len(tree.nodes))]
-    tell_caps(options, artifacts.session)
+    if options.expert_cap is not None:
+        artifacts.session.event(f"expert_cap={options.expert_cap}: experts learn from no more images than that")
     modules = []
     for number, (node, part) in enumerate(zip(tree.nodes, images, strict=True)):
         where = recipe_name(tree, number)
@@ -81,8 +78,3 @@ def cap_of(options: ModuleTreeOptions, tree: Tree, data: ImageData) -> int | Non
     per_class = data.sets["train"].per_class
     experts = [node for index, node in enumerate(tree.nodes) if tree.is_expert(index)]
     return min(int(sum(per_class[c] for c, child in enumerate(node.targets) if child >= 0)) for node in experts)
-
-
-def tell_caps(options: ModuleTreeOptions, session: Session) -> None:
-    if options.expert_cap is not None:
-        session.event(f"expert_cap={options.expert_cap}: experts learn from no more images than that")

@@ -104,9 +104,6 @@ class ImageData(pl.LightningDataModule):
         super().__init__()
         if contrast not in CONTRASTS:
             raise UserError(f"data.contrast={contrast}: {suggestion(str(contrast), CONTRASTS)}")
-        for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if size < 1:
-                raise UserError(f"data.{key}={size}: allowed are whole numbers from 1")
         for key, origin in (("source", source), ("mix.target_source", (mix or {}).get("target_source"))):
             if origin is not None and "name" not in origin:
                 raise UserError(f"data.{key}: has no name; e.g. data.{key}.name=glyphs")

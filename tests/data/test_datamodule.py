@@ -170,7 +170,6 @@ def test_mix_of_two_sources() -> None:
         ({"caps": {"trian": 1}}, "did you mean 'train'"),
         ({"augment": {"flips": True}}, "did you mean 'flip'"),
         ({"augment": {"crop": 17}}, r"data\.augment\.crop=17: the images have 16x16 pixels; take at most 16"),
-        ({"batch_size": 0}, "batch_size=0"),
         ({"normalisation": "cifar"}, "cifar10"),
     ],
 )
