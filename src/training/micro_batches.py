@@ -61,6 +61,10 @@ class MicroBatches:
         """Most images in one pass (one more where a single image would be left over)."""
         return self.micro_batch or self.batch_size
 
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits of a pass."""
+        return recomputed(self.model, images, self.rows) if self.recompute else self.model(images)
+
     def accumulate(
         self,
         images: Tensor,
@@ -123,7 +127,7 @@ class MicroBatches:
         all_logits, losses = [], []
         for some, answers in zip(images.split(sizes), labels.split(sizes), strict=True):
             with context():
-                logits = recomputed(self.model, some, self.rows) if self.recompute else self.model(some)
+                logits = self.forward(some)
                 loss = self.loss(logits, answers)
             loss.backward(torch.full_like(loss, 1 / self.batch_size))
             all_logits.append(logits.detach())

@@ -128,8 +128,8 @@ def _batches(call: Call, sizes: list[int]) -> list[tuple[Tensor, Tensor]]:
 def test_top5_of_more_classes():
     learner = WidthVariant({**NETWORK, "classes": 7}, OPTIM, BATCH)
     logits = torch.eye(7)[[0, 1, 2]] + torch.arange(7.0) / 100  # the least two are 0 and 1 unless they are the best
-    assert learner._row(torch.tensor(3.0), logits, torch.tensor([0, 0, 2])).tolist() == [[3.0, 2.0, 3.0, 3.0]]
-    assert learner._row(torch.tensor(1.0), logits[:1], torch.tensor([6])).tolist() == [[1.0, 0.0, 0.0, 1.0]]
+    assert learner._row(torch.tensor(3.0), logits, torch.tensor([0, 0, 2])).tolist() == [[3.0, 2.0, 2.0, 3.0]]
+    assert learner._row(torch.tensor(1.0), logits[:1], torch.tensor([6])).tolist() == [[1.0, 0.0, 1.0, 1.0]]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
