@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import threading
 import warnings
@@ -25,7 +24,7 @@ from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints
 from src.training.determinism import seed_everything
 from src.training.early_stopping import EarlyStopping, LossStopping
 from src.training.learners.stepping import Stepping
-from src.training.replicas import Replicas
+from src.training.replicas import Replicas, quieten
 
 
 @options
@@ -98,7 +97,6 @@ def fit(
     Returns:
         One dictionary per epoch: ``epoch``, ``train/loss``, ``train/accuracy``, ``val/loss``, ``val/accuracy``.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its tips and device lines are not ours to show
     seed_everything("fit", seed)
     on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
@@ -112,9 +110,7 @@ def fit(
     if training.precision == "64-true":
         learner.double()  # Lightning would load a checkpoint's weights before it converts the network
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning#21326
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # images are in memory
-        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # we resume in place
+        quieten()
         trainer = pl.Trainer(
             max_epochs=training.epochs,
             accelerator="gpu" if on_gpu else "cpu",

@@ -6,6 +6,8 @@ Each process may split its share into passes as it likes, and replay it, before 
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,10 +39,24 @@ class Replicas(DDPStrategy):
         """Called in each process: it computes as its parent does, and does not outlive it."""
         end_with_parent("")
         settle(self.threads)
+        quieten()
         super().setup_environment()
 
     def configure_ddp(self) -> None:
         """Nothing to wrap."""
+
+
+def quieten() -> None:
+    """Lightning's tips and device lines are not ours to show; warnings until the caller's filters end."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for text in (
+        "LeafSpec",  # Lightning#21326
+        "does not have many workers",  # images are in memory
+        "exists and is not empty",  # we resume in place
+        "sync_dist",  # what is logged has been summed over the processes
+    ):
+        warnings.filterwarnings("ignore", f".*{text}.*")
 
 
 @torch.no_grad()

@@ -235,7 +235,7 @@ def test_spawned_processes_train_it_too(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(fitting, "Replicas", lambda on_gpu: Replicas(True))
     handler = signal.signal(signal.SIGTERM, lambda *_: None)  # which cannot be pickled
     learner = WidthVariant(NETWORK, OPTIM, BATCH, ghost_batch=4, recompute=True)
-    learner.model._append("narrow", Narrow(6))
+    learner.model._append("narrow", Narrow(4))
     try:
         history = trained(tmp_path, learner, epochs=1, devices=2, callbacks=[EarlySkip(9, 0.1, 3)])
     finally:
