@@ -11,7 +11,7 @@ from src.core.options import options_of
 from src.data.datamodule import ImageData
 from src.methods.widths.variants import Variant, find
 from src.networks.models import build
-from src.training.early_skip import EarlySkip
+from src.training.early_stopping import EarlySkip
 from src.training.fitting import Training, VariantTraining
 from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic

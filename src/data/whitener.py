@@ -72,17 +72,6 @@ class Whitener:
         return hashlib.sha256(self.sets["train"].images.contiguous().numpy().tobytes()).hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class WhitenedImages:
-    """What a loader needs of an image set, whitened: float32 (N, C, H, W) and int64 (N,), on the device."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
 @torch.no_grad()
 def whitened(images: Tensor, whitening: Whitening, channels_last: bool) -> Tensor:
     """All of uint8 (N, C, H, W) as float32 on the whitening's device, some at a time."""

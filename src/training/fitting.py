@@ -86,7 +86,7 @@ def fit(
     """Train, keeping checkpoints in ``folder``; go on where a killed run of the same folder stopped.
 
     Args:
-        callbacks: further ones, such as :class:`src.training.early_skip.EarlySkip`.
+        callbacks: further ones, such as :class:`src.training.early_stopping.EarlySkip`.
         keep_last: whether ``last.safetensors`` is left beside ``best.safetensors``.
         devices: processes that train the network together (learners with a ``ghost_batch`` only); ``on_epoch`` is then
             told at the end.

@@ -19,7 +19,7 @@ from src.data.epoch_loader import Call
 from src.networks.weights import load_weights
 from src.training import fitting
 from src.training.checkpoints import RESUME, events_of
-from src.training.early_skip import EarlySkip
+from src.training.early_stopping import EarlySkip
 from src.training.fitting import VariantTraining, fit
 from src.training.freezing import TrainOnly
 from src.training.learners.width_variant import WidthVariant
