@@ -42,7 +42,8 @@ class EarlySkip(callbacks.Checkpoint):
     """Ends the training where ``train/accuracy`` is below ``share / classes`` after the epoch ``after``.
 
     Such a network has learnt nothing within the first cycle of its schedule (Mundt et al. 2018). The training counts as
-    ended: its last row of history has ``skipped: 1.0``, and it is not gone on with. The class derives from Lightning's ``Checkpoint`` because those callbacks run after the learner has logged.
+    ended: its last row of history has ``skipped: 1.0``, and it is not gone on with. The class derives from Lightning's
+    ``Checkpoint`` because those callbacks run after the learner has logged.
 
     Args:
         after: number of the epoch, from 0; the paper's is the last of the first cycle, 9.
