@@ -90,14 +90,14 @@ class EpochLoader:
         epoch, count = self._epoch(), len(self.images)
         order = torch.randperm(count, generator=stream(self.seed, "order", epoch)).to(self.images.device)
         ends = [0, *accumulate(self.sizes)]
-        of_epoch = self._drawn(count, epoch, 0) if self.draws == "epoch" else {}
+        of_epoch = self._on_device(self._drawn(count, epoch, 0)) if self.draws == "epoch" else {}
         for start in range(0, len(self.sizes), self.per_call):
             shares = self._shares[start : start + self.per_call]
             begin, end = ends[start], ends[start + len(shares)]
             drawn = {name: values[begin:end] for name, values in of_epoch.items()}
             if self.draws == "step":
-                steps = [self._drawn(part.whole, epoch, start + step) for step, part in enumerate(shares)]
-                drawn = {name: torch.cat([values[name] for values in steps]) for name in steps[0]}
+                steps = [self._drawn(part.whole, epoch, step) for step, part in enumerate(shares, start)]
+                drawn = self._on_device({name: torch.cat([step[name] for step in steps]) for name in steps[0]})
             index = order[begin:end]
             if any(part.ours < part.whole for part in shares):
                 firsts = [ends[start + step] - begin + part.first for step, part in enumerate(shares)]
@@ -116,6 +116,10 @@ class EpochLoader:
             drawn |= draw(count, crop_padding=crop_padding, flip=flip, spare=spare, **when)._asdict()
         if self.colours is not None:
             drawn["colours"] = draw_colours(count, len(self.colours), self.augment["rgb_pca"], **when)
+        return drawn
+
+    def _on_device(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Where the images are, but for parameters of transformations, which stay on the CPU."""
         return {name: rows if name == "parameters" else rows.to(self.images.device) for name, rows in drawn.items()}
 
     def _augmented(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
