@@ -17,9 +17,9 @@ from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import PER_CALL
 from src.networks import memory
+from src.networks.memory.recomputation import can_recompute
 from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
-from src.training.recompute import can_recompute
 
 CALIBRATION = "calibration.json"
 
@@ -58,8 +58,6 @@ def fitted_to_memory(
         ghost_batch=training.ghost_batch,
         steps_per_call=PER_CALL,
     )
-    with torch.device("meta"):
-        known_groups = can_recompute(build(architecture))
     name = str(device)
     # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
     allow = [one for one in options.allow if one != "bf16" or options.budget_gb != "auto"]
@@ -68,7 +66,7 @@ def fitted_to_memory(
         memory.given_budget(options.budget_gb, name, int(artifacts.running.jobs_at_once)),
         allow=allow,
         method=options.predict,
-        can_recompute=known_groups,
+        can_recompute=_tells_groups(architecture),
         device=name,
         calibration=lambda: _calibration(device, artifacts),
     )
@@ -92,3 +90,9 @@ def _calibration(device: torch.device, artifacts: Artifacts) -> memory.Calibrati
 
     plain = read_json(artifacts.store.make(key, build).folder / CALIBRATION)
     return memory.Calibration(**{name: plain[name] for name in ("device", "constant", "measured", "torch")})
+
+
+def _tells_groups(architecture: Mapping[str, Any]) -> bool:
+    """Whether the network can be computed again group by group of its layers, which not all of ours tell."""
+    with torch.device("meta"):
+        return can_recompute(build(architecture))

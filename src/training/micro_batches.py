@@ -63,7 +63,9 @@ class MicroBatches:
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits of a pass."""
-        return recomputed(self.model, images, self.rows) if self.recompute else self.model(images)
+        network = recomputed(self.model, self.rows) if self.recompute else self.model
+        logits: Tensor = network(images)
+        return logits
 
     def accumulate(
         self,

@@ -6,6 +6,7 @@ running statistics of batch norm alone, so that a training ends with the same we
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,16 +21,27 @@ def can_recompute(model: nn.Module) -> bool:
     return hasattr(model, "run") and hasattr(model, "passes")
 
 
-def recomputed(model: Any, images: Tensor, rows: Rows) -> Tensor:
-    """What ``model`` answers, keeping the inputs of its groups only; ``rows`` is what its norms look at."""
-    state = (images, images)
-    for start, stop, again in model.passes():
-        if again:
-            # no random numbers are drawn within a group
-            state = checkpoint(
-                model.run, state, start, stop, use_reentrant=False, preserve_rng_state=False,
-                context_fn=lambda: (nullcontext(), rows),
-            )  # fmt: skip
-        else:
-            state = model.run(state, start, stop)
-    return state[0]
+def recomputed(model: Any, rows: Rows) -> Callable[[Tensor], Tensor]:
+    """The forward pass of ``model`` that keeps the inputs of its groups only; ``rows`` is what its norms look at.
+
+    Raises:
+        TypeError: the network does not tell its steps.
+    """
+    if not can_recompute(model):
+        raise TypeError(f"{type(model).__name__} has no known groups of layers to compute again")
+    groups = model.passes()
+
+    def forward(images: Tensor) -> Tensor:
+        state = (images, images)
+        for start, stop, again in groups:
+            if again:
+                # no random numbers are drawn within a group
+                state = checkpoint(
+                    model.run, state, start, stop, use_reentrant=False, preserve_rng_state=False,
+                    context_fn=lambda: (nullcontext(), rows),
+                )  # fmt: skip
+            else:
+                state = model.run(state, start, stop)
+        return state[0]
+
+    return forward
