@@ -15,7 +15,7 @@ from src.artifacts.network import Trained
 from src.artifacts.options import ComposedOptions
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
-from src.artifacts.tree_training import check_way, parts_of, trained_together
+from src.artifacts.tree_training import parts_of, trained_together
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.composition import Composition
 from src.methods.hierarchy.nodes import Tree
@@ -59,7 +59,6 @@ def networks_of(options: ComposedOptions, data: ImageData, artifacts: Artifacts)
     Raises:
         UserError: a recipe is wrong, or a node of a tree has no images: said before anything trains.
     """
-    check_way(options)
     views_of(options, data)
     tree = tree_in(options, data, artifacts)
     random = random_like(tree, options.seed) if options.control == "random" else None
@@ -103,7 +102,6 @@ def modules_in_tree(
     options: ComposedOptions, tree: Tree, data: ImageData, artifacts: Artifacts
 ) -> tuple[TreeModules, Subject]:
     """The modules one by one, and the network that they make, which may have been trained further as a whole."""
-    check_way(options)
     apart = options.modules == "separate"
     modules = modules_of_tree(options, tree, data, artifacts) if apart else None
     if modules is None or options.finetune_epochs:

@@ -105,11 +105,8 @@ def recomposed(
     plain = {"composition": composition.plain(), "views": None if views is None else views.plain()}
     prepared = {"preparation": None if preparation is None else preparation.plain(), "input_shape": list(input_shape)}
     architecture = {**subject.architecture, **plain, **prepared}
-    return replace(subject, model=network.eval(), architecture=architecture, contrast=_contrast(subject, preparation))
-
-
-def _contrast(subject: Subject, preparation: Whitening | None) -> str:
-    return subject.contrast if preparation is None else "none"
+    contrast = subject.contrast if preparation is None else "none"
+    return replace(subject, model=network.eval(), architecture=architecture, contrast=contrast)
 
 
 def seen_through_views(options: ModuleTreeOptions, network: Trained, data: ImageData) -> Subject:

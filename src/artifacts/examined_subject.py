@@ -67,9 +67,9 @@ def subject_of(subject: Mapping[str, Any], options: Any, artifacts: Artifacts) -
         UserError: no such kind; a part of its configuration is wrong; its classes are not those of the images.
     """
     kind = str(subject["kind"])
-    if kind not in KINDS:
-        raise UserError(f"subject.kind={kind}: {suggestion(kind, KINDS)}; conf/subject shows them whole")
-    examined = KINDS[kind](subject, options, artifacts)
+    if kind not in SUBJECT_MAKERS:
+        raise UserError(f"subject.kind={kind}: {suggestion(kind, SUBJECT_MAKERS)}; conf/subject shows them whole")
+    examined = SUBJECT_MAKERS[kind](subject, options, artifacts)
     examined.subject.model.to(device_of(artifacts.running.device)).eval()
     return examined
 
@@ -184,7 +184,7 @@ def _composed(subject: Mapping[str, Any], options: ComposedOptions, artifacts: A
 
 
 #: kind of subject -> what makes it; a file of conf/subject each
-KINDS: dict[str, Callable[[Mapping[str, Any], Any, Artifacts], Examined]] = {
+SUBJECT_MAKERS: dict[str, Callable[[Mapping[str, Any], Any, Artifacts], Examined]] = {
     "trained": _trained,
     "variant": _variant,
     "patched": _patched,

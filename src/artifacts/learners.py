@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import pytorch_lightning as pl
-from torch import nn
-
-from src.artifacts.artifacts import Artifacts
 from src.artifacts.memory_plan import Passes
-from src.core.configuration import settings
 from src.core.errors import UserError, suggestion
+from src.core.options import options_of
 from src.data.datamodule import ImageData
-from src.data.opening import in_calls
 from src.methods.widths.variants import Variant, find
 from src.networks.models import build
+from src.training.early_stopping import EarlySkip
 from src.training.fitting import Training, VariantTraining
 from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic
+from src.training.learners.stepping import Stepping
 from src.training.learners.width_variant import WidthVariant
+from src.training.sgdr import cycle_ends
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "modular", "width_variant")
@@ -41,7 +38,7 @@ def learner_name(recipe: Mapping[str, Any], where: str) -> str:
 def training_of(recipe: Mapping[str, Any], where: str) -> Training:
     """The recipe's ``training`` as its learner understands it."""
     kind = VariantTraining if learner_name(recipe, where) == "width_variant" else Training
-    return settings(kind, recipe["training"], f"{where}.training")
+    return options_of(kind, recipe["training"], f"{where}.training")
 
 
 def architecture_of(recipe: Mapping[str, Any], data: ImageData) -> dict[str, Any]:
@@ -59,71 +56,37 @@ def variant_of(recipe: Mapping[str, Any], data: ImageData, features: float | Non
     return find(recipe["variant"], recipe["depth"], size, recipe["integration"], head)
 
 
-@dataclass
-class Trainee:
-    """What :func:`src.training.fitting.fit` takes beside the training: ``learner``, ``data`` and further arguments."""
-
-    learner: pl.LightningModule
-    data: pl.LightningDataModule
-    training: Training
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-        model = self.learner.model
-        assert isinstance(model, nn.Module)
-        return model
-
-
-def trainee(
+def learner_of(
     recipe: Mapping[str, Any],
     architecture: Mapping[str, Any],
     data: ImageData,
     training: Training,
     passes: Passes,
-    artifacts: Artifacts,
     *,
     where: str,
-) -> Trainee:
+) -> Stepping:
     """The recipe's learner with fresh weights, ready to be fitted."""
+    optim, common = recipe["optim"], (training.label_smoothing, training.gradient_clip)
     if learner_name(recipe, where) == "monolithic":
-        learner = Monolithic(architecture, recipe["optim"], training.label_smoothing)
-        return Trainee(learner, data, training, {"resume_every": artifacts.running.resume_every})
+        return Monolithic(architecture, optim, *common)
     if not isinstance(training, VariantTraining):
-        module = Modular(
-            build(architecture),
-            recipe["optim"],
-            label_smoothing=training.label_smoothing,
-            gradient_clip=training.gradient_clip,
-        )
-        return Trainee(module, in_calls(data), training, {"resume_every": artifacts.running.resume_every})
-    from src.training.early_skip import EarlySkip
-    from src.training.sgdr import cycle_ends
-
+        return Modular(build(architecture), optim, *common)
     if recipe["select"] != "best":
         raise UserError(f"{where}.select={recipe['select']}: of a width variant only the best epoch is kept; take best")
-    variant = WidthVariant(
-        architecture,
-        recipe["optim"],
-        data.batch_size,
-        training.ghost_batch,
-        passes.micro_batch,
-        passes.recompute,
-        training.label_smoothing,
-        training.gradient_clip,
-        artifacts.session.event,
-    )
-    options: dict[str, Any] = {"resume_every": artifacts.running.resume_every, "keep_last": False}
-    options["devices"] = artifacts.running.trainer.devices if artifacts.running.trainer else 1
-    if training.skip_below is not None:
-        schedule = recipe["optim"].get("schedule") or {}
-        sgdr = schedule.get("name") == "sgdr"
-        ends = cycle_ends(training.epochs, schedule["first"], schedule["factor"]) if sgdr else []
-        if not ends:
-            raise UserError(
-                f"{where}.training.skip_below={training.skip_below}: no cycle ends within {training.epochs} epochs; "
-                "set it to null, or take optim sgdr with a shorter first cycle"
-            )
-        options["callbacks"] = [EarlySkip(end, training.skip_below, len(data.classes)) for end in ends[:1]]
-    return Trainee(variant, in_calls(data, training.ghost_batch), training, options)
+    ghost_batch, micro_batch, recompute = training.ghost_batch, passes.micro_batch, passes.recompute
+    return WidthVariant(architecture, optim, data.batch_size, ghost_batch, micro_batch, recompute, *common)
+
+
+def early_skips(recipe: Mapping[str, Any], training: Training, classes: int, where: str) -> list[EarlySkip]:
+    """What ends the training of a variant that has learnt nothing in the first cycle of its schedule."""
+    if not isinstance(training, VariantTraining) or training.skip_below is None:
+        return []
+    schedule = recipe["optim"].get("schedule") or {}
+    sgdr = schedule.get("name") == "sgdr"
+    ends = cycle_ends(training.epochs, schedule["first"], schedule["factor"]) if sgdr else []
+    if not ends:
+        raise UserError(
+            f"{where}.training.skip_below={training.skip_below}: no cycle ends within {training.epochs} epochs; "
+            "set it to null, or take optim sgdr with a shorter first cycle"
+        )
+    return [EarlySkip(ends[0], training.skip_below, classes)]

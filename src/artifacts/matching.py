@@ -33,11 +33,16 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
     """
     recipe, match = dict(options.monolith), options.match
     if match == "data":
-        session.event(f"match=data: the monolith has seen the modules' images, its size is {_size(recipe, data)}")
+        size = _cost(architecture_of(recipe, data))
+        session.event(
+            "match=data: the monolith has seen the modules' images, its size is "
+            f"{size.parameters:,} parameters and {size.macs:,} multiply-adds"
+        )
         return recipe
     if "width" not in recipe["model"]:
         raise UserError(f"match={match}: model.name={recipe['model']['name']} has no width to set; take match=data")
-    wanted = _wanted(modules_cost(options, tree, data), match)
+    costs = modules_cost(options, tree, data)
+    wanted = costs.stored_parameters if match == "parameters" else round(costs.hard_macs)
     low, high = 0.0, 1.0
     while _value(recipe, data, high, match) < wanted:
         low, high = high, 2 * high
@@ -75,10 +80,6 @@ def _node_cost(options: MatchedOptions, tree: Tree, node: int, data: ImageData) 
     return _cost(architecture_of(recipe, node_images(options, tree, node, data)))
 
 
-def _wanted(found: CompositionCost, match: str) -> int:
-    return found.stored_parameters if match == "parameters" else round(found.hard_macs)
-
-
 def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str) -> int:
     model = {**recipe["model"], "width": width}
     found = _cost(architecture_of({**recipe, "model": model}, data))
@@ -88,8 +89,3 @@ def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str)
 def _cost(architecture: Mapping[str, Any]) -> Cost:
     with torch.device("meta"):
         return cost(build(architecture), architecture["input_shape"])
-
-
-def _size(recipe: Mapping[str, Any], data: ImageData) -> str:
-    found = _cost(architecture_of(recipe, data))
-    return f"{found.parameters:,} parameters and {found.macs:,} multiply-adds"

@@ -15,7 +15,7 @@ from src.artifacts.options import MemoryOptions
 from src.core.files import read_json, write_json
 from src.core.store import Key
 from src.data.datamodule import ImageData
-from src.data.resident import PER_CALL
+from src.data.epoch_loader import PER_CALL
 from src.networks import memory
 from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
@@ -56,7 +56,6 @@ def fitted_to_memory(
         precision=training.precision,
         ghost_batch=training.ghost_batch,
         steps_per_call=PER_CALL,
-        channels_last=data.channels_last,
     )
     name = str(device)
     # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
@@ -66,7 +65,8 @@ def fitted_to_memory(
     plan = memory.plan(wanted, budget, lambda: _constant(device, artifacts), allow, name)
     for event in plan.measures:
         artifacts.session.event(event)
-    training = replace(training, precision=plan.training.precision)
+    if plan.training.precision != wanted.precision:
+        training = replace(training, precision=plan.training.precision)  # type: ignore[arg-type]
     return training, Passes(plan.training.recompute, plan.training.micro_batch)
 
 

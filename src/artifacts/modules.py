@@ -12,9 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.kinds import KINDS
 from src.artifacts.network import Trained
-from src.artifacts.options import ModulesOptions, Sensitivity
+from src.artifacts.options import ENTRY_VERSIONS, ModulesOptions, Sensitivity
 from src.core.files import write_atomically
 from src.core.options import options_of
 from src.core.store import Key
@@ -113,7 +112,7 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
             "seed": options.seed,
             "epoch": strong.epoch,
         },
-        KINDS["modules"],
+        ENTRY_VERSIONS["modules"],
         (strong.digest,),
     )
     workers = int(artifacts.running.workers)  # a number since the job was launched

@@ -10,7 +10,11 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
+from src.core.errors import UserError
 from src.core.options import Count, Share, Whole, Words, options
+
+#: Versions of what jobs leave in the store, raised by hand when code changes what it makes: it is then made again.
+ENTRY_VERSIONS = {"checkpoint": 1, "variant": 1, "modules": 1, "module": 1, "composed": 2}
 
 #: ``data``, ``model``, ``optim``, ``training``, ``select``, ``seed``; its parts are checked by what they name.
 Recipe = dict[str, Any]
@@ -166,6 +170,13 @@ class ComposedOptions(MatchedOptions):
     modules: Literal["separate", "together", "trunk"]
     finetune_epochs: Whole
     control: Literal["random", "none"]
+
+    def __post_init__(self) -> None:
+        way, epochs = self.modules, self.finetune_epochs
+        if self.expert_cap is not None and (epochs or way != "separate"):
+            raise UserError(f"expert_cap={self.expert_cap}: modules trained together see all images; set it to null")
+        if epochs and way != "separate":
+            raise UserError(f"finetune_epochs={epochs}: modules={way} are trained in one training already; set it to 0")
 
 
 @options

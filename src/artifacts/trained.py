@@ -8,36 +8,34 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytorch_lightning.callbacks import Callback
 from safetensors.torch import save_file
 from torch import nn
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.kinds import KINDS
-from src.artifacts.learners import architecture_of, learner_name, trainee, training_of
+from src.artifacts.learners import architecture_of, early_skips, learner_name, learner_of, training_of
 from src.artifacts.memory_plan import fitted_to_memory
-from src.artifacts.network import Trained
-from src.artifacts.options import MemoryOptions
+from src.artifacts.network import SELECT, Trained, select_epoch
+from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
 from src.core.result import Figure, Panel, Result, Verdict
-from src.core.store import Key, Store, digest_of
+from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
-from src.training.fitting import Training, fit, overfitted_epoch
+from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
+from src.training.learners.stepping import Stepping
 from src.training.optimisation import build_optimizer
 
 if TYPE_CHECKING:
     from src.report.session import Session
-
-
-SELECT = ("best", "last", "overfit", "underfit")
 
 
 def trained(
@@ -85,69 +83,110 @@ def trained(
             **({"code": code} if code else {}),
             **({"start": [*start.lineage, digest_of_weights(start.model)]} if start else {}),
         },
-        KINDS["checkpoint"],
+        ENTRY_VERSIONS["checkpoint"],
         start.lineage if start else (),
     )
 
     def build(folder: Path) -> dict[str, Any]:
         # modules of one tree begin with weights of their own
-        own = data.classes if learner_name(recipe, where) == "modular" else ()
-        seed_everything("weights", recipe["seed"], *own)
-        trained_as = trainee(recipe, architecture, data, training, passes, artifacts, where=where)
+        names = data.classes if learner_name(recipe, where) == "modular" else ()
+        seed_everything("weights", recipe["seed"], *names)
+        learner = learner_of(recipe, architecture, data, training, passes, where=where)
+        callbacks: list[Callback] = [*early_skips(recipe, training, len(data.classes), where)]
         if start is not None:
-            warm_start(trained_as.model, data.classes, start)
+            warm_start(learner.model, data.classes, start)
         if training.train_only is not None:
-            only = TrainOnly(trained_as.model, training.train_only)
-            trained_as.options["callbacks"] = [*trained_as.options.get("callbacks", ()), only]
-        seconds: list[float] = []
-        with artifacts.session.stage(f"{role}: training", training.epochs) as advance:
-
-            def on_epoch(metrics: dict[str, float]) -> None:
-                advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
-                artifacts.session.log(role, int(metrics["epoch"]), metrics)
-
-            history = fit(
-                trained_as.learner,
-                trained_as.data,
-                trained_as.training,
-                folder,
-                seed=recipe["seed"],
-                device=device,
-                on_epoch=on_epoch,
-                on_event=artifacts.session.event,
-                on_seconds=seconds.append,
-                **trained_as.options,
-            )
+            callbacks.append(TrainOnly(learner.model, training.train_only))
+        variant = isinstance(training, VariantTraining)
+        trainer = artifacts.running.trainer
+        notes = fitted(
+            learner, data, training, folder, artifacts, seed=recipe["seed"], stage=f"{role}: training", series=role,
+            callbacks=callbacks, keep_last=not variant, devices=trainer.devices if variant and trainer else 1,
+        )  # fmt: skip
         save_file(data.split_indices, folder / "split.safetensors")
         normalisation = tuple(data.mean), tuple(data.std)
-        subject = Subject(trained_as.model, architecture, data.classes, *normalisation, contrast=data.contrast)
+        subject = Subject(learner.model, architecture, data.classes, *normalisation, contrast=data.contrast)
         save_description(subject, folder)
-        best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
-        how = {"precision": training.precision, **asdict(passes)}
-        return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0], "how": how}
+        return notes | {"how": {"precision": training.precision, **asdict(passes)}}
 
     if code and artifacts.store.find(key) is None and _trained_by_other_code(key, artifacts.store):
         name = recipe["model"]["name"]
         artifacts.session.event(f"{where}.model.name={name}: its source has changed; the network is trained anew")
     entry = artifacts.store.make(key, build)
+    return trained_network(entry, recipe["select"], data, training, artifacts, role, where, f"{role}: training")
+
+
+def fitted(
+    learner: Stepping,
+    data: ImageData,
+    training: Training,
+    folder: Path,
+    artifacts: Artifacts,
+    *,
+    seed: int,
+    stage: str,
+    series: str,
+    **more: Any,
+) -> dict[str, Any]:
+    """Train in a folder of the store; returns the notes of the entry.
+
+    Args:
+        stage: what the training is called on the screen.
+        series: and in the table of curves.
+        more: of :func:`src.training.fitting.fit`.
+    """
+    seconds: list[float] = []
+    with artifacts.session.stage(stage, training.epochs) as advance:
+
+        def on_epoch(metrics: dict[str, float]) -> None:
+            advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
+            artifacts.session.log(series, int(metrics["epoch"]), metrics)
+
+        history = fit(
+            learner,
+            data,
+            training,
+            folder,
+            seed=seed,
+            device=device_of(artifacts.running.device),
+            on_epoch=on_epoch,
+            on_event=artifacts.session.event,
+            on_seconds=seconds.append,
+            resume_every=artifacts.running.resume_every,
+            **more,
+        )
+    best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
+    return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0]}
+
+
+def trained_network(
+    entry: Entry,
+    select: str | int,
+    data: ImageData,
+    training: Training,
+    artifacts: Artifacts,
+    role: str,
+    where: str,
+    stage: str,
+) -> Trained:
+    """The network of a training's entry in the store, as it was after the chosen epoch."""
     if not entry.built:
-        artifacts.session.found(f"{role}: training", entry.digest)
+        artifacts.session.found(stage, entry.digest)
     for event in entry.notes.get("events", ()):
         artifacts.session.event(f"{role}: {event}")
     history = json.loads((entry.folder / HISTORY).read_text())
-    epoch, name, note = select_epoch(recipe["select"], history, entry.notes["best_epoch"], where)
+    epoch, name, note = select_epoch(select, history, entry.notes["best_epoch"], where)
     if note:
         artifacts.session.event(f"{role}: {note}")
     path = entry.folder / f"{name}.safetensors"
     if not path.exists():
         raise UserError(
-            f"{where}.select={recipe['select']}: the weights of epoch {epoch} were not kept; "
-            f"set {where}.training.keep_every=1"
+            f"{where}.select={select}: the weights of epoch {epoch} were not kept; set {where}.training.keep_every=1"
         )
     subject = load_subject(path, [entry.digest])
-    subject.model.to(device)
-    found = history, training, epoch, entry.notes["seconds"], entry.notes["how"]
-    return Trained(subject, data, entry.digest, entry.folder, *found)
+    subject.model.to(device_of(artifacts.running.device))
+    course = history, training, epoch, entry.notes["seconds"], entry.notes.get("how", {})
+    return Trained(subject, data, entry.digest, entry.folder, *course)
 
 
 def _trained_by_other_code(key: Key, store: Store) -> bool:
@@ -166,14 +205,14 @@ def _variant_part(recipe: Mapping[str, Any], architecture: Mapping[str, Any], wh
     if name == "monolithic":
         return {}
     if name == "modular":
-        return {"learner": name, "learner_version": KINDS["module"]}
-    return {"learner": name, "learner_version": KINDS["variant"], "widths": architecture["widths"]}
+        return {"learner": name, "learner_version": ENTRY_VERSIONS["module"]}
+    return {"learner": name, "learner_version": ENTRY_VERSIONS["variant"], "widths": architecture["widths"]}
 
 
 def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, Any]:
     """What of the training decides the weights; the precision may have been lowered to fit the memory."""
-    kept = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
-    return kept | {"precision": training.precision}
+    settings = {name: value for name, value in recipe["training"].items() if name != "minimum_accuracy"}
+    return settings | {"precision": training.precision}
 
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
@@ -205,24 +244,6 @@ def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
         build_optimizer(recipe["optim"], nn.Linear(1, 1))
     except UserError as error:
         raise UserError(f"{where}.{error}") from None
-
-
-def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:
-    """(epoch, name of the weight file, note) of ``best``, ``last``, ``overfit``, ``underfit`` or a number."""
-    match select:
-        case "best":
-            return best, "best", ""
-        case "last":
-            return len(history) - 1, "last", ""
-        case "overfit" | "underfit":
-            epoch, note = overfitted_epoch(history)
-            epoch = epoch if select == "overfit" else epoch // 2
-            return epoch, f"epoch_{epoch:04d}", note
-        case int() if 0 <= select < len(history):
-            return select, f"epoch_{select:04d}", ""
-    raise UserError(
-        f"{where}.select={select} is no epoch; take best, last, overfit, underfit or 0 to {len(history) - 1}"
-    )
 
 
 def did_not_train(who: str, network: Trained) -> str:

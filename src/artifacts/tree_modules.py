@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.network import Trained
@@ -13,10 +12,6 @@ from src.artifacts.trained import trained
 from src.data.datamodule import ImageData
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
-
-if TYPE_CHECKING:
-    from src.report.session import Session
-
 
 Role = Literal["router", "expert"]
 
@@ -41,26 +36,24 @@ def modules_of_tree(
     artifacts: Artifacts,
     *,
     role: str = "modules",
-    start: Mapping[str, Trained] | None = None,
 ) -> TreeModules:
     """All modules of ``tree`` from the store or trained now, each on the images below its node.
 
     Args:
         options: the recipes are without data: they learn from ``data``.
         role: what they are called on the screen.
-        start: by the node's name: a module whose weights a training begins with.
 
     Raises:
         UserError: a node has a child without images; ``expert_cap`` is not allowed.
     """
     images = [node_images(options, tree, node, data) for node in range(len(tree.nodes))]
-    tell_caps(options, artifacts.session)
+    if options.expert_cap is not None:
+        artifacts.session.event(f"expert_cap={options.expert_cap}: experts learn from no more images than that")
     modules = []
-    for node, own in enumerate(images):
-        name, where = tree.nodes[node].name, recipe_name(tree, node)
-        begin = None if start is None or name not in start else start[name].subject
+    for number, (node, part) in enumerate(zip(tree.nodes, images, strict=True)):
+        where = recipe_name(tree, number)
         modules.append(
-            trained(options.recipe_of(where), artifacts, role=f"{role}: {name}", where=where, data=own, start=begin)
+            trained(options.recipe_of(where), artifacts, role=f"{role}: {node.name}", where=where, data=part)
         )
     return TreeModules(tree, modules)
 
@@ -85,8 +78,3 @@ def cap_of(options: ModuleTreeOptions, tree: Tree, data: ImageData) -> int | Non
     per_class = data.sets["train"].per_class
     experts = [node for index, node in enumerate(tree.nodes) if tree.is_expert(index)]
     return min(int(sum(per_class[c] for c, child in enumerate(node.targets) if child >= 0)) for node in experts)
-
-
-def tell_caps(options: ModuleTreeOptions, session: Session) -> None:
-    if options.expert_cap is not None:
-        session.event(f"expert_cap={options.expert_cap}: experts learn from no more images than that")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,34 +10,20 @@ import torch
 from torch import nn
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.kinds import KINDS
 from src.artifacts.learners import architecture_of, training_of
 from src.artifacts.network import Trained
-from src.artifacts.options import ComposedOptions
-from src.artifacts.trained import select_epoch
+from src.artifacts.options import ENTRY_VERSIONS, ComposedOptions
+from src.artifacts.trained import fitted, trained_network
 from src.artifacts.tree_modules import Role, TreeModules, node_images, recipe_name
-from src.core.errors import UserError
 from src.core.store import Key
 from src.data.datamodule import ImageData
-from src.data.opening import in_calls
 from src.methods.hierarchy.composed import ComposedNetwork
 from src.methods.hierarchy.composed_subject import composed_subject
 from src.methods.hierarchy.composition import Composition
 from src.methods.hierarchy.nodes import Tree
-from src.networks.subjects import Subject, load_subject, rebuild, save_description
-from src.training.checkpoints import HISTORY
-from src.training.determinism import device_of, seed_everything
-from src.training.fitting import Training, fit
+from src.networks.subjects import Subject, rebuild, save_description
+from src.training.determinism import seed_everything
 from src.training.learners.modular import Modular
-
-
-def check_way(options: ComposedOptions) -> None:
-    """UserError where ``finetune_epochs`` or ``expert_cap`` does not go with ``modules``."""
-    way, epochs = options.modules, options.finetune_epochs
-    if options.expert_cap is not None and (epochs or way != "separate"):
-        raise UserError(f"expert_cap={options.expert_cap}: modules trained together see all images; set it to null")
-    if epochs and way != "separate":
-        raise UserError(f"finetune_epochs={epochs}: modules={way} are trained in one training already; set it to 0")
 
 
 def trained_together(
@@ -57,9 +42,9 @@ def trained_together(
     recipe = options.router
     training = training_of(recipe, "router")
     if start is not None:
-        training = Training(**{**recipe["training"], "epochs": options.finetune_epochs})
+        training = replace(training, epochs=options.finetune_epochs)
     parts = [_architecture(options, tree, node, data) for node in range(len(tree.nodes))]
-    how = {name: value for name, value in vars(training).items() if name != "minimum_accuracy"}
+    settings = {**asdict(training), **recipe["training"], "epochs": training.epochs}
     key = Key(
         "composed",
         {
@@ -68,10 +53,10 @@ def trained_together(
             "parts": parts,
             "optim": recipe["optim"],
             "seed": recipe["seed"],
-            "training": how,
+            "training": {name: value for name, value in settings.items() if name != "minimum_accuracy"},
             "images": data.digest(),
         },
-        KINDS["composed"],
+        ENTRY_VERSIONS["composed"],
         tuple(start.uses) if start else (),
     )
 
@@ -83,43 +68,22 @@ def trained_together(
         learner = Modular(
             network,
             recipe["optim"],
+            training.label_smoothing,
+            training.gradient_clip,
             parts=list(network.parts),
             targets=torch.tensor([node.targets for node in tree.nodes]),
             trunk=network.trunk,
-            label_smoothing=training.label_smoothing,
-            gradient_clip=training.gradient_clip,
         )
-        seconds: list[float] = []
-        with artifacts.session.stage("modules: together", training.epochs) as advance:
-
-            def on_epoch(metrics: dict[str, float]) -> None:
-                advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
-                artifacts.session.log("modules together", int(metrics["epoch"]), metrics)
-
-            history = fit(
-                learner,
-                in_calls(data),
-                training,
-                folder,
-                seed=recipe["seed"],
-                device=device_of(artifacts.running.device),
-                on_epoch=on_epoch,
-                on_event=artifacts.session.event,
-                on_seconds=seconds.append,
-                resume_every=artifacts.running.resume_every,
-            )
+        notes = fitted(
+            learner, data, training, folder, artifacts, seed=recipe["seed"], stage="modules: together",
+            series="modules together",
+        )  # fmt: skip
         save_description(subject, folder)
-        best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
-        return {"best_epoch": best, "seconds": seconds[0]}
+        return notes
 
     entry = artifacts.store.make(key, build)
-    if not entry.built:
-        artifacts.session.found("modules: together", entry.digest)
-    history = json.loads((entry.folder / HISTORY).read_text())
-    epoch, name, _ = select_epoch(recipe["select"], history, entry.notes["best_epoch"], "router")
-    subject = load_subject(entry.folder / f"{name}.safetensors", [entry.digest])
-    subject.model.to(device_of(artifacts.running.device))
-    return Trained(subject, data, entry.digest, entry.folder, history, training, epoch, entry.notes["seconds"], {})
+    stage = "modules: together"
+    return trained_network(entry, recipe["select"], data, training, artifacts, stage, "router", stage)
 
 
 def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModules:
@@ -128,7 +92,7 @@ def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModule
     modules = []
     for node, place in enumerate(tree.nodes):
         part = network.parts[node]
-        own = Subject(
+        module = Subject(
             part if network.trunk is None else nn.Sequential(network.trunk, part),
             _architecture(options, tree, node, whole.data),
             place.children,
@@ -137,7 +101,7 @@ def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModule
             lineage=subject.lineage,
             contrast=subject.contrast,
         )
-        modules.append(replace(whole, subject=own, data=node_images(options, tree, node, whole.data)))
+        modules.append(replace(whole, subject=module, data=node_images(options, tree, node, whole.data)))
     return TreeModules(tree, modules, whole)
 
 

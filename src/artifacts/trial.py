@@ -63,7 +63,10 @@ class Trial:
         """
         keep = self.modules.keep[self.columns]
         classes = len(self.modules.keep)
-        wrong = [next(c for c in _after(column, classes) if c not in self.columns) for column in self.columns]
+        wrong = [
+            next(c for step in range(1, classes) if (c := (column + step) % classes) not in self.columns)
+            for column in self.columns
+        ]
         again = retrained.subject
         predictions = {
             WEAK: self.weak_logits["test"].argmax(1),
@@ -143,7 +146,3 @@ def all_labelled(data: ImageData, targets: int) -> ImageData:
     labelled = copy.copy(data)
     labelled.sets = {**data.sets, "train": merged.select(everything)}
     return labelled
-
-
-def _after(column: int, classes: int) -> list[int]:
-    return [(column + step) % classes for step in range(1, classes)]

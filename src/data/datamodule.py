@@ -1,23 +1,7 @@
-"""The one data module: an image set in memory, split, mixed, augmented and normalised as a config says.
+"""The one data module: an image set in memory, split, mixed, augmented and normalised, in calls of several batches.
 
-A config of the data group, every key of which is an argument of `ImageData`::
-
-    source: {name: glyphs, seed: 0, size: 32, train_per_class: 300, test_per_class: 250}
-    classes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]       # numbers or names; null: all
-    splits: {validation: 0.2, calibration: 0.1, drop_seen: true}
-    caps: {train: 200, test: null}                # per class, or {default: 200, disc: 12}
-    label_noise: {fraction: 0.0, classes: null}   # of the training part alone
-    augment: {crop_padding: 4, flip: true}        # crop: 28, flip_axis: up_down, rgb_pca: 0.1,
-                                                  # transformation: {family: rotation}, as in conf/transformation
-    normalisation: train                          # or cifar10, imagenet ..., or {mean: [...], std: [...]}
-    contrast: none                                # global: each image by its own mean and std, before normalisation;
-                                                  # per_pixel, zca: whitened over the images
-    whitening: {scope: train, eps: 1.0e-3, rule: clamp}
-    batch_size: 128
-    eval_batch_size: 512
-    seed: 0
-
-The weak model's data, target class last (`mixing.patching_set`)::
+A config of the data group has the arguments of `ImageData` for keys; conf/data shows them whole. The weak model's data,
+target class last (`mixing.patching_set`)::
 
     source: {name: glyphs, train_per_class: 300, test_per_class: 250}
     mix: {others: [10, 11, 12, 13, 14, 15, 16, 17, 18], target: 0, train_others: 60, train_target: 24}
@@ -38,7 +22,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -47,24 +31,15 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import options_of
-from src.data.augment import (
-    KEYS,
-    augment,
-    centre,
-    check_crop,
-    checked,
-    geometry,
-    normalise,
-    random_transformation,
-)
-from src.data.colours import colour_components, draw_colours, shift_colours
+from src.data.augment import KEYS, centre, check_crop, checked, normalise, random_transformation
+from src.data.colours import colour_components
+from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
 from src.data.image_set import ImageSet, Splits
-from src.data.loader import Batch, BatchLoader
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
 from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
-from src.data.splits import apply_indices, drop_seen, split_pool
-from src.data.whitener import WhitenedImages, Whitener, WhiteningOptions, whitened
+from src.data.splits import drop_seen, split_pool
+from src.data.whitener import Whitener, WhiteningOptions, whitened
 from src.imageops.whitening import WHITENINGS, Whitening
 
 Options = Mapping[str, Any]
@@ -84,7 +59,6 @@ class ImageData(pl.LightningDataModule):
         splits: validation and calibration (fractions, or images per class; validation ``test``: the test images, the
             protocol of papers without a held-out part), drop_seen (leave out pool images that are
             in the test set too; default true).
-        split_indices: saved splits to apply instead (see attribute of that name).
         batch_size: of training.
         eval_batch_size: of everything else.
         augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
@@ -92,7 +66,6 @@ class ImageData(pl.LightningDataModule):
             deviation of `src.data.colours`; transformation, a family of `src.imageops.transformations`, of which each
             image goes through a random member before it is cropped and flipped.
         normalisation: ``train``, a published one by name, or mean and std.
-        channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits, caps, noise.
         shuffle_seed: of the order and the augmentation (None: `seed`).
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
@@ -110,6 +83,8 @@ class ImageData(pl.LightningDataModule):
         events: one line for everything that was reduced or left out.
     """
 
+    per_call = PER_CALL
+
     def __init__(
         self,
         source: Options,
@@ -118,12 +93,10 @@ class ImageData(pl.LightningDataModule):
         caps: Options | None = None,
         label_noise: Options | None = None,
         splits: Options | None = None,
-        split_indices: Mapping[str, Tensor | Sequence[int]] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 512,
         augment: Options | None = None,
         normalisation: str | Options = "train",
-        channels_last: bool = True,
         seed: int = 0,
         shuffle_seed: int | None = None,
         contrast: str = "none",
@@ -132,9 +105,6 @@ class ImageData(pl.LightningDataModule):
         super().__init__()
         if contrast not in CONTRASTS:
             raise UserError(f"data.contrast={contrast}: {suggestion(str(contrast), CONTRASTS)}")
-        for key, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if size < 1:
-                raise UserError(f"data.{key}={size}: allowed are whole numbers from 1")
         for key, origin in (("source", source), ("mix.target_source", (mix or {}).get("target_source"))):
             if origin is not None and "name" not in origin:
                 raise UserError(f"data.{key}: has no name; e.g. data.{key}.name=glyphs")
@@ -160,9 +130,8 @@ class ImageData(pl.LightningDataModule):
                 f"data.augment.transformation: with data.contrast={contrast} images are whitened once, before any "
                 "transformation; set transformation to null or contrast to none"
             )
-        self.given_indices = split_indices
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.normalisation, self.contrast, self.channels_last = normalisation, contrast, channels_last
+        self.normalisation, self.contrast = normalisation, contrast
         self.seed, self.shuffle_seed = seed, seed if shuffle_seed is None else shuffle_seed
         self.sets: dict[str, ImageSet] = {}
         self.split_indices: dict[str, Tensor] = {}
@@ -182,24 +151,12 @@ class ImageData(pl.LightningDataModule):
         if self.sets:
             return
         events: list[str] = []
-        loaded = self._load()
-        pool, test = cap(loaded.train, self.caps.get("train"), self.seed), cap(loaded.test, self.caps.get("test"))
-        for name, before, after in (("train", loaded.train, pool), ("test", loaded.test, test)):
-            if len(after) < len(before):
-                events.append(f"data.caps.{name}: {len(after)} of {len(before)} images")
+        pool, test = self._capped(*self._load(), events)
         if self.splits.get("drop_seen", True):
             pool, seen = drop_seen(pool, test)
             if seen:
                 events.append(f"data: {seen} training images left out, being in the test set too")
-        if self.given_indices is not None:
-            indices = apply_indices(pool, self.given_indices)
-        else:
-            sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
-            indices = split_pool(pool, **sizes, seed=self.seed)
-        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
-        if self.splits.get("validation") == TEST:
-            sets["validation"] = test
-            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        sets, indices = self._parts(pool, test, pool, events)
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
@@ -216,6 +173,25 @@ class ImageData(pl.LightningDataModule):
                 events.append("data.whitening.scope=evaluation: test images are whitened by their own statistics")
         self.split_indices, self.events = indices, events
         self.sets = sets
+
+    def _capped(self, train: ImageSet, test: ImageSet, events: list[str]) -> tuple[ImageSet, ImageSet]:
+        capped = cap(train, self.caps.get("train"), self.seed), cap(test, self.caps.get("test"))
+        for name, before, after in zip(("train", "test"), (train, test), capped, strict=True):
+            if len(after) < len(before):
+                events.append(f"data.caps.{name}: {len(after)} of {len(before)} images")
+        return capped
+
+    def _parts(
+        self, pool: ImageSet, test: ImageSet, shown: ImageSet, events: list[str]
+    ) -> tuple[dict[str, ImageSet], dict[str, Tensor]]:
+        """The parts, and the positions of their images in the pool; ``shown``: its images as the split sees them."""
+        sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
+        indices = split_pool(shown, **sizes, seed=self.seed)
+        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
+        if self.splits.get("validation") == TEST:
+            sets["validation"] = test
+            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        return sets, indices
 
     def _load(self) -> Splits:
         name, options = str(self.source["name"]), {key: v for key, v in self.source.items() if key != "name"}
@@ -277,36 +253,28 @@ class ImageData(pl.LightningDataModule):
 
     def digest(self) -> str:
         """SHA-256 of all that a network learns from: images and labels, normalisation, augmentation, batches."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for part in ("train", "validation", "calibration"):
             images = self._set(part)
-            found.update(images.images.contiguous().numpy().tobytes())
-            found.update(images.labels.numpy().tobytes())
-        how = [self.mean, self.std, self.augment, self.batch_size, self.shuffle_seed, self.input_shape, self.classes]
+            digest.update(images.images.contiguous().numpy().tobytes())
+            digest.update(images.labels.numpy().tobytes())
+        settings = [
+            self.mean,
+            self.std,
+            self.augment,
+            self.batch_size,
+            self.shuffle_seed,
+            self.input_shape,
+            self.classes,
+        ]
         if self.contrast != "none":  # else the digest from before there was a choice
-            how.append(self.contrast)
+            settings.append(self.contrast)
         if self.whitener is not None:
-            how += [self.whitening_options, self.whitener.digest()]
+            settings += [self.whitening_options, self.whitener.digest()]
         if self.colours is not None:
-            how.append(self.colours.tolist())
-        found.update(repr(how).encode())
-        return found.hexdigest()
-
-    def summary(self) -> dict[str, Any]:
-        """Plain values for the record of a run: sizes, classes, shape, normalisation, seed, events."""
-        return {
-            "source": str(self.source["name"]),
-            "classes": list(self.classes),
-            "input_shape": list(self.input_shape),
-            "images": {name: len(part) for name, part in self.sets.items()},
-            "per_class": {name: part.per_class.tolist() for name, part in self.sets.items()},
-            "mean": self.mean,
-            "std": self.std,
-            "contrast": self.contrast,
-            **({} if self.whitener is None else {"whitening": asdict(self.whitening_options)}),
-            "seed": self.seed,
-            "events": list(self.events),
-        }
+            settings.append(self.colours.tolist())
+        digest.update(repr(settings).encode())
+        return digest.hexdigest()
 
     def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
         """All images of a part and their labels, for studies.
@@ -335,9 +303,9 @@ class ImageData(pl.LightningDataModule):
             whole: without the crop.
         """
         if self.whitener is not None and not images.is_floating_point():
-            images = whitened(images, self.whitener.of("train", images.device), self.channels_last)
+            images = whitened(images, self.whitener.of("train", images.device), True)
         seen = images if whole else centre(images, self.augment.get("crop"))
-        return normalise(seen, self.mean, self.std, self.channels_last, self.contrast)
+        return normalise(seen, self.mean, self.std, contrast=self.contrast)
 
     def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """A part's images, raw or, where they are whitened, float32, and its labels, on the device."""
@@ -345,7 +313,7 @@ class ImageData(pl.LightningDataModule):
         if self.whitener is None:
             return images.images.to(device), images.labels.to(device)
         whitening = self.whitener.of(part, device)
-        return whitened(images.images, whitening, self.channels_last), images.labels.to(device)
+        return whitened(images.images, whitening, True), images.labels.to(device)
 
     @property
     def whitening(self) -> Whitening | None:
@@ -355,42 +323,55 @@ class ImageData(pl.LightningDataModule):
             return None
         return copy.deepcopy(self.whitener.of("train", self.sets["train"].images.device))
 
-    def train_dataloader(self) -> BatchLoader:
-        """Shuffled raw batches, another order every epoch; whitened ones where images are whitened."""
-        return BatchLoader(self._loaded("train"), self.batch_size, self.shuffle_seed, self._epoch)
+    def train_dataloader(self) -> Any:
+        """Calls of shuffled and augmented images, drawn and shared out as the trainer's learner says."""
+        images, labels = self._on_device("train")
+        return EpochLoader(
+            images,
+            labels,
+            self.batch_size,
+            per_call=self.per_call,
+            augment=self.augment,
+            colours=self.colours,
+            seed=self.shuffle_seed,
+            epoch=self._epoch,
+            draws=getattr(self._learner, "draws", "epoch"),
+            unit=self._unit,
+            process=self._process,
+        )
 
-    def val_dataloader(self) -> BatchLoader:
-        """Batches of the validation part, in order."""
-        return BatchLoader(self._loaded("validation"), self.eval_batch_size)
+    def val_dataloader(self) -> Any:
+        """The validation part in calls, in order."""
+        return InOrder(*self._on_device("validation"), self.eval_batch_size, self._process)
 
-    def test_dataloader(self) -> BatchLoader:
-        """Batches of the test set, in order."""
-        return BatchLoader(self._loaded("test"), self.eval_batch_size)
+    def transfer_batch_to_device(self, batch: Call, device: torch.device, dataloader_idx: int) -> Call:
+        """Where it is there already, it stays."""
+        images, labels = (values.to(device, non_blocking=True) for values in (batch.images, batch.labels))
+        return batch._replace(images=images, labels=labels)
 
-    def predict_dataloader(self) -> BatchLoader:
-        """The test set once more."""
-        return self.test_dataloader()
+    def on_after_batch_transfer(self, batch: Call, dataloader_idx: int) -> Call:
+        """Raw or whitened -> float32 as the model sees it."""
+        return batch._replace(images=self.normalise(batch.images))
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """On the device: augment (training batches alone) and normalise -> float32 images and labels."""
-        images = batch.images
-        if batch.moment is not None:
-            epoch, step = batch.moment
-            how: dict[str, Any] = {"seed": self.shuffle_seed, "epoch": epoch, "step": step}
-            images = augment(images, **geometry(self.augment), **how)
-            if self.colours is not None:
-                shares = draw_colours(len(images), len(self.colours), self.augment["rgb_pca"], **how)
-                images = shift_colours(images, shares, self.colours)
-        return self.normalise(images), batch.labels
+    def _on_device(self, part: str) -> tuple[Tensor, Tensor]:
+        self.setup()
+        return self.resident(part, torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device)
 
-    def _loaded(self, part: str) -> ImageSet | WhitenedImages:
-        if self.whitener is None:
-            return self._set(part)
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        return WhitenedImages(*self.resident(part, device))
+    @property
+    def _learner(self) -> Any:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    @property
+    def _unit(self) -> int:
+        """Images of a batch that stay in one process where several train one network."""
+        return getattr(self._learner, "ghost_batch", None) or 1
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch(self) -> int:
-        return int(self.trainer.current_epoch) if self.trainer is not None else 0
+        return 0 if self.trainer is None else int(self.trainer.current_epoch)
 
     def _set(self, part: str) -> ImageSet:
         self.setup()

@@ -1,17 +1,20 @@
-"""Several batches at once from images that stay on the device: no transfers, and one draw of everything per epoch."""
+"""Several batches at once from images that stay on the device: no transfers, and few draws of random numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.augment import Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
+from src.data.augment import FLIP_AXES, Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
 from src.data.colours import draw_colours, shift_colours
+
+PER_CALL = 16  # batches
+CALL_BYTES = 64 * 2**20
 
 
 class Share(NamedTuple):
@@ -29,6 +32,11 @@ class Call(NamedTuple):
     labels: Tensor  # int64 (n,)
     shares: list[Share]  # ours of all add up to n
 
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Share]]:
+        """Images, labels and share of each batch."""
+        counts = [share.ours for share in self.shares]
+        yield from zip(self.images.split(counts), self.labels.split(counts), self.shares, strict=True)
+
 
 class EpochLoader:
     """Training batches, several at a time.
@@ -40,10 +48,11 @@ class EpochLoader:
         images: uint8 (N, C, H, W), or float32 where they are whitened, on the device.
         labels: int64 (N,), there too.
         batch_size: images per batch; a last batch of one image joins the one before it.
-        per_call: batches per call.
+        per_call: batches per call, fewer where their float images would take more than 64 MiB.
         augment: as of an `ImageData`.
         seed: of order and augmentation.
         epoch: tells the current epoch.
+        draws: for what random numbers are drawn at once: for an ``epoch``, or for the images of each ``step``.
         unit: images that no two processes share between them (a ghost batch).
         process: our number, and how many there are.
         colours: the components along which rgb_pca shifts.
@@ -55,10 +64,11 @@ class EpochLoader:
         labels: Tensor,
         batch_size: int,
         *,
-        per_call: int,
         augment: dict[str, Any],
         seed: int,
         epoch: Callable[[], int],
+        per_call: int = PER_CALL,
+        draws: Literal["epoch", "step"] = "epoch",
         unit: int = 1,
         process: tuple[int, int] = (0, 1),
         colours: Tensor | None = None,
@@ -66,9 +76,9 @@ class EpochLoader:
         self.images, self.labels = images, labels
         self.sizes = cut(len(images), batch_size)
         self.whole_batches = len(images) // batch_size
-        self.per_call = per_call
-        self.augment, self.colours = augment, colours
-        self.seed = seed
+        self.per_call = max(1, min(per_call, CALL_BYTES // (4 * images[0].numel() * batch_size)))
+        self.augment = {"crop_padding": 0, "flip": False, "crop": None, "flip_axis": FLIP_AXES[0], **augment}
+        self.colours, self.seed, self.draws = colours, seed, draws
         self._epoch = epoch
         self._shares = [share(size, unit, *process) for size in self.sizes]
 
@@ -77,39 +87,51 @@ class EpochLoader:
         return -(-len(self.sizes) // self.per_call)
 
     def __iter__(self) -> Iterator[Call]:
-        epoch, count, device = self._epoch(), len(self.images), self.images.device
-        order = torch.randperm(count, generator=stream(self.seed, "order", epoch)).to(device)
-        when = {"seed": self.seed, "epoch": epoch, "step": 0}  # the epoch is one step of draws
-        how = {"crop_padding": 0, "flip": False, "crop": None, "flip_axis": "left_right", **self.augment}
-        transformation = how.get("transformation")
-        parameters = None if transformation is None else draw_transformations(transformation, count, **when)
-        draws: Draws | None = None
-        if how["crop_padding"] or how["flip"] or how["crop"]:
-            spare = spare_of(self.images, how["crop"])
-            drawn = draw(count, crop_padding=how["crop_padding"], flip=how["flip"], spare=spare, **when)
-            draws = Draws(*(values.to(device) for values in drawn))
-        shares_of_colour: Tensor | None = None
-        if self.colours is not None:
-            shares_of_colour = draw_colours(count, len(self.colours), how["rgb_pca"], **when)
-            shares_of_colour = shares_of_colour.to(device)
-        begins = [0, *accumulate(self.sizes)]
+        epoch, count = self._epoch(), len(self.images)
+        order = torch.randperm(count, generator=stream(self.seed, "order", epoch)).to(self.images.device)
+        ends = [0, *accumulate(self.sizes)]
+        of_epoch = self._on_device(self._drawn(count, epoch, 0)) if self.draws == "epoch" else {}
         for start in range(0, len(self.sizes), self.per_call):
             shares = self._shares[start : start + self.per_call]
-            if all(part.ours == part.whole for part in shares):
-                rows: Any = slice(begins[start], begins[start + len(shares)])
-            else:
-                firsts = [begin + part.first for begin, part in zip(begins[start:], shares, strict=False)]
+            begin, end = ends[start], ends[start + len(shares)]
+            drawn = {name: values[begin:end] for name, values in of_epoch.items()}
+            if self.draws == "step":
+                steps = [self._drawn(part.whole, epoch, step) for step, part in enumerate(shares, start)]
+                drawn = self._on_device({name: torch.cat([step[name] for step in steps]) for name in steps[0]})
+            index = order[begin:end]
+            if any(part.ours < part.whole for part in shares):
+                firsts = [ends[start + step] - begin + part.first for step, part in enumerate(shares)]
                 rows = torch.cat([torch.arange(a, a + b.ours) for a, b in zip(firsts, shares, strict=True)])
-            index = order[rows]
-            images = self.images[index]
-            if transformation is not None and parameters is not None:
-                images = transform(images, transformation, parameters[rows])
-            if draws is not None:
-                mine = Draws(*(values[rows] for values in draws))
-                images = crop_and_flip(images, mine, how["crop_padding"], how["crop"], how["flip_axis"])
-            if self.colours is not None and shares_of_colour is not None:
-                images = shift_colours(images, shares_of_colour[rows], self.colours)
-            yield Call(images, self.labels[index], shares)
+                index, drawn = index[rows], {name: values[rows] for name, values in drawn.items()}
+            yield Call(self._augmented(self.images[index], drawn), self.labels[index], shares)
+
+    def _drawn(self, count: int, epoch: int, step: int) -> dict[str, Tensor]:
+        """Random numbers for ``count`` images, a row each."""
+        when, drawn = {"seed": self.seed, "epoch": epoch, "step": step}, {}
+        crop_padding, flip, crop = (self.augment[key] for key in ("crop_padding", "flip", "crop"))
+        if self.augment.get("transformation") is not None:
+            drawn["parameters"] = draw_transformations(self.augment["transformation"], count, **when)
+        if crop_padding or flip or crop:
+            spare = spare_of(self.images, crop)
+            drawn |= draw(count, crop_padding=crop_padding, flip=flip, spare=spare, **when)._asdict()
+        if self.colours is not None:
+            drawn["colours"] = draw_colours(count, len(self.colours), self.augment["rgb_pca"], **when)
+        return drawn
+
+    def _on_device(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Where the images are, but for parameters of transformations, which stay on the CPU."""
+        return {name: rows if name == "parameters" else rows.to(self.images.device) for name, rows in drawn.items()}
+
+    def _augmented(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
+        options = self.augment
+        if "parameters" in drawn:
+            images = transform(images, options["transformation"], drawn["parameters"])
+        if "flipped" in drawn:
+            places = Draws(*(drawn[name] for name in Draws._fields))
+            images = crop_and_flip(images, places, options["crop_padding"], options["crop"], options["flip_axis"])
+        if self.colours is not None:
+            images = shift_colours(images, drawn["colours"], self.colours)
+        return images
 
 
 class InOrder:
@@ -132,15 +154,17 @@ class InOrder:
 
 def cut(count: int, size: int) -> list[int]:
     """``count`` images in parts of ``size``; a rest of one joins the part before it, as batch norm cannot take it."""
-    sizes = [len(part) for part in torch.empty(count).split(size)]
-    if len(sizes) > 1 and sizes[-1] == 1:
-        sizes[-2:] = [sizes[-2] + 1]
-    return sizes
+    whole, rest = divmod(count, size)
+    if not whole:
+        return [count]
+    if rest == 1:
+        return [size] * (whole - 1) + [size + 1]
+    return [size] * whole + [rest] * (rest > 0)
 
 
 def share(size: int, unit: int, process: int, processes: int) -> Share:
     """The ``process``-th of ``processes`` consecutive parts of a batch that cut no group of ``unit`` images."""
-    ends = [0, *accumulate(cut(size, unit) if unit > 1 else [1] * size)]
+    ends = [0, *accumulate(cut(size, unit))]
     groups = len(ends) - 1
     first, end = ends[groups * process // processes], ends[groups * (process + 1) // processes]
     return Share(size, first, end - first)

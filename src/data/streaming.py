@@ -1,20 +1,7 @@
 """The data module of images that do not fit in memory: they stay in files and are decoded by worker processes.
 
-A config, every key of which is an argument of `StreamingImages`::
-
-    source: {name: imagenet, root: FOLDER, size: 256, below: n00015388, leave_out: [],
-             tree: {levels: [2, 11, 47], smallest: 2}}
-    caps: {train: null, test: null}               # per class
-    splits: {validation: 0.2, calibration: 0.0}   # of the folder train; the folder val is the test set
-    augment: {crop: 224, flip: true, flip_axis: left_right, rgb_pca: 0.1}
-    normalisation: imagenet                       # train: measured on some of the training images
-    contrast: none                                # or global
-    batch_size: 128
-    eval_batch_size: 256
-    workers: auto                                 # processes that decode; 0: none
-    seed: 0
-
-Training images are cut out of the whole image, all others out of its middle square.
+A config has the arguments of `StreamingImages` for keys, as conf/data/imagenet_animals.yaml. Training images are cut
+out of the whole image, all others out of its middle square.
 """
 
 from __future__ import annotations
@@ -32,16 +19,14 @@ from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.augment import FLIP_AXES, check_crop
 from src.data.colours import colour_components
-from src.data.datamodule import TEST, ImageData, Options, _options
+from src.data.datamodule import ImageData, Options, _options
 from src.data.decoding import Cut, number_of_workers
+from src.data.epoch_loader import Call, InOrder, cut, share
 from src.data.file_images import FileImages
 from src.data.image_set import ImageSet
 from src.data.imagenet import Files, ImageNet, read_imagenet
-from src.data.loader import Batch, BatchLoader
-from src.data.mixing import cap
 from src.data.normalisation import statistics
 from src.data.sources.fitting import check
-from src.data.splits import split_pool
 from src.data.wordnet_tree import LEVELS, Nested
 
 MEASURED = 2048  # training images by which colours are measured
@@ -62,7 +47,6 @@ class StreamingImages(ImageData):
         augment: crop (side, cut out at random from training images and from the middle of others), flip, flip_axis,
             rgb_pca.
         normalisation: a published one by name, mean and std, or ``train``, measured on `MEASURED` training images.
-        channels_last: memory layout of the images that the model sees.
         seed: the data seed: splits and caps.
         shuffle_seed: of order and augmentation (None: `seed`).
         contrast: ``none`` or ``global``.
@@ -81,7 +65,6 @@ class StreamingImages(ImageData):
         eval_batch_size: int = 256,
         augment: Options | None = None,
         normalisation: str | Options = "imagenet",
-        channels_last: bool = True,
         seed: int = 0,
         shuffle_seed: int | None = None,
         contrast: str = "none",
@@ -106,7 +89,6 @@ class StreamingImages(ImageData):
             eval_batch_size=eval_batch_size,
             augment=augment,
             normalisation=normalisation,
-            channels_last=channels_last,
             seed=seed,
             shuffle_seed=shuffle_seed,
             contrast=contrast,
@@ -126,27 +108,18 @@ class StreamingImages(ImageData):
         """
         if self.sets:
             return
-        found = self._read()
-        events = list(found.events)
-        pool = cap(self._set_of(found, found.train), self.caps.get("train"), self.seed)
-        test = cap(self._set_of(found, found.test), self.caps.get("test"))
-        for name, before, after in (("train", found.train, pool), ("test", found.test, test)):
-            if len(after) < len(before.paths):
-                events.append(f"data.caps.{name}: {len(after)} of {len(before.paths)} images")
-        sizes = {key: 0 if value == TEST else value for key, value in self.splits.items() if key != "drop_seen"}
-        indices = split_pool(_by_number(pool), **sizes, seed=self.seed)
-        sets = {name: pool.select(index) for name, index in indices.items()} | {"test": test}
-        if self.splits.get("validation") == TEST:
-            sets["validation"] = test
-            events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
+        imagenet = self._read()
+        events = list(imagenet.events)
+        pool, test = self._capped(self._set_of(imagenet, imagenet.train), self._set_of(imagenet, imagenet.test), events)
+        sets, indices = self._parts(pool, test, _by_number(pool), events)
         self._measure(sets["train"], events)
         self.mislabelled = torch.zeros(len(sets["train"]), dtype=torch.bool)
-        self.tree, self.split_indices, self.events = found.tree, indices, events
+        self.tree, self.split_indices, self.events = imagenet.tree, indices, events
         self.sets = sets
 
     def _read(self) -> ImageNet:
         tree = self.folder.get("tree")
-        how = (
+        nesting = (
             {"levels": None}
             if tree is None
             else {"levels": LEVELS, **_options("source.tree", tree, ["levels", "smallest"])}
@@ -154,14 +127,14 @@ class StreamingImages(ImageData):
         root = self.folder.get("root")
         if not root:
             raise UserError("data.source.root: the folder of ImageNet; set it, e.g. data.source.root=/data/imagenet")
-        return read_imagenet(str(root), self.folder.get("below"), self.folder.get("leave_out", ()), **how)
+        return read_imagenet(str(root), self.folder.get("below"), self.folder.get("leave_out", ()), **nesting)
 
-    def _set_of(self, found: ImageNet, files: Files) -> ImageSet:
+    def _set_of(self, imagenet: ImageNet, files: Files) -> ImageSet:
         count = len(files.paths)
         root = str(self.folder["root"])
         images = FileImages(root, files.paths, files.sizes, torch.arange(count), count, self.size, self.workers)
-        superclasses = None if found.tree is None else superclasses_of(found.tree, found.classes)
-        return ImageSet(cast(Tensor, images), files.labels, tuple(found.classes), superclasses)
+        superclasses = None if imagenet.tree is None else superclasses_of(imagenet.tree, imagenet.classes)
+        return ImageSet(cast(Tensor, images), files.labels, tuple(imagenet.classes), superclasses)
 
     def _measure(self, train: ImageSet, events: list[str]) -> None:
         """Normalisation and colours, where they are the training images' own by some of them."""
@@ -178,17 +151,17 @@ class StreamingImages(ImageData):
 
     def digest(self) -> str:
         """SHA-256 of the folder's contents, of the files and labels of each part, and of all that a training sees."""
-        found = hashlib.sha256(contents_digest(Path(str(self.folder["root"])).expanduser()).encode())
+        digest = hashlib.sha256(contents_digest(Path(str(self.folder["root"])).expanduser()).encode())
         for part in ("train", "validation", "calibration"):
             images = self._set(part)
             files = files_of(images)
-            found.update("\n".join(files.files).encode())
+            digest.update("\n".join(files.files).encode())
             for values in (files.sizes, files.numbers, images.labels):
-                found.update(values.numpy().tobytes())
-        how = [self.mean, self.std, self.augment, self.size, self.batch_size, self.shuffle_seed, self.classes]
-        how += [self.contrast, None if self.colours is None else self.colours.tolist()]
-        found.update(repr(how).encode())
-        return found.hexdigest()
+                digest.update(values.numpy().tobytes())
+        settings = [self.mean, self.std, self.augment, self.size, self.batch_size, self.shuffle_seed, self.classes]
+        settings += [self.contrast, None if self.colours is None else self.colours.tolist()]
+        digest.update(repr(settings).encode())
+        return digest.hexdigest()
 
     @property
     def training_cut(self) -> Cut:
@@ -196,67 +169,47 @@ class StreamingImages(ImageData):
         axis = self.augment.get("flip_axis", FLIP_AXES[0])
         return Cut(self.size, self.augment.get("crop", self.size), axis, self.augment.get("flip", False), self.colours)
 
-    def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches, cut at random, raw; another order and other cuts every epoch."""
-        return self.stream(self._epoch)
+    def train_dataloader(self) -> StreamedCalls:
+        """Shuffled images, cut at random, raw; another order and other cuts every epoch."""
+        return self.stream(self._epoch, self._unit, self._process)
 
-    def stream(self, epoch: Callable[[], int]) -> StreamedBatches:
-        """The training batches of the epoch that ``epoch`` tells."""
-        part, shift = self._set("train"), self.augment.get("rgb_pca", 0.0)
-        return StreamedBatches(part, self.batch_size, self.shuffle_seed, epoch, self.training_cut, shift)
+    def stream(self, epoch: Callable[[], int], unit: int = 1, process: tuple[int, int] = (0, 1)) -> StreamedCalls:
+        """The training images of the epoch that ``epoch`` tells, in calls of one batch."""
+        self.setup()
+        return StreamedCalls(self, epoch, unit, process)
 
-    def val_dataloader(self) -> BatchLoader:
-        """Raw batches of the validation part, in order."""
-        return StreamedBatches(self._set("validation"), self.eval_batch_size)
-
-    def test_dataloader(self) -> BatchLoader:
-        """Raw batches of the test set, in order."""
-        return StreamedBatches(self._set("test"), self.eval_batch_size)
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """On the device: cut out the middle where that is still to do, and normalise -> float32 images and labels."""
-        return self.normalise(batch.images), batch.labels
+    def val_dataloader(self) -> InOrder:
+        """The raw validation part, in order."""
+        part = self._set("validation")
+        return InOrder(part.images, part.labels, self.eval_batch_size, self._process)
 
 
-class StreamedBatches(BatchLoader):
-    """A `BatchLoader` over `FileImages`: order, batches and images are a pure function of seed and epoch.
+class StreamedCalls:
+    """Training batches of image files, a call each; order, batches and images are a pure function of seed and epoch.
 
-    The number of workers changes nothing; a loader that was stopped within an epoch goes on with the next batch.
-
-    Args:
-        images: the set.
-        batch_size, seed, epoch: as of a `BatchLoader`.
-        cut: of training images; None: the middle square.
-        rgb_pca: of training images.
+    The number of workers changes nothing. Arguments as of an `EpochLoader`.
     """
 
-    def __init__(
-        self,
-        images: ImageSet,
-        batch_size: int,
-        seed: int = 0,
-        epoch: Callable[[], int] | None = None,
-        cut: Cut | None = None,
-        rgb_pca: float = 0.0,
-    ) -> None:
-        super().__init__(images, batch_size, seed, epoch)
-        side = files_of(images).side
-        self.cut, self.rgb_pca = cut or Cut(side, side), rgb_pca
+    def __init__(self, data: StreamingImages, epoch: Callable[[], int], unit: int, process: tuple[int, int]) -> None:
+        self.data, self.epoch = data, epoch
+        count, size = len(data.sets["train"]), data.batch_size
+        self.sizes, self.whole_batches = cut(count, size), count // size
+        self._shares = [share(size, unit, *process) for size in self.sizes]
 
-    def __iter__(self) -> Iterator[Batch]:
-        first, self._first = self._first, 0
-        count, batches = len(self.images), len(self)
-        epoch = None if self._epoch is None else self._epoch()
-        order, moment = torch.arange(count), None
-        if epoch is not None:
-            order = torch.randperm(count, generator=stream(self.seed, "order", epoch))
-            moment = self.seed, epoch
-        ends = [*range(0, batches * self.batch_size, self.batch_size), count]
-        rows = [order[ends[step] : ends[step + 1]] for step in range(first, batches)]
-        decoded = files_of(self.images).batches(rows, self.cut, moment, self.rgb_pca)
-        for step, (index, images) in enumerate(zip(rows, decoded, strict=False), first):
-            self._done = step + 1
-            yield Batch(images, self.images.labels[index], None if epoch is None else (epoch, step))
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[Call]:
+        data, part, epoch = self.data, self.data.sets["train"], self.epoch()
+        order = torch.randperm(len(part), generator=stream(data.shuffle_seed, "order", epoch))
+        rows = [
+            batch[ours.first : ours.first + ours.ours]
+            for batch, ours in zip(order.split(self.sizes), self._shares, strict=True)
+        ]
+        moment, shift = (data.shuffle_seed, epoch), data.augment.get("rgb_pca", 0.0)
+        decoded = files_of(part).batches(rows, data.training_cut, moment, shift)
+        for index, images, ours in zip(rows, decoded, self._shares, strict=True):
+            yield Call(images, part.labels[index], [ours])
 
 
 def files_of(images: Any) -> FileImages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -60,17 +59,6 @@ class Whitener:
     def digest(self) -> str:
         """SHA-256 of the images that a training's are whitened by."""
         return hashlib.sha256(self.sets["train"].images.contiguous().numpy().tobytes()).hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class WhitenedImages:
-    """What a loader needs of an image set, whitened: float32 (N, C, H, W) and int64 (N,), on the device."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @torch.no_grad()

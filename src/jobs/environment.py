@@ -15,19 +15,30 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-
 
 
 def environment(running: Running) -> dict[str, Any]:
-    """What a job ran on: versions, machine, revision. Recorded, never part of its identity."""
-    import torch
-
+    """Versions, machine and revision, of the moment at which the job begins."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "CPU",
         "cores": os.cpu_count(),
         "threads": running.threads,
         "workers": running.workers,
         "system": f"{platform.system()} {platform.machine()}",
         "revision": _revision(),
     }
+
+
+def device_used(running: Running) -> str:
+    """The processor that computed; asked when a job has ended, for to ask for a GPU's name starts CUDA."""
+    import torch
+
+    if running.device == "cpu" or not torch.cuda.device_count():
+        return platform.processor() or "CPU"
+    count = running.trainer.devices if running.trainer else 1
+    try:
+        name = torch.cuda.get_device_name(None if running.device == "auto" else running.device)
+    except (RuntimeError, AssertionError, ValueError):  # there is none of this number, or it has failed
+        return running.device
+    return name if count == 1 else f"{count} x {name}"
 
 
 def _revision() -> str:

@@ -18,7 +18,7 @@ from src.core.errors import UserError, full_disk
 from src.core.result import Result
 from src.core.running import Running
 from src.jobs.border import running_of
-from src.jobs.environment import environment
+from src.jobs.environment import device_used, environment
 from src.jobs.sweep.jobs import is_done
 from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import outcome, refused
@@ -54,7 +54,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.config = dict(config)
         result.identity = identity(config)
         result.version = version
-        result.environment = ran_on
+        result.environment = {**ran_on, "device": device_used(running)}
         result.seconds = {**session.seconds, "all": round(time.time() - start, 2)}
         result.events = list(dict.fromkeys([*session.events, *result.events]))
         _finish(session, result, folder)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from src.artifacts.kinds import KINDS
-from src.artifacts.options import AnswerOptions, ComposedOptions, ModulesOptions, StrongOptions
+from src.artifacts.options import ENTRY_VERSIONS, AnswerOptions, ComposedOptions, ModulesOptions, StrongOptions
 from src.studies.protocol import version_of_study
 from src.tasks.options import STUDYING, keys_of
 
@@ -42,7 +41,7 @@ def version_of(config: Mapping[str, Any]) -> str:
     task, kinds = TASKS.get(config["task"], (1, ()))
     study = config["study"]["name"] if config["task"] in STUDYING else None
     studied = [f"{study}{version_of_study(study)}"] if study else []
-    return " ".join([str(task), *(f"{kind}{KINDS[kind]}" for kind in kinds), *studied])
+    return " ".join([str(task), *(f"{kind}{ENTRY_VERSIONS[kind]}" for kind in kinds), *studied])
 
 
 def ancestors(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

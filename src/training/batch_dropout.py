@@ -22,8 +22,8 @@ class BatchDropout(nn.Dropout):
             mask = x.new_zeros((rows.whole, *x.shape[1:]))
             mask[:, :live] = x.new_empty((rows.whole, live, *x.shape[2:])).bernoulli_(1 - self.p)
             self.drawn = (rows.steps, mask)
-        kept = self.drawn[1][rows.first : rows.first + len(x)]
-        return (x * kept).mul_(1 / (1 - self.p))
+        mask = self.drawn[1][rows.first : rows.first + len(x)]
+        return (x * mask).mul_(1 / (1 - self.p))
 
 
 def follow_dropout(model: nn.Module, rows: Rows) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from src.core.errors import UserError
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 
 
 def derive(*parts: Any) -> int:
@@ -35,12 +33,19 @@ def prepare(*, threads: int, seed: int) -> None:
         threads: intra-op threads; results are equal to the bit only between equal numbers of threads.
         seed: of the global generators.
     """
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    torch.set_float32_matmul_precision("highest")
+    settle(threads)
     torch.set_grad_enabled(True)
     seed_everything("job", seed)
+
+
+def settle(threads: int) -> None:
+    """How this process computes: with that many threads, repeatably, and single precision in full (no TF32)."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
 
 
 def device_of(name: str) -> torch.device:
@@ -49,10 +54,10 @@ def device_of(name: str) -> torch.device:
     Raises:
         UserError: there is no such GPU.
     """
+    count = torch.cuda.device_count()  # starts no CUDA in this process, unlike is_available()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if count else "cpu")
     device = torch.device(name)
-    count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise UserError(
             f"device={name}: this machine has {count} GPUs that torch can use; take device=auto or device=cpu"

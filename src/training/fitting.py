@@ -3,71 +3,56 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Literal
 
 import pytorch_lightning as pl
 import torch
+from annotated_types import Ge, Gt
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from src.core.errors import UserError, suggestion
-from src.training import early_stopping
+from src.core.errors import UserError
+from src.core.options import Count, Share, options
+from src.data.datamodule import ImageData
 from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints, Checkpoints, EpochSeed, resumable
-from src.training.determinism import Precision, seed_everything
-from src.training.replicas import Replicas
+from src.training.determinism import seed_everything
+from src.training.early_stopping import EarlyStopping, LossStopping
+from src.training.learners.stepping import Stepping
+from src.training.replicas import Replicas, quieten
 
 
-@dataclass(frozen=True)
+@options
 class Training:
     """How long and how exactly a network is trained.
 
     Attributes:
         epochs: passes over the training images.
-        precision: Lightning's name of the arithmetic, ``32-true`` or ``bf16-mixed``.
+        precision: Lightning's name of the arithmetic.
         keep_every: also keep the weights of each k-th epoch.
         minimum_accuracy: validation accuracy below which the network counts as not trained.
         label_smoothing: of the training loss.
         gradient_clip: norm that the gradient is clipped to, or None.
-        early_stopping: ``patience`` and ``min_delta`` of :class:`src.training.early_stopping.LossStopping`, or None to
-            train for all epochs.
+        early_stopping: None to train for all epochs.
         train_only: patterns of names of layers; all others are frozen. None: all are trained.
     """
 
-    epochs: int
-    precision: str = "32-true"
-    keep_every: int | None = None
-    minimum_accuracy: float = 0.0
-    label_smoothing: float = 0.0
-    gradient_clip: float | None = None
-    early_stopping: Mapping[str, Any] | None = None
-    train_only: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UserError(f"training.epochs={self.epochs} is not at least 1; use training.epochs=1 or more")
-        if self.keep_every is not None and self.keep_every < 1:
-            raise UserError(f"training.keep_every={self.keep_every} is not at least 1; use null to keep none")
-        if self.precision not in get_args(Precision):
-            known = suggestion(str(self.precision), get_args(Precision))
-            raise UserError(f"training.precision={self.precision} is not offered; {known}")
-        for key, value in {"minimum_accuracy": self.minimum_accuracy, "label_smoothing": self.label_smoothing}.items():
-            if not 0 <= value <= 1:
-                raise UserError(f"training.{key}={value} is no share; take a number from 0 to 1")
-        if self.gradient_clip is not None and self.gradient_clip <= 0:
-            raise UserError(f"training.gradient_clip={self.gradient_clip} is not above 0; use null not to clip")
-        if self.early_stopping is not None:
-            early_stopping.check(self.early_stopping)
+    epochs: Count
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    keep_every: Count | None = None
+    minimum_accuracy: Share = 0.0
+    label_smoothing: Share = 0.0
+    gradient_clip: Annotated[float, Gt(0)] | None = None
+    early_stopping: EarlyStopping | None = None
+    train_only: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
+@options
 class VariantTraining(Training):
     """How the width variants of a sweep are trained.
 
@@ -77,28 +62,19 @@ class VariantTraining(Training):
         skip_below: end after the first cycle where the training accuracy is below so many times chance, or None.
     """
 
-    ghost_batch: int | None = None
-    skip_below: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.precision == "16-mixed":
-            raise UserError("training.precision=16-mixed is not offered for width variants; take bf16-mixed")
-        if self.ghost_batch is not None and self.ghost_batch < 2:
-            raise UserError(f"training.ghost_batch={self.ghost_batch} is not at least 2; use null for the whole batch")
-        if self.skip_below is not None and self.skip_below <= 0:
-            raise UserError(f"training.skip_below={self.skip_below} is not above 0; use null never to skip")
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    ghost_batch: Annotated[int, Ge(2)] | None = None
+    skip_below: Annotated[float, Gt(0)] | None = None
 
 
 def fit(
-    learner: pl.LightningModule,
-    data: pl.LightningDataModule,
+    learner: Stepping,
+    data: ImageData,
     training: Training,
     folder: Path,
     *,
     seed: int,
     device: torch.device | None = None,
-    loggers: Sequence[Any] = (),
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     callbacks: Sequence[Callback] = (),
     keep_last: bool = True,
@@ -110,10 +86,10 @@ def fit(
     """Train, keeping checkpoints in ``folder``; go on where a killed run of the same folder stopped.
 
     Args:
-        callbacks: further ones, such as :class:`src.training.early_skip.EarlySkip`.
+        callbacks: further ones, such as :class:`src.training.early_stopping.EarlySkip`.
         keep_last: whether ``last.safetensors`` is left beside ``best.safetensors``.
-        devices: processes that train the network together (learners of several passes per step only); ``on_epoch`` is
-            then told at the end.
+        devices: processes that train the network together (learners with a ``ghost_batch`` only); ``on_epoch`` is then
+            told at the end.
         resume_every: seconds between resumable checkpoints. It decides what a kill costs, never the result.
         on_event: told where something that was found had to be thrown away.
         on_seconds: told how long the epochs took, those before a kill included.
@@ -121,33 +97,29 @@ def fit(
     Returns:
         One dictionary per epoch: ``epoch``, ``train/loss``, ``train/accuracy``, ``val/loss``, ``val/accuracy``.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its tips and device lines are not ours to show
     seed_everything("fit", seed)
     on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
-    own: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, keeper]
+    every: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, keeper]
     if training.early_stopping is not None:
-        own.append(early_stopping.LossStopping(**training.early_stopping))
+        every.append(LossStopping(training.early_stopping))
     if on_epoch and devices == 1:
-        own.append(EpochReport(keeper, on_epoch))
+        every.append(EpochReport(keeper, on_epoch))
     if devices > 1:
         _check_devices(devices, learner, on_gpu)
     if training.precision == "64-true":
         learner.double()  # Lightning would load a checkpoint's weights before it converts the network
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning#21326
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # images are in memory
-        warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # we resume in place
+        quieten()
         trainer = pl.Trainer(
             max_epochs=training.epochs,
             accelerator="gpu" if on_gpu else "cpu",
             devices=[device.index or 0] if device and on_gpu and devices == 1 else devices,
-            strategy=Replicas() if devices > 1 else "auto",
+            strategy=Replicas(on_gpu) if devices > 1 else "auto",
             plugins=[LightningEnvironment(), AtomicCheckpoints()],  # a scheduler's signals are the job's to handle
-            precision=training.precision,  # type: ignore[arg-type]
-            gradient_clip_val=training.gradient_clip if learner.automatic_optimization else None,
-            callbacks=own,
-            logger=list(loggers) or False,
+            precision=training.precision,
+            callbacks=every,
+            logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=True,
@@ -179,8 +151,8 @@ def fit(
     return history
 
 
-def _check_devices(devices: int, learner: pl.LightningModule, on_gpu: bool) -> None:
-    if not getattr(learner, "shareable", False):
+def _check_devices(devices: int, learner: Stepping, on_gpu: bool) -> None:
+    if learner.ghost_batch is None:
         raise UserError(
             f"trainer.devices={devices}: several devices share a batch by its ghost batches; set training.ghost_batch "
             "of a width variant, or trainer.devices=1"
@@ -192,8 +164,8 @@ def _check_devices(devices: int, learner: pl.LightningModule, on_gpu: bool) -> N
 class OwnSignals(Callback):
     """Puts back the process's own SIGTERM handler, which Lightning replaces by one that waits for the next batch."""
 
-    def __init__(self) -> None:
-        self.handler = signal.getsignal(signal.SIGTERM)
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)  # in the process that trains, before Lightning has its own
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # None: one that was not installed from Python
@@ -207,7 +179,7 @@ class EpochReport(Callback):
     def __init__(self, keeper: Checkpoints, on_epoch: Callable[[dict[str, float]], None]) -> None:
         self.keeper = keeper
         self.on_epoch = on_epoch
-        self.told = 0
+        self.reported = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._tell()
@@ -216,9 +188,9 @@ class EpochReport(Callback):
         self._tell()
 
     def _tell(self) -> None:
-        for metrics in self.keeper.history[self.told :]:
+        for metrics in self.keeper.history[self.reported :]:
             self.on_epoch(metrics)
-        self.told = len(self.keeper.history)
+        self.reported = len(self.keeper.history)
 
 
 def overfitted_epoch(history: Sequence[dict[str, float]]) -> tuple[int, str]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from src.data.epoch_loader import cut
+
 
 class Rows:
     """Where in the batch of an optimiser step the images lie that pass through the network now.
@@ -60,8 +62,8 @@ class GhostNorm:
         momentum = 0.0 if rows.again else self.momentum  # 0 leaves the running statistics to the bit
         if self.ghost is None:
             return self.normalised(x, momentum)
-        momentum = momentum_per_group(momentum, len(parts(rows.whole, self.ghost)))
-        groups = [self.normalised(group, momentum) for group in x.split(parts(len(x), self.ghost)) if len(group)]
+        momentum = momentum_per_group(momentum, len(cut(rows.whole, self.ghost)))
+        groups = [self.normalised(group, momentum) for group in x.split(cut(len(x), self.ghost)) if len(group)]
         return groups[0] if len(groups) == 1 else torch.cat(groups) if groups else x
 
     def normalised(self: Any, x: Tensor, momentum: float) -> Tensor:
@@ -90,13 +92,3 @@ def follow_norms(model: nn.Module, rows: Rows, ghost: int | None) -> None:
 def momentum_per_group(momentum: float, groups: int) -> float:
     """The momentum of each of ``groups`` updates that forget together as much as one update by ``momentum``."""
     return momentum if groups == 1 else 1 - (1 - momentum) ** (1 / groups)
-
-
-def parts(count: int, size: int) -> list[int]:
-    """``count`` images in parts of ``size``; a rest of one joins the part before it, as batch norm cannot take it."""
-    whole, rest = divmod(count, size)
-    if not whole:
-        return [count]
-    if rest == 1:
-        return [size] * (whole - 1) + [size + 1]
-    return [size] * whole + [rest] * (rest > 0)

@@ -12,11 +12,10 @@ from pytorch_lightning.utilities.memory import is_oom_error
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.data.epoch_loader import cut
 from src.networks.memory.recomputation import can_recompute, recomputed
 from src.training.batch_dropout import follow_dropout
-from src.training.ghost_norm import Rows, follow_norms, parts
-
-Event = Callable[[str], None]
+from src.training.ghost_norm import Rows, follow_norms
 
 
 class MicroBatches:
@@ -32,7 +31,6 @@ class MicroBatches:
         ghost_batch: images over which batch norm takes its statistics, None for the whole batch.
         micro_batch: images per pass, None for the whole batch.
         recompute: keep the input of each convolution, norm and ReLU only.
-        on_event: told in one line what was done when memory ran out.
 
     Raises:
         UserError: sizes that would change what batch norm sees.
@@ -46,20 +44,15 @@ class MicroBatches:
         ghost_batch: int | None = None,
         micro_batch: int | None = None,
         recompute: bool = False,
-        on_event: Event | None = None,
     ) -> None:
         check_sizes(batch_size, ghost_batch, micro_batch)
         self.model, self.loss, self.batch_size = model, loss, batch_size
-        self.ghost_batch, self.recompute = ghost_batch, False
+        self.ghost_batch, self.recompute = ghost_batch, recompute
         self.micro_batch = micro_batch if micro_batch and micro_batch < batch_size else None
-        self.on_event = on_event
-        self.events: list[str] = []
+        self.events: list[str] = []  # what was done when memory ran out, a line each
         self.rows = Rows()
         follow_norms(model, self.rows, ghost_batch)
         follow_dropout(model, self.rows)
-        self.forward: Callable[[Tensor], Tensor] = model
-        if recompute:
-            self.compute_again()
         self.buffers: list[Tensor] = []
         self.saved: list[list[Tensor]] = []
 
@@ -68,9 +61,11 @@ class MicroBatches:
         """Most images in one pass (one more where a single image would be left over)."""
         return self.micro_batch or self.batch_size
 
-    def compute_again(self) -> None:
-        """From now on keep few activations."""
-        self.recompute, self.forward = True, recomputed(self.model, self.rows)
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits of a pass."""
+        network = recomputed(self.model, self.rows) if self.recompute else self.model
+        logits: Tensor = network(images)
+        return logits
 
     def accumulate(
         self,
@@ -114,15 +109,10 @@ class MicroBatches:
         """What was done to fit so far, as plain values."""
         return {"events": list(self.events), "micro_batch": self.micro_batch, "recompute": self.recompute}
 
-    def load_state_dict(self, state: dict[str, Any], tell: bool = True) -> None:
-        """Save at least as much memory as ``state`` did, and tell its events again."""
-        new = [event for event in state["events"] if event not in self.events]
-        self.events += new
-        if self.on_event and tell:
-            for event in new:
-                self.on_event(event)
-        if state["recompute"] and not self.recompute:
-            self.compute_again()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Save at least as much memory as ``state`` did, and know its events."""
+        self.events += [event for event in state["events"] if event not in self.events]
+        self.recompute = self.recompute or state["recompute"]
         if state["micro_batch"] is not None:
             self.micro_batch = min(state["micro_batch"], self.images)
 
@@ -134,7 +124,7 @@ class MicroBatches:
         first: int,
         context: Callable[[], AbstractContextManager[object]],
     ) -> tuple[list[Tensor], list[Tensor]]:
-        sizes = parts(len(images), self.images)
+        sizes = cut(len(images), self.images)
         self.rows.begin(whole, first)
         all_logits, losses = [], []
         for some, answers in zip(images.split(sizes), labels.split(sizes), strict=True):
@@ -170,15 +160,14 @@ class MicroBatches:
 
     def _shrink(self, moment: str) -> None:
         if not self.recompute and can_recompute(self.model):
-            self.compute_again()
-            how = "activations computed again"
+            self.recompute = True
+            remedy = "activations computed again"
         else:
             self.micro_batch = self._half()
-            how = f"{self.micro_batch} images per pass"
-        event = f"out of memory at {moment}: the batch was replayed with {how}, kept for the rest of the training"
-        self.events.append(event)
-        if self.on_event:
-            self.on_event(event)
+            remedy = f"{self.micro_batch} images per pass"
+        self.events.append(
+            f"out of memory at {moment}: the batch was replayed with {remedy}, kept for the rest of the training"
+        )
 
     def _half(self) -> int:
         ghost = self.ghost_batch

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from src.core.errors import UserError, suggestion
 from src.training.max_norm import bound_norms
 from src.training.sgdr import check_cycles, sgdr
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+DEFAULT_RATE = 1e-3  # torch's, of all three
 SCHEDULES = ("constant", "cosine", "milestones", "sgdr")
 
 
@@ -40,14 +40,6 @@ def build_optimizer(optim: Mapping[str, Any], model: nn.Module) -> Optimizer:
     return optimizer
 
 
-def build_schedule(
-    optim: Mapping[str, Any], optimizer: Optimizer, steps: int, steps_per_epoch: int = 0, whole_batches: int = 0
-) -> LRScheduler | None:
-    """The factor on the learning rate as a function of the optimiser step; arguments as of :func:`rate_of`."""
-    factor = _factor(optim, steps, steps_per_epoch, whole_batches)
-    return None if factor is None else LambdaLR(optimizer, factor)
-
-
 def rate_of(
     optim: Mapping[str, Any], steps: int, steps_per_epoch: int = 0, whole_batches: int = 0
 ) -> Callable[[int], float]:
@@ -65,18 +57,18 @@ def rate_of(
     Raises:
         UserError: an unknown schedule, or a key of it is missing.
     """
-    lr = float(optim["lr"])
-    factor = _factor(optim, steps, steps_per_epoch, whole_batches)
-    return lambda step: lr if factor is None else lr * factor(step)
+    lr = float(optim.get("lr", DEFAULT_RATE))
+    factor = _factor(optim, lr, steps, steps_per_epoch, whole_batches)
+    return lambda step: lr * factor(step)
 
 
 def _factor(
-    optim: Mapping[str, Any], steps: int, steps_per_epoch: int, whole_batches: int
-) -> Callable[[int], float] | None:
+    optim: Mapping[str, Any], lr: float, steps: int, steps_per_epoch: int, whole_batches: int
+) -> Callable[[int], float]:
     schedule = optim.get("schedule") or {"name": "constant"}
     match schedule:
         case {"name": "constant"}:
-            return None
+            return lambda step: 1.0
         case {"name": "cosine", "warmup": warmup}:
             rise = max(1, round(float(warmup) * steps))
             fall = max(1, steps - rise)
@@ -86,6 +78,5 @@ def _factor(
             return lambda step: factor ** sum(step >= mark for mark in marks)
         case {"name": "sgdr", "first": first, "factor": factor, "lowest": lowest}:
             check_cycles(first, factor)
-            lr = float(optim["lr"])
             return lambda step: sgdr(step, steps_per_epoch, whole_batches, lr, first, factor, float(lowest)) / lr
     raise UserError(f"optim.schedule={dict(schedule)} is not complete; conf/optim shows {', '.join(SCHEDULES)} whole")

@@ -6,6 +6,8 @@ Each process may split its share into passes as it likes, and replay it, before 
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +15,9 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, distributed
 
 from src.core.orphans import end_with_parent
-from src.training.ghost_norm import GhostNorm, momentum_per_group, parts
+from src.data.epoch_loader import cut
+from src.training.determinism import settle
+from src.training.ghost_norm import GhostNorm, momentum_per_group
 
 if TYPE_CHECKING:
     from src.training.micro_batches import MicroBatches
@@ -22,20 +26,37 @@ if TYPE_CHECKING:
 class Replicas(DDPStrategy):
     """Lightning's processes and groups, without its wrapper: that expects one backward pass per call.
 
-    The processes are forked, or spawned where torch has touched a GPU already; scripts that start themselves again, as
-    ``ddp`` does, would each begin a job of their own.
+    The processes are forked, or spawned where they use GPUs: CUDA survives no fork, and to a spawned process learner,
+    data and callbacks are pickled. Scripts that start themselves again, as ``ddp`` does, would each begin a job of
+    their own.
     """
 
-    def __init__(self) -> None:
-        super().__init__(start_method="spawn" if torch.cuda.is_initialized() else "fork")
+    def __init__(self, spawned: bool) -> None:
+        super().__init__(start_method="spawn" if spawned else "fork")
+        self.threads = torch.get_num_threads()
 
     def setup_environment(self) -> None:
-        """Called in each process: none of them outlives the job that started it."""
+        """Called in each process: it computes as its parent does, and does not outlive it."""
         end_with_parent("")
+        settle(self.threads)
+        quieten()
         super().setup_environment()
 
     def configure_ddp(self) -> None:
         """Nothing to wrap."""
+
+
+def quieten() -> None:
+    """Lightning's tips and device lines are not ours to show; warnings until the caller's filters end."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for text in (
+        "LeafSpec",  # Lightning#21326
+        "does not have many workers",  # images are in memory
+        "exists and is not empty",  # we resume in place
+        "sync_dist",  # what is logged has been summed over the processes
+    ):
+        warnings.filterwarnings("ignore", f".*{text}.*")
 
 
 @torch.no_grad()
@@ -49,8 +70,8 @@ def sum_gradients(batches: MicroBatches) -> None:
     rows, ghost = batches.rows, batches.ghost_batch
     assert ghost is not None
     count = rows.first - rows.start
-    groups, before = len(parts(rows.whole, ghost)), rows.start // ghost
-    ours = len(parts(count, ghost)) if count else 0
+    groups, before = len(cut(rows.whole, ghost)), rows.start // ghost
+    ours = len(cut(count, ghost)) if count else 0
     earlier = batches.buffers_before()
     statistics: list[tuple[Tensor, Tensor]] = []
     for module in batches.model.modules():
@@ -77,4 +98,4 @@ def share_state(batches: MicroBatches) -> None:
     states: list[dict[str, Any]] = [{} for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(states, batches.state_dict())
     for state in states:
-        batches.load_state_dict(state, tell=False)
+        batches.load_state_dict(state)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.artifacts import examined_subject as module
-from src.artifacts.examined_subject import KINDS, class_numbers, module_ensemble, subject_of
+from src.artifacts.examined_subject import SUBJECT_MAKERS, class_numbers, module_ensemble, subject_of
 from src.artifacts.options import ImagesOptions
 from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
 from src.core.errors import UserError
@@ -38,7 +38,7 @@ class FakeData:
 
 
 def test_every_kind_has_its_file_of_the_configuration():
-    assert set(KINDS) == {path.stem for path in (CONF / "subject").glob("*.yaml")}
+    assert set(SUBJECT_MAKERS) == {path.stem for path in (CONF / "subject").glob("*.yaml")}
     with pytest.raises(UserError, match=r"subject.kind=traned: did you mean 'trained'"):
         subject_of({"kind": "traned"}, None, artifacts())
 

@@ -30,7 +30,7 @@ from src.methods.robustness.corruptions import NAMES, corrupt
 from src.methods.widths.variants import variants
 from src.networks.cost import cost
 from src.networks.memory import Training as TrainingMemory
-from src.networks.memory import calibrate, measure, predict
+from src.networks.memory import calibrate, measure, trace
 from src.networks.memory.formula import saved_bytes
 from src.networks.models import build
 from src.networks.slicing import plan_for
@@ -159,13 +159,13 @@ def invariance_rate(device: torch.device, tiny: bool) -> Figures:
 
 def memory(device: torch.device, tiny: bool) -> Figures:
     """Predicted and reserved bytes of a training step, in a process of its own each."""
-    constant = calibrate(str(device))
+    constant = calibrate(str(device))["constant"]
     figures: Figures = {}
     for name, widths in {"lightest": ranked()[0], "heaviest": ranked()[-1]}.items():
         for precision in ("32-true", "bf16-mixed"):
             small = {"widths": [max(2, width // 16) for width in widths]} if tiny else {"widths": list(widths)}
             training = TrainingMemory({"name": "vgg", **base(), **small}, 8 if tiny else 128, precision)
-            reserved, predicted = measure(training, str(device)), predict(training, constant, str(device)).total
+            reserved, predicted = measure(training, str(device)), trace(training, str(device)).peak + constant
             figures[f"{name}_{precision}"] = {"reserved": reserved, "predicted_over_reserved": predicted / reserved}
     return figures
 

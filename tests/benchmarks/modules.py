@@ -20,7 +20,6 @@ from torch import nn
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet, Splits
 from src.data.relabelled import relabelled
-from src.data.resident import ResidentImages
 from src.methods.hierarchy.tree import from_superclasses
 from src.networks.models import build
 from src.training.determinism import prepare
@@ -84,7 +83,7 @@ def ours(parts: list[ImageData], epochs: int) -> float:
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:
             learner = Modular(network(part), OPTIM)
-            fit(learner, ResidentImages(part), Training(epochs), Path(folder), seed=0, resume_every=20)
+            fit(learner, part, Training(epochs), Path(folder), seed=0, resume_every=20)
     return time.process_time() - begin
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
+from src.data.augment import crop_and_flip, draw
+from src.data.colours import draw_colours, shift_colours
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader, InOrder, cut, share
 from src.data.image_set import ImageSet
-from src.data.resident import ResidentImages
 from tests.data.conftest import MakeSet
 
 AUGMENT = {"crop_padding": 2, "flip": True}
@@ -89,12 +90,16 @@ def test_processes_share_each_batch_without_cutting_a_ghost(make_set: MakeSet, p
         assert torch.equal(torch.cat(joined), alone.images[start : start + 10])
 
 
+@pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1]), (3, [3]), (0, [0])])
+def test_cut(count: int, sizes: list[int]):
+    assert cut(count, 4) == sizes and cut(3, 1) == [1, 1, 1]
+
+
 def test_shares():
     assert [share(10, 4, i, 2) for i in range(2)] == [(10, 0, 4), (10, 4, 6)]
     assert [share(9, 4, i, 2) for i in range(2)] == [(9, 0, 4), (9, 4, 5)]  # the last ghost takes the single image
     assert [share(4, 4, i, 2) for i in range(2)] == [(4, 0, 0), (4, 0, 4)]
     assert [share(5, 1, i, 2) for i in range(2)] == [(5, 0, 2), (5, 2, 3)]
-    assert cut(9, 4) == [4, 5] and cut(1, 4) == [1]
 
 
 def test_evaluation_is_in_order(make_set: MakeSet):
@@ -107,49 +112,64 @@ def test_evaluation_is_in_order(make_set: MakeSet):
     assert torch.equal(torch.cat([halves[0][1].images, halves[1][1].images]), images.images[7:14])
 
 
-def test_resident_images_are_normalised_as_the_data_module_does():
+@pytest.mark.parametrize("per_call", [1, 3])
+def test_what_is_drawn_by_step_is_drawn_for_the_images_of_each_batch(make_set: MakeSet, per_call: int):
+    images = make_set()
+    calls = list(loader(images, epoch=1, per_call=per_call, draws="step"))
+    order = torch.randperm(30, generator=stream(3, "order", 1)).split([8, 8, 8, 6])
+    for step, (rows, (found, labels, _)) in enumerate(
+        zip(order, (batch for call in calls for batch in call.batches()), strict=True)
+    ):
+        draws = draw(len(rows), **AUGMENT, seed=3, epoch=1, step=step)
+        assert torch.equal(found, crop_and_flip(images.images[rows], draws, 2))
+        assert torch.equal(labels, images.labels[rows])
+
+
+def calls_of(data: ImageData) -> list[Call]:
+    return [data.on_after_batch_transfer(call, 0) for call in data.train_dataloader()]
+
+
+def test_the_data_module_hands_out_calls_of_normalised_images():
     data = ImageData(
         {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6},
         classes=[0, 3], splits={"validation": 0.2}, batch_size=8, augment=AUGMENT, shuffle_seed=3,
     )  # fmt: skip
-    resident = ResidentImages(data)
-    calls = [resident.on_after_batch_transfer(call, 0) for call in resident.train_dataloader()]
-    images, labels = whole(calls)
+    images, labels = whole(calls_of(data))
     expected, answers = reference(data.sets["train"], 0)
     assert torch.equal(images, data.normalise(expected)) and torch.equal(labels, answers)
     assert images.is_contiguous(memory_format=torch.channels_last)
-    (call,) = resident.val_dataloader()
-    assert torch.equal(resident.on_after_batch_transfer(call, 0).images, data.tensor("validation")[0])
+    (call,) = data.val_dataloader()
+    assert torch.equal(data.on_after_batch_transfer(call, 0).images, data.tensor("validation")[0])
 
 
 @pytest.mark.parametrize("per_call", [1, 16])
-def test_crops_flips_and_colours_are_those_of_the_data_module(per_call: int):
-    """Whose draws are of one batch, and here of the whole epoch."""
+def test_crops_flips_and_colours(per_call: int):
     data = ImageData(
         {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6},
-        classes=[0, 3], splits={"validation": 0.2}, batch_size=1000, shuffle_seed=3,
+        classes=[0, 3], splits={"validation": 0.2}, batch_size=8, shuffle_seed=3,
         augment={"crop_padding": 1, "flip": True, "crop": 12, "flip_axis": "up_down", "rgb_pca": 0.5},
     )  # fmt: skip
-    (batch,) = data.train_dataloader()
-    expected, labels = data.on_after_batch_transfer(batch, 0)
-    data.batch_size = 8
-    resident = ResidentImages(data, per_call=per_call)
-    calls = [resident.on_after_batch_transfer(call, 0) for call in resident.train_dataloader()]
+    data.setup()
+    train, when = data.sets["train"], {"seed": 3, "epoch": 0, "step": 0}
+    order = torch.randperm(len(train), generator=stream(3, "order", 0))
+    draws = draw(len(train), crop_padding=1, flip=True, spare=(4, 4), **when)
+    cropped = crop_and_flip(train.images[order], draws, 1, 12, "up_down")
+    assert data.colours is not None
+    expected = data.normalise(shift_colours(cropped, draw_colours(len(train), 3, 0.5, **when), data.colours))
+    data.per_call = per_call
+    calls = calls_of(data)
     images, found = whole(calls)
     assert images.shape[1:] == data.input_shape == (3, 12, 12) and len(calls) == {1: 4, 16: 1}[per_call]
     torch.testing.assert_close(images, expected)
-    assert torch.equal(found, labels)
-    data.augment["rgb_pca"] = 0.0
-    (plain,) = list(ResidentImages(data, per_call=16).train_dataloader())
-    change = expected - data.normalise(plain.images)
-    assert float(change.abs().mean()) > 0.05 and data.colours is not None
-    (call,) = resident.val_dataloader()
-    held_out = resident.on_after_batch_transfer(call, 0).images
+    assert torch.equal(found, train.labels[order])
+    assert float((expected - data.normalise(cropped)).abs().mean()) > 0.05
+    (call,) = data.val_dataloader()
+    held_out = data.on_after_batch_transfer(call, 0).images
     assert torch.equal(held_out, data.tensor("validation", whole=True)[0][:, :, 2:14, 2:14])
 
 
-def test_a_call_takes_no_more_than_its_bytes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("src.data.resident.CALL_BYTES", 3 * 8 * 4 * 3 * 256)  # three batches
-    data = ImageData({"name": "glyphs", "size": 16, "train_per_class": 40, "test_per_class": 2}, [0, 3], batch_size=8)
-    assert ResidentImages(data).train_dataloader().per_call == 3
-    assert ResidentImages(data, per_call=2).train_dataloader().per_call == 2
+def test_a_call_takes_no_more_than_its_bytes(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch):
+    images = make_set()
+    monkeypatch.setattr("src.data.epoch_loader.CALL_BYTES", 3 * 8 * 4 * images.images[0].numel())  # three batches
+    assert loader(images, per_call=16).per_call == 3
+    assert loader(images, per_call=2).per_call == 2

@@ -40,8 +40,8 @@ def test_images_of_the_chosen_classes_with_their_new_labels() -> None:
     kept = data.sets["train"].labels != 1
     assert torch.equal(part.split_indices["train"], data.split_indices["train"][kept])
     assert (part.mean, part.std) == (data.mean, data.std)
-    images, labels = next(iter(part.train_dataloader()))[:2]
-    assert images.shape == (8, 3, 16, 16) and int(labels.max()) <= 1
+    images, labels, share = next(next(iter(part.train_dataloader())).batches())
+    assert share.ours == 8 and images.shape == (8, 3, 16, 16) and int(labels.max()) <= 1
 
 
 def test_where_no_class_is_left_out_the_images_are_shared() -> None:

@@ -18,9 +18,9 @@ from src.data import decoding
 from src.data.augment import centre
 from src.data.datamodule import ImageData
 from src.data.decoding import Cut, decode, number_of_workers
+from src.data.epoch_loader import Call
 from src.data.file_images import FileImages
-from src.data.loader import Batch
-from src.data.opening import data_module, in_calls
+from src.data.opening import data_module
 from src.data.relabelled import relabelled
 from src.data.streaming import StreamingImages, files_of
 from src.networks.activations import predict
@@ -53,15 +53,14 @@ def make(folder: Path) -> Make:
     return made
 
 
-def epoch_of(data: StreamingImages, epoch: int) -> list[Batch]:
+def epoch_of(data: StreamingImages, epoch: int) -> list[Call]:
     data.setup()
     return list(data.stream(lambda: epoch))
 
 
-def same(one: list[Batch], other: list[Batch]) -> bool:
+def same(one: list[Call], other: list[Call]) -> bool:
     return len(one) == len(other) and all(
-        torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) and a.moment == b.moment
-        for a, b in zip(one, other, strict=True)
+        torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) for a, b in zip(one, other, strict=True)
     )
 
 
@@ -150,50 +149,35 @@ def test_every_epoch_has_every_image_once_and_cut_anew(make: Make) -> None:
     )
     assert [len(batch.labels) for batch in first] == [7] * 5 + [5]
     assert torch.cat([batch.labels for batch in first]).bincount().tolist() == [4] * 10
-    assert [batch.moment for batch in second] == [(1, step) for step in range(6)]
     one = files_of(data.sets["train"])[:1]
     cuts = [next(one.batches([torch.tensor([0])], data.training_cut, (0, epoch))) for epoch in range(20)]
     assert len({cut.numpy().tobytes() for cut in cuts}) > 10
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_stopped_epoch_continues_with_the_next_batch(make: Make, workers: int) -> None:
-    whole = epoch_of(make(), 5)
-    data = make(workers=workers)
-    data.setup()
-    stopped = data.stream(lambda: 5)
-    iterator = iter(stopped)
-    next(iterator), next(iterator)
-    resumed = data.stream(lambda: 5)
-    resumed.load_state_dict(stopped.state_dict())
-    assert same(list(resumed), whole[2:])
-    assert same(list(resumed), whole)
-
-
 def test_a_last_batch_of_one_image_joins_the_one_before(make: Make) -> None:
     data = make(batch_size=13)  # 40 images
     assert [len(batch.labels) for batch in epoch_of(data, 0)] == [13, 13, 14]
-    assert [len(batch.labels) for batch in data.test_dataloader()] == [6, 6, 6, 2]
+    assert [len(call.labels) for call in data.val_dataloader()] == [6, 4]
 
 
 def test_evaluation_sees_the_middle_normalised(make: Make, folder: Path) -> None:
     data = make(normalisation={"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]})
     data.setup()
-    batches = list(data.test_dataloader())
-    assert all(batch.moment is None for batch in batches)
-    raw = torch.cat([batch.images for batch in batches])
-    assert raw.shape == (20, 3, SIZE, SIZE) and raw.dtype == torch.uint8
-    seen = torch.cat([data.on_after_batch_transfer(batch, 0)[0] for batch in batches])
+    calls = list(data.val_dataloader())
+    assert [len(call.labels) for call in calls] == [6, 4]
+    raw = torch.cat([call.images for call in calls])
+    assert raw.shape == (10, 3, SIZE, SIZE) and raw.dtype == torch.uint8
+    seen = torch.cat([data.on_after_batch_transfer(call, 0).images for call in calls])
     middle = raw[:, :, 4:28, 4:28].double() / 255
     expected = (middle - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / torch.tensor([0.2, 0.3, 0.4])[:, None, None]
     torch.testing.assert_close(seen.double(), expected, atol=1e-5, rtol=1e-5)
-    images, labels = data.tensor("test")
-    assert torch.equal(images, seen) and torch.equal(labels, data.sets["test"].labels)
-    first = folder / files_of(data.sets["test"]).files[0]
+    images, labels = data.tensor("validation")
+    assert torch.equal(images, seen) and torch.equal(labels, data.sets["validation"].labels)
+    first = folder / files_of(data.sets["validation"]).files[0]
     assert (raw[0].int() - centre(resized(first)[None], SIZE)[0].int()).abs().max() <= 1
     train = epoch_of(data, 0)[0]
     assert train.images.shape == (7, 3, CROP, CROP)
-    assert data.on_after_batch_transfer(train, 0)[0].shape == (7, 3, CROP, CROP)
+    assert data.on_after_batch_transfer(train, 0).images.shape == (7, 3, CROP, CROP)
 
 
 def test_normalisation_can_be_measured_on_training_images(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +293,7 @@ def history(data: StreamingImages, folder: Path, modular: bool = False) -> list[
     torch.manual_seed(0)
     learner = Modular(build(architecture), optim) if modular else Monolithic(architecture, optim)
     folder.mkdir()
-    return fit(learner, in_calls(data) if modular else data, Training(2), folder, seed=0)
+    return fit(learner, data, Training(2), folder, seed=0)
 
 
 @pytest.mark.parametrize("modular", [False, True])
@@ -319,17 +303,15 @@ def test_learners_train_on_streamed_images(make: Make, tmp_path: Path, modular: 
     assert history(make(workers=2), tmp_path / "two", modular) == rows
 
 
-def test_calls_of_two_processes_share_the_batches(make: Make) -> None:
-    from src.data.streamed_calls import Calls
-
+def test_two_processes_share_the_batches(make: Make) -> None:
     data = make()
     whole = epoch_of(data, 1)
-    parts = [list(Calls(data.stream(lambda: 1), 2, (process, 2))) for process in range(2)]
+    parts = [list(data.stream(lambda: 1, 2, (process, 2))) for process in range(2)]
     for batch, first, second in zip(whole, *parts, strict=True):
         assert torch.equal(torch.cat([first.images, second.images]), batch.images)
         assert torch.equal(torch.cat([first.labels, second.labels]), batch.labels)
         assert first.shares[0].ours % 2 == 0
-    calls = in_calls(data).train_dataloader()
+    calls = data.train_dataloader()
     assert calls.sizes == [7] * 5 + [5] and calls.whole_batches == 5 and len(calls) == 6
 
 

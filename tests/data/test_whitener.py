@@ -1,4 +1,4 @@
-"""A data module whose images are whitened: whose statistics, in what order with crops, through both ways of loading."""
+"""A data module whose images are whitened: whose statistics, and in what order with crops."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.data.datamodule import ImageData
+from src.data.epoch_loader import Call
 from src.data.relabelled import relabelled
-from src.data.resident import ResidentImages
 from src.imageops.whitening import Whitening
 
 PARTS = ("train", "validation", "calibration", "test")
@@ -67,32 +67,27 @@ def test_a_subset_has_the_statistics_of_the_scope() -> None:
         torch.testing.assert_close(part.tensor("train")[0], expected)
 
 
-def test_both_ways_of_loading_show_the_same_images_and_whiten_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def calls_of(data: ImageData) -> list[Call]:
+    return [data.on_after_batch_transfer(call, 0) for call in data.train_dataloader()]
+
+
+def test_a_training_whitens_its_images_once(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make(augment={"crop": 12, "flip": True}, splits={"validation": 0.3}, batch_size=1000)
-    resident = ResidentImages(data)
-    (batch,) = data.train_dataloader()
-    (call,) = resident.train_dataloader()
-    first, labels = data.on_after_batch_transfer(batch, 0)
-    second = resident.on_after_batch_transfer(call, 0)
-    assert first.shape[1:] == data.input_shape == (3, 12, 12)
-    assert torch.equal(first, second.images) and torch.equal(labels, second.labels)
-    (held_out,), (held_out_call,) = data.val_dataloader(), resident.val_dataloader()
+    (call,) = calls_of(data)
+    assert call.images.shape[1:] == data.input_shape == (3, 12, 12)
+    (held_out,) = data.val_dataloader()
     middle = data.tensor("validation", whole=True)[0][:, :, 2:14, 2:14]
-    assert torch.equal(data.on_after_batch_transfer(held_out, 0)[0], middle)
-    assert torch.equal(resident.on_after_batch_transfer(held_out_call, 0).images, middle)
-    loader, calls = data.train_dataloader(), resident.train_dataloader()
+    assert torch.equal(data.on_after_batch_transfer(held_out, 0).images, middle)
+    loader = data.train_dataloader()
     monkeypatch.setattr(Whitening, "forward", lambda *_: pytest.fail("whitened again"))
     for again in loader:
         data.on_after_batch_transfer(again, 0)
-    for again_call in calls:
-        resident.on_after_batch_transfer(again_call, 0)
 
 
 def test_a_training_crop_is_one_of_the_whitened_image() -> None:
     data = make(augment={"crop": 12}, batch_size=1000)
     whole = by(data, "train", "train")
-    (batch,) = data.train_dataloader()
-    crops = data.on_after_batch_transfer(batch, 0)[0]
+    ((crops, _, _),) = calls_of(data)
     windows = whole.unfold(2, 12, 1).unfold(3, 12, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 12, 12)
     for crop in crops:
         assert float((windows - crop).abs().amax((1, 2, 3)).min()) < 1e-4
@@ -113,8 +108,6 @@ def test_the_digest_tells_whitenings_apart() -> None:
     half = [0, 1, -1, -1]
     alone = make(classes=[0, 3])
     assert relabelled(make(), half, ["a", "b"]).digest() != relabelled(alone, [0, 1], ["a", "b"]).digest()
-    assert make().summary()["whitening"] == {"scope": "train", "eps": 0.001, "rule": "clamp"}
-    assert "whitening" not in make(contrast="none").summary()
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor
 
-from src.data.epoch_loader import Call
-from src.data.resident import ResidentImages
 from src.networks.models import build
 from src.training import checkpoints
 from src.training.determinism import prepare, seed_everything
 from src.training.fitting import Training, fit
 from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic
+from src.training.learners.stepping import Stepping
 from src.training.learners.width_variant import WidthVariant
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
@@ -52,17 +51,18 @@ def train(
     seed_everything("weights", seed)
     if kill_at in ("history", "checkpoint"):
         _kill_between_files(kill_at)
-    data: Any = TinyData(shuffle_seed=seed)
+    data = TinyData(shuffle_seed=seed)
+    data.per_call = 2
     architecture = {**ARCHITECTURE, "batch_norm": True}
-    network: Any
+    network: Stepping
     if learner == "monolithic":
-        network = (Killed if kill_at == "step" else Monolithic)(architecture, OPTIM)
+        network = Monolithic(architecture, OPTIM)
     elif learner == "modular":
-        data = ResidentImages(data, per_call=2)
-        network = (KilledModular if kill_at == "step" else Modular)(build(architecture), OPTIM)
+        network = Modular(build(architecture), OPTIM)
     else:
-        data = ResidentImages(data, per_call=2)
-        network = (KilledVariant if kill_at == "step" else WidthVariant)(architecture, RESTARTS, 12, 4, 8)
+        network = WidthVariant(architecture, RESTARTS, 12, 4, 8)
+    if kill_at == "step":
+        options["callbacks"] = [Dies()]
     return fit(network, data, Training(epochs, keep_every=1), folder, seed=seed, **options)
 
 
@@ -70,31 +70,12 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Killed(Monolithic):
-    """Dies after an optimiser step in the middle of an epoch."""
+class Dies(Callback):
+    """Before the last optimiser steps of an epoch."""
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        if (self.current_epoch, batch_index) == (LAST, 2):
+    def on_train_batch_start(self, trainer: Trainer, learner: Any, call: Any, call_index: int) -> None:
+        if (trainer.current_epoch, call_index) == (LAST, 1):
             kill()
-        return super().training_step(batch, batch_index)
-
-
-class KilledModular(Modular):
-    """Dies before the last optimiser steps of an epoch."""
-
-    def training_step(self, call: Call, call_index: int) -> None:
-        if (self.current_epoch, call_index) == (LAST, 1):
-            kill()
-        super().training_step(call, call_index)
-
-
-class KilledVariant(WidthVariant):
-    """Dies before the last optimiser steps of an epoch."""
-
-    def training_step(self, call: Call, call_index: int) -> None:
-        if (self.current_epoch, call_index) == (LAST, 1):
-            kill()
-        super().training_step(call, call_index)
 
 
 def _kill_between_files(place: str) -> None:
@@ -108,8 +89,6 @@ def _kill_between_files(place: str) -> None:
 
         checkpoints.write_atomically = write
     else:
-        from pytorch_lightning import Trainer
-
         save = Trainer.save_checkpoint
 
         def save_or_die(self: Trainer, *arguments: Any, **options: Any) -> None:

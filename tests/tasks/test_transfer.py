@@ -10,7 +10,7 @@ import pytest
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
-from src.studies.transfer.few_images import SCRATCH, WARM
+from src.studies.transfer.few_images import SCRATCH, STARTS, WARM
 from src.tasks.transfer import transfer
 from tests.tasks.composing import asked, configured
 
@@ -51,7 +51,7 @@ def test_experts_are_moved_and_not_trained_again(done: tuple[Result, Store]) -> 
 def test_few_images_take_as_many_steps_as_many(done: tuple[Result, Store]) -> None:
     result, store = done
     assert {(row["start"], row["images_per_class"]) for row in rows(result.tables["curve"])} == {
-        (WARM, 0), (WARM, 2), (WARM, 4), (SCRATCH, 2), (SCRATCH, 4)
+        (STARTS[WARM], 0), (STARTS[WARM], 2), (STARTS[WARM], 4), (STARTS[SCRATCH], 2), (STARTS[SCRATCH], 4)
     }  # fmt: skip
     lengths = [
         len(json.loads((entry.folder / "history.json").read_text()))

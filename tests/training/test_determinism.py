@@ -43,19 +43,27 @@ def test_all_three_generators_are_seeded():
 
 def test_prepare_undoes_what_a_job_before_left(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     torch.set_float32_matmul_precision("medium")
     torch.set_grad_enabled(False)
     prepare(threads=2, seed=0)
     first = drawn()
     assert torch.get_num_threads() == 2
     assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
-    assert torch.backends.cudnn.benchmark is False
+    assert torch.backends.cudnn.benchmark is False and torch.backends.cudnn.allow_tf32 is False
+    assert torch.utils.deterministic.fill_uninitialized_memory is False  # type: ignore[attr-defined]
     assert torch.get_float32_matmul_precision() == "highest"
     assert torch.is_grad_enabled()
     prepare(threads=1, seed=0)
     assert torch.get_num_threads() == 1 and drawn() == first
     prepare(threads=1, seed=1)
     assert drawn() != first
+
+
+def test_to_choose_a_device_starts_no_cuda(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("starts CUDA"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of("auto") == torch.device("cuda") and device_of("cuda:1").index == 1
 
 
 def test_a_device_by_name():

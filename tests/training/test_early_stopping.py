@@ -10,28 +10,29 @@ import pytest
 import torch
 
 from src.core.errors import UserError
-from src.data.resident import ResidentImages
+from src.core.options import options_of
 from src.training.checkpoints import RESUME
 from src.training.determinism import prepare, seed_everything
-from src.training.early_stopping import LossStopping
+from src.training.early_stopping import EarlyStopping, LossStopping
 from src.training.fitting import Training, fit
 from src.training.learners.monolithic import Monolithic
+from src.training.learners.stepping import Stepping
 from src.training.learners.width_variant import WidthVariant
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import OPTIM, RESTARTS
 
-NEVER_BETTER = {"patience": 2, "min_delta": 100.0}  # the first epoch is the best: ends with the third
+NEVER_BETTER = EarlyStopping(2, 100.0)  # the first epoch is the best: ends with the third
 
 
-def train(folder: Path, early_stopping: dict[str, Any] | None, learner: str = "monolithic", **options: Any) -> list:
+def train(folder: Path, early_stopping: EarlyStopping | None, learner: str = "monolithic", **options: Any) -> list:
     folder.mkdir(exist_ok=True)
     prepare(threads=1, seed=0)
     seed_everything("weights", 0)
-    data: Any = TinyData()
-    network: Any = Monolithic(ARCHITECTURE, OPTIM)
+    data = TinyData()
+    data.per_call = 2
+    network: Stepping = Monolithic(ARCHITECTURE, OPTIM)
     if learner == "variant":
-        data = ResidentImages(data, per_call=2)
         network = WidthVariant({**ARCHITECTURE, "batch_norm": True}, RESTARTS, 12, 4, 8)
     training = Training(6, keep_every=1, early_stopping=early_stopping)
     return fit(network, data, training, folder, seed=0, **options)
@@ -97,7 +98,7 @@ def keras_ends_at(losses: list[float], patience: int, min_delta: float) -> int |
 )
 def test_the_rule_is_keras(losses: list[float], patience: int, min_delta: float, ends: int | None) -> None:
     assert keras_ends_at(losses, patience, min_delta) == ends
-    rule = LossStopping(patience, min_delta)
+    rule = LossStopping(EarlyStopping(patience, min_delta))
     stops = [rule._evaluate_stopping_criteria(torch.tensor(loss, dtype=torch.float64))[0] for loss in losses]
     assert (stops.index(True) if True in stops else None) == ends
 
@@ -105,12 +106,13 @@ def test_the_rule_is_keras(losses: list[float], patience: int, min_delta: float,
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"patience": 3}, r"training\.early_stopping=\{'patience': 3\}: give patience and min_delta"),
-        ({"patience": 0, "min_delta": 0.0}, r"training\.early_stopping\.patience=0: allowed are whole numbers"),
-        ({"patience": 3, "min_delta": -1}, r"training\.early_stopping\.min_delta=-1: give a number of at least 0"),
+        ({"patience": 3}, r"^r\.training\.early_stopping\.min_delta: missing; allowed is a number from 0"),
+        ({"patience": 0, "min_delta": 0.0}, r"early_stopping\.patience=0: allowed is a whole number from 1"),
+        ({"patience": 3, "min_delta": -1}, r"early_stopping\.min_delta=-1: allowed is a number from 0"),
+        ({"patience": 3, "min_delta": 0, "mode": 1}, r"early_stopping\.mode is not a setting"),
     ],
 )
 def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
-        Training(1, early_stopping=values)
+        options_of(Training, {"epochs": 1, "early_stopping": values}, "r.training")
     assert "\n" not in str(error.value)

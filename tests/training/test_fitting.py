@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from src.core.errors import UserError
+from src.core.options import options_of
 from src.networks.weights import load_weights
 from src.training.checkpoints import RESUME
 from src.training.fitting import Training, VariantTraining, overfitted_epoch
@@ -151,31 +152,22 @@ def test_where_nothing_overfits_the_last_epoch_is_taken_and_said():
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("kind", "values", "message"),
     [
-        ({"ghost_batch": 1}, "training.ghost_batch=1 is not at least 2; use null for the whole batch"),
-        ({"skip_below": 0.0}, "training.skip_below=0.0 is not above 0; use null never to skip"),
-        ({"precision": "16-mixed"}, "training.precision=16-mixed is not offered for width variants; take bf16-mixed"),
-        ({"epochs": 0}, "training.epochs=0 is not at least 1; use training.epochs=1 or more"),
+        (Training, {"epochs": 0}, "epochs=0: allowed is a whole number from 1"),
+        (Training, {"keep_every": 0}, "keep_every=0: allowed is null or a whole number from 1"),
+        (Training, {"precision": "64-tru"}, "precision=64-tru: allowed is 32-true, bf16-mixed, 16-mixed, 64-true; did "
+         "you mean '64-true'?"),
+        (Training, {"label_smoothing": 1.5}, "label_smoothing=1.5: allowed is a number from 0 to 1"),
+        (Training, {"gradient_clip": 0.0}, "gradient_clip=0.0: allowed is null or a number above 0"),
+        (Training, {"ghost_batch": 4}, "ghost_batch is not a setting"),
+        (VariantTraining, {"ghost_batch": 1}, "ghost_batch=1: allowed is null or a whole number from 2"),
+        (VariantTraining, {"skip_below": 0.0}, "skip_below=0.0: allowed is null or a number above 0"),
+        (VariantTraining, {"precision": "16-mixed"}, "precision=16-mixed: allowed is 32-true, bf16-mixed, 64-true"),
     ],
-)
-def test_settings_of_variants_that_are_not_allowed(values, message):
+)  # fmt: skip
+def test_settings_that_are_not_allowed(kind, values, message):
     with pytest.raises(UserError) as error:
-        VariantTraining(**{"epochs": 1, **values})
-    assert str(error.value) == message
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"epochs": 0}, "training.epochs=0 is not at least 1; use training.epochs=1 or more"),
-        ({"keep_every": 0}, "training.keep_every=0 is not at least 1; use null to keep none"),
-        ({"precision": "64-tru"}, "training.precision=64-tru is not offered; did you mean '64-true'?"),
-        ({"label_smoothing": 1.5}, "training.label_smoothing=1.5 is no share; take a number from 0 to 1"),
-        ({"gradient_clip": 0.0}, "training.gradient_clip=0.0 is not above 0; use null not to clip"),
-    ],
-)
-def test_settings_that_are_not_allowed(values, message):
-    with pytest.raises(UserError) as error:
-        Training(**{"epochs": 1, **values})
-    assert str(error.value) == message
+        options_of(kind, {"epochs": 1, **values}, "recipe.training")
+    assert str(error.value).startswith(f"recipe.training.{message}")
+    assert "\n" not in str(error.value)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.core.errors import UserError
+from src.data.epoch_loader import cut
 from src.networks.models import build
 from src.networks.models.layout import ConvolutionalNetwork, Layout
-from src.training.ghost_norm import parts
 from src.training.micro_batches import MicroBatches, check_sizes, out_of_memory
 
 BATCH = 8
@@ -44,7 +44,9 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits, labels, reduction="sum")
 
 
-def trained(count: int = COUNT, dropout: float = 0.0, model: nn.Module | None = None, **how: Any) -> dict[str, Tensor]:
+def trained(
+    count: int = COUNT, dropout: float = 0.0, model: nn.Module | None = None, told: list[str] | None = None, **how: Any
+) -> dict[str, Tensor]:
     """The state of the network after two epochs with momentum."""
     torch.manual_seed(0)
     model = model or Net(dropout)
@@ -52,10 +54,12 @@ def trained(count: int = COUNT, dropout: float = 0.0, model: nn.Module | None = 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     images, labels = torch.randn(count, 3, 8, 8), torch.arange(count) % 3
     for _ in range(2):
-        for some, answers in zip(images.split(parts(count, BATCH)), labels.split(parts(count, BATCH)), strict=True):
+        for some, answers in zip(images.split(cut(count, BATCH)), labels.split(cut(count, BATCH)), strict=True):
             optimizer.zero_grad()
             batches.accumulate(some, answers, len(some), moment="epoch 0, step 1")
             optimizer.step()
+    if told is not None:
+        told += batches.events
     return {**model.state_dict(), "drawn": torch.rand(1)}
 
 
@@ -164,7 +168,7 @@ def narrow(limit: int, dropout: float = 0.4, **options: Any) -> Net:
 def test_a_batch_that_does_not_fit_is_replayed_in_smaller_passes(error: type[Exception]):
     told: list[str] = []
     model = narrow(3, error=error)
-    found = trained(model=model, ghost_batch=2, on_event=told.append)
+    found = trained(model=model, ghost_batch=2, told=told)
     expected = trained(model=narrow(99), ghost_batch=2, micro_batch=2, recompute=True)
     assert_same(found, expected)
     assert model.narrow.failures == 3, "8 images, 8 with activations computed again, 4; then 2 for good"
@@ -179,10 +183,9 @@ def test_a_batch_that_does_not_fit_is_replayed_in_smaller_passes(error: type[Exc
 def test_what_was_done_is_known_after_a_restart():
     first = MicroBatches(narrow(3), loss, BATCH, ghost_batch=2)
     first.load_state_dict({"events": ["a"], "micro_batch": 4, "recompute": True})
-    told: list[str] = []
-    second = MicroBatches(narrow(3), loss, BATCH, ghost_batch=2, micro_batch=6, on_event=told.append)
+    second = MicroBatches(narrow(3), loss, BATCH, ghost_batch=2, micro_batch=6)
     second.load_state_dict(first.state_dict())
-    assert (second.images, second.recompute, told) == (4, True, ["a"])
+    assert (second.images, second.recompute, second.events) == (4, True, ["a"])
     assert second.state_dict() == first.state_dict()
 
 
@@ -218,11 +221,6 @@ def test_sizes_that_would_change_the_science(ghost: int | None, micro: int | Non
         check_sizes(8, ghost, micro)
     check_sizes(8, None, 8)
     check_sizes(8, 4, 4)
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1]), (3, [3]), (0, [0])])
-def test_parts(count: int, sizes: list[int]):
-    assert parts(count, 4) == sizes
 
 
 def test_a_copy_of_the_model_has_a_batch_of_its_own():

@@ -5,24 +5,17 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from src.core.errors import UserError
-from src.training.optimisation import build_optimizer, build_schedule, rate_of
+from src.training.optimisation import OPTIMIZERS, build_optimizer, rate_of
 from src.training.sgdr import sgdr
 
 
 def rates(schedule: dict | None, steps: int, count: int | None = None) -> list[float]:
     """The learning rate that each of the steps is made with, from 1."""
-    optim = {"name": "sgd", "lr": 1.0, "schedule": schedule}
-    optimizer = build_optimizer(optim, nn.Linear(1, 1))
-    scheduler = build_schedule(optim, optimizer, steps)
-    found = []
-    for _ in range(steps if count is None else count):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
-    return found
+    rate = rate_of({"lr": 1.0, "schedule": schedule}, steps)
+    return [rate(step) for step in range(steps if count is None else count)]
 
 
 @pytest.mark.parametrize("schedule", [None, {"name": "constant"}])
@@ -54,9 +47,21 @@ def test_milestones_are_fractions_of_the_training():
     "schedule",
     [None, {"name": "cosine", "warmup": 0.2}, {"name": "milestones", "at": [0.3], "factor": 0.1}],
 )
-def test_the_rate_of_a_step_is_the_schedules(schedule):
-    rate = rate_of({"lr": 1.0, "schedule": schedule}, 10)
-    assert [rate(step) for step in range(10)] == rates(schedule, 10)
+def test_the_rate_of_a_step_is_to_the_bit_what_torchs_schedule_gives(schedule):
+    optim = {"name": "sgd", "lr": 0.3, "schedule": schedule}
+    rate, factor = rate_of(optim, 10), rate_of({**optim, "lr": 1.0}, 10)
+    optimizer = build_optimizer(optim, nn.Linear(1, 1))
+    scheduler = LambdaLR(optimizer, factor)
+    for step in range(10):
+        assert rate(step) == optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def test_without_a_rate_it_is_torchs():
+    for name in OPTIMIZERS:
+        optimizer = build_optimizer({"name": name}, nn.Linear(1, 1))
+        assert rate_of({"name": name}, 5)(3) == optimizer.param_groups[0]["lr"]
 
 
 def test_sgdr_as_a_schedule():
@@ -65,12 +70,6 @@ def test_sgdr_as_a_schedule():
     expected = [sgdr(step, 4, 3, 0.5, 1, 2, 0.01) for step in range(12)]
     rate = rate_of(optim, 12, 4, 3)
     assert [rate(step) for step in range(12)] == pytest.approx(expected, rel=1e-14)
-    optimizer = build_optimizer(optim, nn.Linear(1, 1))
-    scheduler = build_schedule(optim, optimizer, 12, 4, 3)
-    for wanted in expected:
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(wanted, rel=1e-14)
-        optimizer.step()
-        scheduler.step()
     for key, value in (("first", 0), ("factor", 1.5)):
         with pytest.raises(UserError, match=rf"^optim\.schedule\.{key}={value} is no whole number from 1"):
             rate_of({"lr": 0.5, "schedule": {**schedule, key: value}}, 12, 4, 3)

@@ -2,75 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torch import Tensor
 
+from src.data.epoch_loader import Share
 from src.networks.models.registry import build
-from src.training.optimisation import build_optimizer, build_schedule
+from src.training.learners.stepping import Stepping
 
 
-class Monolithic(pl.LightningModule):
-    """A registered model with cross-entropy, accuracy and an optimiser by configuration.
-
-    Metrics are gathered on the device and logged once per epoch: ``train/loss``, ``train/accuracy``, ``val/loss``,
-    ``val/accuracy``.
+class Monolithic(Stepping):
+    """A registered model with cross-entropy, the mean over each batch.
 
     Args:
         architecture: what :func:`src.networks.models.registry.build` takes.
-        optim: what :func:`src.training.optimisation.build_optimizer` takes.
-        label_smoothing: of the training loss.
+        optim, label_smoothing, gradient_clip: as of a :class:`Stepping`.
     """
 
-    def __init__(self, architecture: Mapping[str, Any], optim: Mapping[str, Any], label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.save_hyperparameters({"architecture": dict(architecture), "optim": dict(optim)})
-        self.optim = dict(optim)
-        self.model = build(architecture).to(memory_format=torch.channels_last)
-        self.train_loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        metrics = MetricCollection({"accuracy": MulticlassAccuracy(architecture["classes"], average="micro")})
-        self.train_metrics, self.val_metrics = metrics.clone("train/"), metrics.clone("val/")
-        self.train_losses, self.val_losses = MeanMetric(), MeanMetric()
+    draws = "step"
+    reduction = "mean"
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, N) of normalised images (n, C, H, W)."""
-        return self.model(images)
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        optim: Mapping[str, Any],
+        label_smoothing: float = 0.0,
+        gradient_clip: float | None = None,
+    ) -> None:
+        super().__init__(build(architecture), optim, label_smoothing, gradient_clip)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        images, labels = batch
-        logits = self.model(images)
-        loss = self.train_loss(logits, labels)
-        self.train_metrics.update(logits.detach(), labels)
-        self.train_losses.update(loss.detach(), len(labels))
-        return loss
+    def _gradient(self, images: Tensor, labels: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+        with self._arithmetic():
+            logits = self.model(images)
+            loss = self._loss(logits, labels)
+        self._backward(loss)
+        return loss.detach(), logits.detach()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        images, labels = batch
-        logits = self.model(images)
-        self.val_metrics.update(logits, labels)
-        self.val_losses.update(nn.functional.cross_entropy(logits, labels), len(labels))
+    def _counted(self, passes: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Tensor:
+        losses, logits = (list(values) for values in zip(*passes, strict=True))
+        counts = [len(batch) for batch in logits]
+        right = (torch.cat(logits).argmax(1) == labels).split(counts)
+        columns = [torch.stack(losses), torch.stack([batch.sum() for batch in right]), losses[0].new_tensor(counts)]
+        return torch.stack(columns, dim=1)
 
-    def on_train_epoch_end(self) -> None:
-        self._log("train", self.train_metrics, self.train_losses)
+    def _means(self, rows: np.ndarray) -> list[float]:
+        """As torchmetrics summed before: in single precision, batch by batch, a loss that is no number left out.
 
-    def on_validation_epoch_end(self) -> None:
-        self._log("val", self.val_metrics, self.val_losses)
-
-    def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.optim, self.model)
-        steps = int(self.trainer.estimated_stepping_batches)
-        whole = getattr(self.trainer.train_dataloader, "whole_batches", 0)
-        schedule = build_schedule(self.optim, optimizer, steps, int(self.trainer.num_training_batches), whole)
-        if schedule is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _log(self, stage: str, metrics: MetricCollection, losses: MeanMetric) -> None:
-        self.log_dict({f"{stage}/loss": losses.compute(), **metrics.compute()})
-        losses.reset()
-        metrics.reset()
+        Epochs have been chosen by these bits.
+        """
+        losses, right, images = rows.astype(np.float32).T
+        known = ~np.isnan(losses)
+        sums = (losses * images)[known].cumsum()  # one after another
+        loss = float(sums[-1]) / float(images[known].sum()) if len(sums) else float("nan")
+        return [loss, float(right.sum()) / float(images.sum())]

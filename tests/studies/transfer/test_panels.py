@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.core.result import Result, rows
-from src.studies.transfer.few_images import SCRATCH, WARM
+from src.studies.transfer.few_images import SCRATCH, STARTS, WARM
 from src.studies.transfer.panels import target_panels, tree_panel, verdict
 from tests.studies.transfer.experts import both_trees, on_target
 
@@ -16,7 +16,16 @@ def test_every_expert_and_every_number_of_images_has_a_row() -> None:
         result.add(panel)
     curve = {(row["start"], row["images_per_class"]): row["accuracy"] for row in rows(result.tables["curve"])}
     assert curve == pytest.approx(
-        {(WARM, 0): 0.5, (WARM, 4): 0.8, (WARM, 8): 0.8, (SCRATCH, 4): 0.5, (SCRATCH, 8): 0.8}
+        {
+            (STARTS[start], count): accuracy
+            for start, count, accuracy in [
+                (WARM, 0, 0.5),
+                (WARM, 4, 0.8),
+                (WARM, 8, 0.8),
+                (SCRATCH, 4, 0.5),
+                (SCRATCH, 8, 0.8),
+            ]
+        }
     )
     assert [row["gain"] for row in rows(result.tables["gain"])] == pytest.approx([0.3, 0.0])
     assert [(row["expert"], row["images_per_class"]) for row in rows(result.tables["experts"])] == [

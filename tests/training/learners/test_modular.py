@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from src.data.epoch_loader import Call
-from src.data.resident import ResidentImages
 from src.networks.models import build
 from src.training.fitting import Training, fit
 from src.training.learners.modular import Modular
@@ -58,7 +57,8 @@ def network(classes: int, seed: int = 0, **options: Any) -> nn.Module:
 
 def trained(folder: Path, learner: Modular, epochs: int = 2, per_call: int = 3) -> list[dict[str, float]]:
     folder.mkdir(exist_ok=True)
-    data = ResidentImages(TinyData(batch_size=BATCH), per_call)
+    data = TinyData(batch_size=BATCH)
+    data.per_call = per_call
     return fit(learner, data, Training(epochs, precision="64-true"), folder, seed=0)
 
 

@@ -11,12 +11,18 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
 
+from src.core.seeds import stream
+from src.data.augment import crop_and_flip, draw
+from src.data.epoch_loader import Call, Share
 from src.training.fitting import Training, fit
 from src.training.learners.monolithic import Monolithic
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 
+STEPS = 3  # of an epoch
 PLAIN = {**ARCHITECTURE, "dropout": 0.0}
 
 
@@ -29,12 +35,12 @@ class Observed(Monolithic):
         self.batches: list[tuple[Tensor, Tensor]] = []
         self.start = copy.deepcopy(self.model)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def _gradient(self, images: Tensor, labels: Tensor, share: Share) -> tuple[Tensor, Tensor]:
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         self.rates.append(optimizer.param_groups[0]["lr"])
-        self.batches.append(batch)
-        return super().training_step(batch, batch_index)
+        self.batches.append((images, labels))
+        return super()._gradient(images, labels, share)
 
 
 def trained(tmp_path: Path, optim: dict, epochs: int = 1, **options: Any) -> tuple[Observed, TinyData, list[dict]]:
@@ -52,7 +58,7 @@ def test_metrics_are_those_of_a_plain_loop(tmp_path: Path):
     batches = iter(learner.batches)
     for row in history:
         losses, hits, count = 0.0, 0, 0
-        for _ in range(len(data.train_dataloader())):
+        for _ in range(STEPS):
             x, y = next(batches)
             logits = model(x)
             loss = nn.functional.cross_entropy(logits, y, label_smoothing=smoothing)
@@ -74,32 +80,63 @@ def test_metrics_are_those_of_a_plain_loop(tmp_path: Path):
 
 def test_the_last_smaller_batch_counts_by_its_images():
     learner = Monolithic(PLAIN, {"name": "sgd", "lr": 0.1})
-    logged: dict[str, Tensor] = {}
+    logged: dict[str, float] = {}
     learner.log_dict = logged.update  # type: ignore[assignment, method-assign]
     generator = torch.Generator().manual_seed(0)
-    parts = [(torch.rand(n, *PLAIN["input_shape"], generator=generator), torch.arange(n) % 3) for n in (7, 7, 2)]
+    images = torch.rand(16, *PLAIN["input_shape"], generator=generator)
+    labels = torch.arange(16) % 3
     learner.eval()
-    with torch.no_grad():
-        for index, part in enumerate(parts):
-            learner.validation_step(part, index)
+
+    def validate(*sizes: int) -> None:
+        for part, answers in zip(images.split(list(sizes)), labels.split(list(sizes)), strict=True):
+            learner.validation_step(Call(part, answers, [Share(len(part), 0, len(part))]), 0)
         learner.on_validation_epoch_end()
-        logits = learner(torch.cat([images for images, _ in parts]))
-    labels = torch.cat([labels for _, labels in parts])
-    assert logged["val/loss"].item() == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
-    assert logged["val/accuracy"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+
     with torch.no_grad():
-        learner.validation_step(parts[2], 0)
-        learner.on_validation_epoch_end()
-    right = (learner(parts[2][0]).argmax(1) == parts[2][1]).float().mean().item()
-    assert logged["val/accuracy"].item() == pytest.approx(right), "an epoch starts from nothing"
+        validate(7, 7, 2)
+        logits = learner(images)
+    assert logged["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert logged["val/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+    images, labels = images[14:], labels[14:]
+    with torch.no_grad():
+        validate(2)
+    right = (learner(images).argmax(1) == labels).float().mean().item()
+    assert logged["val/accuracy"] == pytest.approx(right), "an epoch starts from nothing"
+
+
+def test_metrics_are_to_the_bit_those_of_torchmetrics():
+    """By which epochs were chosen before; a loss that is no number is left out."""
+    learner = Monolithic(PLAIN, {"name": "sgd", "lr": 0.1})
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(1000, 3, generator=generator)
+    labels = torch.arange(1000) % 3
+    for broken in (False, True):
+        mean, accuracy, passes = MeanMetric(), MulticlassAccuracy(3, average="micro"), []
+        logits[500] = float("nan") if broken else 0.0
+        for part, answers in zip(logits.split(7), labels.split(7), strict=True):
+            loss = nn.functional.cross_entropy(part, answers)
+            mean.update(loss, len(answers))
+            accuracy.update(part.nan_to_num(), answers)
+            passes.append((loss, part.nan_to_num()))
+        rows = learner._counted(passes, labels).numpy()
+        found = torch.tensor(learner._means(rows))
+        assert torch.equal(found, torch.stack([mean.compute(), accuracy.compute()])) and bool(found.isfinite().all())
+    assert math.isnan(learner._means(rows[71:72])[0])
+
+
+def test_augmentation_is_drawn_for_each_step(tmp_path: Path):
+    learner, data, _ = trained(tmp_path, {"name": "sgd", "lr": 0.1})
+    order = torch.randperm(36, generator=stream(0, "order", 0))
+    for step, ((images, labels), rows) in enumerate(zip(learner.batches, order.split(12), strict=True)):
+        draws = draw(12, crop_padding=1, flip=True, seed=0, epoch=0, step=step)
+        expected = data.normalise(crop_and_flip(data.sets["train"].images[rows], draws, 1))
+        assert torch.equal(images, expected) and torch.equal(labels, data.sets["train"].labels[rows])
 
 
 def test_the_schedule_steps_with_the_optimiser(tmp_path: Path):
     optim = {"name": "sgd", "lr": 0.1, "schedule": {"name": "cosine", "warmup": 0.5}}
-    learner, data, _ = trained(tmp_path, optim, epochs=2)
-    steps = len(data.train_dataloader())
-    assert steps > 1
-    half = steps  # of 2 * steps
+    learner, _, _ = trained(tmp_path, optim, epochs=2)
+    half = STEPS  # of 2 * STEPS
     expected = [(k + 1) / half for k in range(half)]
     expected += [0.5 + 0.5 * math.cos(math.pi * k / half) for k in range(half)]
     assert learner.rates == pytest.approx([0.1 * factor for factor in expected])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
+import signal
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.data.epoch_loader import Call
-from src.data.resident import ResidentImages
 from src.networks.weights import load_weights
-from src.training.checkpoints import RESUME
-from src.training.early_skip import EarlySkip
+from src.training import fitting
+from src.training.checkpoints import RESUME, events_of
+from src.training.early_stopping import EarlySkip
 from src.training.fitting import VariantTraining, fit
+from src.training.freezing import TrainOnly
 from src.training.learners.width_variant import WidthVariant
+from src.training.replicas import Replicas
 from src.training.sgdr import sgdr
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
@@ -59,14 +64,16 @@ class Narrow(nn.Module):
         return x
 
 
-def images(per_call: int = 3, **options: Any) -> ResidentImages:
-    return ResidentImages(TinyData(batch_size=BATCH), per_call, **options)
+def images(per_call: int = 3) -> TinyData:
+    data = TinyData(batch_size=BATCH)
+    data.per_call = per_call
+    return data
 
 
 def trained(folder: Path, learner: WidthVariant, epochs: int = 3, **options: Any) -> list[dict[str, float]]:
     training = VariantTraining(epochs, precision=options.pop("precision", "64-true"))
     folder.mkdir(exist_ok=True)
-    data = options.pop("data", None) or images(ghost_batch=learner.batches.ghost_batch)
+    data = options.pop("data", None) or images()
     return fit(learner, data, training, folder, seed=0, **options)
 
 
@@ -84,7 +91,7 @@ def test_it_learns_and_tells_what_a_plain_loop_does(tmp_path: Path):
     model = network.double().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=9.0, momentum=0.9, weight_decay=5e-4)
     calls, step = iter(learner.calls), 0
-    held, answers = data.data.tensor("validation")
+    held, answers = data.tensor("validation")
     for row in history:
         right, losses = 0, 0.0
         sizes = [10, 10, 10, 6]
@@ -121,9 +128,8 @@ def _batches(call: Call, sizes: list[int]) -> list[tuple[Tensor, Tensor]]:
 def test_top5_of_more_classes():
     learner = WidthVariant({**NETWORK, "classes": 7}, OPTIM, BATCH)
     logits = torch.eye(7)[[0, 1, 2]] + torch.arange(7.0) / 100  # the least two are 0 and 1 unless they are the best
-    learner._add("val", logits, torch.tensor([0, 0, 2]), torch.tensor(3.0))
-    learner._add("val", logits[:1], torch.tensor([6]), torch.tensor(1.0))
-    assert learner.sums["val"].tolist() == [4.0, 2.0, 3.0, 4.0]
+    assert learner._row(torch.tensor(3.0), logits, torch.tensor([0, 0, 2])).tolist() == [[3.0, 2.0, 2.0, 3.0]]
+    assert learner._row(torch.tensor(1.0), logits[:1], torch.tensor([6])).tolist() == [[1.0, 0.0, 1.0, 1.0]]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -165,21 +171,19 @@ def test_out_of_memory_is_told_and_remembered(tmp_path: Path):
 
     expected = narrow(99, micro_batch=4)
     trained(tmp_path / "small", expected)
-    told: list[str] = []
-    learner = narrow(6, on_event=told.append)
+    learner = narrow(6)
     trained(tmp_path / "replayed", learner)
     assert_same(learner.model, expected.model.state_dict())
     how = ["activations computed again", "4 images per pass"]
     events = [f"out of memory at epoch 0, step 0: the batch was replayed with {text}, kept for the rest of the training"
               for text in how]  # fmt: skip
-    assert told == events == learner.events == json.loads((tmp_path / "replayed" / "events.json").read_text())
+    assert learner.events == events == json.loads((tmp_path / "replayed" / "events.json").read_text())
     # killed after the first epoch, and started again
     with pytest.raises(KeyError):
         trained(tmp_path / "killed", narrow(6), on_epoch=lambda metrics: {}[metrics["epoch"]])
-    told.clear()
-    again = narrow(6, on_event=told.append)
+    again = narrow(6)
     trained(tmp_path / "killed", again)
-    assert told == events, "told to the new process, and the batch never failed again"
+    assert again.events == events, "known to the new process, and the batch never failed again"
     assert_same(again.model, learner.model.state_dict(), 0)
 
 
@@ -223,6 +227,30 @@ def test_two_processes_train_one_network(tmp_path: Path):
     assert sorted(path.name for path in (tmp_path / "two").iterdir() if path.is_file()) == [
         "best.safetensors", "history.json", "last.safetensors",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_spawned_processes_train_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on GPUs: what they need is pickled, and what memory made of it comes back by a file."""
+    monkeypatch.setattr(fitting, "Replicas", lambda on_gpu: Replicas(True))
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)  # which cannot be pickled
+    learner = WidthVariant(NETWORK, OPTIM, BATCH, ghost_batch=4, recompute=True)
+    learner.model._append("narrow", Narrow(4))
+    try:
+        history = trained(tmp_path, learner, epochs=1, devices=2, callbacks=[EarlySkip(9, 0.1, 3)])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert len(history) == 1
+    (event,) = events_of(tmp_path)
+    assert event.endswith("replayed with 4 images per pass, kept for the rest of the training")
+
+
+def test_what_a_spawned_process_gets_can_be_pickled():
+    learner = WidthVariant(NETWORK, OPTIM, BATCH, ghost_batch=4, recompute=True)
+    callbacks = [fitting.OwnSignals(), EarlySkip(9, 0.1, 3), TrainOnly(learner.model, ["conv_0"]), Replicas(True)]
+    again, _, (_, _, only, replicas) = pickle.loads(ForkingPickler.dumps((learner, images(), callbacks)))
+    assert again.ghost_batch == 4 and only.frozen[0] in set(again.model.modules())
+    assert again.batches.rows is again.model.norm_0.rows and replicas._start_method == "spawn"
 
 
 def test_several_devices_need_a_ghost_batch(tmp_path: Path):
