@@ -28,7 +28,7 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
 
 
 def _ours(value: Any, *, _parent_: DictConfig) -> Any:
-    """An option that a recipe sets for networks of ours; one of another package or the user's own is built without it."""
+    """An option that a recipe sets for networks of ours; any other network is built without it."""
     from src.jobs.border import LEFT_OUT
 
     return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value

@@ -239,9 +239,10 @@ def test_a_recipe_sets_the_width_of_networks_of_ours_alone():
 def test_data_presets_bring_the_paths_of_their_files():
     job = plain(composed("task=patch", "recipe@strong=cifar_strong", "cifar10_file=here.parquet", "data_root=there"))
     assert job["strong"]["data"]["source"]["path"] == "here.parquet"
-    assert plain(composed("task=train", "recipe=upright_cifar10", "data_root=there"))["recipe"]["data"]["source"][
-        "path"
-    ] == "there/cifar10.parquet"
+    assert (
+        plain(composed("task=train", "recipe=upright_cifar10", "data_root=there"))["recipe"]["data"]["source"]["path"]
+        == "there/cifar10.parquet"
+    )
 
 
 def test_how_a_job_runs_decides_nothing():
