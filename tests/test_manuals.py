@@ -65,8 +65,7 @@ def test_the_front_is_short_and_begins_with_the_two_commands():
 @pytest.mark.parametrize("group", ["experiment", "task"])
 def test_the_front_names_all_experiments_and_tasks(group: str):
     named = set(re.findall(r"`(?:task=)?(\w+)`", FRONT.read_text(encoding="utf-8")))
-    hidden = {"modular_notebook", "train_module"}  # told in passing: `_notebook`, and a stage of compose
-    assert {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")} - hidden <= named
+    assert {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")} <= named
 
 
 @pytest.mark.parametrize("path", MANUALS, ids=lambda path: str(path.relative_to(ROOT)))
