@@ -39,6 +39,9 @@ OPEN: dict[str, Any] = {
     "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
 }
 
+#: Stands for a value that another choice makes meaningless, see ``ours`` in resolvers.
+LEFT_OUT = "left out"
+
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The job's part of a composed configuration as plain containers, all interpolations resolved.
@@ -57,7 +60,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         key = getattr(error, "full_key", "") or ""
         raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error)) from None
     assert isinstance(composed, dict)
-    whole = {str(key): value for key, value in composed.items()}
+    whole = {str(key): value for key, value in _present(composed).items()}
     own.use(whole.get("own"))
     rules = whole.pop("shrink", None)
     check_open(whole)
@@ -72,6 +75,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the paths of the data") from None
     return whole | {name: known for name, known in digests.items() if known}
+
+
+def _present(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _present(item) for key, item in value.items() if item != LEFT_OUT}
 
 
 def _code(config: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
     OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
     OmegaConf.register_new_resolver("variants", _variants, replace=True)
+    OmegaConf.register_new_resolver("ours", _ours, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:
@@ -24,6 +25,13 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
     if count is not None:
         return ",".join([design.BASELINE, *map(str, design.spread(count, depth, integration))])
     return ",".join([design.BASELINE, *map(str, ids)])
+
+
+def _ours(value: Any, *, _parent_: DictConfig) -> Any:
+    """An option that a recipe sets for networks of ours; any other network is built without it."""
+    from src.jobs.border import LEFT_OUT
+
+    return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value
 
 
 def _job_folder(label: str, *, _root_: DictConfig) -> str:

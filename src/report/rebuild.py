@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from src.core.files import write_atomically
 from src.core.result import FILE, load, scan
 
 OVERVIEW = "overview/page.html"  # where a sweep leaves its own page
-BEGIN, END = "<!-- claims: written by python -m src.report FOLDER --readme README.md -->", "<!-- end of claims -->"
+BEGIN, END = "<!-- claims: written by python -m src.report FOLDER --readme {} -->", "<!-- end of claims -->"
+MARKS = re.compile(re.escape(BEGIN).replace(r"\{\}", r"\S+") + f"(.*?)(?={END})", re.DOTALL)
 CLAIMS = "overview/claims.md"  # below a sweep's folder
 
 Compare = Callable[[Sequence[Path], Path], Path]  # (folders of jobs, path of the page) -> the page
@@ -64,14 +66,15 @@ def insert_claims(readme: Path, sweeps: Sequence[Path]) -> None:
         UserError: the file has no marks, or a sweep has no claims.
     """
     text = readme.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise UserError(f"{readme}: has no marks for the claims; write {BEGIN} and {END} on lines of their own")
+    marks = MARKS.search(text)
+    if marks is None:
+        begin = BEGIN.format(readme)
+        raise UserError(f"{readme}: has no marks for the claims; write {begin} and {END} on lines of their own")
     rows: list[str] = []
     for sweep in sweeps:
         if not (sweep / CLAIMS).exists():
             raise UserError(f"{sweep}: holds no {CLAIMS}; its experiment judges no claims")
         head, rule, *verdicts = (sweep / CLAIMS).read_text(encoding="utf-8").splitlines()
         rows += verdicts if rows else [head, rule, *verdicts]
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    write_atomically(readme, f"{before}{BEGIN}\n\n" + "\n".join(rows) + f"\n\n{END}{after}")
+    start, end = marks.span(1)
+    write_atomically(readme, f"{text[:start]}\n\n" + "\n".join(rows) + f"\n\n{text[end:]}")

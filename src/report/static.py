@@ -144,7 +144,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
         draw(places, series.y, height * 0.92, color=series.colour, label=series.name)
         if series.low:
             x, y, error = (series.y, places, "xerr") if chart.horizontal else (places, series.y, "yerr")
-            look = {error: _whiskers(series), "ecolor": "#333942", "elinewidth": 1.1, "capsize": 2.5}
+            look: dict[str, Any] = {error: _whiskers(series), "ecolor": "#333942", "elinewidth": 1.1, "capsize": 2.5}
             axes.errorbar(x, y, fmt="none", **look)
     labels = [_wrapped(name) for name in chart.categories]
     limits = percent_range(chart)

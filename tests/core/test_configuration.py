@@ -221,6 +221,30 @@ def test_what_passes_the_border_is_declared():
     assert set(config) - set(job) > {"width", "shift"}
 
 
+def test_a_recipe_sets_the_width_of_networks_of_ours_alone():
+    """A network of another package is called without it, unless it is typed."""
+
+    def model(*overrides: str) -> dict[str, object]:
+        return plain(composed("task=train", *overrides))["recipe"]["model"]
+
+    assert model()["width"] == model("model@recipe.model=rescnn")["width"] == 0.125
+    assert model("recipe.model.width=0.5")["width"] == 0.5
+    assert model("model@recipe.model=timm") == {"name": "timm:resnet18"}
+    assert model("model@recipe.model=python", "recipe.model.name=python:nets:net", "recipe.model.width=3") == {
+        "name": "python:nets:net",
+        "width": 3,
+    }
+
+
+def test_data_presets_bring_the_paths_of_their_files():
+    job = plain(composed("task=patch", "recipe@strong=cifar_strong", "cifar10_file=here.parquet", "data_root=there"))
+    assert job["strong"]["data"]["source"]["path"] == "here.parquet"
+    assert (
+        plain(composed("task=train", "recipe=upright_cifar10", "data_root=there"))["recipe"]["data"]["source"]["path"]
+        == "there/cifar10.parquet"
+    )
+
+
 def test_how_a_job_runs_decides_nothing():
     first = plain(composed("task=patch", "workers=2"))
     again = plain(composed("task=patch", "workers=3", "threads=2", "name=elsewhere", "logger=csv", "report=none",

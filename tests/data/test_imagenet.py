@@ -239,7 +239,8 @@ def test_the_preset_has_the_keys_that_the_loader_reads() -> None:
     from src.data.streaming import StreamingImages
 
     config = OmegaConf.load(ROOT / "conf" / "data" / "imagenet_animals.yaml")
-    assert OmegaConf.is_missing(config.source, "root")
+    assert config.source._get_node("root")._value() == "${imagenet_root}"
+    assert config.pop("defaults") == ["files/imagenet@_global_", "_self_"]
     preset = OmegaConf.to_container(
         OmegaConf.merge({"data_seed": 3}, config, {"source": {"root": "there"}}), resolve=True
     )
