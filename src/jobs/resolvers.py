@@ -1,16 +1,19 @@
-"""The interpolations that conf/ may use beside OmegaConf's own."""
+"""The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from src.core.paths import ROOT
 
+SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
+
 
 def register() -> None:
-    """Make the resolvers known; harmless when repeated (each worker of a launcher needs it)."""
+    """Make the resolvers known; harmless when repeated."""
     OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
     OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
     OmegaConf.register_new_resolver("variants", _variants, replace=True)
@@ -26,17 +29,24 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
     return ",".join([design.BASELINE, *map(str, ids)])
 
 
-def _job_folder(label: str, *, _root_: DictConfig) -> str:
+def job_folder(config: Mapping[str, Any]) -> str:
     """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher.
 
     A job that stops after a stage is another one: ``<stage>-<identity>``.
     """
     from src.core.configuration import identity
+
+    return f"{config['until'] or config['label']}-{identity(config)[:8]}"
+
+
+def _job_folder(label: str, *, _root_: DictConfig) -> str:
     from src.core.errors import UserError
     from src.jobs.border import plain
 
     try:
-        config: dict[str, Any] = plain(_root_)
+        return job_folder({**plain(_root_), "label": label})
     except UserError:  # the job will say what is wrong; the other jobs of its sweep must not die of it
         return f"{label}-refused"
-    return f"{config['until'] or label}-{identity(config)[:8]}"
+
+
+register()

@@ -77,8 +77,9 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
         # what leads nowhere
         ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
-        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder, in quotes within quotes where it is a "
-         "number"),
+        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder"),
+        (f"{JOB} outputs=7", "outputs=7: allowed is the name of a folder; as a word it is typed \"outputs='7'\""),
+        (f"-m {JOB} name=7", "name=7: allowed is the name of a folder; as a word it is typed \"name='7'\""),
         # a misspelt key
         (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),
         (f"{JOB} strong.training.epoch=3", "strong.training.epoch=3: no key 'strong.training.epoch'; "
