@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +20,11 @@ from src.core import own
 from src.core.code import own_code
 from src.core.configuration import first_line, shrink
 from src.core.contents import contents
-from src.core.errors import UserError
+from src.core.errors import UserError, close_to
 from src.core.files import read_json
 from src.core.options import Count, Whole, Words, check_value, options_of
 from src.core.running import Running
+from src.networks.options import NETWORKS, PREFIXES, model_options
 from src.tasks.options import keys_of, task_options
 from src.tasks.versions import ANCESTORS
 
@@ -74,6 +76,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
     whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
     _check_stage(whole["task"], running.until)
     _check_targets(whole)
+    _check_models(whole)
     if rules:
         shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
@@ -105,6 +108,29 @@ def _check_targets(values: Mapping[str, Any]) -> None:
             listed = ", ".join(map(str, classes))
             message = f"target_class={given}: the strong network has no class {item}; its classes: {listed}"
             raise UserError(message, "target_class")
+
+
+def _check_models(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse a network of ours that does not exist, and options that it does not have."""
+    for name, section in values.items():
+        if not isinstance(section, Mapping):
+            continue
+        if name != "model" or "optim" not in values:  # a recipe's: others change a part of one
+            _check_models(section, f"{prefix}{name}.")
+            continue
+        given = {key: value for key, value in section.items() if key != "name"}
+        if "name" not in section:
+            near = close_to("name", given)
+            reason = f"{near} is not a setting; did you mean 'name'?" if near else "name: missing; give a network's"
+            raise UserError(f"{prefix}model.{reason}", f"{prefix}model.{near}" if near else f"{prefix}model")
+        network = str(section["name"])
+        known = {field.name for field in fields(NETWORKS[network])} if network in NETWORKS else set()
+        try:
+            if not network.startswith(PREFIXES):
+                model_options(network, given)
+        except UserError as error:
+            unknown = next((key for key in given if key not in known), "") if known else "name"
+            raise UserError(f"{prefix}{error}", f"{prefix}{error.key or f'model.{unknown}'}") from None
 
 
 def _resolved(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,10 @@ class Composer:
                 subdir = str(composed.hydra.sweep.subdir)
             else:
                 subdir = job_folder(values)
-            return Job(lines, Path(composed.hydra.sweep.dir, subdir), values, expense(values))
+            takes = 0.0
+            with suppress(KeyError, TypeError):  # a part is missing, which the job will say
+                takes = expense(values)
+            return Job(lines, Path(composed.hydra.sweep.dir, subdir), values, takes)
         except (HydraException, OmegaConfBaseException, UserError) as error:
             named = Path(config.hydra.sweep.dir, " ".join(swept).replace("/", "_")[:200])
             return Job(lines, named, {}, 0.0, first_line(error))
@@ -156,9 +160,10 @@ def _settle(config: DictConfig, keys: Sequence[str]) -> None:
     while more := {path: text for path, text in texts.items() if path not in steered and _is_steered(text, steered)}:
         steered |= more
     for path in texts.keys() - steered.keys():
-        value = OmegaConf.select(config, path)
-        if not OmegaConf.is_config(value) and "${" not in str(value):
-            OmegaConf.update(config, path, value)
+        with suppress(OmegaConfBaseException):  # what leads nowhere is told by the job
+            value = OmegaConf.select(config, path)
+            if not OmegaConf.is_config(value) and "${" not in str(value):
+                OmegaConf.update(config, path, value)
 
 
 def _interpolations(plainly: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

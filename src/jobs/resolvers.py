@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
 from src.core.paths import ROOT
@@ -14,9 +15,10 @@ SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
 
 def register() -> None:
     """Make the resolvers known; harmless when repeated."""
-    OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
-    OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
-    OmegaConf.register_new_resolver("variants", _variants, replace=True)
+    older = omegaconf.__version__.startswith("2.3.")
+    add: Any = OmegaConf.register_new_resolver if older else OmegaConf.register_resolver
+    for name, resolver in (("project", lambda: str(ROOT)), ("job_folder", _job_folder), ("variants", _variants)):
+        add(name, resolver, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:

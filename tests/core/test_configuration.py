@@ -17,6 +17,7 @@ from src.core.paths import CONF, ROOT
 from src.core.running import Running
 from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
+from src.jobs.composing import VERSION_BASE
 from src.jobs.resolvers import register
 from src.tasks.options import Measure, keys_of
 
@@ -32,7 +33,7 @@ def _hydra() -> None:
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
         return compose("config", list(overrides))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from src.core.paths import CONF
 from src.jobs.border import plain
 from src.jobs.composing import Composer, loader_of
 
-GRIDS = 200
 LINES = 3  # of a grid, which share their keys
+STEERING = ("seed", "data_seed", "outputs", "data_root", "width", "depth", "features")  # that others repeat
 EXPERIMENTS = [path.stem for path in sorted((CONF / "experiment").glob("*.yaml"))]
 #: Groups whose files leave the rest of an experiment as it is.
 GROUPS = ("data", "model", "optim", "search", "tree")
@@ -71,7 +72,7 @@ def grid(config: DictConfig, draw: random.Random) -> list[list[str]]:
     return lines
 
 
-def told(make: Any) -> Any:
+def told(make: Callable[[], Any]) -> Any:
     """What a call gives, or what it refuses."""
     try:
         return make()
@@ -79,29 +80,33 @@ def told(make: Any) -> Any:
         return type(error).__name__, " ".join(str(error).split())[:80]
 
 
+def values(config: DictConfig) -> dict[str, Any]:
+    """Every value of a job, interpolations resolved, and its folder."""
+
+    def plainly(key: str) -> Any:
+        value = config[key]
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+    job = {str(key): told(lambda key=key: plainly(key)) for key in config if key != "hydra"}
+    return job | {"folder": told(lambda: f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}")}
+
+
+@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 200), marks=pytest.mark.slow)], ids=len)
 def test_the_short_way_agrees_with_the_long_way_on_random_grids(
-    composer: Composer, masters: dict[str, DictConfig], tmp_path, monkeypatch
+    composer: Composer, masters: dict[str, DictConfig], seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CNN_ANATOMY_OUTPUTS", str(tmp_path))
-    agreed = 0
-    for seed in range(GRIDS):
+    whole = 0
+    for seed in seeds:
         draw = random.Random(seed)
         name = draw.choice(EXPERIMENTS)
         for drawn in grid(masters[name], draw):
             line = [f"experiment={name}", *drawn]
-
-            def long(line: list[str] = line, name: str = name) -> Any:
-                composed = composer.loader.load_sweep_config(masters[name], line)
-                return told(lambda: plain(composed)), told(lambda: str(composed.hydra.sweep.subdir))
-
-            def short(line: list[str] = line, name: str = name) -> Any:
-                composed = composer.job(masters[name], line)
-                return told(lambda: plain(composed)), told(lambda: str(composed.hydra.sweep.subdir))
-
-            expected, found = told(long), told(short)
-            assert found == expected, line
-            agreed += isinstance(expected[0], dict)
-    assert agreed > GRIDS  # the rest is refused, by both in the same words
+            expected = told(lambda line=line, name=name: values(composer.loader.load_sweep_config(masters[name], line)))
+            shown = told(lambda line=line, name=name: values(composer.job(masters[name], line)))
+            assert shown == expected, line
+            whole += isinstance(expected, dict)
+    assert whole > LINES * len(seeds) // 2  # the rest is refused, both ways in the same words
 
 
 @pytest.mark.parametrize(
@@ -123,9 +128,9 @@ def test_jobs_are_planned_as_hydra_would_run_them(composer: Composer, masters: d
     grid = [["experiment=layer_widths", *line] for line in lines]
     for job, overrides in zip(composer.jobs(master, grid), grid, strict=True):
         expected = told(lambda overrides=overrides: composer.loader.load_sweep_config(master, overrides))
-        values = told(lambda expected=expected: plain(expected))
-        if isinstance(values, dict):
-            assert job.config == values and not job.fault
+        config = told(lambda expected=expected: plain(expected))
+        if isinstance(config, dict):
+            assert job.config == config and not job.fault
             assert str(job.folder) == f"{expected.hydra.sweep.dir}/{expected.hydra.sweep.subdir}"
         else:
             assert job.fault and not job.config
