@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# as a script, Python would look beside this file first, where `statistics` hides the standard library's;
-# Hydra looks for its plugins in the package hydra_plugins
+# as a script, Python would look beside this file first, where `statistics` hides the standard library's
 elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "src"]
-sys.path[:] = list(dict.fromkeys([str(ROOT / "src" / "plugins"), *elsewhere, str(ROOT)]))
+sys.path[:] = elsewhere if str(ROOT) in elsewhere else [str(ROOT), *elsewhere]
 
 # Ray would copy the project into a throw-away folder, with all outputs, when it sees `uv run` (ray#50961).
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")

@@ -219,9 +219,10 @@ def _why_not(error: Exception, composer: Composer, chosen: Sequence[Override]) -
         return f"{_short(error.problem_mark.name, error.problem_mark.line)}: {error.problem}; mend the file"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"no {group} '{name}'; {suggestion(name, options(group) or error.options or ())}"
+        return f"no {group} '{name}'; {suggestion(name, error.options or options(group))}"
     good, lines = composer.compose([]), []
-    for one in sorted(chosen, key=lambda one: one.key_or_group not in ("experiment", "task")):
+    keys = ["task", "experiment"]  # what the others change comes first
+    for one in sorted(chosen, key=lambda one: (one.key_or_group not in keys, "." in one.key_or_group)):
         try:
             good = composer.compose([*lines, one])
             lines.append(one)

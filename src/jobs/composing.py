@@ -7,6 +7,7 @@ ways to a configuration give the same one.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -27,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core.configuration import first_line
 from src.core.errors import UserError
-from src.core.paths import CONF
+from src.core.paths import CONF, PLUGINS
 from src.jobs.border import plain
 from src.jobs.needs import check_needs
 from src.jobs.resolvers import SUBDIR, job_folder
@@ -41,6 +42,9 @@ VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.star
 REFERENCE = re.compile(r"\$\{\s*([\w.]*)(:?)")
 #: Resolvers that always give the same within a process.
 STEADY = ("oc.env", "project")
+
+if str(PLUGINS) not in sys.path:  # Hydra looks for its plugins in the package hydra_plugins
+    sys.path.insert(0, str(PLUGINS))
 
 
 def loader_of(more: Path | None = None) -> ConfigLoaderImpl:

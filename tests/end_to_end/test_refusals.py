@@ -62,7 +62,7 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "task=measure"], "experiment=patch_weak task=measure: the experiment is task=patch; leave out one"),
         ([JOB, "name=7"], "as a word it is typed \"name='7'\""),
         (["-m", JOB, "outputs=7"], "as a word it is typed \"outputs='7'\""),
-        ([JOB, "name=a(b"], "name=a(b: cannot be read (Error parsing override 'name=a(b'); type it as \"name='a(b'\""),
+        ([JOB, "name=a(b"], "type it as \"name='a(b'\""),
         ([JOB, "name=it's"], "name=it's: cannot be read"),
         (
             [JOB, "hydra.launcher.n_jbs=2", "hydra/launcher=cores"],
@@ -124,9 +124,9 @@ def test_what_the_comments_of_conf_promise_is_allowed(argv):
     check_command_line(argv)
 
 
-@pytest.mark.parametrize("argv", [["experiment=robustness", "task=measure"], [JOB, "'name=it\\'s'", "label='7'"]])
+@pytest.mark.parametrize("argv", [[MEASURE, "task=measure"], [JOB, "name='it\\'s a(b'", "label='7'"]])
 def test_what_is_said_twice_or_in_quotes_is_allowed(argv):
-    check_command_line([line.strip("'") if line.startswith("'") else line for line in argv])
+    check_command_line(argv)
 
 
 FILES = {

@@ -67,7 +67,7 @@ def test_help_on_an_experiment_shows_the_keys_that_matter(name: str):
 
 
 def test_help_has_comments_values_and_what_is_allowed():
-    text = asking.keys_of_interest(check_command_line(["experiment=patch_weak", "--help", "target_class=3"]))
+    text = asking.keys_of_interest(check_command_line(["experiment=patch_weak", "target_class=3", "--help"]))
     rows = {row.split("=")[0].strip(): row for row in text.splitlines() if row.startswith("  ")}
     assert "=3 " in rows["target_class"] and "number or name in the strong network's classes" in rows["target_class"]
     assert "(a whole number from 1)" in rows["random_draws"]
