@@ -154,18 +154,18 @@ def _words(annotation: Any) -> Iterator[str]:
             yield from _words(get_args(arm)[0])
 
 
-def annotations(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def types_of(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and type of all options, of sections before what is in them."""
     for name, annotation in hints(cls, include_extras=True).items():
         yield f"{prefix}{name}", annotation
         for arm in _arms(annotation):
             if dataclasses.is_dataclass(arm):
-                yield from annotations(arm, f"{prefix}{name}.")
+                yield from types_of(arm, f"{prefix}{name}.")
 
 
 def described(cls: Any) -> Iterator[str]:
     """Dotted keys of all options that take certain words or several kinds of values."""
-    for key, annotation in annotations(cls):
+    for key, annotation in types_of(cls):
         arms = _arms(annotation)
         words = get_origin(annotation) is Annotated and any(isinstance(note, Words) for note in get_args(annotation))
         if words or len(arms) > 1 or get_origin(arms[0]) is Literal:

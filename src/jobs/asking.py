@@ -84,14 +84,14 @@ def keys_of_interest(line: CommandLine) -> str:
     """The keys of an experiment and its task with their values, comments, and what is allowed; then the groups."""
     from omegaconf import OmegaConf
 
-    from src.core.options import allowed, annotations
+    from src.core.options import allowed, types_of
     from src.core.running import Running
     from src.tasks.options import TASKS
 
     config = line.composed
     choices = {str(key): str(value) for key, value in config.hydra.runtime.choices.items()}
     kinds = [kind for kind in (TASKS.get(str(config.get("task"))), Running) if kind]
-    types = {key: annotation for kind in kinds for key, annotation in annotations(kind)}
+    types = {key: annotation for kind in kinds for key, annotation in types_of(kind)}
     files = [path for key in ("experiment", "task") if (path := CONF / key / f"{choices.get(key)}.yaml").is_file()]
     lines = [f"{files[0].stem}: {first_comment(files[0])}" if files else "name an experiment or a task", ""]
     rows = dict(row for path in _with_parents(files) for row in _commented(path))

@@ -220,7 +220,8 @@ def _why_not(error: Exception, composer: Composer, chosen: Sequence[Override]) -
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"no {group} '{name}'; {suggestion(name, error.options or options(group))}"
-    good, lines = composer.compose([]), []
+    good = composer.compose([])
+    lines: list[Override] = []
     keys = ["task", "experiment"]  # what the others change comes first
     for one in sorted(chosen, key=lambda one: (one.key_or_group not in keys, "." in one.key_or_group)):
         try:
@@ -306,10 +307,11 @@ def _groups() -> list[str]:
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for key, value in config.items_ex(resolve=False):
+        name = f"{prefix}{key!s}"
         if isinstance(value, DictConfig) and not value._is_interpolation() and not value._is_none():
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _leaves(value, f"{name}.")
         elif prefix or key != "hydra":
-            yield f"{prefix}{key}"
+            yield name
 
 
 def _place_of(key: str, composer: Composer, chosen: Sequence[Override], folders: Sequence[Path]) -> str:

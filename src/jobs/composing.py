@@ -105,11 +105,11 @@ class Composer:
             composed = self.job(config, lines)
             values = plain(composed)
             check_needs(values, here=False)
-            if composed.hydra.sweep._get_node("subdir")._value() != SUBDIR:  # whatever it is made of is set there alone
+            if OmegaConf.to_container(composed.hydra.sweep, resolve=False)["subdir"] == SUBDIR:
+                subdir = job_folder(values)
+            else:  # what it is made of may be something of Hydra's
                 composed = self.loader.load_sweep_config(config, list(lines))
                 subdir = str(composed.hydra.sweep.subdir)
-            else:
-                subdir = job_folder(values)
             takes = 0.0
             with suppress(KeyError, TypeError):  # a part is missing, which the job will say
                 takes = expense(values)

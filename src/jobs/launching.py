@@ -67,6 +67,9 @@ def launch(line: CommandLine) -> Sequence[Outcome]:
     check_needs(line.values)
     values = with_digests(line.values)
     callbacks.on_run_start(config=config, config_name="config")
-    ran = run_job(lambda _: run_alone(values), config, "hydra.run.dir", None, context)
+    try:
+        ran = run_job(lambda _: run_alone(values), config, "hydra.run.dir", None, context)
+    except OSError as error:  # not even the job's folder can be made
+        raise UserError(f"outputs: {error}; set outputs=FOLDER or CNN_ANATOMY_OUTPUTS") from None
     callbacks.on_run_end(config=config, config_name="config", job_return=ran)
     return [ran.return_value]

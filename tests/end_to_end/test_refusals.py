@@ -154,7 +154,7 @@ def mine(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["model@recipe.model=broken"], "{mine}/conf/model/broken.yaml:3: mapping values are not allowed here"),
+        (["model@recipe.model=broken"], "{mine}/conf/model/broken.yaml:3: mapping values are not allowed"),
         (["model@recipe.model=misspelt"], "recipe.model.nmae is not a setting; did you mean 'name'? "
          "({mine}/conf/model/misspelt.yaml:3)"),
         (["model@recipe.model=unknown"], "did you mean 'width'? ({mine}/conf/model/unknown.yaml:2)"),
@@ -192,7 +192,7 @@ MISSING = {
     "whole source": (own_network("slip:net"), "slip.py:3: '(' was never closed; mend it"),
     "package": (own_network("lonely:net"), "lonely.py:2 imports 'no_such_package', which is not there"),
     "class": ([JOB, "target_class=99"], "the strong network has no class 99"),
-    "YAML": (["task=train", "model@recipe.model=broken"], "broken.yaml:3: mapping values are not allowed here"),
+    "YAML": (["task=train", "model@recipe.model=broken"], "broken.yaml:3: mapping values are not allowed"),
 }  # fmt: skip
 
 SCRIPT = """
