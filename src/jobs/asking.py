@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,26 +83,33 @@ def hydra_says(argv: list[str]) -> int:
 
 def keys_of_interest(line: CommandLine) -> str:
     """The keys of an experiment and its task with their values, comments, and what is allowed; then the groups."""
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
 
     from src.core.options import allowed, types_of
     from src.core.running import Running
+    from src.studies.protocol import options_class
     from src.tasks.options import TASKS
 
     config = line.composed
     choices = {str(key): str(value) for key, value in config.hydra.runtime.choices.items()}
     kinds = [kind for kind in (TASKS.get(str(config.get("task"))), Running) if kind]
-    types = {key: annotation for kind in kinds for key, annotation in types_of(kind)}
+    types = dict(row for kind in kinds for row in types_of(kind))
     files = [path for key in ("experiment", "task") if (path := CONF / key / f"{choices.get(key)}.yaml").is_file()]
     lines = [f"{files[0].stem}: {first_comment(files[0])}" if files else "name an experiment or a task", ""]
     rows = dict(row for path in _with_parents(files) for row in _commented(path))
+    if (study := CONF / "study" / f"{choices.get('study')}.yaml").is_file():
+        types |= types_of(options_class(study.stem), "study.")
+        rows |= {f"study.{key}": comment for key, comment in _commented(study) if key != "name"}
     rows = {key: comment for key, comment in rows.items() if key.partition(".")[0] not in GENERAL}
-    for key, comment in [*list(rows.items())[: MOST - 1], ("seed", "of training and search")]:
+    keys = [key for key in rows if not isinstance(OmegaConf.select(config, key), DictConfig)]
+    for key in [*keys[: MOST - 1], "seed"]:
+        value, comment = OmegaConf.select(config, key), rows.get(key, "of training and search")
+        value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         words = allowed(types[key]) if key in types else ""
-        if any(word not in comment for word in words.split(", ")):  # the comment names them often
+        said = all(word in comment for word in words.split(", "))  # the comment names them often
+        if not said and words not in ("a word", "true, false"):
             comment = f"{comment} ({words})" if comment else words
-        value = OmegaConf.select(config, key, throw_on_missing=False)
-        lines.append(f"  {f'{key}={_typed(value)}':<34}{comment}")
+        lines.append(f"  {_typed(key, value):<34}  {comment}")
     groups = {key: name for key, name in choices.items() if "/" not in key and key not in GENERAL and name != "None"}
     lines += ["", "parts (any file of conf/GROUP, before the @; python -m src.run --completion bash helps)"]
     lines += [f"  {key}={name}" for key, name in groups.items() if key.count(".") <= 1]
@@ -144,8 +152,19 @@ def _commented(path: Path) -> Iterator[tuple[str, str]]:
         yield from walk(root, above)
 
 
-def _typed(value: Any) -> str:
-    """A value as a command line has it."""
+def _typed(key: str, value: Any) -> str:
+    """A key with its value as a command line has them, in the shell's quotes where these are needed."""
+    line = f"{key}={_inner(value)}"
+    return f'"{line}"' if set(line) & set("'[] *$") else line
+
+
+def _inner(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value).replace("'", "").replace(", ", ",")
+    if isinstance(value, list):
+        return f"[{','.join(map(_inner, value))}]"
+    return (
+        f"'{value}'"
+        if isinstance(value, str) and not re.fullmatch(r"[\w./:@-]*[A-Za-z_][\w./:@-]*", value)
+        else str(value)
+    )

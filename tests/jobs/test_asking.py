@@ -61,14 +61,14 @@ def test_help_on_an_experiment_shows_the_keys_that_matter(name: str):
     text = asking.keys_of_interest(check_command_line([f"experiment={name}", "--help"]))
     first, _, *rows = text.splitlines()
     assert first == f"{name}: {asking.first_comment(CONF / 'experiment' / f'{name}.yaml')}"
-    keys = [row.split("=")[0].strip() for row in rows[: rows.index("")]]
+    keys = [row.split("=")[0].strip(' "') for row in rows[: rows.index("")]]
     assert 3 <= len(keys) <= asking.MOST and "seed" in keys and len(set(keys)) == len(keys)
     assert "--cfg job" in rows[-1]
 
 
 def test_help_has_comments_values_and_what_is_allowed():
     text = asking.keys_of_interest(check_command_line(["experiment=patch_weak", "target_class=3", "--help"]))
-    rows = {row.split("=")[0].strip(): row for row in text.splitlines() if row.startswith("  ")}
+    rows = {row.split("=")[0].strip(' "'): row for row in text.splitlines() if row.startswith("  ")}
     assert "=3 " in rows["target_class"] and "number or name in the strong network's classes" in rows["target_class"]
     assert "(a whole number from 1)" in rows["random_draws"]
     for row in ("calibration", "recipe@weak"):
