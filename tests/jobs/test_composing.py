@@ -14,6 +14,7 @@ from src.core.configuration import options
 from src.core.paths import CONF
 from src.jobs.border import plain
 from src.jobs.composing import Composer, loader_of
+from src.jobs.resolvers import SUBDIR
 
 LINES = 3  # of a grid, which share their keys
 STEERING = ("seed", "data_seed", "outputs", "data_root", "width", "depth", "features")  # that others repeat
@@ -91,7 +92,9 @@ def values(config: DictConfig) -> dict[str, Any]:
     return job | {"folder": told(lambda: f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}")}
 
 
-@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 200), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize(
+    "seeds", [range(12), pytest.param(range(12, 200), marks=[pytest.mark.slow, pytest.mark.timeout(3000)])], ids=len
+)
 def test_the_short_way_agrees_with_the_long_way_on_random_grids(
     composer: Composer, masters: dict[str, DictConfig], seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -107,6 +110,11 @@ def test_the_short_way_agrees_with_the_long_way_on_random_grids(
             assert shown == expected, line
             whole += isinstance(expected, dict)
     assert whole > LINES * len(seeds) // 2  # the rest is refused, both ways in the same words
+
+
+def test_the_folder_of_a_job_is_known_without_asking_hydra():
+    """Another one would be right as well, but planning would take the long way."""
+    assert f"subdir: {SUBDIR}\n" in (CONF / "config.yaml").read_text()
 
 
 @pytest.mark.parametrize(
