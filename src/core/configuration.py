@@ -15,6 +15,9 @@ from src.core.store import digest_of
 
 T = TypeVar("T")
 
+#: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.
+LEFT_OUT = "left out"
+
 
 def identity(config: Mapping[str, Any]) -> str:
     """Digest of all that decides what a job finds; provenance is left out.

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core import own
 from src.core.code import own_code
-from src.core.configuration import first_line, shrink
+from src.core.configuration import LEFT_OUT, first_line, shrink
 from src.core.contents import contents
 from src.core.errors import UserError, close_to
 from src.core.files import read_json
@@ -64,7 +64,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
     """
     try:
         # `hydra` resolves only inside a job, and is no part of what a job is made of
-        whole = {str(key): _resolved(config[key]) for key in config if key != "hydra"}
+        whole = {str(key): _present(_resolved(config[key])) for key in config if key != "hydra"}
     except OmegaConfBaseException as error:
         key = error.full_key or ""
         raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error), key) from None
@@ -135,6 +135,12 @@ def _check_models(values: Mapping[str, Any], prefix: str = "") -> None:
 
 def _resolved(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
+
+
+def _present(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _present(item) for key, item in value.items() if item != LEFT_OUT}
 
 
 def _code(config: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
+from src.core.configuration import LEFT_OUT, identity
 from src.core.paths import ROOT
 
 SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
@@ -17,8 +18,10 @@ def register() -> None:
     """Make the resolvers known; harmless when repeated."""
     older = omegaconf.__version__.startswith("2.3.")
     add: Any = OmegaConf.register_new_resolver if older else OmegaConf.register_resolver
-    for name, resolver in (("project", lambda: str(ROOT)), ("job_folder", _job_folder), ("variants", _variants)):
-        add(name, resolver, replace=True)
+    add("project", lambda: str(ROOT), replace=True)
+    add("job_folder", _job_folder, replace=True)
+    add("variants", _variants, replace=True)
+    add("ours", _ours, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:
@@ -31,13 +34,16 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
     return ",".join([design.BASELINE, *map(str, ids)])
 
 
+def _ours(value: Any, *, _parent_: DictConfig) -> Any:
+    """An option that a recipe sets for networks of ours; any other network is built without it."""
+    return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value
+
+
 def job_folder(config: Mapping[str, Any]) -> str:
     """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher.
 
     A job that stops after a stage is another one: ``<stage>-<identity>``.
     """
-    from src.core.configuration import identity
-
     return f"{config['until'] or config['label']}-{identity(config)[:8]}"
 
 
