@@ -105,7 +105,8 @@ class Composer:
             composed = self.job(config, lines)
             values = plain(composed)
             check_needs(values, here=False)
-            if OmegaConf.to_container(composed.hydra.sweep, resolve=False)["subdir"] == SUBDIR:
+            written: Any = OmegaConf.to_container(composed.hydra.sweep, resolve=False)
+            if written["subdir"] == SUBDIR:
                 subdir = job_folder(values)
             else:  # what it is made of may be something of Hydra's
                 composed = self.loader.load_sweep_config(config, list(lines))
