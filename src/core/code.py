@@ -7,24 +7,82 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from src.core.errors import close_to, suggestion
 
 PREFIX = "python:"  # of a model's name, before package.module:callable
 
 
 def own_code(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Dotted key -> digest, of every ``name`` in the configuration that stands for a user's own code."""
-    digests: dict[str, str] = {}
+    return {key: digest for key, name in names_of_code(config, prefix) if (digest := code_digest(name))}
+
+
+def names_of_code(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key and value of every ``name`` in the configuration that stands for a user's own code."""
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, list):
             value = {str(number): item for number, item in enumerate(value)}
         if isinstance(value, Mapping):
-            digests |= own_code(value, f"{key}.")
-        elif name == "name" and isinstance(value, str) and (digest := code_digest(value)):
-            digests[key] = digest
-    return digests
+            yield from names_of_code(value, f"{key}.")
+        elif name == "name" and isinstance(value, str) and value.startswith(PREFIX):
+            yield key, value
+
+
+def fault(name: str) -> str:
+    """Why ``python:package.module:callable`` leads nowhere, as far as the source tells; nothing is imported."""
+    module, _, attribute = name.removeprefix(PREFIX).partition(":")
+    if not module or not attribute:
+        return "write python:package.module:callable"
+    file = _file_of(module)
+    if file is None:
+        near = close_to(module, _neighbours())
+        hint = f"did you mean '{near}'?" if near else "is its folder on PYTHONPATH, or named by own=FOLDER?"
+        return "" if _is_installed(module) else f"there is no module '{module}'; {hint}"
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        return f"{file}:{getattr(error, 'lineno', None) or 1}: {getattr(error, 'msg', error)}; mend it"
+    for node in tree.body:
+        imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported = [node.module]
+        for package in (name.partition(".")[0] for name in imported):
+            if not _is_installed(package):
+                return f"{file}:{node.lineno} imports '{package}', which is not there"
+    known = {name for node in ast.walk(tree) for name in _defined(node)}
+    if attribute in known or known & {"*", "__getattr__"}:
+        return ""
+    return f"{file} has no '{attribute}'; {suggestion(attribute, (name for name in known if name[0] != '_'))}"
+
+
+def _defined(node: ast.AST) -> Iterator[str]:
+    """Names that a statement may define; those within functions are counted too, which errs on the safe side."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return module.partition(".")[0] in sys.modules or find_spec(module.partition(".")[0]) is not None
+    except ValueError:  # a module without a specification of its own
+        return True
+
+
+def _neighbours() -> Iterator[str]:
+    """Modules of the folders on Python's path that are a user's own."""
+    for entry in sys.path:
+        place = Path(entry or ".")
+        if place.is_dir() and not place.is_relative_to(sys.base_prefix) and "site-packages" not in place.parts:
+            yield from (path.stem for path in place.glob("*.py"))
 
 
 @cache

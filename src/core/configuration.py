@@ -15,6 +15,9 @@ from src.core.store import digest_of
 
 T = TypeVar("T")
 
+#: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.
+LEFT_OUT = "left out"
+
 
 def identity(config: Mapping[str, Any]) -> str:
     """Digest of all that decides what a job finds; provenance is left out.
@@ -81,9 +84,7 @@ def settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         UserError: ``values`` has a key that ``cls`` does not know, or lacks one that it needs.
     """
     known = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}")
+    _check_known(values, known, where)
     try:
         return cls(**values)
     except TypeError as error:
@@ -96,11 +97,14 @@ def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str
     Raises:
         UserError: ``function`` has no such argument.
     """
-    known = [key for key in inspect.signature(function).parameters if key != "self"]
+    _check_known(values, [key for key in inspect.signature(function).parameters if key != "self"], where)
+    return dict(values)
+
+
+def _check_known(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in values:
         if key not in known:
-            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}")
-    return dict(values)
+            raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}", f"{where}.{key}")
 
 
 def options(group: str, folders: Sequence[Path] = (CONF,)) -> list[str]:

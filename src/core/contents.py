@@ -38,20 +38,23 @@ def contents(config: Mapping[str, Any], memory: Path) -> dict[str, str]:
         config: plain containers. What a source downloads is known by its name and left out.
         memory: folder where digests are remembered from job to job.
     """
-    return {key: "+".join(contents_digest(path, memory) for path in paths) for key, paths in _named(config)}
+    return {
+        key: "+".join(contents_digest(path, memory) for path in [*paths, *_described(key, paths)])
+        for key, paths in named(config)
+        if all(path.exists() for path in paths)
+    }
 
 
-def _named(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
+def named(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
+    """Dotted key and paths, of every value of the configuration that names files or folders of data."""
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            yield from _named(value, f"{key}.")
+            yield from named(value, f"{key}.")
         elif name in KEYS and prefix and not config.get("download"):
             texts = value if isinstance(value, list) else [value]
             if texts and all(isinstance(text, str) and text for text in texts):
-                paths = [_what_counts(name, Path(text).expanduser()) for text in texts]
-                if all(path.exists() for path in paths):
-                    yield key, [*paths, *_described(name, paths)]
+                yield key, [_what_counts(name, Path(text).expanduser()) for text in texts]
 
 
 def _what_counts(name: str, path: Path) -> Path:
@@ -59,9 +62,10 @@ def _what_counts(name: str, path: Path) -> Path:
     return path / RESULT if name == "reference" and (path / RESULT).is_file() else path
 
 
-def _described(name: str, paths: Sequence[Path]) -> list[Path]:
+def _described(key: str, paths: Sequence[Path]) -> list[Path]:
     """The descriptions beside files of weights."""
-    beside = [path.with_name("subject.json") for path in paths if name == "path" and path.suffix == ".safetensors"]
+    weights = [path for path in paths if key.endswith(".path") and path.suffix == ".safetensors"]
+    beside = [path.with_name("subject.json") for path in weights]
     return [path for path in beside if path.is_file()]
 
 

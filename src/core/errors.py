@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -15,14 +16,34 @@ FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errn
 
 
 class UserError(ValueError):
-    """Names the key, its value, what is allowed, and what to do; the command line prints nothing else."""
+    """Names the key, its value, what is allowed, and what to do; the command line prints nothing else.
+
+    Args:
+        key: dotted, of the configuration, where the message is about one.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``did you mean 'x'?`` where a known word is close, else the known words."""
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(words)}"
+    near = close_to(word, words)
+    return f"did you mean '{near}'?" if near else f"known: {', '.join(words)}"
+
+
+def close_to(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or nothing."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), "")
+
+
+def in_quotes(key: str, value: object) -> str:
+    """How a command line says that a value is a word, whatever it looks like: quotes within quotes."""
+    word = str(value).replace("'", "\\'")
+    line = f"{key}='{word}'"
+    return shlex.quote(line) if set(line) & set('"$`\\!') else f'"{line}"'
 
 
 def full_disk(error: BaseException, folder: Path) -> str:

@@ -28,7 +28,7 @@ from typing import get_type_hints as hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError, in_quotes, suggestion
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -44,9 +44,14 @@ Share = Annotated[float, Ge(0), Le(1)]
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """Beside a type: what is allowed, in words, where the type itself says it badly."""
+    """Beside a type: what is allowed, in words, where the type itself says it badly.
+
+    Attributes:
+        meant: what else some call it -> what it is called here.
+    """
 
     words: str
+    meant: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclass_transform(frozen_default=True)
@@ -74,7 +79,7 @@ def options_of(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         adapter: TypeAdapter[T] = _adapter(cast(Any, cls))
         return adapter.validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        raise UserError(_line(cls, values, where, error.errors(include_url=False))) from None
+        raise _refusal(cls, values, where, error.errors(include_url=False)) from None
 
 
 def check_value(annotation: Any, value: Any, key: str) -> None:
@@ -83,12 +88,18 @@ def check_value(annotation: Any, value: Any, key: str) -> None:
     Raises:
         UserError: it is not what the type allows.
     """
+    if not _takes(annotation, value):
+        raise UserError(f"{key}={_shown(value)}: allowed is {allowed(annotation)}", key)
+
+
+def _takes(annotation: Any, value: Any) -> bool:
     from pydantic import ValidationError
 
     try:
         _adapter(annotation).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError:
-        raise UserError(f"{key}={_shown(value)}: allowed is {allowed(annotation)}") from None
+        return False
+    return True
 
 
 @cache
@@ -98,7 +109,7 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> str:
+def _refusal(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> UserError:
     """The first error in our words; of a list, the whole list is shown."""
     first = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
     key, annotation, value = where, cls, values
@@ -109,12 +120,12 @@ def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> 
         fields = hints(section, include_extras=True)
         key = f"{key}.{part}" if key else part
         if part not in fields:
-            return f"{key} is not a setting; {suggestion(part, list(fields))}"
+            return UserError(f"{key} is not a setting; {suggestion(part, list(fields))}", key)
         if part not in value:
-            return f"{key}: missing; allowed is {allowed(fields[part])}"
+            return UserError(f"{key}: missing; allowed is {allowed(fields[part])}", key)
         annotation, value = fields[part], value[part]
     if first["type"] == "value_error":  # what the options themselves check
-        return str(first["ctx"]["error"])
+        return UserError(str(first["ctx"]["error"]), key)
     words, wrong = allowed(annotation), value
     if isinstance(value, list):  # the element that is wrong has a nearest right word too
         place = next((part for part in first["loc"] if isinstance(part, int)), None)
@@ -122,7 +133,16 @@ def _line(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> 
     choices = list(_words(annotation))
     several = len(choices) > 1 and " " not in "".join(choices)  # a single one is said already
     near = f"; {suggestion(wrong, choices)}" if isinstance(wrong, str) and several else ""
-    return f"{key}={_shown(value)}: allowed is {words}{near}"
+    if meant := _meant(annotation).get(str(wrong)):
+        near = f"; did you mean '{meant}'?"
+    if isinstance(value, int | float) and int not in _arms(annotation) and _takes(annotation, _shown(value)):
+        near = f"; as a word it is typed {in_quotes(key, _shown(value))}"
+    return UserError(f"{key}={_shown(value)}: allowed is {words}{near}", key)
+
+
+def _meant(annotation: Any) -> Mapping[str, str]:
+    notes = get_args(annotation) if get_origin(annotation) is Annotated else ()
+    return next((note.meant for note in notes if isinstance(note, Words)), {})
 
 
 def _words(annotation: Any) -> Iterator[str]:
@@ -134,16 +154,22 @@ def _words(annotation: Any) -> Iterator[str]:
             yield from _words(get_args(arm)[0])
 
 
-def described(cls: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all options that take certain words or several kinds of values."""
+def types_of(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and type of all options, of sections before what is in them."""
     for name, annotation in hints(cls, include_extras=True).items():
-        arms = _arms(annotation)
-        for arm in arms:
+        yield f"{prefix}{name}", annotation
+        for arm in _arms(annotation):
             if dataclasses.is_dataclass(arm):
-                yield from described(arm, f"{prefix}{name}.")
+                yield from types_of(arm, f"{prefix}{name}.")
+
+
+def described(cls: Any) -> Iterator[str]:
+    """Dotted keys of all options that take certain words or several kinds of values."""
+    for key, annotation in types_of(cls):
+        arms = _arms(annotation)
         words = get_origin(annotation) is Annotated and any(isinstance(note, Words) for note in get_args(annotation))
         if words or len(arms) > 1 or get_origin(arms[0]) is Literal:
-            yield f"{prefix}{name}"
+            yield key
 
 
 def _shown(value: Any) -> str:

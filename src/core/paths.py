@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
+PLUGINS = ROOT / "src" / "plugins"
 
 #: Folder within a sweep's folder where its jobs leave their outcomes while it runs.
 PLACE = ".sweeps"

@@ -72,11 +72,11 @@ class Running:
 
     name: FolderName
     label: FolderName
-    device: Annotated[str, Predicate(_is_device), Words("auto, cpu, cuda, cuda:1")]
+    device: Annotated[str, Predicate(_is_device), Words("auto, cpu, cuda, cuda:1", {"gpu": "cuda", "gpu:0": "cuda:0"})]
     threads: Count
     workers: Share
     jobs_at_once: Share
-    outputs: Annotated[str, MinLen(1), Words("the name of a folder, in quotes within quotes where it is a number")]
+    outputs: Annotated[str, MinLen(1), Words("the name of a folder")]
     data_root: Annotated[str, MinLen(1), Words("the name of a folder")]
     logger: Logger
     report: Report

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core import own
 from src.core.code import own_code
-from src.core.configuration import first_line, shrink
+from src.core.configuration import LEFT_OUT, first_line, shrink
 from src.core.contents import contents
-from src.core.errors import UserError
+from src.core.errors import UserError, close_to
 from src.core.files import read_json
 from src.core.options import Count, Whole, Words, check_value, options_of
 from src.core.running import Running
+from src.networks.options import NETWORKS, PREFIXES, model_options
 from src.tasks.options import keys_of, task_options
+from src.tasks.versions import ANCESTORS
 
 #: Last parts of keys within recipes, data and trees, which are checked by what they name when that is there; of these
 #: a wrong kind of value would be noticed too late, or never.
@@ -39,42 +42,99 @@ OPEN: dict[str, Any] = {
     "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
 }
 
-#: Stands for a value that another choice makes meaningless, see ``ours`` in resolvers.
-LEFT_OUT = "left out"
-
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The job's part of a composed configuration as plain containers, all interpolations resolved.
+    """The job's part of a composed configuration as :func:`checked` gives it, and digests of what it names.
 
-    Beside what is declared it has ``task``; ``tiny`` where ``debug=tiny`` shrank it; ``contents`` and ``code``, digests
-    of the files and of the user's own code that it names.
+    ``contents`` and ``code`` are those of the files and of the user's own code.
 
     Raises:
         UserError: a mandatory value is missing, an interpolation leads nowhere, or a value is not allowed.
     """
+    return with_digests(checked(config))
+
+
+def checked(config: DictConfig) -> dict[str, Any]:
+    """The job's part of a composed configuration as plain containers, all interpolations resolved, and all allowed.
+
+    Beside what is declared it has ``task``, and ``tiny`` where ``debug=tiny`` shrank it.
+
+    Raises:
+        UserError: as :func:`plain`.
+    """
     try:
         # `hydra` resolves only inside a job, and is no part of what a job is made of
-        job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        composed = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+        whole = {str(key): _present(_resolved(config[key])) for key in config if key != "hydra"}
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", "") or ""
-        raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error)) from None
-    assert isinstance(composed, dict)
-    whole = {str(key): value for key, value in _present(composed).items()}
+        key = error.full_key or ""
+        raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error), key) from None
     own.use(whole.get("own"))
     rules = whole.pop("shrink", None)
     check_open(whole)
-    running_of(whole)
+    running = running_of(whole)
     declared = keys_of(Running, *map(type, task_options(whole)))
     whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
+    _check_stage(whole["task"], running.until)
+    _check_targets(whole)
+    _check_models(whole)
     if rules:
         shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
+    return whole
+
+
+def with_digests(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with digests of the files and of the user's own code that it names."""
     try:
-        digests = {"contents": contents(whole, Path(whole["outputs"], "store", "contents")), "code": _code(whole)}
+        digests = {"contents": contents(values, Path(values["outputs"], "store", "contents")), "code": _code(values)}
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the paths of the data") from None
-    return whole | {name: known for name, known in digests.items() if known}
+    return {**values, **{name: known for name, known in digests.items() if known}}
+
+
+def _check_stage(task: str, until: str | None) -> None:
+    stages = tuple(ANCESTORS.get(task, ()))
+    if until not in (None, *stages):
+        known = ", ".join(stages) or "none"
+        raise UserError(f"until={until}: task={task} has no such stage (it has: {known}); set until=null", "until")
+
+
+def _check_targets(values: Mapping[str, Any]) -> None:
+    """Refuse a target class that the strong network's own list of classes rules out."""
+    classes = values.get("strong", {}).get("data", {}).get("classes") or []
+    given = values.get("target_class", [])
+    for item in given if isinstance(given, list) else [given]:
+        if item not in classes and any(type(other) is type(item) for other in classes):
+            listed = ", ".join(map(str, classes))
+            message = f"target_class={given}: the strong network has no class {item}; its classes: {listed}"
+            raise UserError(message, "target_class")
+
+
+def _check_models(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse a network of ours that does not exist, and options that it does not have."""
+    for name, section in values.items():
+        if not isinstance(section, Mapping):
+            continue
+        if name != "model" or "optim" not in values:  # a recipe's: others change a part of one
+            _check_models(section, f"{prefix}{name}.")
+            continue
+        given = {key: value for key, value in section.items() if key != "name"}
+        if "name" not in section:
+            near = close_to("name", given)
+            reason = f"{near} is not a setting; did you mean 'name'?" if near else "name: missing; give a network's"
+            raise UserError(f"{prefix}model.{reason}", f"{prefix}model.{near}" if near else f"{prefix}model")
+        network = str(section["name"])
+        known = {field.name for field in fields(NETWORKS[network])} if network in NETWORKS else set()
+        try:
+            if not network.startswith(PREFIXES):
+                model_options(network, given)
+        except UserError as error:
+            unknown = next((key for key in given if key not in known), "") if known else "name"
+            raise UserError(f"{prefix}{error}", f"{prefix}{error.key or f'model.{unknown}'}") from None
+
+
+def _resolved(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
 
 
 def _present(value: Any) -> Any:

@@ -1,105 +1,128 @@
-"""Command lines: what Hydra could not compose is found at once, and said in one line with what would be right."""
+"""Command lines: composed once; what cannot be composed is then found out, and said in one line with what is right."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core.configuration import first_line, options
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError, in_quotes, suggestion
 from src.core.options import described
 from src.core.own import own_folder
-from src.core.paths import CONF
+from src.core.paths import CONF, ROOT
 from src.core.running import Running
-from src.jobs.border import plain
+from src.jobs.border import checked
+from src.jobs.composing import Composer, loader_of, set_values
 from src.studies.protocol import studies
 from src.tasks.options import SUBJECTS, TASKS
 
+#: Last parts of keys that take more than one kind of value; their readers check them.
+MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb", "pools")
 
-def check_command_line(argv: Sequence[str]) -> None:
-    """Find out before anything heavy is imported whether Hydra could compose this command line.
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line that can be run.
+
+    Attributes:
+        composer: holds Hydra's loader. composed: with Hydra's part; of a sweep, by the first of each key's values.
+        values: of a job, resolved and checked; empty for a sweep and where the configuration is only shown.
+        multirun: a sweep.
+    """
+
+    composer: Composer
+    composed: DictConfig
+    values: Mapping[str, Any]
+    multirun: bool
+
+
+def read_flags(argv: Sequence[str]) -> Any:
+    """The command line as Hydra's parser takes it apart: flags and ``overrides``.
 
     Raises:
-        UserError: a group option, a group or a key that does not exist; a group overridden by a string; a value of
-            another type than the default's; a broken override; an interpolation that leads nowhere.
+        UserError: there is no such flag.
     """
-    try:
-        _check(argv)
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise UserError(f"{key}: {first_line(error)}" if key else first_line(error)) from None
-
-
-def _check(argv: Sequence[str]) -> None:
-    from hydra import compose, initialize_config_dir
-    from hydra._internal.utils import get_args_parser
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Override
-    from hydra.errors import HydraException
-
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
-    arguments = parser.parse_args(list(argv))
-    if arguments.hydra_help or arguments.info or arguments.shell_completion:
-        return
-    more = [Path(arguments.config_dir).resolve()] if arguments.config_dir else []
-    folders = [CONF, *_own_groups(), *more]
-    for folder in more:
-        if not folder.is_dir():
-            raise UserError(f"--config-dir={arguments.config_dir} is no folder; give one that holds config groups")
-    overrides: list[Override] = []
-    for line in arguments.overrides:
-        try:
-            overrides += OverridesParser.create().parse_overrides([line])
-        except HydraException as error:
-            raise UserError(f"{line}: cannot be read ({first_line(error)}); write 'key=value' in quotes") from None
-        if not overrides[-1].key_or_group:
-            raise UserError(f"{line}: no key before the =; write key=value")
-        if overrides[-1].is_delete() and "." not in overrides[-1].key_or_group:
-            raise UserError(f"{line}: '{overrides[-1].key_or_group}' cannot be taken out; give it another value")
-    _check_options(overrides, folders)
+    return parser.parse_args(list(argv))
 
-    GlobalHydra.instance().clear()
-    search = [f"hydra.searchpath=[file://{folder}]" for folder in more]
-    chosen = [_one_of(override) for override in overrides]
-    groups = [line for line, override in zip(chosen, overrides, strict=True) if _is_group(override, folders)]
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        try:
-            defaults = compose("config", overrides=[*groups, *search])
-        except HydraException as error:
-            raise UserError(_compose_error(error)) from None
-        for override in overrides:
-            if not _is_group(override, folders):
-                _check_value(override, defaults)
-        try:
-            composed = compose("config", overrides=[*chosen, *search], return_hydra_config=True)
-        except HydraException as error:
-            raise UserError(_compose_error(error)) from None
-    multirun = arguments.multirun or str(OmegaConf.select(composed, "hydra.mode")).endswith("MULTIRUN")
+
+def _refuse_flag(message: str) -> NoReturn:
+    raise UserError(f"{message}; flags such as -m come first, keys are written key=value; --help shows more")
+
+
+def check_command_line(argv: Sequence[str]) -> CommandLine:
+    """Compose a command line and check all that can be checked before anything heavy is imported.
+
+    Raises:
+        UserError: a group, one of its options or a key that does not exist; a group overridden by a string; a value
+            that is not allowed; a broken override or file; an interpolation that leads nowhere.
+    """
+    flags = read_flags(argv)
+    more = Path(flags.config_dir).resolve() if flags.config_dir else None
+    if more and not more.is_dir():
+        raise UserError(f"--config-dir={flags.config_dir} is no folder; give one that holds config groups")
+    folders = [CONF, *_own_groups(), *([more] if more else [])]
+    composer = Composer(loader_of(more))
+    overrides = [_parsed(line, composer) for line in flags.overrides]
+    for override in overrides:
+        if not composer.is_value(override) and not override.key_or_group.startswith("hydra."):
+            _check_option(override, folders)
+    chosen = [composer.parse(_one_of(override)) for override in overrides]
+    try:
+        _check_verbs(chosen, composer)
+        composed = composer.compose(chosen)
+    except (HydraException, ValueError, yaml.YAMLError) as error:
+        raise UserError(_why_not(error, composer, chosen)) from None
+    pairs = [(override, one) for override, one in zip(overrides, chosen, strict=True) if composer.is_value(one)]
+    try:
+        for override, _ in pairs:
+            _check_value(override, composed)
+        set_values(composed, [one for _, one in pairs])
+        return _checked(flags, composer, composed, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+        key = getattr(cause, "full_key", None)
+        raise UserError(f"{key}: {first_line(cause or error)}" if key else first_line(cause or error)) from None
+    except UserError as error:
+        typed = any(f"{error.key}.".startswith(f"{one.key_or_group}.") for _, one in pairs)
+        place = "" if typed or not error.key else _place_of(error.key, composer, chosen, folders)
+        raise UserError(f"{error} ({place})" if place else str(error), error.key) from None
+
+
+def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Sequence[Override]) -> CommandLine:
+    composed.hydra.overrides.task = [str(one.input_line) for one in overrides if not one.is_hydra_override()]
+    multirun = flags.multirun or composed.hydra.mode == RunMode.MULTIRUN
     sweeps = [override.input_line for override in overrides if override.is_sweep_override()]
     if sweeps and not multirun:
         raise UserError(f"{sweeps[0]} names several values: add -m to run them all, or quote a list as 'key=[a,b]'")
-    if arguments.cfg:
-        return
+    if flags.cfg or flags.help:
+        return CommandLine(composer, composed, {}, multirun)
     if not composed.get("task"):
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
-    if not multirun:
-        plain(composed)  # each job of a sweep tells its own faults
+    values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
-        if not isinstance(composed[key], str):
-            word = "null" if composed[key] is None else composed[key]
-            raise UserError(
-                f"{key}={word}: allowed is the name of a folder, in quotes within quotes where it is a number"
+        value = composed[key]
+        if not isinstance(value, str):
+            shown, typed = (
+                ("null", "") if value is None else (value, f"; as a word it is typed {in_quotes(key, value)}")
             )
+            raise UserError(f"{key}={shown}: allowed is the name of a folder{typed}", key)
     for folder in (Path(composed.outputs), Path(composed.outputs, "store"), Path(composed.outputs, composed.name)):
         _check_folder(folder)
+    return CommandLine(composer, composed, values, multirun)
 
 
 def _own_groups() -> list[Path]:
@@ -114,53 +137,34 @@ def _own_groups() -> list[Path]:
     return [mine / "conf"]
 
 
-def _refuse_flag(message: str) -> NoReturn:
-    raise UserError(f"{message}; flags such as -m come first, keys are written key=value; --help shows more")
-
-
 def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to; nothing is made yet."""
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return
+    reason = f"no permission to write to {place}" if place.is_dir() else f"{place} is a file"
+    raise UserError(f"outputs: {folder} cannot be written to ({reason}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS")
+
+
+def _parsed(line: str, composer: Composer) -> Override:
+    """One override, or how it would have to be typed."""
+    key, equals, value = line.partition("=")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"no permission to write to {folder}")
-    except OSError as error:
-        raise UserError(
-            f"outputs: {folder} cannot be written to ({error}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS"
-        ) from None
+        override = composer.parse(line)
+    except HydraException as error:
+        todo = "write 'key=value' in quotes"
+        with suppress(HydraException):
+            composer.parse(f"{key}='{value}'")
+            todo = f"type it as {in_quotes(key, value)}" if equals and value[0] not in "[{" else todo
+        raise UserError(f"{line}: cannot be read ({first_line(error)}); {todo}") from None
+    if not override.key_or_group:
+        raise UserError(f"{line}: no key before the =; write key=value")
+    if override.is_delete() and "." not in override.key_or_group:
+        raise UserError(f"{line}: '{override.key_or_group}' cannot be taken out; give it another value")
+    return override
 
 
-def _check_options(overrides: Sequence[Any], folders: Sequence[Path]) -> None:
-    for override in overrides:
-        if not _is_group(override, folders):
-            continue
-        group, known = override.key_or_group, options(override.key_or_group, folders)
-        for value in _options_named(override):
-            if not isinstance(value, str) or (value not in known and not group.startswith("hydra")):
-                word = "null" if value is None else str(value)
-                if group == "study" and word in (mine := studies()):
-                    place = f"conf/study/{word}.yaml"
-                    raise UserError(
-                        f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
-                        f"'name: {word}' and a line for each of its options"
-                    )
-                raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
-
-
-def _options_named(override: Any) -> list[Any]:
-    """What a group is overridden by, one after another; whatever is no name is refused by the caller."""
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    value = override.value()
-    return value if isinstance(value, list) and value else [value]
-
-
-def _is_group(override: Any, folders: Sequence[Path]) -> bool:
-    if override.key_or_group.startswith("hydra/"):
-        return True
-    return any((folder / override.key_or_group).is_dir() for folder in folders)
-
-
-def _one_of(override: Any) -> str:
+def _one_of(override: Override) -> str:
     """The override with the first of the values it sweeps over."""
     if not override.is_sweep_override():
         return str(override.input_line)
@@ -170,41 +174,114 @@ def _one_of(override: Any) -> str:
     return f"{override.get_key_element()}={first}"
 
 
-def _check_value(override: Any, defaults: DictConfig) -> None:
+def _check_option(override: Override, folders: Sequence[Path]) -> None:
+    """Refuse an option that a group does not have; Hydra's own groups have more than our folders show."""
+    group, known = override.key_or_group, options(override.key_or_group, folders)
+    for value in _options_named(override):
+        if isinstance(value, str) and (value in known or group.startswith("hydra")):
+            continue
+        word = "null" if value is None else str(value)
+        if group == "study" and word in (mine := studies()):
+            place = f"conf/study/{word}.yaml"
+            raise UserError(
+                f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
+                f"'name: {word}' and a line for each of its options"
+            )
+        raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
+
+
+def _options_named(override: Override) -> list[Any]:
+    """What a group is overridden by, one after another; whatever is no name is refused by the caller."""
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    value = override.value()
+    return value if isinstance(value, list) and value else [value]
+
+
+def _check_verbs(chosen: Sequence[Override], composer: Composer) -> None:
+    """Refuse two tasks: named twice, or beside an experiment that is another one."""
+    named = {verb: [one for one in chosen if one.key_or_group == verb] for verb in ("experiment", "task")}
+    for verb, several in named.items():
+        if len(several) > 1:
+            lines = " ".join(str(one.input_line) for one in several)
+            raise UserError(f"{lines}: one {verb} at a time; leave out all but one")
+    if named["experiment"] and named["task"]:
+        (experiment,), (task,) = named.values()
+        own_task = composer.compose([experiment]).hydra.runtime.choices.get("task")
+        if own_task not in (None, task.value()):
+            both = f"{experiment.input_line} {task.input_line}"
+            raise UserError(f"{both}: the experiment is task={own_task}; leave out one of the two")
+
+
+def _why_not(error: Exception, composer: Composer, chosen: Sequence[Override]) -> str:
+    """Which line Hydra cannot compose, and what would be right."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"{_short(error.problem_mark.name, error.problem_mark.line)}: {error.problem}; mend the file"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"no {group} '{name}'; {suggestion(name, error.options or options(group))}"
+    good = composer.compose([])
+    lines: list[Override] = []
+    keys = ["task", "experiment"]  # what the others change comes first
+    for one in sorted(chosen, key=lambda one: (one.key_or_group not in keys, "." in one.key_or_group)):
+        try:
+            good = composer.compose([*lines, one])
+            lines.append(one)
+        except (HydraException, ValueError) as reason:
+            return _why_not_this(one, reason, good)
+    return first_line(error)
+
+
+def _why_not_this(override: Override, reason: Exception, composed: DictConfig) -> str:
+    """Why an override does not fit to what the others composed."""
+    name, choices = override.get_key_element().lstrip("+~"), [str(key) for key in composed.hydra.runtime.choices]
+    places = [key for key in choices if key.partition("@")[0] == override.key_or_group]
+    parent, _, leaf = override.key_or_group.rpartition(".")
+    if name.startswith("hydra.") and isinstance(node := OmegaConf.select(composed, parent), DictConfig):
+        return first_line(reason.__cause__ or reason) if leaf in node else _no_key(override, leaf, node)
+    if name in places or name.startswith("hydra"):
+        return first_line(reason)
+    if places:
+        near = suggestion(name, places) if places[1:] else f"did you mean '{places[0]}'?"
+        return f"{name}: no such place; {near}"
+    return f"{name} is no group of this experiment; groups: {', '.join(_groups())}"
+
+
+def _no_key(override: Override, word: str, known: Iterable[Any]) -> str:
+    return f"{override.input_line}: no key '{override.key_or_group}'; {suggestion(word, map(str, known))}"
+
+
+def _check_value(override: Override, composed: DictConfig) -> None:
     """Compare an overriding value with the one it replaces."""
     key = override.key_or_group
     parent, _, leaf = key.rpartition(".")
-    if (override.is_add() or override.is_force_add()) and not parent and key not in defaults:
-        raise UserError(f"{override.input_line}: no key '{key}'; {suggestion(key, [str(name) for name in defaults])}")
-    if key.startswith("hydra") or override.is_delete() or override.is_force_add():
+    top = [name for name in composed if name != "hydra"]
+    if (override.is_add() or override.is_force_add()) and not parent and key not in top:
+        raise UserError(_no_key(override, key, top))
+    if override.is_delete() or override.is_force_add():
         return
-    node = OmegaConf.select(defaults, parent) if parent else defaults
-    if not isinstance(node, DictConfig) or (leaf not in list(node) and not override.is_add()):
-        known = list(node) if isinstance(node, DictConfig) else [path for path, _ in _leaves(defaults)]
-        near = suggestion(leaf if isinstance(node, DictConfig) else key, [str(name) for name in known])
-        raise UserError(f"{override.input_line}: no key '{key}'; {near}")
+    node = OmegaConf.select(composed, parent) if parent else composed
+    if not isinstance(node, DictConfig):
+        raise UserError(_no_key(override, key, _leaves(composed)))
+    if leaf not in list(node) and not override.is_add():  # also where nothing is set yet
+        raise UserError(_no_key(override, leaf, node if parent else {*top, *_groups()}))
     if override.is_add() or OmegaConf.is_missing(node, leaf):
         return
-    default = node[leaf] if not OmegaConf.is_interpolation(node, leaf) else OmegaConf.select(defaults, key)
+    default = node[leaf] if not OmegaConf.is_interpolation(node, leaf) else OmegaConf.select(composed, key)
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
         if value is None and key.endswith("source.tree"):  # no tree, where a data set has one
             continue
         if isinstance(default, DictConfig) and not isinstance(value, Mapping) and (parent or value is not None):
-            group = re.sub(r".*\.", "", key)
-            if group in _groups():
-                better = f"write {group}@{key}={value} to choose another file of conf/{group}"
+            if leaf in _groups():
+                better = f"write {leaf}@{key}={value} to choose another file of conf/{leaf}"
             elif value is None:
                 continue
             else:
                 better = f"set what is inside: {', '.join(f'{key}.{name!s}' for name in default)}"
             raise UserError(f"{override.input_line} would replace a whole group by a value; {better}")
-        if not (leaf in MANY_KINDS or parent == "study" or key in _typed() or _fits(value, default)):
+        if not (_fits(value, default) or leaf in MANY_KINDS or parent == "study" or key in _typed()):
             raise UserError(f"{override.input_line}: {value!r} stands where a value like {default!r} is expected")
-
-
-#: Last parts of keys that take more than one kind of value; their readers check them.
-MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb", "pools")
 
 
 def _typed() -> set[str]:
@@ -224,39 +301,39 @@ def _fits(value: Any, default: Any) -> bool:
     return isinstance(value, list) or not isinstance(default, ListConfig)
 
 
-def _compose_error(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    missing = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
-    if missing:
-        return f"no {missing[1]} '{missing[2]}'; {suggestion(missing[2], options(missing[1]))}"
-    unknown = re.search(
-        r"Could not override '([^']+)'\.(?: No match in the defaults list| Did you mean to override ([^?]+)\?)?", text
-    )
-    if unknown and unknown[2]:
-        places = unknown[2].removeprefix("one of ").split(", ")
-        near = suggestion(unknown[1], places) if places[1:] else f"did you mean '{places[0]}'?"
-        return f"{unknown[1]}: no such place; {near}"
-    if unknown and "@" in unknown[1]:
-        return f"{unknown[1]} is no group of this experiment; groups: {', '.join(_groups())}"
-    if unknown:
-        inner = re.search(
-            r"(Key '[^']*' is not in struct|[^:]*KeyValidationError[^:]*|Key '[^']+'.*?incompatible[^.]*)", text
-        )
-        return f"{unknown[1]}: no such key{f' ({inner[1]})' if inner else ''}; --cfg all shows every key"
-    return first_line(error)
-
-
 def _groups() -> list[str]:
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    keys: list[Any] = list(config)  # not all are strings: search.thresholds has numbers
-    for key in keys:
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key, value in config.items_ex(resolve=False):
         name = f"{prefix}{key!s}"
-        if OmegaConf.is_interpolation(config, key) or OmegaConf.is_missing(config, key):
-            yield name, None
-        elif isinstance(config[key], DictConfig):
-            yield from _leaves(config[key], f"{name}.")
-        else:
-            yield name, config[key]
+        if isinstance(value, DictConfig) and not value._is_interpolation() and not value._is_none():
+            yield from _leaves(value, f"{name}.")
+        elif prefix or key != "hydra":
+            yield name
+
+
+def _place_of(key: str, composer: Composer, chosen: Sequence[Override], folders: Sequence[Path]) -> str:
+    """File and line where a preset sets the key; nothing where it only repeats another key."""
+    lines = [str(one.input_line) for one in chosen if not composer.is_value(one)]
+    for part in reversed(composer.loader.compute_defaults_list("config", lines, RunMode.RUN).defaults):
+        package = f"{part.package}." if part.package else ""
+        path = next((path for folder in folders if (path := folder / f"{part.config_path}.yaml").is_file()), None)
+        if path is None or not key.startswith(package):
+            continue
+        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        line = None
+        for word in key.removeprefix(package).split("."):
+            entries = node.value if isinstance(node, yaml.MappingNode) else ()
+            here = ((name.start_mark.line, value) for name, value in entries if name.value == word)
+            line, node = next(here, (None, None))
+        if line is not None:
+            repeats = isinstance(node, yaml.ScalarNode) and "${" in node.value
+            return "" if repeats else _short(path, line)
+    return ""
+
+
+def _short(path: Path | str, line: int) -> str:
+    shown = Path(path).relative_to(ROOT) if Path(path).is_relative_to(ROOT) else path
+    return f"{shown}:{line + 1}"

@@ -1,29 +1,117 @@
-"""One job from its configuration to its result folder."""
+"""One job from its composed configuration to its result folder, alone or in a sweep, in whatever process."""
 
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src.core import files
 from src.core import result as results
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
+from src.core.orphans import end_with_parent
 from src.core.result import Result
 from src.core.running import Running
-from src.jobs.border import running_of
+from src.jobs import resolvers  # noqa: F401  (a worker of a launcher needs them known)
+from src.jobs.border import plain, running_of
 from src.jobs.environment import device_used, environment
+from src.jobs.needs import check_needs
+from src.jobs.shares import device_of, jobs_at_once_of, workers_of
 from src.jobs.sweep.jobs import is_done
 from src.jobs.sweep.locking import alone
-from src.jobs.sweep.outcomes import outcome, refused
+from src.jobs.sweep.outcomes import Outcomes, outcome, refused
 from src.tasks.options import task_options
-from src.tasks.versions import ANCESTORS, version_of
+from src.tasks.versions import version_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run_alone(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the job that a command line names; its result is on disk and told before this returns.
+
+    Args:
+        values: its configuration as :func:`src.jobs.border.plain` gives it.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    config = {**values, **_shared(values, hydra.launcher)}
+    try:
+        with alone(folder, say=True):
+            return execute(config, folder, command=_command(hydra.overrides.task))
+    except OSError as error:  # not even a lock or a result can be written
+        return refused(full_disk(error, folder) or str(error), folder)
+
+
+def run_in_sweep(composed: DictConfig) -> dict[str, Any]:
+    """Run a job as a launcher asks for it, whatever comes, and leave its outcome to the sweep.
+
+    Returns:
+        The outcome for :mod:`src.jobs.sweep.outcomes`: ``status``, ``label``, ``verdict``, ``folder``, ``seconds``.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    end_with_parent()
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    try:
+        values = plain(composed)
+    except UserError as error:
+        return refused(str(error), folder)
+    running = running_of(values)
+    config = {**values, **_shared(values, hydra.launcher)}
+    config["device"] = device_of(running, hydra.launcher, hydra.job.num)
+    config["sweep"] = {**values["sweep"], "id": None}  # which sweep ran it is nothing that a job finds
+    outcomes = Outcomes(folder.parent, running.sweep.id) if running.sweep.id else None
+    try:
+        with alone(folder):
+            ended = _not_needed(outcomes, running, config, folder)
+            if outcomes and not ended:
+                outcomes.begin(folder)
+            if not ended:
+                check_needs(config)
+                ended = execute(config, folder, command=_command(hydra.overrides.task), quiet=True)
+    except (OSError, UserError) as error:
+        ended = refused(full_disk(error, folder) or str(error), folder)
+    if outcomes:
+        with suppress(OSError):  # not even an outcome can be written
+            outcomes.record(ended)
+    return ended
+
+
+def _shared(values: Mapping[str, Any], launcher: Mapping[str, Any]) -> dict[str, int]:
+    """The job's share of cores and memory as numbers."""
+    return {
+        "workers": workers_of(values["workers"], launcher),
+        "jobs_at_once": jobs_at_once_of(values["jobs_at_once"], launcher),
+    }
+
+
+def _not_needed(
+    outcomes: Outcomes | None, running: Running, config: Mapping[str, Any], folder: Path
+) -> dict[str, Any] | None:
+    """The outcome of a job that another sweep has done meanwhile, or that is not to be started any more."""
+    sweep = running.sweep
+    if outcomes is None:
+        return None
+    if not sweep.rerun and is_done(folder, identity(config), version_of(config)):
+        return outcome("ok", running.label, "done by another sweep", folder)
+    if sweep.max_failures is not None and outcomes.failures() >= sweep.max_failures:
+        return outcome("not started", running.label, "too many have failed (sweep.max_failures)", folder)
+    return None
+
+
+def _command(overrides: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "src.run", *(line for line in overrides if not line.startswith("sweep.id="))])
 
 
 def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet: bool = False) -> dict[str, Any]:
@@ -64,11 +152,11 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
 def _tell_damage(session: Any, folder: Path) -> None:
     """An event where an earlier result of this job is about to be thrown away because it cannot be believed."""
     try:
-        found = results.damage(folder)
+        damage = results.damage(folder)
     except FileNotFoundError:
         return
-    if found:
-        session.event(f"the result in this folder was damaged ({found}): made again")
+    if damage:
+        session.event(f"the result in this folder was damaged ({damage}): made again")
 
 
 def _finish(session: Any, result: Result, folder: Path) -> None:
@@ -108,9 +196,9 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     config = files.read_json(newest)["config"]
     chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
-    found = execute({**config, **chosen, **views}, place)
-    if found["status"] != "ok":
-        raise UserError(found["verdict"])
+    ended = execute({**config, **chosen, **views}, place)
+    if ended["status"] != "ok":
+        raise UserError(ended["verdict"])
 
 
 def _one_line(error: Exception, folder: Path) -> str:
@@ -131,15 +219,11 @@ def _one_line(error: Exception, folder: Path) -> str:
 def _run_task(config: Mapping[str, Any], running: Running, session: Any) -> Result:
     from src.artifacts.artifacts import Artifacts
     from src.core.store import Store
-    from src.training.determinism import device_of, prepare
+    from src.training.determinism import prepare
 
-    name, asked = config["task"], task_options(config)
-    stages = tuple(ANCESTORS.get(name, ()))
-    if running.until not in (None, *stages):
-        known = ", ".join(stages) or "none"
-        raise UserError(f"until={running.until}: task={name} has no such stage (it has: {known}); set until=null")
-    device_of(running.device)  # said here, for a job that finds everything in the store would not notice
+    name = config["task"]
     prepare(threads=running.threads, seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
-    result: Result = task(*asked, Artifacts(running, Store(Path(running.outputs) / "store", session.event), session))
+    store = Store(Path(running.outputs) / "store", session.event)
+    result: Result = task(*task_options(config), Artifacts(running, store, session))
     return result

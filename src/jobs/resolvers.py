@@ -1,20 +1,27 @@
-"""The interpolations that conf/ may use beside OmegaConf's own."""
+"""The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
+from src.core.configuration import LEFT_OUT, identity
 from src.core.paths import ROOT
+
+SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
 
 
 def register() -> None:
-    """Make the resolvers known; harmless when repeated (each worker of a launcher needs it)."""
-    OmegaConf.register_new_resolver("project", lambda: str(ROOT), replace=True)
-    OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)
-    OmegaConf.register_new_resolver("variants", _variants, replace=True)
-    OmegaConf.register_new_resolver("ours", _ours, replace=True)
+    """Make the resolvers known; harmless when repeated."""
+    older = omegaconf.__version__.startswith("2.3.")
+    add: Any = OmegaConf.register_new_resolver if older else OmegaConf.register_resolver
+    add("project", lambda: str(ROOT), replace=True)
+    add("job_folder", _job_folder, replace=True)
+    add("variants", _variants, replace=True)
+    add("ours", _ours, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:
@@ -29,22 +36,25 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
 
 def _ours(value: Any, *, _parent_: DictConfig) -> Any:
     """An option that a recipe sets for networks of ours; any other network is built without it."""
-    from src.jobs.border import LEFT_OUT
-
     return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value
 
 
-def _job_folder(label: str, *, _root_: DictConfig) -> str:
+def job_folder(config: Mapping[str, Any]) -> str:
     """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher.
 
     A job that stops after a stage is another one: ``<stage>-<identity>``.
     """
-    from src.core.configuration import identity
+    return f"{config['until'] or config['label']}-{identity(config)[:8]}"
+
+
+def _job_folder(label: str, *, _root_: DictConfig) -> str:
     from src.core.errors import UserError
     from src.jobs.border import plain
 
     try:
-        config: dict[str, Any] = plain(_root_)
+        return job_folder({**plain(_root_), "label": label})
     except UserError:  # the job will say what is wrong; the other jobs of its sweep must not die of it
         return f"{label}-refused"
-    return f"{config['until'] or label}-{identity(config)[:8]}"
+
+
+register()

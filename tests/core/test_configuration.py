@@ -17,6 +17,7 @@ from src.core.paths import CONF, ROOT
 from src.core.running import Running
 from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
+from src.jobs.composing import VERSION_BASE
 from src.jobs.resolvers import register
 from src.tasks.options import Measure, keys_of
 
@@ -32,7 +33,7 @@ def _hydra() -> None:
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
         return compose("config", list(overrides))
 
 
@@ -77,8 +78,9 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
         # what leads nowhere
         ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
-        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder, in quotes within quotes where it is a "
-         "number"),
+        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder"),
+        (f"{JOB} outputs=7", "outputs=7: allowed is the name of a folder; as a word it is typed \"outputs='7'\""),
+        (f"-m {JOB} name=7", "name=7: allowed is the name of a folder; as a word it is typed \"name='7'\""),
         # a misspelt key
         (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),
         (f"{JOB} strong.training.epoch=3", "strong.training.epoch=3: no key 'strong.training.epoch'; "

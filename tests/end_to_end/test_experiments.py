@@ -60,7 +60,7 @@ def test_composes(name):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_first_line_says_what_it_is(name):
-    from src.run import overview
+    from src.jobs.asking import overview
 
     (line,) = [line for line in overview().partition("\ntasks")[0].splitlines() if line.split()[:1] == [name]]
     assert len(line.split()) > 4

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src import run as entry
 from src.core.running import Trainer
-from src.jobs import launched
+from src.jobs import launching, shares
+from src.jobs.composing import VERSION_BASE
 from src.jobs.resolvers import register
+from src.run import main
 from tests.end_to_end.conftest import ROOT, TINY, Ran
 from tests.end_to_end.kills import differences, numbers
 from tests.fakes.artifacts import running
@@ -31,7 +33,7 @@ SWEEP = ("-m", "experiment=layer_widths", "variant=192,150", *TINY, *LONGER)
 
 
 def needs(extra):
-    missing = bool(entry.missing_extra([f"hydra/launcher={extra}"]))
+    missing = not find_spec(f"hydra_plugins.{launching.EXTRAS[extra]}")
     return pytest.mark.skipif(missing, reason=f"the extra is not installed: uv sync --extra {extra}")
 
 
@@ -140,7 +142,7 @@ def owners(lock):
 def composed():
     register()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(config_dir=str(ROOT / "conf"), **VERSION_BASE):
         yield lambda *lines: compose("config", ["experiment=layer_widths", *lines], return_hydra_config=True)
 
 
@@ -189,27 +191,27 @@ def test_slurm_is_asked_for_what_the_keys_say(composed, tmp_path, monkeypatch):
 )
 def test_a_job_evaluates_on_its_share_of_the_cores(launcher, workers, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert launched._workers("auto", launcher) == workers
-    assert launched._workers(5, launcher) == 5
+    assert shares.workers_of("auto", launcher) == workers
+    assert shares.workers_of(5, launcher) == 5
 
 
 def test_jobs_that_run_at_once_take_the_gpus_in_turn(monkeypatch):
     cores, basic = ({"_target_": f"launchers.{name}"} for name in ("JoblibLauncher", "BasicLauncher"))
     auto = running(device="auto", trainer=Trainer(1))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [launched._device(auto, cores, number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert launched._device(running(device="auto"), cores, 1) == "cuda:1"
-    assert launched._device(auto, basic, 1) == "auto"
-    assert launched._device(replace(auto, trainer=Trainer(2)), cores, 1) == "auto"
-    assert launched._device(replace(auto, device="cpu"), cores, 1) == "cpu"
+    assert [shares.device_of(auto, cores, number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert shares.device_of(running(device="auto"), cores, 1) == "cuda:1"
+    assert shares.device_of(auto, basic, 1) == "auto"
+    assert shares.device_of(replace(auto, trainer=Trainer(2)), cores, 1) == "auto"
+    assert shares.device_of(replace(auto, device="cpu"), cores, 1) == "cpu"
     for count in (0, 1):  # one: also what a job sees whose scheduler has chosen its GPU
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
-        assert launched._device(auto, cores, 1) == "auto"
+        assert shares.device_of(auto, cores, 1) == "auto"
 
 
 @pytest.mark.parametrize("extra", ["ray", "slurm"])
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(extra, monkeypatch, capsys):
-    monkeypatch.setattr(entry, "find_spec", lambda name: None)
-    assert entry.main(["-m", "experiment=layer_widths", f"hydra/launcher={extra}", "debug=tiny"]) == 2
+    monkeypatch.setattr(launching, "find_spec", lambda name: None)
+    assert main(["-m", "experiment=layer_widths", f"hydra/launcher={extra}", "debug=tiny"]) == 2
     assert f"uv sync --extra {extra}" in capsys.readouterr().err
-    assert not entry.missing_extra(["hydra/launcher=cores"])
+    launching.check_launcher(["hydra/launcher=cores"])

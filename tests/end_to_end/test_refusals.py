@@ -1,13 +1,20 @@
 """Command lines that are refused before anything is imported or written: one line with key, value and what is right."""
 
+from __future__ import annotations
+
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from src.core.errors import UserError
 from src.jobs.command_line import check_command_line
+from src.jobs.needs import check_needs
 from src.jobs.resolvers import register
-from tests.end_to_end.conftest import TINY
+from tests.end_to_end.conftest import ROOT, TINY
 
 JOB = "experiment=patch_weak"
 MEASURE = "experiment=robustness"
@@ -48,7 +55,26 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "seed=1.5"], "seed=1.5: allowed is a whole number"),
         ([JOB, "threads=0"], "threads=0: allowed is a whole number from 1"),
         ([JOB, "workers=many"], "workers=many: allowed is auto"),
-        ([JOB, "device=gpu"], "device=gpu: allowed is auto, cpu"),
+        ([JOB, "device=gpu"], "device=gpu: allowed is auto, cpu, cuda, cuda:1; did you mean 'cuda'?"),
+        (["experimnt=patch_weak"], "no key 'experimnt'; did you mean 'experiment'?"),
+        (["task=train", "task=patch"], "task=train task=patch: one task at a time"),
+        ([JOB, "experiment=robustness"], "one experiment at a time"),
+        ([JOB, "task=measure"], "experiment=patch_weak task=measure: the experiment is task=patch; leave out one"),
+        ([JOB, "name=7"], "as a word it is typed \"name='7'\""),
+        (["-m", JOB, "outputs=7"], "as a word it is typed \"outputs='7'\""),
+        ([JOB, "name=a(b"], "type it as \"name='a(b'\""),
+        ([JOB, "name=it's"], "name=it's: cannot be read"),
+        (
+            [JOB, "hydra.launcher.n_jbs=2", "hydra/launcher=cores"],
+            "no key 'hydra.launcher.n_jbs'; did you mean 'n_jobs'?",
+        ),
+        ([JOB, "until=strog"], "did you mean 'strong'?"),
+        (["task=train", "until=strong"], "until=strong: task=train has no such stage (it has: none)"),
+        ([JOB, "target_class=99"], "target_class=99: the strong network has no class 99; its classes: 0, 1, 2"),
+        ([JOB, "target_class=[0,99]"], "the strong network has no class 99"),
+        ([JOB, "+strong.model.nmae=3"], "strong.model.nmae=3: simcnn has no such option"),
+        ([JOB, "strong.model.name=simcn"], "strong.model.name=simcn: did you mean 'simcnn'?"),
+        ([JOB, "strong.model.width=-1"], "strong.model.width=-1: allowed is a number above 0"),
         ([JOB, "strong.training.epochs=-1"], "strong.training.epochs=-1: allowed is a whole number from 1"),
         ([JOB, "strong.data.batch_size=2.5"], "strong.data.batch_size=2.5"),
         ([JOB, "strong.data.source=digits"], "strong.data.source.name"),
@@ -87,6 +113,7 @@ def test_one_line_that_says_what_is_right(argv, said):
         [JOB, "sensitivity.layers=[0,1]"],
         [JOB, "strong.data.normalisation={mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"],
         [JOB, "data@strong.data=image_folder", "strong.data.source.root=mine"],
+        [JOB, "recipe@strong=glyphs_strong", "strong.data.classes=[disc,ring]", "target_class=disc"],
         [JOB, "strong.data.splits.validation=0.1", "search.patience=null", "+strong.optim.eps=1e-7"],
         ["-m", JOB, "target_class=range(10)", "hydra/launcher=cores"],
         [MEASURE, "study.corruptions=[fog]", "study.severities=[1]", "study.files=/cifar", "study.reference=null"],
@@ -95,6 +122,111 @@ def test_one_line_that_says_what_is_right(argv, said):
 )
 def test_what_the_comments_of_conf_promise_is_allowed(argv):
     check_command_line(argv)
+
+
+@pytest.mark.parametrize("argv", [[MEASURE, "task=measure"], [JOB, "name='it\\'s a(b'", "label='7'"]])
+def test_what_is_said_twice_or_in_quotes_is_allowed(argv):
+    check_command_line(argv)
+
+
+FILES = {
+    "conf/model/broken.yaml": "# A network\nname: simcnn\n  width: 1.0\n",
+    "conf/model/misspelt.yaml": "# A network\n\nnmae: simcnn\nwidth: 1.0\n",
+    "conf/model/unknown.yaml": "name: simcnn\nwidht: 1.0\n",
+    "conf/recipe/wrong.yaml": "defaults: [glyphs_strong, _self_]\ntraining:\n  # many\n  epochs: -3\n",
+    "conf/recipe/leads_nowhere.yaml": "defaults:\n  - glyphs_strong\n  - override /model@model: simcn\n  - _self_\n",
+    "nets.py": "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    pass\n",
+    "slip.py": "import torch\n\ndef net(classes:\n    return None\n",
+    "lonely.py": "import torch\nimport no_such_package.parts\n\nnet = torch.nn.Linear\n",
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setenv("CNN_ANATOMY_OWN", str(tmp_path / "mine"))
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["model@recipe.model=broken"], "{mine}/conf/model/broken.yaml:3: mapping values are not allowed"),
+        (["model@recipe.model=misspelt"], "recipe.model.nmae is not a setting; did you mean 'name'? "
+         "({mine}/conf/model/misspelt.yaml:3)"),
+        (["model@recipe.model=unknown"], "did you mean 'width'? ({mine}/conf/model/unknown.yaml:2)"),
+        (["recipe=wrong"], "allowed is a whole number from 1 ({mine}/conf/recipe/wrong.yaml:4)"),
+        (["recipe=wrong", "recipe.training.epochs=-4"], "recipe.training.epochs=-4: allowed is a whole number from 1"),
+        (["recipe=leads_nowhere"], "no model 'simcn'; did you mean 'simcnn'?"),
+        (["model@recipe.model=python"], "recipe.model.name: Missing mandatory value: name; set recipe.model.name=... "
+         "(conf/model/python.yaml:2)"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)  # fmt: skip
+def test_what_is_wrong_in_a_file_is_told_with_its_line(argv, said, mine):
+    with pytest.raises(UserError) as refusal:
+        check_command_line(["task=train", *argv])
+    assert str(refusal.value).startswith(said.format(mine=mine)) or str(refusal.value).endswith(said.format(mine=mine))
+    assert "\n" not in str(refusal.value)
+
+
+def own_network(name: str) -> list[str]:
+    return ["task=train", "model@recipe.model=python", f"recipe.model.name=python:{name}"]
+
+
+#: What a job would miss, and what is said of it.
+MISSING = {
+    "folder": (["task=train", "data@recipe.data=image_folder", "recipe.data.source.root={mine}/phtos"],
+               "recipe.data.source.root={mine}/phtos: no such file or folder; did you mean 'photos'?"),
+    "file": (["experiment=patch_weak_cifar"], "/data/cifar10.parquet: no such file or folder"),
+    "weights": (["task=measure", "subject=checkpoint", "subject.path=/nowhere/x.safetensors"],
+                "subject.path=/nowhere/x.safetensors: no such file or folder"),
+    "published images": ([MEASURE, "study.files=/nowhere"], "study.files=/nowhere: no such file or folder"),
+    "GPU": ([JOB, "device=cuda"], "device=cuda: this machine has no GPU; take device=auto or device=cpu"),
+    "module": (own_network("nest:Net"), "there is no module 'nest'; did you mean 'nets'?"),
+    "name": (own_network("nets:Nett"), "nets.py has no 'Nett'; did you mean 'Net'?"),
+    "colon": (own_network("nets"), "write python:package.module:callable"),
+    "whole source": (own_network("slip:net"), "slip.py:3: '(' was never closed; mend it"),
+    "package": (own_network("lonely:net"), "lonely.py:2 imports 'no_such_package', which is not there"),
+    "class": ([JOB, "target_class=99"], "the strong network has no class 99"),
+    "YAML": (["task=train", "model@recipe.model=broken"], "broken.yaml:3: mapping values are not allowed"),
+}  # fmt: skip
+
+SCRIPT = """
+import json, sys
+from src.run import main
+for name, argv in json.loads(sys.argv[1]).items():
+    print(name, file=sys.stderr)
+    print(main(argv), "torch" in sys.modules)
+"""
+
+
+def test_what_a_job_would_miss_is_told_without_torch_and_nothing_is_left(mine, tmp_path):
+    (mine / "photos").mkdir()
+    lines = {name: [part.format(mine=mine) for part in argv] for name, (argv, _) in MISSING.items()}
+    if any(Path("/dev").glob("nvidia*")):
+        del lines["GPU"]
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(lines)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == ["2 False"] * len(lines), ran.stdout
+    told = ran.stderr.splitlines()
+    assert told[::2] == list(lines), ran.stderr
+    for name, message in zip(lines, told[1::2], strict=True):
+        assert message.startswith("error: ") and MISSING[name][1].format(mine=mine) in message
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_module_that_fails_when_it_is_imported_is_told_too(mine, monkeypatch):
+    (mine / "sorry.py").write_text("def net(classes):\n    return None\n\nraise RuntimeError('not today')\n")
+    values = check_command_line(own_network("sorry:net")).values
+    check_needs(values, here=False)
+    with pytest.raises(UserError, match="sorry cannot be imported \\(RuntimeError: not today\\); mend it"):
+        check_needs(values)
+    check_needs(check_command_line(own_network("nets:Net")).values)
 
 
 @pytest.mark.parametrize("taken", ["", "store", "patch_weak"])
@@ -114,9 +246,10 @@ def test_a_folder_without_permission(tmp_path):
 
 
 def test_a_gpu_that_is_not_there(run, tmp_path):
+    """In a process that has torch already, it is torch that is asked."""
     ran = run(tmp_path, JOB, *TINY, "device=cuda:99")
-    assert ran.code == 1 and ran.result["status"] == "failed"
-    assert "device=cuda:99" in ran.result["error"] and "device=cpu" in ran.result["error"]
+    assert ran.code == 2 and not list(tmp_path.iterdir())
+    assert "device=cuda:99" in ran.text and "device=cpu" in ran.text and "Traceback" not in ran.text
 
 
 def test_a_job_of_a_sweep_that_is_refused_leaves_the_others(run, tmp_path):

@@ -110,7 +110,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     import src.jobs.job
-    import src.jobs.launched
+    import src.jobs.launching
     import src.report.screen
     import src.report.session
     import src.run

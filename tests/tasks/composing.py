@@ -11,6 +11,7 @@ from src.artifacts.artifacts import Artifacts
 from src.core.paths import CONF
 from src.core.store import Store
 from src.jobs.border import plain, running_of
+from src.jobs.composing import VERSION_BASE
 from src.jobs.resolvers import register
 from src.report.session import Session
 from src.tasks.options import task_options
@@ -19,7 +20,7 @@ from src.tasks.options import task_options
 def configured(outputs: Path, *overrides: str) -> dict[str, Any]:
     """The tiny configuration of a task, which writes below ``outputs``."""
     register()
-    with initialize_config_dir(str(CONF), version_base=None):
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
         return plain(compose("config", ["debug=tiny", "logger=csv", "report=none", "workers=1", "jobs_at_once=1",
                                         f"outputs={outputs}", *overrides]))  # fmt: skip
 

@@ -7,17 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from src.core.code import code_digest
-from src.core.contents import forget as forget_contents
+from src.core.configuration import identity
 from src.core.errors import full_disk
 from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
 from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
 from src.jobs.sweep.watch import Watch
 
 Launch = Callable[[Sequence[Sequence[str]]], object]
-
-#: Of the last sweep of this process: decides the exit code.
-_last: list[Outcome] = []
 
 
 class Planning(Protocol):
@@ -47,6 +43,9 @@ def run_sweep(
         settings: ``max_failures``: after so many no further job is started; ``rerun``: also what is done runs again.
         stage_first: make what several jobs need before them (pointless where jobs run one after the other).
         finish: makes the page over all jobs, given their folders and the configuration of one of them.
+
+    Returns:
+        The outcomes of all jobs and, where there is one, of the page over them.
     """
     jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
     broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
@@ -71,30 +70,10 @@ def run_sweep(
     faults = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
     ended = [*kept, *faults, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
     _count(ended)
-    _last[:] = [*ended, finish([job.folder for job in whole], whole[0].config)] if whole else ended
-    return ended
-
-
-def exit_code() -> int:
-    """1 if a job of the last sweep failed or was not started."""
-    return int(any(found["status"] != "ok" for found in _last))
-
-
-def forget() -> None:
-    """Begin anew, where one process runs several command lines."""
-    _last.clear()
-    forget_contents()
-    code_digest.cache_clear()
-
-
-def record_single(found: Outcome) -> None:
-    """The outcome of a job that is no part of a sweep decides the exit code alone."""
-    _last[:] = [found]
+    return [*ended, finish([job.folder for job in whole], whole[0].config)] if whole else ended
 
 
 def _done(job: Job, planning: Planning) -> bool:
-    from src.core.configuration import identity
-
     return is_done(job.folder, identity(job.config), planning.version_of(job.config))
 
 

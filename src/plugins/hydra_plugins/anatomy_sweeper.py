@@ -19,18 +19,18 @@ class AnatomySweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=params)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from src.jobs.sweep.composing import Composer
+        from src.jobs.composing import Composer
         from src.jobs.sweep.running import run_sweep
         from src.tasks import versions
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
-        loader = self.hydra_context.config_loader
+        loader: Any = self.hydra_context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
         (grid,) = self.split_arguments(parsed, None)
         if len(grid) > MANY:
             print(f"{len(grid)} jobs; looking which of them are done", flush=True)
         return run_sweep(
-            Composer(self.config, loader).jobs(grid),
+            Composer(loader).jobs(self.config, grid),
             self._launch,
             versions,
             folder=Path(self.config.hydra.sweep.dir),

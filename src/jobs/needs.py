@@ -1,0 +1,76 @@
+"""What a job needs of this machine, found out before anything is written: data, a GPU, a user's own networks.
+
+Without torch, as far as that goes: its import takes longer than everything here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from src.core.code import PREFIX, fault, names_of_code
+from src.core.contents import named
+from src.core.errors import UserError, close_to
+
+#: Sources whose folder must be there; others fetch what is missing.
+LOCAL = ("image_folder", "imagenet")
+#: What the drivers of GPUs leave in /dev: NVIDIA's, of its boards, of Windows below Linux, AMD's.
+DEVICES = ("nvidia*", "nvhost*", "nvgpu*", "dxg", "kfd")
+
+
+def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
+    """Refuse a job that would miss something.
+
+    Args:
+        values: a job's configuration as plain containers.
+        here: it is this process that will run the job; else only what all machines of a sweep share is looked at.
+
+    Raises:
+        UserError: a file or a folder of data, the GPU, or a user's own code is not there.
+    """
+    for key, paths in named(values):
+        *above, leaf = key.split(".")
+        section = values
+        for word in above:
+            section = section[word]
+        if leaf == "root" and section.get("name") not in LOCAL and section.get("download") is not False:
+            continue
+        for path in paths:
+            if not path.exists():
+                raise UserError(f"{key}={path}: no such file or folder; {_near(path)}", key)
+    for key, name in names_of_code(values):
+        if reason := fault(name) or (_import(name) if here else ""):
+            raise UserError(f"{key}={name}: {reason}", key)
+    if here:
+        _check_device(values["device"])
+
+
+def _near(path: Path) -> str:
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = close_to(path.name, siblings)
+    return f"did you mean '{near}'?" if near else "give the path of what is there"
+
+
+def _import(name: str) -> str:
+    """Why the module cannot be imported; what its source does not tell."""
+    module = name.removeprefix(PREFIX).partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return f"{module} cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:200]}); mend it"
+    return ""
+
+
+def _check_device(name: str) -> None:
+    if not name.startswith("cuda"):
+        return
+    here = sys.platform != "linux" or any(any(Path("/dev").glob(pattern)) for pattern in DEVICES)
+    if here or "torch" in sys.modules:  # torch alone knows how many it can use
+        from src.training.determinism import device_of
+
+        device_of(name)
+        return
+    raise UserError(f"device={name}: this machine has no GPU; take device=auto or device=cpu", "device")
