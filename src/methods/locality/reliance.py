@@ -43,7 +43,8 @@ def reliance(clean: Tensor, suppressed: Tensor, chance: float, *, resamples: int
     """The drop with an interval over images, clean and suppressed in pairs.
 
     Args:
-        clean: bool (n,), whether each whole image is classified right. suppressed: the same without the cue.
+        clean: (n,), whether each whole image is classified right, or in what share of draws. suppressed: the same
+            without the cue.
         chance: accuracy of guessing.
     """
     right = torch.stack([clean, suppressed]).double().cpu()
