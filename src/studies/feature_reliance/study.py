@@ -106,20 +106,22 @@ def panels(findings: Findings) -> Iterator[Panel]:
     )
     figure = Figure("bars", "reliance", "What the network relies on", x="cue", y="lost", percent=True)
     yield Panel(SECTION, "reliance", cues, told, {"lost": "%"}, [figure])
-    rows = [
-        {"cue": each.cue, "operation": each.operation, "level": level, **loss.accuracy.columns("accuracy"),
-         **loss.drop.columns("drop")}
-        for each in findings.suppressions
-        for level, loss in zip(each.levels, each.losses, strict=True)
-    ]  # fmt: skip
+    rows = []
+    for each in findings.suppressions:
+        whole = Reliance(Estimate(0.0, 0.0, 0.0, findings.images, "images"), findings.clean)
+        rows += [
+            {"cue": each.cue, "operation": each.operation, "step": step, "level": level,
+             **loss.accuracy.columns("accuracy"), **loss.drop.columns("drop")}
+            for step, (level, loss) in enumerate(zip((None, *each.levels), (whole, *each.losses), strict=True))
+        ]  # fmt: skip
     caption = (
         f"{findings.images} test images, {findings.clean.value:.1%} of them right as they are; guessing: "
         f"{findings.chance:.1%}. Drop: (clean - suppressed) / (clean - guessing), 100% where nothing is left; "
-        "95% intervals over images."
+        "95% intervals over images. Step 0 is the images as they are, then each level in turn."
     )
     figures = [
-        Figure("bars", "suppressed", "By operation and level", "Weakest level first.", x="operation", y="drop",
-               group="level", percent=True)
+        Figure("lines", "suppressed", "Drop by operation", "Step 0: the images as they are; then each operation's "
+               "levels, weakest first.", x="step", y="drop", group="operation", percent=True)
     ]  # fmt: skip
     yield Panel(SECTION, "suppressed", rows, caption, {"accuracy": "%", "drop": "%"}, figures)
 

@@ -103,18 +103,23 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
 
 def panels(findings: Findings) -> Iterator[Panel]:
     """Curves, their areas, what masked patches cost, and the images themselves."""
-    rows = [
-        {"operation": cell.operation, "level": cell.level, **cell.accuracy.columns("accuracy"),
-         **cell.probability.columns("probability")}
-        for cell in (findings.clean, *findings.cells)
-    ]  # fmt: skip
+    rows = []
+    for name in findings.areas:
+        curve = [findings.clean, *(cell for cell in findings.cells if cell.operation == name)]
+        rows += [
+            {"operation": name, "step": step, "level": cell.level if step else None,
+             **cell.accuracy.columns("accuracy"), **cell.probability.columns("probability")}
+            for step, cell in enumerate(curve)
+        ]  # fmt: skip
     caption = (
         f"{findings.images} test images; 95% intervals over images, each image's answers averaged over the draws. "
-        f"Probability: of the true class. Guessing: {findings.chance:.1%}. block_borders is the control of "
-        "block_shuffle: the same new borders, every block in its place."
+        f"Step 0 is the images as they are, then each level in turn. Probability: of the true class. Guessing: "
+        f"{findings.chance:.1%}. block_borders is the control of block_shuffle: the same new borders, every block in "
+        "its place."
     )
-    figure = Figure("bars", "perturbed", "Accuracy under perturbations", "Weakest level first.", x="operation",
-                    y="accuracy", group="level", percent=True)  # fmt: skip
+    figure = Figure("lines", "perturbed", "Accuracy under perturbations", "Step 0: the images as they are; then each "
+                    "operation's levels, weakest first.", x="step", y="accuracy", group="operation",
+                    percent=True)  # fmt: skip
     yield Panel(SECTION, "perturbed", rows, caption, {"accuracy": "%", "probability": "%"}, [figure])
     areas = [{"operation": name, "area": value} for name, value in findings.areas.items()]
     yield Panel(SECTION, "perturbation_areas", areas, "Area under the curve of accuracy from the whole image to the "
