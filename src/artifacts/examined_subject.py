@@ -29,8 +29,7 @@ from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.opening import data_module
-from src.methods.modularity.patched import Patch
-from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import module_score
 from src.methods.widths.variants import BASELINE
 from src.networks.subjects import Subject, load_subject

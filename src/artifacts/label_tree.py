@@ -11,8 +11,7 @@ from torch import Tensor
 from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.regrouping import regrouped
-from src.methods.hierarchy.tree import clustered, from_plain, from_superclasses, random_like, read_tree
+from src.methods.hierarchy.tree import clustered, from_plain, from_superclasses, random_like, read_tree, regrouped
 
 NAMES = ("superclasses", "data", "random", "clustered", "regrouped", "file")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.resident import PER_CALL
 from src.networks import memory
-from src.networks.memory.recomputation import can_recompute
 from src.networks.models import build
 from src.training.fitting import Training, VariantTraining
 
@@ -61,25 +60,18 @@ def fitted_to_memory(
     )
     name = str(device)
     # what happens to be free must not decide the arithmetic: it would follow the sizes of the variants
-    allow = [one for one in options.allow if one != "bf16" or options.budget_gb != "auto"]
-    plan = memory.plan(
-        wanted,
-        memory.given_budget(options.budget_gb, name, int(artifacts.running.jobs_at_once)),
-        allow=allow,
-        method=options.predict,
-        can_recompute=_tells_groups(architecture),
-        device=name,
-        calibration=lambda: _calibration(device, artifacts),
-    )
+    impossible = {"bf16": options.budget_gb == "auto", "recompute": not _tells_groups(architecture)}
+    allow = [one for one in options.allow if not impossible.get(one)]
+    budget = memory.budget(options.budget_gb, name, int(artifacts.running.jobs_at_once))
+    plan = memory.plan(wanted, budget, lambda: _constant(device, artifacts), allow, name)
     for event in plan.measures:
         artifacts.session.event(event)
-    if plan.precision != wanted.precision:
-        training = replace(training, precision=plan.precision)
-    return training, Passes(plan.recompute, plan.micro_batch)
+    training = replace(training, precision=plan.training.precision)
+    return training, Passes(plan.training.recompute, plan.training.micro_batch)
 
 
-def _calibration(device: torch.device, artifacts: Artifacts) -> memory.Calibration:
-    """What this machine adds to any training, measured once."""
+def _constant(device: torch.device, artifacts: Artifacts) -> int:
+    """Bytes that this machine adds to any training, measured once."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     key = Key(
         "calibration", {"device": device.type, "gpu": gpu, "torch": torch.__version__, "host": os.uname().nodename}
@@ -87,13 +79,12 @@ def _calibration(device: torch.device, artifacts: Artifacts) -> memory.Calibrati
 
     def build(folder: Path) -> None:
         with artifacts.session.stage("memory: calibration"):
-            write_json(folder / CALIBRATION, asdict(memory.calibrate(str(device))))
+            write_json(folder / CALIBRATION, memory.calibrate(str(device)))
 
-    plain = read_json(artifacts.store.make(key, build).folder / CALIBRATION)
-    return memory.Calibration(**{name: plain[name] for name in ("device", "constant", "measured", "torch")})
+    return int(read_json(artifacts.store.make(key, build).folder / CALIBRATION)["constant"])
 
 
 def _tells_groups(architecture: Mapping[str, Any]) -> bool:
     """Whether the network can be computed again group by group of its layers, which not all of ours tell."""
     with torch.device("meta"):
-        return can_recompute(build(architecture))
+        return memory.can_recompute(build(architecture))

@@ -15,8 +15,8 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.kinds import KINDS
 from src.artifacts.network import Trained
 from src.artifacts.options import ModulesOptions, Sensitivity
-from src.core.configuration import settings
 from src.core.files import write_atomically
+from src.core.options import options_of
 from src.core.store import Key
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy
@@ -103,7 +103,7 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     """
     model, shape = strong.subject.model, strong.subject.input_shape
     plan = plan_for(model, shape)
-    search_settings = settings(SearchSettings, {**options.search, "seed": options.seed}, "search")
+    search_settings = options_of(SearchSettings, {**options.search, "seed": options.seed}, "search")
     key = Key(
         "modules",
         {
@@ -191,8 +191,7 @@ def _own_logits(evaluator: Evaluator, keep: Tensor) -> Tensor:
 def _sensitive(curves: SensitivityCurves, chosen: Sensitivity) -> tuple[Tensor, str]:
     if chosen.layers != "auto":
         return chosen_layers(chosen.layers, len(curves.accuracy)), "the sensitive layers were chosen by hand"
-    found = sensitive_layers(curves, kept=chosen.kept, tolerance=chosen.tolerance)
-    return found.sensitive, found.note
+    return sensitive_layers(curves, kept=chosen.kept, tolerance=chosen.tolerance)
 
 
 def _numbers(generation: Generation) -> dict[str, float]:

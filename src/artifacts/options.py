@@ -48,7 +48,6 @@ class MemoryOptions:
     """What may be done so that a training fits into memory."""
 
     budget_gb: Literal["auto"] | Annotated[float, Gt(0)]
-    predict: Literal["formula", "probe"]
     allow: tuple[Literal["bf16", "recompute", "micro_batches"], ...]
 
 

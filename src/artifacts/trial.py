@@ -16,8 +16,7 @@ from src.data.datamodule import ImageData
 from src.data.image_set import concatenate
 from src.methods.modularity.controls import random_kernels
 from src.methods.modularity.evaluation import Evaluator
-from src.methods.modularity.patched import Patch
-from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import compose, fit_calibration, module_score, tuned_bias
 from src.networks.activations import predict
 from src.statistics.calibration import class_weights, fit_temperature

@@ -15,6 +15,7 @@ from torch import Tensor
 from src.core.errors import UserError, suggestion
 from src.core.seeds import stream
 from src.imageops.transformations import RandomTransformation
+from src.imageops.whitening import global_contrast
 
 FLIP_AXES = ("left_right", "up_down")
 KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca", "transformation")
@@ -182,21 +183,6 @@ def normalise(
     # in place: `values` is a fresh copy
     values.mul_(scale.float().to(device)[:, None, None]).add_(shift.float().to(device)[:, None, None])
     return values
-
-
-def global_contrast(images: Tensor) -> Tensor:
-    """Global contrast normalisation: each image minus its mean, over its standard deviation, over all its values.
-
-    Args:
-        images: uint8 (n, C, H, W).
-
-    Returns:
-        float32 (n, C, H, W) with mean 0 and, but for an image of one single value, standard deviation 1.
-    """
-    # sums of whole numbers are exact: an image of one value becomes 0, not its rounding error over 1e-8
-    total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
-    centred = (images - (total.double() / images[0].numel()).float()) / 255
-    return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)
 
 
 def channel_statistics(images: Tensor, contrast: str = "none") -> tuple[list[float], list[float]]:

@@ -151,3 +151,18 @@ def _check(kind: str, input_shape: Sequence[int]) -> None:
             f"data.contrast=zca: images of {'x'.join(map(str, input_shape))} have {values} values, and at most "
             f"{LARGEST} can be decorrelated; take data.contrast=per_pixel"
         )
+
+
+def global_contrast(images: Tensor) -> Tensor:
+    """Global contrast normalisation: each image minus its mean, over its standard deviation, over all its values.
+
+    Args:
+        images: uint8 (n, C, H, W).
+
+    Returns:
+        float32 (n, C, H, W) with mean 0 and, but for an image of one single value, standard deviation 1.
+    """
+    # sums of whole numbers are exact: an image of one value becomes 0, not its rounding error over 1e-8
+    total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
+    centred = (images - (total.double() / images[0].numel()).float()) / 255
+    return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)

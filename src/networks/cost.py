@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from src.networks.models.skeleton import skeleton
+from src.networks.activations import evaluating
+from src.networks.weights import skeleton
 
 _Convolution = nn.modules.conv._ConvNd
 BACKWARD = 3  # a training step costs about three forward passes
@@ -34,11 +35,8 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
 
     def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        per_value = layer.weight[0].numel()  # of an output value: the weights of one kernel or unit
-        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
-            total += inputs[0].numel() * per_value
-        else:
-            total += output.numel() * per_value
+        values = inputs[0] if isinstance(layer, nn.modules.conv._ConvTransposeNd) else output
+        total += values.numel() * layer.weight[0].numel()  # a value takes the weights of one kernel or unit
 
     for module in twin.modules():
         if isinstance(module, _Convolution | nn.Linear):
@@ -57,16 +55,11 @@ def latency(model: nn.Module, images: Tensor, repeats: int = 7) -> float:
     """
     device = next(model.parameters(), images).device
     batch, took = images.to(device), []
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with evaluating(model):
         for _ in range(repeats + 1):
             start = time.perf_counter()
             model(batch)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             took.append(time.perf_counter() - start)
-    finally:
-        for module, training in modes:
-            module.training = training
     return median(took[1:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from src.core.code import own_code
 from src.core.errors import UserError
 from src.core.files import read_json, write_atomically
+from src.imageops.whitening import global_contrast
 from src.networks.models.registry import build
 from src.networks.slicing import extract, plan_for
 from src.networks.weights import load_weights, save_weights
@@ -79,7 +80,7 @@ class Subject:
                 f"data.contrast={self.contrast}: this network takes images whitened by its data; examine it composed "
                 "(subject=composed), which carries the whitening"
             )
-        values = _global_contrast(images) if self.contrast == "global" else images.float() / 255
+        values = global_contrast(images) if self.contrast == "global" else images.float() / 255
         return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def normalise_values(self, values: Tensor) -> Tensor:
@@ -97,26 +98,10 @@ class Subject:
         return (values - mean) / std
 
 
-def _global_contrast(images: Tensor) -> Tensor:
-    """As `global_contrast` of the wing `data`, on the same floor; a test holds them equal."""
-    total = images.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
-    centred = (images - (total.double() / images[0].numel()).float()) / 255
-    return centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)
-
-
 def save_description(subject: Subject, folder: Path) -> None:
     """Write all but the weights; several weight files of one folder may share it."""
-    plain = {
-        "architecture": subject.architecture,
-        "classes": list(subject.classes),
-        "mean": list(subject.mean),
-        "std": list(subject.std),
-        "kept": subject.kept,
-        "lineage": list(subject.lineage),
-        "notes": subject.notes,
-        "contrast": subject.contrast,
-        "code": own_code(subject.architecture),
-    }
+    plain = {each.name: getattr(subject, each.name) for each in fields(subject) if each.name != "model"}
+    plain["code"] = own_code(subject.architecture)
     write_atomically(folder / DESCRIPTION, json.dumps(plain, indent=2))
 
 
@@ -141,21 +126,15 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
         if not file.is_file():
             raise UserError(f"{file} is missing; a subject is a .safetensors file with {DESCRIPTION} beside it")
     try:
-        plain: Mapping[str, Any] = read_json(description)
+        plain: dict[str, Any] = read_json(description)
         model = rebuild(plain["architecture"], plain["kept"])
         load_weights(model, path)
         changed = {"code_changed": True} if plain.get("code", {}) != own_code(plain["architecture"]) else {}
-        return Subject(
-            model.eval(),
-            dict(plain["architecture"]),
-            tuple(plain["classes"]),
-            tuple(plain["mean"]),
-            tuple(plain["std"]),
-            plain["kept"],
-            tuple(lineage or plain["lineage"]),
-            dict(plain["notes"]) | changed,
-            plain.get("contrast", "none"),  # descriptions from before there was a choice
-        )
+        classes, mean, std, before = (tuple(plain[key]) for key in ("classes", "mean", "std", "lineage"))
+        notes, architecture = plain["notes"] | changed, plain["architecture"]
+        contrast = plain.get("contrast", "none")  # descriptions from before there was a choice have none
+        lineage = tuple(lineage) or before
+        return Subject(model.eval(), architecture, classes, mean, std, plain["kept"], lineage, notes, contrast)
     except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, UserError):
             raise

@@ -1,23 +1,35 @@
-"""The weights of a network as a safetensors file: no pickle, whole or not at all."""
+"""The weights of a network as a safetensors file (no pickle, whole or not at all), and a network without them."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
+
+
+def skeleton(model: nn.Module, device: str = "meta") -> nn.Module:
+    """A copy of ``model`` whose parameters and buffers are empty; no weight is copied on the way."""
+
+    def empty(tensor: Tensor) -> Tensor:
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+
+    memo: dict[int, object] = {id(buffer): empty(buffer) for buffer in model.buffers()}
+    memo |= {id(each): nn.Parameter(empty(each), each.requires_grad) for each in model.parameters()}
+    return copy.deepcopy(model, memo)
 
 
 def digest_of_weights(model: nn.Module) -> str:
     """SHA-256 of all tensors of a model, of which the file that they came from may hold several epochs."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

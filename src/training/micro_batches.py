@@ -12,9 +12,9 @@ from pytorch_lightning.utilities.memory import is_oom_error
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.networks.memory.recomputation import can_recompute, recomputed
 from src.training.batch_dropout import follow_dropout
 from src.training.ghost_norm import Rows, follow_norms, parts
-from src.training.recompute import can_recompute, recomputed
 
 Event = Callable[[str], None]
 

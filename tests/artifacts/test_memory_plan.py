@@ -7,20 +7,18 @@ from src.artifacts import memory_plan
 from src.artifacts.memory_plan import Passes, fitted_to_memory
 from src.artifacts.options import MemoryOptions
 from src.core.errors import UserError
-from src.networks import memory
 from src.training.fitting import Training, VariantTraining
 from tests.fakes.artifacts import artifacts
 from tests.fakes.study import FakeSession
 
 NETWORK = {"name": "vgg", "classes": 10, "input_shape": [3, 32, 32]}
-MEMORY = {"budget_gb": "auto", "predict": "formula", "allow": ["bf16", "recompute", "micro_batches"]}
+MEMORY = {"budget_gb": "auto", "allow": ["bf16", "recompute", "micro_batches"]}
 
 
 @pytest.fixture
 def fitted(monkeypatch):
     """Fits VGG-D at batch 128 into a budget, on a machine that adds nothing to any training."""
-    nothing = memory.Calibration("cpu", 0, 0, torch.__version__)
-    monkeypatch.setattr(memory_plan, "_calibration", lambda device, artifacts: nothing)
+    monkeypatch.setattr(memory_plan, "_constant", lambda device, artifacts: 0)
 
     def fit(training, **how):
         session = FakeSession()

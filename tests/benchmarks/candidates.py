@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from src.methods.modularity.evaluation import Evaluator
-from src.networks.models import rescnn, simcnn
+from src.networks.models.cnnsplitter import RESCNN, SIMCNN
 from src.networks.models.layout import ConvolutionalNetwork, Layout
-from src.networks.slicing import SlicePlan, at_least_one, plan_for, slice_tensors
+from src.networks.slicing import SlicePlan, plan_for, slice_tensors
 from src.networks.slicing.network import tensors_of
+from tests.networks.slicing.nets import at_least_one
 
-FAMILIES = {"simcnn": simcnn.STRONG, "rescnn": rescnn.STRONG}
+FAMILIES = {"simcnn": SIMCNN, "rescnn": RESCNN}
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def candidates(plan: SlicePlan, count: int, share: float, kind: str, number: int
     if kind == "layer":
         group = torch.arange(count) * len(plan.groups) // count  # layer after layer
         keep |= plan.group_index[None] != group[:, None]
-    return at_least_one(plan, keep, torch.arange(plan.kernels))
+    return at_least_one(plan, keep)
 
 
 @torch.inference_mode()

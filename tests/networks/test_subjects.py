@@ -18,8 +18,7 @@ from src.methods.hierarchy.composed_subject import composed_subject
 from src.methods.hierarchy.composition import Composition, compose
 from src.methods.hierarchy.tree import flat, from_plain
 from src.methods.hierarchy.views import Views
-from src.methods.modularity.patched import Patch, PatchedNetwork
-from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patched import Patch, PatchedNetwork, patched_subject
 from src.methods.modularity.patching import Range
 from src.networks.slicing import extract, plan_for
 from src.networks.subjects import Subject, keep_of, kept_of, load_subject, save_description, save_subject

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.crops import averaged
 from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.walking import averaged
 
 FLOOR = math.log(1e-7)  # lower log-probabilities are read as this one: no single module can be surer
 

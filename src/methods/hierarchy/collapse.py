@@ -12,8 +12,3 @@ def shares(predicted: Tensor, classes: int) -> tuple[float, float]:
     """The shares of predictions (n,) that the least and the most often predicted class take."""
     counts = torch.bincount(predicted, minlength=classes).double() / max(1, len(predicted))
     return float(counts.min()), float(counts.max())
-
-
-def collapsed(predicted: Tensor, classes: int) -> bool:
-    """Whether one class takes more than 90% of the predictions (n,)."""
-    return shares(predicted, classes)[1] > ALARM

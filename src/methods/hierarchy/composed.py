@@ -50,10 +50,12 @@ class ComposedNetwork(nn.Module):
         composition.check(tree)
         if len(modules) != len(tree.nodes):
             raise ValueError(f"modules: {len(modules)} for a tree of {len(tree.nodes)} nodes")
-        if columns is not None and [len(own) for own in columns] != [len(node.children) for node in tree.nodes]:
+        if columns is not None and [len(outputs) for outputs in columns] != [len(node.children) for node in tree.nodes]:
             raise ValueError("columns: not as many as each node has children")
         self.tree, self.composition, self.views = tree, composition, views
-        self.columns = None if columns is None else [list(own) for own in columns]
+        self.columns = None if columns is None else [list(outputs) for outputs in columns]
+        for node, outputs in enumerate(columns or ()):
+            self.register_buffer(f"columns_{node}", torch.tensor(outputs), persistent=False)
         self.preparation = preparation
         self.trunk = trunk
         self.parts = nn.ModuleList(modules)
@@ -76,8 +78,8 @@ class ComposedNetwork(nn.Module):
         crops, count = features.shape[:2]
         if self.composition.route == "image" or crops == 1:
             return self._gated(features)
-        found = self._gated(features.flatten(0, 1)[None])
-        return found.view(crops, count, -1).logsumexp(0) - math.log(crops)
+        logs = self._gated(features.flatten(0, 1)[None])
+        return logs.view(crops, count, -1).logsumexp(0) - math.log(crops)
 
     def reached(self, images: Tensor) -> Tensor:
         """float64 (n, nodes): the share of each image's crops that each module is given; per image 0 or 1."""
@@ -102,8 +104,9 @@ class ComposedNetwork(nn.Module):
     def _crops(self, node: int, features: Tensor) -> Tensor:
         """A module's logits (T, n, children)."""
         logits = cast(Tensor, self.parts[node](features.flatten(0, 1)))
-        own = logits if self.columns is None else logits[:, self.columns[node]]
-        return own.unflatten(0, tuple(features.shape[:2]))
+        if self.columns is not None:
+            logits = logits[:, self.get_buffer(f"columns_{node}")]
+        return logits.unflatten(0, tuple(features.shape[:2]))
 
     def _answer(self, node: int, features: Tensor) -> Tensor:
         """A module's logits (n, children), over the crops."""
@@ -119,7 +122,7 @@ class ComposedNetwork(nn.Module):
         def ask(node: int, rows: Tensor) -> Tensor:
             if asked is not None:
                 asked[rows, node] = 1.0
-            own = features if len(rows) == count else features[:, rows]
-            return self.composition.tempered(node, self._answer(node, own)).log_softmax(1)
+            answer = self._answer(node, features if len(rows) == count else features[:, rows])
+            return self.composition.tempered(node, answer).log_softmax(1)
 
         return gate(self.tree, ask, count, self.composition)

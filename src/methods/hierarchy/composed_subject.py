@@ -11,7 +11,8 @@ from src.core.errors import UserError
 from src.imageops.whitening import Whitening
 from src.methods.hierarchy.composed import ComposedNetwork
 from src.methods.hierarchy.composition import Composition
-from src.methods.hierarchy.tree import Tree, from_plain
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import from_plain
 from src.methods.hierarchy.views import Views
 from src.networks.models.splitting import trunk_and_head
 from src.networks.subjects import COMPOSED, Subject, rebuild, register_assembly
@@ -67,7 +68,7 @@ def composed_subject(
         "share_trunk": share_trunk,
         "views": None if views is None else views.plain(),
         "preparation": None if preparation is None else preparation.plain(),
-        "columns": None if columns is None else [list(own) for own in columns],
+        "columns": None if columns is None else [list(outputs) for outputs in columns],
     }
     network = _compose([part.model for part in parts], architecture, preparation)
     lineage = tuple(dict.fromkeys(digest for part in parts for digest in part.lineage))

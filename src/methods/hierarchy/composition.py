@@ -21,37 +21,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
-from src.methods.hierarchy.chaining import Chain, fit_chain
-from src.methods.hierarchy.crops import per_crop
+from src.core.errors import UserError
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import Greedy, Step, greedy, route
-from src.methods.hierarchy.walking import descend, walk
-
-__all__ = [
-    "GATED",
-    "ROUTES",
-    "RULES",
-    "Chain",
-    "Composition",
-    "Greedy",
-    "Step",
-    "compose",
-    "fit_chain",
-    "gate",
-    "greedy",
-    "oracle",
-    "route",
-]
+from src.methods.hierarchy.walking import descend, per_crop, walk
 
 RULES = ("soft", "hard", "top_m", "beam", "product", "additive", "logarithmic")
 GATED = ("hard", "top_m", "beam")  # rules under which an image does not need every module
-ROUTES = ("image", "crop")
 
 
 @dataclass(frozen=True)
@@ -65,9 +45,6 @@ class Composition:
         temperatures: per node, divides its logits; None: 1.
         weights: per level, sum to 1 (additive, logarithmic); None: all alike.
         route: per ``image``, from the mean probabilities of its crops, or per ``crop``: the mean of their answers.
-
-    Raises:
-        UserError: a value is not allowed.
     """
 
     rule: str = "soft"
@@ -75,23 +52,12 @@ class Composition:
     beam: int = 3
     temperatures: tuple[float, ...] | None = None
     weights: tuple[float, ...] | None = None
-    route: str = "image"
+    route: Literal["image", "crop"] = "image"
 
     def __post_init__(self) -> None:
-        for key, value, known in (("rule", self.rule, RULES), ("route", self.route, ROUTES)):
-            if value not in known:
-                raise UserError(f"composition.{key}={value}: {suggestion(str(value), known)}")
-        for key, count in (("m", self.m), ("beam", self.beam)):
-            if type(count) is not int or count < 1:
-                raise UserError(f"composition.{key}={count}: give a whole number of at least 1")
         for key in ("temperatures", "weights"):
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, tuple(float(value) for value in getattr(self, key)))
-        if self.temperatures is not None and not all(0 < value < math.inf for value in self.temperatures):
-            raise UserError(f"composition.temperatures={list(self.temperatures)}: give numbers above 0")
-        weights = self.weights
-        if weights is not None and (min(weights, default=-1) < 0 or abs(sum(weights) - 1) > 1e-6):
-            raise UserError(f"composition.weights={list(weights)}: give numbers from 0 that sum to 1, one per level")
 
     def plain(self) -> dict[str, Any]:
         """As JSON; ``Composition(**plain)`` is the opposite."""
@@ -153,13 +119,12 @@ def gate(tree: Tree, ask: Callable[[int, Tensor], Tensor], images: int, composit
     Returns:
         float64 (n, N) log-probabilities.
     """
-    match composition.rule:
-        case "hard":
-            return walk(tree, ask, images, choose=_likeliest)
-        case "top_m":
-            return walk(tree, ask, images, choose=lambda step, inner: _top(step, inner, composition.m))
-    found = walk(tree, ask, images, beam=composition.beam)
-    return found - found.logsumexp(1, keepdim=True)
+    if composition.rule == "hard":
+        return walk(tree, ask, images, choose=lambda node, step: _likeliest(tree, node, step))
+    if composition.rule == "top_m":
+        return walk(tree, ask, images, choose=lambda node, step: _top(tree, node, step, composition.m))
+    logs = walk(tree, ask, images, beam=composition.beam)
+    return logs - logs.logsumexp(1, keepdim=True)
 
 
 def oracle(tree: Tree, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
@@ -174,16 +139,14 @@ def oracle(tree: Tree, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
     if answers[0].dim() == 3:
         crops = answers[0].shape[1]
         return per_crop(lambda flat: oracle(tree, flat, labels.repeat_interleave(crops)), answers)
-    found = answers[0].new_full((len(labels), len(tree.classes)), -torch.inf, dtype=torch.float64)
-    last = torch.tensor([tree.path_of(label)[-1][0] for label in range(len(tree.classes))])[labels.cpu()].to(
-        found.device
-    )
-    for node, answer in enumerate(answers):
-        children, classes = (torch.tensor(part, device=answer.device) for part in tree.leaf_children(node))
-        rows = (last == node).nonzero()[:, 0]
-        if len(children) and len(rows):
-            found[rows[:, None], classes] = answer[rows][:, children].double().log_softmax(1)
-    return found
+    logs = answers[0].new_full((len(labels), len(tree.classes)), -torch.inf, dtype=torch.float64)
+    places = tree.on(logs.device)
+    labels = labels.to(logs.device)
+    for answer, children, classes in zip(answers, places.leaf_children, places.leaf_labels, strict=True):
+        if len(classes):
+            below = torch.isin(labels, classes)[:, None]
+            logs[:, classes] = torch.where(below, answer[:, children].double().log_softmax(1), -torch.inf)
+    return logs
 
 
 def _weights(tree: Tree, composition: Composition) -> tuple[float, ...]:
@@ -192,26 +155,23 @@ def _weights(tree: Tree, composition: Composition) -> tuple[float, ...]:
 
 def _cut_off(tree: Tree, steps: Sequence[Tensor], level: int) -> list[Tensor]:
     """The steps of the levels behind ``level`` replaced by the share of classes below each child."""
-    cut = []
-    for node, step in enumerate(steps):
-        if tree.level_of(node) <= level:
-            cut.append(step)
-            continue
-        below = torch.tensor([child for child in tree.nodes[node].targets if child >= 0])
-        cut.append((torch.bincount(below).double() / len(below)).log().to(step.device).expand_as(step))
-    return cut
+    shares = tree.on(steps[0].device).class_shares
+    return [
+        step if tree.level_of(node) <= level else shares[node].log().expand_as(step) for node, step in enumerate(steps)
+    ]
 
 
-def _likeliest(step: Tensor, inner: Tensor) -> Tensor:
+def _likeliest(tree: Tree, node: int, step: Tensor) -> Tensor:
     """All probability to the likeliest child (the first one) where it is an inner node, else to the classes."""
+    inner = tree.on(step.device).child_nodes[node] >= 0
     child = step.argmax(1, keepdim=True)
     onward = torch.full_like(step, -torch.inf).scatter(1, child, 0.0)
     return torch.where(inner[child], onward, step.masked_fill(inner, -torch.inf).log_softmax(1))
 
 
-def _top(step: Tensor, inner: Tensor, m: int) -> Tensor:
+def _top(tree: Tree, node: int, step: Tensor, m: int) -> Tensor:
     """The m likeliest children of a router alone, brought to 1."""
-    if not inner.any():
+    if tree.is_expert(node):
         return step
     values, kept = step.topk(min(m, step.shape[1]), dim=1)
     return torch.full_like(step, -torch.inf).scatter(1, kept, values - values.logsumexp(1, keepdim=True))

@@ -18,15 +18,12 @@ class CompositionCost(NamedTuple):
     Attributes:
         stored_parameters: of all modules and the trunk.
         hard_parameters, hard_macs: of the modules that an image meets, the mean over images.
-        largest_hard_parameters, largest_hard_macs: of the dearest way.
         soft_macs: of all modules.
     """
 
     stored_parameters: int
     hard_parameters: float
     hard_macs: float
-    largest_hard_parameters: int
-    largest_hard_macs: int
     soft_macs: int
 
 
@@ -49,23 +46,16 @@ def composition_cost(
     """
     parameters, macs = (torch.tensor(values, dtype=torch.float64) for values in zip(*modules, strict=True))
     common = trunk or Cost(0, 0)
-    ways = _ways(tree) if reached is None else reached.double().cpu()
-    weights = (
-        torch.ones(len(ways), dtype=torch.float64) if shares is None or reached is not None else shares.double().cpu()
-    )
-    active = [(ways @ values + own) for values, own in ((parameters, common.parameters), (macs, common.macs))]
-    means = [float((weights * values).sum() / weights.sum()) for values in active]
+    # (N or n, nodes): the modules that each class, or each image, meets
+    ways = (tree.on(torch.device("cpu")).targets >= 0).T.double() if reached is None else reached.double().cpu()
+    weights = shares.double().cpu() if shares is not None and reached is None else torch.ones(len(ways)).double()
+
+    def mean(values: Tensor, of_trunk: int) -> float:
+        return float((weights * (ways @ values + of_trunk)).sum() / weights.sum())
+
     return CompositionCost(
         int(parameters.sum()) + common.parameters,
-        means[0],
-        means[1],
-        int(active[0].max()),
-        int(active[1].max()),
+        mean(parameters, common.parameters),
+        mean(macs, common.macs),
         int(macs.sum()) + common.macs,
     )
-
-
-def _ways(tree: Tree) -> Tensor:
-    """float64 (N, nodes): 1 for the modules on the way to each class."""
-    targets = torch.tensor([node.targets for node in tree.nodes])
-    return (targets >= 0).T.double()

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.crops import averaged
 from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.walking import averaged
 
 
 class Forecast(NamedTuple):
@@ -71,8 +71,8 @@ def hard_prediction(tree: Tree, recalls: Sequence[Tensor], shares: Tensor) -> fl
         shares: (N,) of the classes; need not sum to 1.
     """
     weights = shares.double() / shares.sum()
-    found = class_accuracies(tree, recalls).to(weights.device)
-    return float(torch.where(weights > 0, weights * found, 0.0).sum())
+    accuracies = class_accuracies(tree, recalls).to(weights.device)
+    return float(torch.where(weights > 0, weights * accuracies, 0.0).sum())
 
 
 def soft_bound(tree: Tree, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
@@ -134,21 +134,25 @@ def _decisions(tree: Tree, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
 
 
 def _on_the_way(tree: Tree, values: Sequence[Tensor], labels: Tensor) -> Tensor:
-    found = torch.ones(len(labels), tree.depth, dtype=torch.float64, device=labels.device)
-    for node, own in enumerate(values):
-        right = torch.tensor(tree.nodes[node].targets, device=labels.device)[labels]
-        rows = (right >= 0).nonzero()[:, 0]
-        found[rows, tree.level_of(node)] = own[rows, right[rows]].double()
-    return found
+    right = torch.ones(len(labels), tree.depth, dtype=torch.float64, device=labels.device)
+    for node, (of_node, targets) in enumerate(zip(values, tree.on(labels.device).targets, strict=True)):
+        child, level = targets[labels], tree.level_of(node)
+        of_child = of_node.gather(1, child.clamp(min=0)[:, None])[:, 0].double()
+        right[:, level] = torch.where(child >= 0, of_child, right[:, level])
+    return right
 
 
 def _by_child(tree: Tree, right: Tensor, labels: Tensor) -> list[Tensor]:
     """Means of (n, depth) over the images below each child of each node."""
     means = []
-    for node, own in enumerate(tree.nodes):
-        child = torch.tensor(own.targets, device=labels.device)[labels]
-        rows = child >= 0
-        sums = torch.zeros(len(own.children), dtype=torch.float64, device=labels.device)
-        sums = sums.index_add(0, child[rows], right[rows, tree.level_of(node)])
-        means.append(sums / torch.bincount(child[rows], minlength=len(own.children)))
+    for node, targets in enumerate(tree.on(labels.device).targets):
+        child = targets[labels]
+        of_level = right[:, tree.level_of(node)]
+        sums, counts = (
+            right.new_zeros(len(tree.nodes[node].children)).index_add(
+                0, child.clamp(min=0), values.where(child >= 0, 0)
+            )
+            for values in (of_level, torch.ones_like(of_level))
+        )
+        means.append(sums / counts)
     return means

@@ -24,20 +24,18 @@ Reading = Literal["argmax", "summed"]
 
 @dataclass(frozen=True)
 class GapSplit:
-    """What becomes of the gap ln(accuracy of the benchmark / own accuracy).
+    """What becomes of the gap ln(accuracy of the benchmark / accuracy).
 
     Attributes:
         gap: in nats.
-        levels: each level's share of it, from the root on; they sum to 1.
-        router, experts: the shares of all levels but the last, and of the last.
-        own, benchmark: each level's factor of the accuracy.
+        router, experts: the shares of it of all levels but the last, and of the last; they sum to 1.
+        network, benchmark: each level's factor of the accuracy.
     """
 
     gap: Estimate
-    levels: tuple[Estimate, ...]
     router: Estimate
     experts: Estimate
-    own: tuple[Estimate, ...]
+    network: tuple[Estimate, ...]
     benchmark: tuple[Estimate, ...]
 
 
@@ -75,33 +73,32 @@ def factors(hits: Tensor) -> Tensor:
     return _factors(hits.double().mean(0))
 
 
-def shares_of_gap(own: Tensor, benchmark: Tensor) -> Tensor:
+def shares_of_gap(network: Tensor, benchmark: Tensor) -> Tensor:
     """The levels' shares (..., depth) of the logarithm of the ratio of two accuracies, from their factors (..., depth).
 
     NaN where the accuracies are equal.
     """
-    logs = (benchmark / own).log()
+    logs = (benchmark / network).log()
     gap = logs.sum(-1, keepdim=True)
     return torch.where(gap.abs() < 1e-9, torch.nan, logs / gap)
 
 
-def split_gap(own: Tensor, benchmark: Tensor, *, resamples: int, seed: int) -> GapSplit:
+def split_gap(network: Tensor, benchmark: Tensor, *, resamples: int, seed: int) -> GapSplit:
     """The split with intervals from a bootstrap over images, which both networks share.
 
     Args:
-        own, benchmark: bool (n, depth) from :func:`level_hits` of the same images.
+        network, benchmark: bool (n, depth) from :func:`level_hits` of the same images.
     """
-    count = len(own)
+    count = len(network)
     weights = bootstrap_weights(count, resamples=resamples, seed=seed)
     pair = []
-    for hits in (own.cpu(), benchmark.cpu()):
+    for hits in (network.cpu(), benchmark.cpu()):
         drawn = (weights @ hits.float()).double() / count  # (B, depth)
         pair.append(torch.cat([factors(hits)[None], _factors(drawn)]))  # (1 + B, depth), the images at hand first
     shares = shares_of_gap(pair[0], pair[1])
     gap = (pair[1] / pair[0]).log().sum(1)
     return GapSplit(
         _estimate(gap, count),
-        _estimates(shares, count),
         _estimate(shares[:, :-1].sum(1), count),
         _estimate(shares[:, -1], count),
         _estimates(pair[0], count),

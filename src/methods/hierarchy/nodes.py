@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,25 @@ class Router:
     path: tuple[int, ...]
     children: tuple[str, ...]
     targets: tuple[int, ...]
+
+
+class Places(NamedTuple):
+    """A tree as int64 tensors on one device; all but ``targets`` and ``order`` per inner node.
+
+    Attributes:
+        targets: (nodes, N), see `Router`.
+        order: (N,), where each class stands among the ``leaf_labels`` of all nodes.
+        child_nodes: (children,), the inner node that each child is, or -1 where it is a class.
+        leaf_children, leaf_labels: of the children that are classes.
+        class_shares: float64 (children,), of the classes below a node those below each child.
+    """
+
+    targets: Tensor
+    order: Tensor
+    child_nodes: list[Tensor]
+    leaf_children: list[Tensor]
+    leaf_labels: list[Tensor]
+    class_shares: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -75,19 +94,15 @@ class Tree:
         """Decisions before this node's: 0 for the root."""
         return len(self.nodes[node].path)
 
-    def nodes_of_level(self, level: int) -> list[int]:
-        """The inner nodes of a level."""
-        return [index for index, node in enumerate(self.nodes) if len(node.path) == level]
-
-    def parent_of(self, node: int) -> int | None:
-        """The inner node above; None for the root."""
-        path = self.nodes[node].path
-        return self._index[path[:-1]] if path else None
+    def nodes_of_level(self, level: int) -> range:
+        """The inner nodes of a level, which follow each other."""
+        numbers = [index for index, node in enumerate(self.nodes) if len(node.path) == level]
+        return range(numbers[0], numbers[-1] + 1)
 
     def child_nodes(self, node: int) -> tuple[int, ...]:
         """For each child the number of the inner node that it is, or -1 where it is a class."""
-        own = self.nodes[node]
-        return tuple(self._index.get((*own.path, child), -1) for child in range(len(own.children)))
+        router = self.nodes[node]
+        return tuple(self._index.get((*router.path, child), -1) for child in range(len(router.children)))
 
     def is_expert(self, node: int) -> bool:
         """Whether all children are classes."""
@@ -112,6 +127,31 @@ class Tree:
             steps.append((node, child))
             node = self.child_nodes(node)[child]
         return tuple(steps)
+
+    @cached_property
+    def _places(self) -> dict[torch.device, Places]:
+        return {}
+
+    def on(self, device: torch.device) -> Places:
+        """The tree as tensors, which are brought to each device once."""
+        if device not in self._places:
+            with torch.inference_mode(False):  # a network that was asked for answers may be trained later
+                self._places[device] = self._tensors(device)
+        return self._places[device]
+
+    def _tensors(self, device: torch.device) -> Places:
+        numbers = range(len(self.nodes))
+        targets = torch.tensor([node.targets for node in self.nodes])
+        leaves = [[torch.tensor(part, dtype=torch.long) for part in self.leaf_children(node)] for node in numbers]
+        below = [row[row >= 0].bincount().double() for row in targets]
+        return Places(
+            targets.to(device),
+            torch.cat([labels for _, labels in leaves]).argsort().to(device),
+            [torch.tensor(self.child_nodes(node), device=device) for node in numbers],
+            [children.to(device) for children, _ in leaves],
+            [labels.to(device) for _, labels in leaves],
+            [(counts / counts.sum()).to(device) for counts in below],
+        )
 
     @cached_property
     def path_nodes(self) -> Tensor:
@@ -146,16 +186,12 @@ class Tree:
         return self._plain(0)
 
     def _plain(self, node: int) -> Any:
-        own, inner = self.nodes[node], self.child_nodes(node)
+        names = self.nodes[node].children
         if self.is_expert(node):
-            return list(own.children)
-        return {
-            name: None if below < 0 else self._plain(below) for name, below in zip(own.children, inner, strict=True)
-        }
+            return list(names)
+        inner = zip(names, self.child_nodes(node), strict=True)
+        return {name: None if below < 0 else self._plain(below) for name, below in inner}
 
     def _padded(self, part: int) -> Tensor:
-        found = torch.full((len(self.classes), self.depth), -1)
-        for label in range(len(self.classes)):
-            path = self.path_of(label)
-            found[label, : len(path)] = torch.tensor([step[part] for step in path])
-        return found
+        paths = [[step[part] for step in self.path_of(label)] for label in range(len(self.classes))]
+        return torch.tensor([path + [-1] * (self.depth - len(path)) for path in paths])

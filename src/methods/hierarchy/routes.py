@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.crops import averaged
 from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.walking import averaged
 
 
 class Greedy(NamedTuple):
@@ -47,24 +47,26 @@ def greedy(tree: Tree, answers: Sequence[Tensor]) -> Greedy:
     first_p, second_p = (
         torch.full((count, tree.depth), torch.nan, dtype=torch.float64, device=device) for _ in range(2)
     )
+    places = tree.on(device)
     here = torch.zeros(count, dtype=torch.long, device=device)
     for level in range(tree.depth):
+        nodes[:, level] = here
         following = torch.full_like(here, -1)
         for node in tree.nodes_of_level(level):
-            rows = (here == node).nonzero()[:, 0]
-            values, best = steps[node][rows].topk(2, dim=1)
-            nodes[rows, level], children[rows, level], second[rows, level] = node, best[:, 0], best[:, 1]
-            first_p[rows, level], second_p[rows, level] = values[:, 0], values[:, 1]
-            following[rows] = torch.tensor(tree.child_nodes(node), device=device)[best[:, 0]]
+            on_way = here == node
+            values, best = steps[node].topk(2, dim=1)
+            decision = (best[:, 0], values[:, 0], best[:, 1], values[:, 1])
+            for column, value in zip((children, first_p, second, second_p), decision, strict=True):
+                column[:, level] = torch.where(on_way, value, column[:, level])
+            following = torch.where(on_way, places.child_nodes[node][best[:, 0]], following)
         here = following
     return Greedy(nodes, children, first_p, second, second_p)
 
 
 def route(tree: Tree, answers: Sequence[Tensor]) -> list[list[Step]]:
     """The same in words, for each of a few images."""
-    found = greedy(tree, answers)
     ways = []
-    for decisions in zip(*(values.tolist() for values in found), strict=True):
+    for decisions in zip(*(values.tolist() for values in greedy(tree, answers)), strict=True):
         way = []
         for node, child, probability, second, second_probability in zip(*decisions, strict=True):
             if node >= 0:

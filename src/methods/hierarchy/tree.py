@@ -17,18 +17,6 @@ from src.core.seeds import stream
 from src.methods.hierarchy.clustering import groups_of
 from src.methods.hierarchy.nodes import Router, Tree
 
-__all__ = [
-    "Router",
-    "Tree",
-    "clustered",
-    "flat",
-    "from_plain",
-    "from_superclasses",
-    "random_like",
-    "read_tree",
-    "with_class",
-    "without_class",
-]
 ROOT = "root"
 
 
@@ -71,7 +59,7 @@ def from_superclasses(classes: Sequence[str], superclasses: Sequence[str], where
     groups: dict[str, list[str]] = {}
     for name, group in zip(classes, superclasses, strict=True):
         groups.setdefault(group, []).append(name)
-    children = [_Node(group, _leaves(own)) if len(own) > 1 else _Node(own[0]) for group, own in groups.items()]
+    children = [_Node(group, _leaves(below)) if len(below) > 1 else _Node(below[0]) for group, below in groups.items()]
     return _tree(_Node(ROOT, tuple(children)), classes, where)
 
 
@@ -109,9 +97,37 @@ def clustered(confusion: Tensor, classes: Sequence[str], groups: int, where: str
     """
     members = sorted(groups_of(confusion, groups, where))
     children = [
-        _Node(f"group {number + 1}", _leaves([classes[label] for label in own])) for number, own in enumerate(members)
+        _Node(f"group {number + 1}", _leaves([classes[label] for label in group]))
+        for number, group in enumerate(members)
     ]
     return _tree(_Node(ROOT, tuple(children)), classes, where)
+
+
+def regrouped(tree: Tree, confusion: Tensor, groups: int, where: str = "tree") -> Tree:
+    """The tree with a further level below its root: the children that are taken for each other share a router.
+
+    The rule is that of :func:`src.methods.hierarchy.clustering.groups_of`, over superclasses instead of classes. All
+    nodes but the root stay as they are.
+
+    Args:
+        confusion: (N, N), how often images of a class (rows) are taken for another (columns).
+        where: key of the new tree in the configuration, for messages.
+
+    Raises:
+        UserError: there cannot be as many groups, or the tree has one node.
+    """
+    root, nested = tree.nodes[0], tree.plain()
+    if tree.is_expert(0):
+        raise UserError(f"{where}: it has one node and no superclasses to group; take one with superclasses")
+    parent, count = tree.superclass_of, len(root.children)
+    pairs = (parent[:, None] * count + parent[None, :]).flatten()
+    between = torch.zeros(count * count, dtype=torch.float64).index_add_(0, pairs, confusion.double().cpu().flatten())
+    members = sorted(groups_of(between.view(count, count), groups, where))
+    plain: dict[str, Any] = {
+        f"group {number + 1}": {root.children[child]: nested[root.children[child]] for child in group}
+        for number, group in enumerate(members)
+    }
+    return from_plain(plain, tree.classes, where)
 
 
 def read_tree(path: Path, classes: Sequence[str], where: str = "tree") -> Tree:
@@ -148,21 +164,6 @@ def without_class(tree: Tree, name: str) -> Tree:
     return _tree(_Node(ROOT, pruned.children), tuple(other for other in tree.classes if other != gone))
 
 
-def with_class(tree: Tree, name: str, below: str) -> Tree:
-    """The tree with a further class, the last one, as last child of the inner node ``below``.
-
-    Raises:
-        UserError: there is such a class already, or no such node.
-    """
-    above = tree.nodes[tree.node(below)].name
-
-    def grow(node: _Node) -> _Node:
-        children = tuple(grow(child) for child in node.children)
-        return _Node(node.name, (*children, _Node(name)) if children and node.name == above else children)
-
-    return _tree(grow(_read(ROOT, tree.plain())), (*tree.classes, name))
-
-
 _FORM = 'write {"animals": ["cat", "dog"], "air": ["plane", "glider"]}'
 
 
@@ -171,11 +172,14 @@ def _leaves(names: Sequence[str]) -> tuple[_Node, ...]:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
+    if (name := _repeated([name for name, _ in pairs])) is not None:
         raise UserError(f"{where}: '{name}' stands twice at one place; give each node and class its own name")
-    return found
+    return dict(pairs)
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name that stands there a second time."""
+    return next((name for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _read(name: str, nested: Any, where: str = "tree") -> _Node:
@@ -233,14 +237,12 @@ def _ordered(node: _Node, labels: Mapping[str, int]) -> _Node:
 def _check_classes(leaves: list[str], classes: tuple[str, ...], where: str) -> None:
     if len(classes) < 2:
         raise UserError(f"{where}: {len(classes)} classes; a tree needs at least 2")
-    for number, leaf in enumerate(leaves):
-        if leaf not in classes:
-            raise UserError(f"{where}: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
-        if leaf in leaves[:number]:
-            raise UserError(f"{where}: class '{leaf}' stands twice; leave one of them out")
-    repeated = [name for number, name in enumerate(classes) if name in classes[:number]]
-    if repeated:
-        raise UserError(f"{where}: there are two classes '{repeated[0]}'; give each its own name")
+    if (leaf := next((leaf for leaf in leaves if leaf not in classes), None)) is not None:
+        raise UserError(f"{where}: class '{leaf}' is not in the data; {suggestion(leaf, classes)}")
+    if (leaf := _repeated(leaves)) is not None:
+        raise UserError(f"{where}: class '{leaf}' stands twice; leave one of them out")
+    if (name := _repeated(classes)) is not None:
+        raise UserError(f"{where}: there are two classes '{name}'; give each its own name")
     missing = [name for name in classes if name not in leaves]
     if missing:
         rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
@@ -256,6 +258,5 @@ def _check_node(node: _Node, others: list[str], where: str) -> None:
         )
     if node.name in others:
         raise UserError(f"{where}: two nodes are called '{node.name}'; rename one")
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise UserError(f"{where}: two children of '{node.name}' are called '{name}'; rename one")
+    if (name := _repeated(names)) is not None:
+        raise UserError(f"{where}: two children of '{node.name}' are called '{name}'; rename one")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 
-KINDS = ("centre", "five", "ten")
+Crops = Literal["centre", "five", "ten"]
 AXES = {"left_right": 3, "up_down": 2}  # the dimension of (n, C, H, W) that is mirrored
 
 
@@ -22,21 +22,11 @@ class Views:
         size: side of the crops in pixels.
         kind: the ``centre``; ``five``: the corners and the centre; ``ten``: these five, and each of them mirrored.
         flip_axis: ``left_right``, or ``up_down`` as in the thesis on modular networks.
-
-    Raises:
-        UserError: a value is not allowed.
     """
 
     size: int
-    kind: str = "ten"
+    kind: Crops = "ten"
     flip_axis: str = "left_right"
-
-    def __post_init__(self) -> None:
-        for key, value, known in (("kind", self.kind, KINDS), ("flip_axis", self.flip_axis, tuple(AXES))):
-            if value not in known:
-                raise UserError(f"views.{key}={value}: {suggestion(str(value), known)}")
-        if type(self.size) is not int or self.size < 1:
-            raise UserError(f"views.size={self.size}: give a whole number of pixels")
 
     def plain(self) -> dict[str, Any]:
         """As JSON; ``Views(**plain)`` is the opposite."""

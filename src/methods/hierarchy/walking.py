@@ -1,13 +1,28 @@
-"""From the root of a label tree to its classes, for a batch of images."""
+"""From the root of a label tree to its classes, for a batch of images; and answers to several crops of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from src.methods.hierarchy.nodes import Tree
+
+
+def per_crop(of: Callable[[list[Tensor]], Tensor], answers: Sequence[Tensor]) -> Tensor:
+    """The mean probabilities (n, N), as logarithms, of what ``of`` makes of every crop's answers (n * T, children)."""
+    images, crops = answers[0].shape[:2]
+    logs = of([answer.flatten(0, 1) for answer in answers])
+    return logs.view(images, crops, -1).logsumexp(1) - math.log(crops)
+
+
+def averaged(answers: Sequence[Tensor]) -> list[Tensor]:
+    """Per node the logarithm of the mean probabilities over crops, (n, children); answers without crops as they are."""
+    if answers[0].dim() == 2:
+        return list(answers)
+    return [answer.double().log_softmax(2).logsumexp(1) - math.log(answer.shape[1]) for answer in answers]
 
 
 def descend(tree: Tree, steps: Sequence[Tensor]) -> Tensor:
@@ -19,20 +34,16 @@ def descend(tree: Tree, steps: Sequence[Tensor]) -> Tensor:
     Returns:
         (n, N).
     """
+    places = tree.on(steps[0].device)
     reached = {0: steps[0].new_zeros(len(steps[0]), 1)}
     columns: list[Tensor] = []
-    order: list[int] = []
     for node, step in enumerate(steps):
         total = reached.pop(node) + step
         for child, below in enumerate(tree.child_nodes(node)):
             if below >= 0:
                 reached[below] = total[:, child : child + 1]
-        children, classes = tree.leaf_children(node)
-        if children:
-            columns.append(total[:, list(children)])
-            order += classes
-    place = torch.tensor(order, device=steps[0].device).argsort()
-    return torch.cat(columns, dim=1)[:, place]
+        columns.append(total[:, places.leaf_children[node]])
+    return torch.cat(columns, dim=1)[:, places.order]
 
 
 def walk(
@@ -40,7 +51,7 @@ def walk(
     ask: Callable[[int, Tensor], Tensor],
     images: int,
     *,
-    choose: Callable[[Tensor, Tensor], Tensor] | None = None,
+    choose: Callable[[int, Tensor], Tensor] | None = None,
     beam: int | None = None,
 ) -> Tensor:
     """Like :func:`descend` along the paths alone that are still possible; a module is asked only for their images.
@@ -48,44 +59,38 @@ def walk(
     Args:
         ask: for a node and image numbers (k,), the log-probabilities float64 (k, children).
         images: their number n.
-        choose: makes of a module's log-probabilities (k, children) those that it goes on with, -inf where it does not;
-            its second argument, bool (children,), says which children are inner nodes. None: all.
+        choose: makes of a node's log-probabilities (k, children) those that it goes on with, -inf where it does not.
+            None: all.
         beam: inner nodes that an image keeps of each level; None: all.
 
     Returns:
         float64 (n, N) log-probabilities; they sum to 1 unless ``beam`` drops some.
     """
     root = ask(0, torch.arange(images))
-    found = root.new_full((images, len(tree.classes)), -torch.inf)
+    places = tree.on(root.device)
+    logs = root.new_full((images, len(tree.classes)), -torch.inf)
     reached = root.new_full((images, len(tree.nodes)), -torch.inf)
     reached[:, 0] = 0.0
     for level in range(tree.depth):
         nodes = tree.nodes_of_level(level)
+        of_level = reached[:, nodes.start : nodes.stop]
         if beam is not None and beam < len(nodes):
-            _keep_likeliest(reached, nodes, beam)
-        for node in nodes:
-            rows = reached[:, node].isfinite().nonzero()[:, 0]
+            kept = torch.zeros_like(of_level, dtype=torch.bool).scatter(1, of_level.topk(beam, dim=1).indices, True)
+            of_level.masked_fill_(~kept, -torch.inf)
+        for node, rows in zip(nodes, _rows(of_level), strict=True):
             if len(rows):
                 step = root if node == 0 else ask(node, rows)
-                if choose is not None:
-                    inner = torch.tensor(tree.child_nodes(node), device=step.device) >= 0
-                    step = choose(step, inner)
-                _enter(tree, node, rows, step, found, reached)
-    return found
+                total = reached[rows, node][:, None] + (step if choose is None else choose(node, step))
+                for child, below in enumerate(tree.child_nodes(node)):
+                    if below >= 0:
+                        reached[rows, below] = total[:, child]
+                logs[rows[:, None], places.leaf_labels[node]] = total[:, places.leaf_children[node]]
+    return logs
 
 
-def _enter(tree: Tree, node: int, rows: Tensor, step: Tensor, found: Tensor, reached: Tensor) -> None:
-    """Write what a node's step (k, children) for the images ``rows`` says of its children."""
-    total = reached[rows, node][:, None] + step
-    for child, below in enumerate(tree.child_nodes(node)):
-        if below >= 0:
-            reached[rows, below] = total[:, child]
-    children, classes = tree.leaf_children(node)
-    if children:
-        found[rows[:, None], torch.tensor(classes, device=step.device)] = total[:, list(children)]
-
-
-def _keep_likeliest(reached: Tensor, nodes: list[int], count: int) -> None:
-    values = reached[:, nodes]
-    kept = torch.zeros_like(values, dtype=torch.bool).scatter(1, values.topk(count, dim=1).indices, True)
-    reached[:, nodes] = values.masked_fill(~kept, -torch.inf)
+def _rows(reached: Tensor) -> Iterator[Tensor]:
+    """The images that reach each of a level's nodes, from (n, nodes); how many is read back once for all nodes."""
+    here = reached.isfinite()
+    first = here.to(torch.uint8).argsort(dim=0, descending=True, stable=True)
+    for node, count in enumerate(here.sum(0).tolist()):
+        yield first[:count, node]

@@ -1,8 +1,8 @@
 """How much every activation of a network changes when its input is transformed.
 
 >>> rotations = transformation_set({"family": "rotation", "degrees": 360, "count": 16, "corners": "fill", "fill": 0.0})
->>> found = variances(Examination(model, images, rotations, prepare=normalise), labels)
->>> found.over_layers(), [(each.layer.name, each.ratio.mean) for each in found.layers]
+>>> measured = variances(Examination(model, images, rotations, prepare=normalise), labels)
+>>> measured.over_layers(), [(each.layer.name, each.ratio.mean) for each in measured.layers]
 """
 
 from src.imageops.transformations import transformation_set

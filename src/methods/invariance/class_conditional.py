@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.methods.invariance.weighted import WeightedRatio, finite_mean
+from src.methods.invariance.ratio import WeightedRatio, finite_mean
 from src.statistics.bootstrap import holm
 
 AT_ONCE = 1 << 22  # weights of permuted classes
@@ -38,7 +38,7 @@ class ClassConditional:
 
 
 def class_conditional(
-    activations: Tensor, labels: Tensor, *, permutations: int = 999, seed: int = 0, centred: bool = True
+    activations: Tensor, labels: Tensor, *, permutations: int = 999, seed: int = 0
 ) -> ClassConditional:
     """Permutation test of the spread of NV over classes, and of each class against the others.
 
@@ -51,35 +51,34 @@ def class_conditional(
         labels: int64 (S,).
         permutations: how many.
         seed: of these.
-        centred: False: plain permutations, whose null is that classes do not differ in any way.
 
     Raises:
         UserError: a single class, or one with a single image.
     """
-    classes, codes, counts = labels.to(activations.device).unique(return_inverse=True, return_counts=True)
+    classes, codes, counts = labels.cpu().unique(return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise UserError("labels: a single class; whether classes differ needs two of them")
     if int(counts.min()) < 2:
         raise UserError(f"labels: class {int(classes[counts.argmin()])} has a single image, a spread needs two")
-    member = torch.eye(len(classes), dtype=torch.float64, device=activations.device)[:, codes]  # (C, S)
-    about = _about_classes(activations, member, codes, counts) if centred else None
-    ratio = WeightedRatio(activations, about)
+    device = activations.device
+    member = torch.eye(len(classes), dtype=torch.float64)[:, codes].to(device)  # (C, S)
+    ratio = WeightedRatio(activations, _about_classes(activations, member, codes.to(device), counts.to(device)))
     spread, by_class = _statistics(WeightedRatio(activations).under(member)[None])
     generator = stream(seed, "class permutations")
     spreads, means = [], []
     for begin in range(0, permutations, step := max(1, AT_ONCE // member.numel())):
         size = (min(step, permutations - begin), len(labels))
-        order = torch.rand(size, generator=generator).argsort(1).to(member.device)
+        order = torch.rand(size, generator=generator).argsort(1).to(device)
         weights = member[:, order].movedim(1, 0)  # (b, C, S)
-        found = _statistics(ratio.under(weights.flatten(0, 1)).unflatten(0, weights.shape[:2]))
-        spreads.append(found[0])
-        means.append(found[1])
-    apart, by_chance = _apart(by_class), _apart(torch.cat(means))
-    p = [_p(by_chance[:, k].abs(), apart[0, k].abs()) for k in range(len(classes))]
-    return ClassConditional(
-        tuple(classes.tolist()), by_class[0].cpu(), float(spread), _p(torch.cat(spreads), spread[0]), apart[0].cpu(),
-        tuple(holm(p)),
-    )  # fmt: skip
+        chance = _statistics(ratio.under(weights.flatten(0, 1)).unflatten(0, weights.shape[:2]))
+        spreads.append(chance[0])
+        means.append(chance[1])
+    apart = _apart(by_class)
+    by_chance = torch.cat([torch.cat(spreads)[:, None], _apart(torch.cat(means)).abs()], 1)  # (B, 1 + C)
+    p = _p(by_chance, torch.cat([spread, apart[0].abs()]))
+    value, spread_p, *class_p = torch.cat([spread, p]).tolist()
+    by_class, apart = torch.stack([by_class[0], apart[0]]).cpu()
+    return ClassConditional(tuple(classes.tolist()), by_class, value, spread_p, apart, tuple(holm(class_p)))
 
 
 def _about_classes(activations: Tensor, member: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
@@ -106,7 +105,7 @@ def _apart(by_class: Tensor) -> Tensor:
     return by_class - (total - by_class) / (count - 1)
 
 
-def _p(by_chance: Tensor, found: Tensor) -> float:
-    if not bool(found.isfinite()):
-        return float("nan")
-    return (1 + int((by_chance >= found * (1 - SLACK)).sum())) / (1 + len(by_chance))
+def _p(by_chance: Tensor, statistics: Tensor) -> Tensor:
+    """(B, K), (K,) -> float64 (K,): how often chance is as great; NaN where there is no statistic."""
+    as_great = (by_chance >= statistics * (1 - SLACK)).sum(0)
+    return ((1 + as_great).double() / (1 + len(by_chance))).masked_fill(~statistics.isfinite(), torch.nan)

@@ -42,14 +42,9 @@ def rank_correlation(values: Tensor) -> Tensor:
     ties = (values[..., None, :] == values[..., :, None]).sum(-1)
     ranks = (below + (ties - 1) / 2.0).double().masked_fill_(values.isnan(), torch.nan)
     ranks = ranks - ranks.mean(-1, keepdim=True)
-    depth = _centred_depth(values)
+    count = values.shape[-1]
+    depth = torch.arange(count, dtype=torch.float64, device=values.device) - (count - 1) / 2
     return (ranks * depth).sum(-1) / (ranks.square().sum(-1) * depth.square().sum()).sqrt()
-
-
-def slope(values: Tensor) -> Tensor:
-    """(..., layers) -> float64 (...): of the least squares line, from the first layer to the last."""
-    depth = _centred_depth(values) / max(1, values.shape[-1] - 1)
-    return (values.double() * depth).sum(-1) / depth.square().sum()
 
 
 def first_minus_second_half(values: Tensor) -> Tensor:
@@ -58,16 +53,10 @@ def first_minus_second_half(values: Tensor) -> Tensor:
     return values[..., :half].double().mean(-1) - values[..., values.shape[-1] - half :].double().mean(-1)
 
 
-def _centred_depth(values: Tensor) -> Tensor:
-    count = values.shape[-1]
-    return torch.arange(count, dtype=torch.float64, device=values.device) - (count - 1) / 2
-
-
 class DepthTrend(NamedTuple):
-    """Lower layers are the most invariant where the first two are above 0, and the last is below."""
+    """Lower layers are the most invariant where the first is above 0, and the second is below."""
 
     rank_correlation: Resampled
-    slope: Resampled
     first_minus_second_half: Resampled
 
 
@@ -84,4 +73,4 @@ def depth_trend(layers: Sequence[Resampled]) -> DepthTrend:
     def of(statistic: Callable[[Tensor], Tensor]) -> Resampled:
         return Resampled(float(statistic(value)), statistic(samples))
 
-    return DepthTrend(of(rank_correlation), of(slope), of(first_minus_second_half))
+    return DepthTrend(of(rank_correlation), of(first_minus_second_half))

@@ -8,24 +8,20 @@ activations at once, so that there is one pass for TD, and one or more for SD, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.methods.invariance.gathering import Arrange, Part, gather, in_parts
 from src.methods.invariance.passes import Examination, Setup
 from src.methods.invariance.ratio import Ratio, ratio_of
-from src.methods.invariance.variance import GIB, bytes_of_a_pass, shaped
+from src.methods.invariance.variance import GIB, bytes_of_a_pass
 from src.networks.activations import Layer
 
-Shape = Literal["kept", "scalar"]
-"""What is compared: a channel's map as one vector, or every position by itself. Elsewhere every value by itself."""
 SORTED = 1 << 18  # values that are sorted at once
 
 
@@ -35,12 +31,10 @@ class LayerDistance:
 
     Attributes:
         ratio: TD as ``transformation``, SD as ``sample``, and ND as ``values``.
-        zero_maps: how many maps (of images, transformations and channels) have no norm to divide them by.
     """
 
     layer: Layer
     ratio: Ratio
-    zero_maps: int
 
 
 @dataclass
@@ -50,79 +44,51 @@ class Distances:
     layers: list[LayerDistance]
     passes: int
 
-    def over_layers(self) -> float:
-        """Mean over layers of the layers' means of finite units."""
-        return float(torch.tensor([each.ratio.mean for each in self.layers]).nanmean())
 
-
-def distances(
-    examination: Examination,
-    *,
-    shape: Shape = "kept",
-    unit_norm: bool = False,
-    watch: Callable[[int], None] = lambda images: None,
-) -> Distances:
-    """TD, SD and ND of every layer, over all pairs.
+def distances(examination: Examination) -> Distances:
+    """TD, SD and ND of every layer, over all pairs. A channel's map is compared as one vector.
 
     Args:
         examination: network, images, transformations, setup; with ``same_equivariance`` of maps turned back.
-        shape: what is compared.
-        unit_norm: divide each map by its L2 norm first; a map of zeros stays one.
-        watch: is told how many images were gone through for TD.
 
     Raises:
-        UserError: choices that exclude each other; the memory does not hold one unit of all images.
+        UserError: averages after the statistics; the memory does not hold one unit of all images.
     """
-    _check(examination.setup, shape, unit_norm)
-    layers, setup = examination.layers, examination.setup
-    arrange = partial(_vectors, setup, shape, unit_norm)
-    sizes = {layer.name: _size(layer, examination.units(layer), setup, shape) for layer in layers}
+    setup = examination.setup
+    if setup.after != "none":
+        raise UserError(f"after={setup.after}: a map is one unit already; set after=none")
+    layers = examination.layers
+    arrange = partial(_vectors, setup)
+    sizes = {layer.name: _size(layer, examination.units(layer), setup) for layer in layers}
     groups = in_parts(examination, sizes, _room(examination, sizes))
-    within, scales, zero_maps = _between_transformations(examination, sizes, arrange, watch)
+    within, scales = _between_transformations(examination, sizes, arrange)
     between = _between_images(examination, sizes, arrange, groups)
-    found = []
+    results = []
     for layer in layers:
-        values = [each[layer.name] for each in (within, between)]
-        if not _is_whole(layer, setup, shape):
-            values = [shaped(each, layer, setup) for each in values]
-        ratio = ratio_of(*values, scale=scales[layer.name], dtype=setup.dtype)
-        found.append(LayerDistance(layer, ratio, zero_maps[layer.name] if unit_norm else 0))
-    return Distances(found, 1 + len(groups))
+        spreads = [each[layer.name] for each in (within, between)]
+        if not _is_whole(layer, setup):
+            spreads = [examination.shaped(each, layer) for each in spreads]
+        results.append(LayerDistance(layer, ratio_of(*spreads, scale=scales[layer.name], dtype=setup.dtype)))
+    return Distances(results, 1 + len(groups))
 
 
-def _check(setup: Setup, shape: str, unit_norm: bool) -> None:
-    if shape not in get_args(Shape):
-        raise UserError(f"shape={shape}: {suggestion(shape, get_args(Shape))}")
-    if shape == "kept" and setup.after != "none":
-        raise UserError(
-            f"after={setup.after}: with shape=kept a map is one unit already; set after=none or shape=scalar"
-        )
-    if unit_norm and (shape != "kept" or setup.before != "none"):
-        raise UserError("unit_norm=true: only maps have a norm; set shape=kept and before=none")
+def _is_whole(layer: Layer, setup: Setup) -> bool:
+    return layer.is_map and setup.before == "none"
 
 
-def _is_whole(layer: Layer, setup: Setup, shape: Shape) -> bool:
-    return shape == "kept" and layer.is_map and setup.before == "none"
-
-
-def _size(layer: Layer, units: int, setup: Setup, shape: Shape) -> tuple[int, int]:
+def _size(layer: Layer, units: int, setup: Setup) -> tuple[int, int]:
     """K and P."""
-    return (layer.shape[0], units // layer.shape[0]) if _is_whole(layer, setup, shape) else (units, 1)
+    return (layer.shape[0], units // layer.shape[0]) if _is_whole(layer, setup) else (units, 1)
 
 
-def _vectors(setup: Setup, shape: Shape, unit_norm: bool, layer: Layer, block: Tensor) -> Tensor:
+def _vectors(setup: Setup, layer: Layer, block: Tensor) -> Tensor:
     """(n, members, units) -> (n, members, K, P)."""
-    count, length = _size(layer, block.shape[2], setup, shape)
-    if not _is_whole(layer, setup, shape):
+    if not _is_whole(layer, setup):
         return block.unsqueeze(-1)
+    count, length = _size(layer, block.shape[2], setup)
     if layer.channels_last and not setup.same_equivariance:
-        vectors = block.unflatten(2, (length, count)).transpose(2, 3)
-    else:
-        vectors = block.unflatten(2, (count, length))
-    if not unit_norm:
-        return vectors
-    norms = vectors.norm(dim=3, keepdim=True)
-    return vectors / norms.masked_fill_(norms == 0, 1)
+        return block.unflatten(2, (length, count)).transpose(2, 3)
+    return block.unflatten(2, (count, length))
 
 
 def _room(examination: Examination, sizes: dict[str, tuple[int, int]]) -> float:
@@ -135,27 +101,22 @@ def _room(examination: Examination, sizes: dict[str, tuple[int, int]]) -> float:
 
 
 def _between_transformations(
-    examination: Examination,
-    sizes: dict[str, tuple[int, int]],
-    arrange: Arrange,
-    watch: Callable[[int], None],
-) -> tuple[dict[str, Tensor], dict[str, float], dict[str, int]]:
-    """Of each layer TD (K,), the size of its vectors, and how many of them are 0."""
+    examination: Examination, sizes: dict[str, tuple[int, int]], arrange: Arrange
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Of each layer TD (K,), and the size of its vectors, float64 ()."""
     totals = {name: _zeros(count, examination) for name, (count, _) in sizes.items()}
-    scales, nothing = dict.fromkeys(sizes, 0.0), dict.fromkeys(sizes, 0)
+    scales: dict[str, Tensor] = {}
 
     def take(layer: Layer, part: slice, block: Tensor) -> None:
         vectors = arrange(layer, block)
         if not part.start:
-            scales[layer.name] = float(vectors[0].square().sum(-1).mean().sqrt())
-        if layer.is_map:
-            nothing[layer.name] += int((vectors == 0).all(-1).sum())
+            scales[layer.name] = vectors[0].square().sum(-1).mean().sqrt().double()
         totals[layer.name] += _sum_of_distances(vectors)
 
-    examination.go_through(take, watch=watch)
+    examination.go_through(take)
     count = len(examination.transformations)
     pairs = max(1, count * (count - 1) // 2) * len(examination.images)
-    return {name: total / pairs for name, total in totals.items()}, scales, nothing
+    return {name: total / pairs for name, total in totals.items()}, scales
 
 
 def _sum_of_distances(vectors: Tensor) -> Tensor:
@@ -169,10 +130,7 @@ def _sum_of_distances(vectors: Tensor) -> Tensor:
 
 
 def _between_images(
-    examination: Examination,
-    sizes: dict[str, tuple[int, int]],
-    arrange: Arrange,
-    groups: list[list[Part]],
+    examination: Examination, sizes: dict[str, tuple[int, int]], arrange: Arrange, groups: list[list[Part]]
 ) -> dict[str, Tensor]:
     """Of each layer SD (K,)."""
     totals = {name: _zeros(count, examination) for name, (count, _) in sizes.items()}
@@ -201,9 +159,7 @@ def mean_gap(values: Tensor) -> Tensor:
     count = values.shape[1]
     # the i-th smallest, from 0, is the greater one of i pairs, and the smaller one of S - 1 - i
     signs = torch.arange(1 - count, count, 2, dtype=torch.float64, device=values.device)
-    parts = [
-        (part - part[:, :1]).sort(1).values.double() @ signs for part in values.split(max(1, SORTED // count))
-    ]  # fmt: skip
+    parts = [(part - part[:, :1]).sort(1).values.double() @ signs for part in values.split(max(1, SORTED // count))]
     return torch.cat(parts) / (count * (count - 1) / 2)
 
 

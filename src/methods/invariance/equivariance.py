@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,7 @@ class LayerEquivariance:
     """Of one layer with maps.
 
     Attributes:
-        distance: float64 (K,), 0 where a channel moves as the image does.
+        distance: float64 (K,) on the CPU, 0 where a channel moves as the image does.
         relative: float64 (K,), of maps that were divided by their L2 norms first; those of zeros stay.
         zero_maps: how many maps (of images, transformations and channels) are zeros where they are compared.
     """
@@ -30,9 +29,7 @@ class LayerEquivariance:
     zero_maps: int
 
 
-def equivariance_distances(
-    examination: Examination, *, watch: Callable[[int], None] = lambda images: None
-) -> list[LayerEquivariance]:
+def equivariance_distances(examination: Examination) -> list[LayerEquivariance]:
     """The root mean square difference between a map and the map of the transformed image, mean over images and T.
 
     The common definition moves the untransformed image's map, ``f(t(x)) - t(f(x))``; here that of the transformed
@@ -52,24 +49,26 @@ def equivariance_distances(
         maps = block.unflatten(2, (layer.shape[0], block.shape[2] // layer.shape[0]))
         sums[layer.name].add(maps[:, reference : reference + 1], maps[:, members])
 
-    extended.go_through(take, watch=watch)
+    extended.go_through(take)
     count = len(examination.images) * len(examination.transformations)
-    return [
-        LayerEquivariance(layer, own.distance / count, own.relative / count, own.zero_maps)
-        for layer, own in ((layer, sums[layer.name]) for layer in examination.layers)
-    ]
+    return [sums[layer.name].conclude(layer, count) for layer in examination.layers]
 
 
 class _Sums:
+    """float64 (K,) each, over images and transformations."""
+
     def __init__(self, channels: int, device: torch.device) -> None:
-        self.distance, self.relative = torch.zeros(2, channels, dtype=torch.float64, device=device)
-        self.zero_maps = 0
+        self.distance, self.relative, self.zero_maps = torch.zeros(3, channels, dtype=torch.float64, device=device)
 
     def add(self, still: Tensor, moved: Tensor) -> None:
         """(n, 1, K, P) and (n, T, K, P)."""
         self.distance += _root_mean_square(moved - still).sum((0, 1))
         self.relative += _root_mean_square(_normed(moved) - _normed(still)).sum((0, 1))
-        self.zero_maps += int((moved == 0).all(-1).sum())
+        self.zero_maps += (moved == 0).all(-1).sum((0, 1))
+
+    def conclude(self, layer: Layer, count: int) -> LayerEquivariance:
+        distance, relative, zero_maps = torch.stack([self.distance, self.relative, self.zero_maps]).cpu()
+        return LayerEquivariance(layer, distance / count, relative / count, int(zero_maps.sum()))
 
 
 def _root_mean_square(away: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from src.core.errors import UserError
@@ -58,20 +57,18 @@ def in_parts(examination: Examination, sizes: Mapping[str, tuple[int, int]], roo
 
 def gather(examination: Examination, member: int, parts: list[Part], arrange: Arrange) -> list[Tensor]:
     """Of each part the activations of all images under one transformation: (K of the part, S, P)."""
-    found: list[Tensor | None] = [None] * len(parts)
+    gathered: dict[int, Tensor] = {}
     images = len(examination.images)
 
     def take(layer: Layer, part: slice, block: Tensor) -> None:
         vectors = arrange(layer, block)[:, 0]
         for number, wanted in enumerate(parts):
-            if wanted.layer.name != layer.name:
-                continue
-            chosen = vectors[:, wanted.which].transpose(0, 1)
-            if (room := found[number]) is None:
-                room = found[number] = torch.empty(len(chosen), images, chosen.shape[2], dtype=chosen.dtype,
-                                                   device=chosen.device)  # fmt: skip
-            room[:, part] = chosen
+            if wanted.layer.name == layer.name:
+                chosen = vectors[:, wanted.which].transpose(0, 1)
+                if number not in gathered:
+                    gathered[number] = chosen.new_empty(len(chosen), images, chosen.shape[2])
+                gathered[number][:, part] = chosen
 
     layers = list({part.layer.name: part.layer for part in parts}.values())
     examination.go_through(take, members=[member], layers=layers)
-    return [each for each in found if each is not None]
+    return [gathered[number] for number in range(len(parts))]

@@ -14,41 +14,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from src.methods.invariance.ratio import WeightedRatio, finite_mean, mean_of_finite
 from src.methods.invariance.variance import LayerVariance
-from src.methods.invariance.weighted import WeightedRatio, finite_mean
 from src.statistics.bootstrap import Resampled
 
 
-def resampled_layer(found: LayerVariance, weights: Tensor, labels: Tensor | None = None) -> Resampled:
+def resampled_layer(layer: LayerVariance, weights: Tensor, labels: Tensor | None = None) -> Resampled:
     """The layer's mean NV, or stratified NV, and that of every resample: float64 (B,) on the CPU.
 
     Args:
-        found: with activations kept.
+        layer: with activations kept.
         weights: float (B, S), of `src.statistics.bootstrap.bootstrap_weights`, with classes as strata for the
             stratified NV. What is to be compared in pairs (networks on the same images) needs the same ones.
         labels: int64 (S,): take the stratified NV, for which `variances` was given these labels.
     """
-    if labels is None:
-        value = found.ratio.mean
-    elif found.stratified is not None:
-        value = found.stratified.mean
-    else:
-        raise ValueError("nothing was stratified: no labels were given to variances")
-    means = _kept_means(found.kept, weights, labels)
+    value = mean_of_finite(layer.ratios(stratified=labels is not None))
+    means = _kept_means(layer.kept, weights.to(layer.kept.device), labels)
     return Resampled(value, value + (means - means.nanmean()))
 
 
-def resampled_network(layers: Sequence[Resampled], units: Sequence[int] | None = None) -> Resampled:
-    """The mean over layers, of resamples by the same weights.
-
-    Args:
-        units: how many units of each layer are finite: then the mean is over all units.
-    """
+def resampled_network(layers: Sequence[Resampled]) -> Resampled:
+    """The mean over layers, of resamples by the same weights."""
     value, samples = torch.tensor([each.value for each in layers]).double(), torch.stack([e.samples for e in layers])
     # a layer whose kept units are all dead in a resample counts with its value there: it cannot tell how it varies
     samples = samples.double().where(samples.isfinite(), value[:, None])
-    share = torch.ones(len(layers)) if units is None else torch.tensor(units)
-    share = share.double().where(value.isfinite(), 0.0)
+    share = value.isfinite().double()
     weighed = torch.cat([value[:, None], samples], 1).where(share[:, None] > 0, 0.0)
     mean = (share @ weighed) / share.sum()
     return Resampled(float(mean[0]), mean[1:])
@@ -58,7 +48,8 @@ def _kept_means(kept: Tensor, weights: Tensor, labels: Tensor | None) -> Tensor:
     """(S, T, m), (B, S) -> (B,): the mean over units, of the mean over classes where there are labels."""
     if labels is None:
         return finite_mean(WeightedRatio(kept).under(weights), 1).cpu()
-    labels = labels.to(kept.device)
-    classes = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
-    ratios = [WeightedRatio(kept[rows]).under(weights[:, rows.to(weights.device)]) for rows in classes]
-    return finite_mean(finite_mean(torch.stack(ratios), 0), 1).cpu()
+    labels = labels.cpu()
+    sizes = labels.unique(return_counts=True)[1].tolist()
+    images = labels.argsort(stable=True).to(kept.device)
+    by_class = [WeightedRatio(kept[rows]).under(weights[:, rows]) for rows in images.split(sizes)]
+    return finite_mean(finite_mean(torch.stack(by_class), 0), 1).cpu()

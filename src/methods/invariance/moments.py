@@ -27,8 +27,11 @@ class Moments:
 
     Attributes:
         count: images so far.
+        shift: c (members, units). A value that each may have: where all are equal their spread is then exactly 0.
+        first, second: float64 (members, units), the sums of ``A - c`` and of its square, up to the last flush.
         spread: float64 (units,), the sum over images of the standard deviation over transformations (n - 1), or of
             its square.
+        scale: float64 (), the size of the values of a first image, the greatest since the last reset.
     """
 
     def __init__(
@@ -43,19 +46,16 @@ class Moments:
         device: torch.device,
     ) -> None:
         self.members, self.transformations, self.dtype = members, transformations, dtype
-        self.squared = squared
+        self.within, self.squared = within, squared
         rows = len(range(*members.indices(transformations)))
-
-        def room(*size: int) -> Tensor:
-            return torch.zeros(size, dtype=dtype, device=device)
-
-        self.count = 0
-        self.shift = room(rows, units)
-        self._recent = [room(rows, units) for _ in range(2)]
-        self._recent_spread = room(units) if within else None
-        self._since = 0
-        self.first, self.second = (torch.zeros(rows, units, dtype=torch.float64, device=device) for _ in range(2))
-        self.spread = torch.zeros(units, dtype=torch.float64, device=device) if within else None
+        self.count = self._since = 0
+        self.shift = torch.zeros(rows, units, dtype=dtype, device=device)
+        self._recent = [torch.zeros_like(self.shift) for _ in range(2)]
+        self.first, self.second = (torch.zeros_like(self.shift, dtype=torch.float64) for _ in range(2))
+        kept = units if within else 0
+        self._recent_spread = torch.zeros(kept, dtype=dtype, device=device)
+        self.spread = torch.zeros(kept, dtype=torch.float64, device=device)
+        self.scale = torch.zeros((), dtype=torch.float64, device=device)
         self._room: dict[tuple[int, ...], Tensor] = {}
 
     @staticmethod
@@ -63,12 +63,11 @@ class Moments:
         """What it keeps per unit."""
         return members * (3 * dtype.itemsize + 16) + dtype.itemsize + 8
 
-    def start(self, shift: Tensor) -> None:
-        """Set c (members, units), a value that each may have: where all are equal their spread is then exactly 0."""
-        self.shift.copy_(shift)
-
     def add(self, block: Tensor) -> None:
         """Take in activations (images, T, units) of the type and on the device of the accumulators."""
+        if not self.count:
+            self.shift.copy_(block[0, self.members])
+            self.scale = self.scale.fmax(block[0].square().mean().sqrt().double())
         if block.device.type == "cpu":
             self._in_slabs(block)
         else:
@@ -80,13 +79,21 @@ class Moments:
 
     def flush(self) -> None:
         """Bring the sums of the last images into the double precision ones."""
-        for total, recent in zip((self.first, self.second), self._recent, strict=True):
+        sums = ((self.first, self._recent[0]), (self.second, self._recent[1]), (self.spread, self._recent_spread))
+        for total, recent in sums:
             total += recent
             recent.zero_()
-        if self.spread is not None and self._recent_spread is not None:
-            self.spread += self._recent_spread
-            self._recent_spread.zero_()
         self._since = 0
+
+    def reset(self) -> None:
+        """Begin anew with other images, after a flush."""
+        for total in (self.first, self.second, self.spread):
+            total.zero_()
+        self.count = 0
+
+    def squares(self) -> Tensor:
+        """float64 (members, units): sums of squares about the mean, after a flush."""
+        return squares_about_mean(self.first, self.second, self.count)
 
     def _in_slabs(self, block: Tensor) -> None:
         units = block.shape[2]
@@ -99,7 +106,7 @@ class Moments:
             # summed before c is taken off, which is one pass over memory less
             sums += images[:, self.members].sum(0).sub_(shift, alpha=len(block))
             for image in images:
-                if self._recent_spread is not None:
+                if self.within:
                     self._recent_spread[part] += self._deviation(image)
                 away = torch.sub(image[self.members], shift, out=self._space(shift.shape))
                 squares.addcmul_(away, away)
@@ -112,7 +119,7 @@ class Moments:
         return variance if self.squared else variance.sqrt_()
 
     def _at_once(self, block: Tensor) -> None:
-        if self._recent_spread is not None:
+        if self.within:
             variance = block.var(1, correction=int(self.transformations > 1))
             self._recent_spread += (variance if self.squared else variance.sqrt_()).sum(0)
         away = block[:, self.members] - self.shift

@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.methods.invariance.units import Before, check_aggregation, units_of
 from src.networks.activations import Layer, choose, evaluating, layers_of, recording
 
 Take = Callable[[Layer, slice, Tensor], None]  # layer, which images, activations (images, members, units)
+Before = Literal["none", "sum", "mean", "max"]
+"""How a map becomes units, before any statistics: every position is one, or its sum, mean or greatest value is."""
+After = Literal["none", "mean"]
+"""What happens to the statistics of the positions of a map before they are divided: nothing, or their mean."""
+_AGGREGATIONS: dict[str, Callable[..., Tensor]] = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}
 
 
 class Transformations(Protocol):
@@ -41,7 +45,7 @@ class Setup:
 
     Attributes:
         layers: patterns of names and kinds (see :func:`src.networks.activations.choose`).
-        before: what becomes of a map before the statistics; see `src.methods.invariance.units`.
+        before: what becomes of a map before the statistics.
         after: what becomes of the statistics of a map's positions.
         same_equivariance: maps are turned back by the inverse transformation first, so that a unit is compared with
             the one that it moved to; only layers with maps, and positions that always hold the image, take part.
@@ -52,18 +56,15 @@ class Setup:
 
     layers: tuple[str, ...] = ("*",)
     before: Before = "none"
-    after: str = "none"
+    after: After = "none"
     same_equivariance: bool = False
     batch: int = 64
     memory_gb: float = 2.0
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
-        check_aggregation(self.before, self.after)
-        if self.batch < 1:
-            raise UserError(f"batch={self.batch}: allowed are whole numbers from 1")
-        if not self.memory_gb > 0:
-            raise UserError(f"memory_gb={self.memory_gb}: give GiB above 0")
+        if self.before != "none" and self.after != "none":
+            raise UserError(f"after={self.after}: with before={self.before} a map is one unit already; set one to none")
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Examination:
             raise UserError(
                 "transformation: has one member; a spread over transformations needs at least two, set count=2"
             )
-        self._valid: dict[tuple[int, ...], Tensor] = {}
+        self._inside: dict[tuple[int, ...], Tensor] = {}
         self.device = next(self.model.parameters(), self.images).device
         # float64 answers are for checks: the network itself is left as it is
         self.model = _in_type(self.model, self.setup.dtype)
@@ -106,7 +107,7 @@ class Examination:
             seen = self.seen(slice(0, 2))
         self.layers = choose(layers_of(self.model, seen.clone()), self.setup.layers)
         if self.setup.same_equivariance:
-            self.layers = [layer for layer in self.layers if layer.is_map and bool(self._positions(layer).any())]
+            self.layers = [layer for layer in self.layers if layer.is_map and len(self._positions(layer))]
             if not self.layers:
                 raise UserError(
                     "same_equivariance: none of the chosen layers has a map with a position that always holds the "
@@ -170,29 +171,49 @@ class Examination:
         if layer.is_map and self.setup.before != "none":
             return layer.shape[0]
         if self.setup.same_equivariance:
-            return layer.shape[0] * int(self._positions(layer).sum())
+            return layer.shape[0] * len(self._positions(layer))
         return layer.units
 
+    def shaped(self, values: Tensor, layer: Layer) -> Tensor:
+        """(..., units) as a pass hands them on -> in the layer's shape, averaged over positions where `after` says so.
+
+        Maps that were turned back become (..., K, positions that always hold the image).
+        """
+        if not layer.is_map:
+            return values.unflatten(-1, layer.shape)
+        if self.setup.before != "none":
+            return values
+        channels, height, width = layer.shape
+        average = self.setup.after == "mean"
+        if self.setup.same_equivariance:
+            values = values.unflatten(-1, (channels, values.shape[-1] // channels))
+            return values.mean(-1) if average else values
+        if layer.channels_last:
+            values = values.unflatten(-1, (height, width, channels)).movedim(-1, -3)
+        else:
+            values = values.unflatten(-1, layer.shape)
+        return values.mean((-2, -1)) if average else values
+
     def _units(self, map_: Tensor, layer: Layer, rows: tuple[int, int], members: slice | Sequence[int]) -> Tensor:
-        if not self.setup.same_equivariance:
-            return units_of(map_, layer, self.setup.before, rows)
-        back = self.transformations.undo(map_.unflatten(0, rows), members)
-        inside = back[..., self._positions(layer)]  # (images, members, K, positions)
-        match self.setup.before:
-            case "sum":
-                return inside.sum(-1)
-            case "mean":
-                return inside.mean(-1)
-            case "max":
-                return inside.amax(-1)
-        return inside.flatten(2)
+        """(images * T, ...) -> (images, T, units), in the order of memory, without a copy where there is a choice."""
+        aggregate = _AGGREGATIONS.get(self.setup.before)
+        if self.setup.same_equivariance:
+            back = self.transformations.undo(map_.unflatten(0, rows), members)
+            inside = back.flatten(-2).index_select(-1, self._positions(layer))  # (images, members, K, positions)
+            return inside.flatten(2) if aggregate is None else aggregate(inside, -1)
+        if map_.ndim == 4 and aggregate is not None:
+            return aggregate(map_, (2, 3)).view(*rows, -1)
+        if layer.channels_last:
+            map_ = map_.permute(0, 2, 3, 1)
+        return map_.reshape(*rows, -1)
 
     def _positions(self, layer: Layer) -> Tensor:
-        """bool (h, w), on the device: where the layer's maps always hold the image."""
+        """int64 (positions,), on the device: where in the layer's flattened maps the image always is."""
         size = layer.shape[1:]
-        if size not in self._valid:
-            self._valid[size] = self.transformations.valid(*size).to(self.device)
-        return self._valid[size]
+        if size not in self._inside:
+            valid = self.transformations.valid(*size).cpu()
+            self._inside[size] = valid.flatten().nonzero()[:, 0].to(self.device)
+        return self._inside[size]
 
     @torch.inference_mode()
     def _check_rows(self) -> None:
@@ -201,8 +222,9 @@ class Examination:
         with evaluating(self.model):
             together, turned = self.model(seen), self.model(seen.flip(0)).flip(0)
             alone = torch.cat([self.model(seen[:1]), self.model(seen[-1:])])
-        tolerance = 1e-3 * float(together.abs().max()) + 1e-6
-        apart = max(float((together - turned).abs().max()), float((together[[0, -1]] - alone).abs().max()))
+        differences = torch.cat([together - turned, together[:1] - alone[:1], together[-1:] - alone[1:]])
+        size, apart = torch.stack([together.abs().max(), differences.abs().max()]).tolist()
+        tolerance = 1e-3 * size + 1e-6
         if not apart <= tolerance:
             raise UserError(
                 f"model: its answer for an image changes by {apart:.2g} with the other images of the batch, so that no "

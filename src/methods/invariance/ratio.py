@@ -9,49 +9,99 @@ from torch import Tensor
 
 TOLERANCE = 100
 """A spread below so many rounding errors of the layer's values counts as none."""
+AT_ONCE = 1 << 22  # values of a product of matrices: 32 MiB
 
 
 @dataclass
 class Ratio:
-    """Of the units of one layer.
+    """Of the units of one layer, float64 (units) on the CPU.
 
     Attributes:
-        transformation: float64 (units), spread over transformations.
-        sample: float64 (units), spread over images.
-        values: float64 (units), their ratio; NaN where the unit is dead, infinite where only images do not move it.
-        dead: how many units never change.
-        infinite: how many change under the transformation alone.
+        transformation: spread over transformations.
+        sample: spread over images.
+        values: their ratio; NaN where the unit is dead, infinite where only images do not move it.
     """
 
     transformation: Tensor
     sample: Tensor
     values: Tensor
-    dead: int
-    infinite: int
+
+    @property
+    def dead(self) -> int:
+        """How many units never change."""
+        return int(self.values.isnan().sum())
+
+    @property
+    def infinite(self) -> int:
+        """How many change under the transformation alone."""
+        return int(self.values.isinf().sum())
 
     @property
     def mean(self) -> float:
         """Over the finite units; NaN where there is none."""
-        finite = self.values[self.values.isfinite()]
-        return float(finite.mean()) if len(finite) else float("nan")
-
-    @classmethod
-    def of_values(cls, values: Tensor, transformation: Tensor, sample: Tensor, infinite: Tensor) -> Ratio:
-        """Around ratios that are known; bool ``infinite`` says which of those that are NaN are not dead."""
-        values = values.masked_fill(infinite, torch.inf)
-        return cls(transformation, sample, values, int(values.isnan().sum()), int(infinite.sum()))
+        return mean_of_finite(self.values)
 
 
-def ratio_of(transformation: Tensor, sample: Tensor, *, scale: float, dtype: torch.dtype) -> Ratio:
-    """Divide, unit by unit.
+def mean_of_finite(values: Tensor) -> float:
+    """NaN where nothing is finite."""
+    return float(values[values.isfinite()].mean())
+
+
+def ratios(transformation: Tensor, sample: Tensor, *, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """Divide, unit by unit: `Ratio.values`, on the device.
 
     Args:
         transformation: float64 (units). sample: float64 (units).
-        scale: size of the layer's values, by which rounding errors are judged.
+        scale: float64 (), size of the layer's values, by which rounding errors are judged.
         dtype: that they were computed in.
     """
-    sizes = [scale, *(float(values.square().mean().sqrt()) for values in (transformation, sample))]
-    least = TOLERANCE * torch.finfo(dtype).eps * max(sizes)
+    size = scale
+    for values in (transformation, sample):
+        spread = values.square().mean().sqrt()
+        size = torch.where(spread > size, spread, size)  # which a spread that is NaN leaves as it is
+    least = TOLERANCE * torch.finfo(dtype).eps * size
     moved, varied = transformation > least, sample > least
-    values = torch.where(varied, transformation / sample, torch.where(moved, torch.inf, torch.nan))
-    return Ratio(transformation, sample, values, int((~moved & ~varied).sum()), int((moved & ~varied).sum()))
+    return torch.where(varied, transformation / sample, torch.where(moved, torch.inf, torch.nan))
+
+
+def ratio_of(transformation: Tensor, sample: Tensor, *, scale: Tensor, dtype: torch.dtype) -> Ratio:
+    """As `ratios`, brought to the CPU in one transfer."""
+    values = ratios(transformation, sample, scale=scale, dtype=dtype)
+    return Ratio(*torch.stack([transformation, sample, values]).cpu())
+
+
+class WeightedRatio:
+    """NV of units whose activations are kept, where each image counts as often as its weight says.
+
+    Args:
+        activations: float (S, T, m).
+        about: as ``activations``, what the spread over images is taken of; None: the same.
+    """
+
+    def __init__(self, activations: Tensor, about: Tensor | None = None) -> None:
+        values = activations.double()
+        self.dtype = activations.dtype
+        self.images, self.transformations, self.units = activations.shape
+        self.scale = values.square().mean().sqrt()
+        self.deviations = values.std(1, correction=int(self.transformations > 1))
+        about = values if about is None else about.double()
+        self.values = (about - about.mean(0)).flatten(1)  # (S, T * m)
+        self.squares = self.values.square()
+
+    def under(self, weights: Tensor) -> Tensor:
+        """float (B, S) -> float64 (B, m): the ratio as `ratios` has it, over as many images as a row sums to."""
+        step = max(1, AT_ONCE // (self.transformations * self.units))
+        spreads = [self._spreads(part.to(self.values)) for part in weights.split(step)]
+        return ratios(*(torch.cat(each) for each in zip(*spreads, strict=True)), scale=self.scale, dtype=self.dtype)
+
+    def _spreads(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        count = weights.sum(1, keepdim=True)
+        first, second = weights @ self.values, weights @ self.squares
+        variance = (second - first.square() / count).clamp_(min=0) / (count - 1).clamp(min=1)
+        return weights @ self.deviations / count, variance.sqrt_().unflatten(1, (-1, self.units)).mean(1)
+
+
+def finite_mean(values: Tensor, dim: int) -> Tensor:
+    """The mean over ``dim`` of what is finite; NaN where nothing is."""
+    finite = values.isfinite()
+    return values.where(finite, 0.0).sum(dim) / finite.sum(dim)

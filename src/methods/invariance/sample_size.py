@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.methods.invariance.ratio import ratio_of
+from src.methods.invariance.ratio import mean_of_finite, ratios
 
 ALL_LAYERS = "mean over layers"
 
@@ -52,19 +52,18 @@ def sample_size(
         for number in numbers:
             if not 2 <= number <= most:
                 raise UserError(f"{name}: {number} of {most} were asked for; a part has 2..{most}")
-    whole = _means(activations, torch.arange(count), torch.arange(members))
-    rows = []
-    for some in images:
-        for few in transformations:
-            for repeat in range(repeats):
-                generator = stream(seed, "sample size", some, few, repeat)
-                which = [
-                    torch.randperm(of, generator=generator)[:part].sort().values
-                    for of, part in ((count, some), (members, few))
-                ]
-                for name, value in _means(activations, *which).items():
-                    rows.append(SampleSizeRow(name, some, few, repeat, value, relative_error(value, whole[name])))
-    return rows
+    parts = [(some, few, repeat) for some in images for few in transformations for repeat in range(repeats)]
+    drawn = [torch.arange(count), torch.arange(members)]  # all of them, then the random ones
+    for some, few, repeat in parts:
+        generator = stream(seed, "sample size", some, few, repeat)
+        for of, size in ((count, some), (members, few)):
+            drawn.append(torch.randperm(of, generator=generator)[:size].sort().values)
+    whole, *means = _means(activations, drawn)
+    return [
+        SampleSizeRow(name, *part, value, relative_error(value, whole[name]))
+        for part, of_part in zip(parts, means, strict=True)
+        for name, value in of_part.items()
+    ]
 
 
 def relative_error(one: float, other: float) -> float:
@@ -73,12 +72,24 @@ def relative_error(one: float, other: float) -> float:
     return abs(one - other) / size if size else 0.0
 
 
-def _means(activations: Mapping[str, Tensor], images: Tensor, transformations: Tensor) -> dict[str, float]:
-    """Of each layer the mean ratio of its finite units, and the mean of these where there is one."""
-    means = {}
-    for name, values in activations.items():
-        part = values[images.to(values.device)][:, transformations.to(values.device)].double()
-        scale = float(part.square().mean().sqrt())
-        means[name] = ratio_of(part.std(1).mean(0), part.std(0).mean(0), scale=scale, dtype=values.dtype).mean
-    known = [value for value in means.values() if value == value]
-    return {**means, ALL_LAYERS: sum(known) / len(known) if known else nan}
+def _means(activations: Mapping[str, Tensor], drawn: Sequence[Tensor]) -> list[dict[str, float]]:
+    """Of each part and layer the mean ratio of its finite units, and the mean of these where there is one.
+
+    Args:
+        drawn: images, then transformations of each part, one part after the other.
+    """
+    device = next(iter(activations.values())).device
+    chosen = torch.cat([*drawn]).to(device).split([len(each) for each in drawn])
+    values = []
+    for images, transformations in zip(chosen[::2], chosen[1::2], strict=True):
+        for layer in activations.values():
+            part = layer[images][:, transformations].double()
+            spreads = part.std(1).mean(0), part.std(0).mean(0)
+            values.append(ratios(*spreads, scale=part.square().mean().sqrt(), dtype=layer.dtype))
+    one_by_one = iter(torch.cat(values).cpu().split([len(each) for each in values]))
+    means = []
+    for _ in range(len(drawn) // 2):
+        of_layers = {name: mean_of_finite(next(one_by_one)) for name in activations}
+        known = [value for value in of_layers.values() if value == value]
+        means.append({**of_layers, ALL_LAYERS: sum(known) / len(known) if known else nan})
+    return means

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.methods.invariance.moments import Moments, squares_about_mean
-from src.methods.invariance.passes import Examination, Setup
-from src.methods.invariance.ratio import Ratio, ratio_of
-from src.methods.invariance.units import averaged, in_layout
+from src.methods.invariance.moments import Moments
+from src.methods.invariance.passes import Examination
+from src.methods.invariance.ratio import Ratio, mean_of_finite, ratio_of, ratios
 from src.networks.activations import Layer
 
 GIB = 2**30
@@ -26,24 +25,36 @@ GIB = 2**30
 
 @dataclass
 class LayerVariance:
-    """What one layer does. Units are shaped as the layer's units are (see `src.methods.invariance.units`).
+    """What one layer does. Units are shaped as `Examination.shaped` says; all but ``kept`` lies on the CPU.
 
     Attributes:
-        layer: whose.
         ratio: over all images, whatever their class.
-        stratified: per unit, the mean over classes of the ratio within a class, where finite; None without labels.
+        kept: float32 (S, T, m), the activations of m units drawn at random, for intervals; on the model's device.
+        stratified: float64 (units), the mean over classes of the ratio within a class, where finite; None without
+            labels.
         by_class: float64 (classes,), the layer's mean ratio among images of one class; None without labels.
         class_units: float64 (classes, units): the ratio of each unit among images of one class; kept of the last
             layer alone.
-        kept: float32 (S, T, m), the activations of m units drawn at random, for intervals.
     """
 
     layer: Layer
     ratio: Ratio
     kept: Tensor
-    stratified: Ratio | None = None
+    stratified: Tensor | None = None
     by_class: Tensor | None = None
     class_units: Tensor | None = None
+
+    def ratios(self, stratified: bool) -> Tensor:
+        """float64 (units), of all images or stratified.
+
+        Raises:
+            ValueError: nothing was stratified.
+        """
+        if not stratified:
+            return self.ratio.values
+        if self.stratified is None:
+            raise ValueError("nothing was stratified: no labels were given")
+        return self.stratified
 
 
 @dataclass
@@ -52,27 +63,18 @@ class Variances:
 
     Attributes:
         groups: into how many groups the transformations were split to keep within the memory.
-        classes: labels that were told apart.
     """
 
     layers: list[LayerVariance]
     groups: int
-    classes: tuple[int, ...]
 
     def over_layers(self, stratified: bool = False) -> float:
         """Mean over layers of the layers' means of finite units."""
-        return float(torch.tensor([self._ratio(each, stratified).mean for each in self.layers]).nanmean())
+        return float(torch.tensor([mean_of_finite(each.ratios(stratified)) for each in self.layers]).nanmean())
 
     def over_units(self, stratified: bool = False) -> float:
         """Mean over all finite units of all layers; wide layers dominate."""
-        found = torch.cat([self._ratio(each, stratified).values.flatten() for each in self.layers])
-        return float(found[found.isfinite()].mean())
-
-    @staticmethod
-    def _ratio(each: LayerVariance, stratified: bool) -> Ratio:
-        if stratified and each.stratified is None:
-            raise ValueError("nothing was stratified: no labels were given")
-        return each.stratified if stratified and each.stratified is not None else each.ratio
+        return mean_of_finite(torch.cat([each.ratios(stratified).flatten() for each in self.layers]))
 
 
 def variances(
@@ -95,76 +97,81 @@ def variances(
     Raises:
         UserError: a class has a single image; not even one transformation at a time keeps within the memory.
     """
-    order, parts, classes = _by_class(labels, len(examination.images))
+    order, parts = _by_class(labels, len(examination.images))
     sorted_examination = examination.reordered(order)
     keep = _kept(sorted_examination, kept_units, seed)
     groups = groups_of_members(sorted_examination, len(parts), sum(4 * each.values.numel() for each in keep.values()))
     sums = {layer.name: _Sums(layer, sorted_examination, len(parts)) for layer in sorted_examination.layers}
     for number, members in enumerate(groups):
         _one_group(sorted_examination, sums, keep, parts, members, first=number == 0, watch=watch)
-    last = sorted_examination.layers[-1]
-    back = torch.argsort(order)
+    back = torch.argsort(order).to(sorted_examination.device)
+    last = sorted_examination.layers[-1].name
     layers = [
-        sums[layer.name].conclude(sorted_examination, keep[layer.name].values[back], stratify=labels is not None,
-                                  with_units=layer is last)
-        for layer in sorted_examination.layers
-    ]  # fmt: skip
-    return Variances(layers, len(groups), classes)
+        each.conclude(sorted_examination, keep[name].values[back], stratify=labels is not None, with_units=name == last)
+        for name, each in sums.items()
+    ]
+    return Variances(layers, len(groups))
 
 
 class _Sums:
     """What is left of a layer once a class and a group of transformations is done."""
 
     def __init__(self, layer: Layer, examination: Examination, classes: int) -> None:
-        self.layer, self.units = layer, examination.units(layer)
+        self.layer, units = layer, examination.units(layer)
         dtype, device = examination.setup.dtype, examination.device  # float64 of many classes would be most memory
-        self.spread = torch.zeros(classes, self.units, dtype=dtype, device=device)  # TV, mean over images
-        self.sample = torch.zeros(classes, self.units, dtype=dtype, device=device)  # SV, sum over transformations
-        self.counts = torch.zeros(classes, device=device)
-        self.total_sample = torch.zeros(self.units, dtype=torch.float64, device=device)
-        self.total_spread = torch.zeros(self.units, dtype=torch.float64, device=device)
-        self.scale = 0.0  # of the layer's values
+        self.spread = torch.zeros(classes, units, dtype=dtype, device=device)  # TV, mean over images
+        self.sample = torch.zeros(classes, units, dtype=dtype, device=device)  # SV, sum over transformations
+        self.total_sample = torch.zeros(units, dtype=torch.float64, device=device)
+        self.total_spread = torch.zeros(units, dtype=torch.float64, device=device)
+        self.scale = torch.zeros((), dtype=torch.float64, device=device)
+
+    def begin_group(self, moments: Moments) -> None:
+        """Other transformations: mean and sum of squares about it, float64 (members, units), over no class yet."""
+        self.mean, self.squares = torch.zeros_like(moments.first), torch.zeros_like(moments.first)
+        self.count = 0
+
+    def close_class(self, moments: Moments, number: int) -> None:
+        """Take in a class (Chan, Golub and LeVeque 1983)."""
+        moments.flush()
+        squares, count = moments.squares(), moments.count
+        share = count / (self.count + count)
+        apart = (moments.first / count).add_(moments.shift).sub_(self.mean)
+        self.squares += squares
+        if self.count:
+            self.squares += apart.square().mul_(self.count * share)
+        self.mean += apart.mul_(share)
+        self.count += count
+        self.sample[number] += (squares / max(1, count - 1)).sqrt_().sum(0)
+        if moments.within:
+            self.total_spread += moments.spread
+            self.spread[number] = moments.spread / count
+        moments.reset()
+
+    def close_group(self, moments: Moments) -> None:
+        """Take in all classes under some transformations."""
+        self.total_sample += (self.squares / max(1, self.count - 1)).sqrt().sum(0)
+        self.scale = self.scale.fmax(moments.scale)
 
     def conclude(self, examination: Examination, kept: Tensor, *, stratify: bool, with_units: bool) -> LayerVariance:
-        transformations, images = len(examination.transformations), int(self.counts.sum())
-        ratio = self._ratio(examination, self.total_spread / images, self.total_sample / transformations)
-        found = LayerVariance(self.layer, ratio, kept)
+        count = len(examination.transformations)
+
+        def in_shape(spread: Tensor, sample: Tensor) -> list[Tensor]:
+            return [examination.shaped(values, self.layer) for values in (spread, sample / count)]
+
+        scale, dtype = self.scale, examination.setup.dtype
+        whole = in_shape(self.total_spread / len(examination.images), self.total_sample)
+        ratio = ratio_of(*whole, scale=scale, dtype=dtype)
         if not stratify:
-            return found
-        within = [
-            self._ratio(examination, self.spread[k].double(), self.sample[k].double() / transformations)
-            for k in range(len(self.counts))
-        ]
-        values = torch.stack([each.values for each in within])
-        finite = values.isfinite()
-        mean = torch.where(finite, values, 0.0).sum(0) / finite.sum(0)  # 0 / 0 where it is dead in all classes
-        found.stratified = Ratio.of_values(
-            mean, transformation=torch.stack([each.transformation for each in within]).mean(0),
-            sample=torch.stack([each.sample for each in within]).mean(0),
-            infinite=values.isinf().any(0) & ~finite.any(0),
-        )  # fmt: skip
-        found.by_class = torch.tensor([each.mean for each in within], dtype=torch.float64)
-        found.class_units = values if with_units else None
-        return found
-
-    def _ratio(self, examination: Examination, spread: Tensor, sample: Tensor) -> Ratio:
-        setup = examination.setup
-        in_shape = [shaped(values, self.layer, setup) for values in (spread, sample)]
-        return ratio_of(*in_shape, scale=self.scale, dtype=setup.dtype)
-
-
-def shaped(values: Tensor, layer: Layer, setup: Setup) -> Tensor:
-    """(..., units) as a pass hands them on -> in the layer's shape, averaged over positions where `after` says so.
-
-    Maps that were turned back become (..., K, positions that always hold the image).
-    """
-    if not setup.same_equivariance:
-        return averaged(in_layout(values, layer, setup.before), layer, setup.before, setup.after)  # type: ignore[arg-type]
-    if setup.before != "none":
-        return values
-    channels = layer.shape[0]
-    values = values.unflatten(-1, (channels, values.shape[-1] // channels))
-    return values.mean(-1) if setup.after == "mean" else values
+            return LayerVariance(self.layer, ratio, kept)
+        within = torch.stack([
+            ratios(*in_shape(spread.double(), sample.double()), scale=scale, dtype=dtype)
+            for spread, sample in zip(self.spread, self.sample, strict=True)
+        ]).cpu()  # fmt: skip
+        finite = within.isfinite()
+        mean = torch.where(finite, within, 0.0).sum(0) / finite.sum(0)  # 0 / 0 where it is dead in all classes
+        stratified = mean.masked_fill(within.isinf().any(0) & ~finite.any(0), torch.inf)
+        by_class = torch.tensor([mean_of_finite(each) for each in within], dtype=torch.float64)
+        return LayerVariance(self.layer, ratio, kept, stratified, by_class, within if with_units else None)
 
 
 @dataclass
@@ -186,71 +193,46 @@ def _one_group(
     watch: Callable[[int], None],
 ) -> None:
     """One group of transformations, all classes; the first group's pass sees all transformations."""
-    count = len(examination.transformations)
-    dtype, device = examination.setup.dtype, examination.device
-    inner, seen = (members, slice(0, count)) if first else (slice(None), members)
-    rows = len(range(count)[seen])
-    moments = {
-        name: Moments(each.units, rows, inner, within=first, dtype=dtype, device=device) for name, each in sums.items()
-    }
-    totals = {name: _Total(torch.zeros_like(own.first), torch.zeros_like(own.second)) for name, own in moments.items()}
+    moments = moments_of(examination, members, first=first)
+    for name, each in moments.items():
+        sums[name].begin_group(each)
 
     def take(layer: Layer, part: slice, block: Tensor) -> None:
-        own = moments[layer.name]
-        if not own.count:
-            own.start(block[0, inner])
-            sums[layer.name].scale = max(sums[layer.name].scale, float(block[0].square().mean().sqrt()))
-        own.add(block)
+        moments[layer.name].add(block)
         if first:
             kept = keep[layer.name]
             kept.values[part] = block[..., kept.places].to(kept.values)
 
     for number, part in enumerate(parts):
-        examination.go_through(take, members=seen, images=part, watch=watch)
-        for name, own in moments.items():
-            own.flush()
-            _close_class(sums[name], own, totals[name], number)
-    for name, total in totals.items():
-        sums[name].total_sample += (total.squares / max(1, total.count - 1)).sqrt().sum(0)
+        examination.go_through(take, members=slice(None) if first else members, images=part, watch=watch)
+        for name, each in moments.items():
+            sums[name].close_class(each, number)
+    for name, each in moments.items():
+        sums[name].close_group(each)
 
 
-@dataclass
-class _Total:
-    """Mean and sum of squares about it, float64 (members, units), over the classes so far."""
+def moments_of(examination: Examination, members: slice, *, first: bool, squared: bool = False) -> dict[str, Moments]:
+    """Of each layer, for the spread over images of some transformations.
 
-    mean: Tensor
-    squares: Tensor
-    count: int = 0
-
-    def join(self, own: Moments) -> None:
-        """Take in a class (Chan, Golub and LeVeque 1983)."""
-        share = own.count / (self.count + own.count)
-        apart = (own.first / own.count).add_(own.shift).sub_(self.mean)
-        self.squares += squares_about_mean(own.first, own.second, own.count)
-        if self.count:
-            self.squares += apart.square().mul_(self.count * share)
-        self.mean += apart.mul_(share)
-        self.count += own.count
+    Args:
+        first: the pass is over all transformations, and their spread is summed, too.
+    """
+    count = len(examination.transformations)
+    rows, inner = (count, members) if first else (len(range(count)[members]), slice(None))
+    return {
+        layer.name: Moments(
+            examination.units(layer), rows, inner, within=first, squared=squared, dtype=examination.setup.dtype,
+            device=examination.device,
+        )
+        for layer in examination.layers
+    }  # fmt: skip
 
 
-def _close_class(sums: _Sums, own: Moments, total: _Total, number: int) -> None:
-    within = squares_about_mean(own.first, own.second, own.count) / max(1, own.count - 1)
-    sums.sample[number] += within.sqrt_().sum(0)
-    total.join(own)
-    own.first.zero_()
-    own.second.zero_()
-    if own.spread is not None:
-        sums.total_spread += own.spread
-        sums.spread[number] = own.spread / own.count
-        sums.counts[number] = own.count
-        own.spread.zero_()
-    own.count = 0
-
-
-def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice], tuple[int, ...]]:
-    """An order in which classes follow each other, where each begins and ends, and which they are."""
+def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice]]:
+    """An order in which classes follow each other, and where each begins and ends."""
     if labels is None:
-        return torch.arange(images), [slice(0, images)], ()
+        return torch.arange(images), [slice(0, images)]
+    labels = labels.cpu()
     classes, counts = torch.unique(labels, return_counts=True)
     for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
         if count < 2:
@@ -260,7 +242,7 @@ def _by_class(labels: Tensor | None, images: int) -> tuple[Tensor, list[slice], 
             )
     ends = counts.cumsum(0).tolist()
     parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-    return torch.argsort(labels, stable=True), parts, tuple(classes.tolist())
+    return torch.argsort(labels, stable=True), parts
 
 
 def _kept(examination: Examination, most: int, seed: int) -> dict[str, _Kept]:
@@ -269,12 +251,12 @@ def _kept(examination: Examination, most: int, seed: int) -> dict[str, _Kept]:
     images, rows = len(examination.images), len(examination.transformations)
     room = examination.setup.memory_gb * GIB / 10 / (4 * images * rows * len(examination.layers))
     most = max(1, min(most, int(room)))
-    found = {}
+    kept = {}
     for layer in examination.layers:
         units = examination.units(layer)
         places = torch.randperm(units, generator=generator)[:most].sort().values.to(examination.device)
-        found[layer.name] = _Kept(places, torch.zeros(images, rows, len(places), device=examination.device))
-    return found
+        kept[layer.name] = _Kept(places, torch.zeros(images, rows, len(places), device=examination.device))
+    return kept
 
 
 def bytes_of_a_pass(examination: Examination) -> int:

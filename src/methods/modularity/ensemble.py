@@ -36,12 +36,12 @@ class Tournament(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """Ensembles of some classes; ``own`` is -inf where the image is another class's or the ensemble is wrong."""
+    """Ensembles of some classes; ``truth`` is -inf where the image is another class's or the ensemble is wrong."""
 
     classes: tuple[int, ...]
     members: Tensor  # (E, classes) module of each class
     top: Tensor  # (E, n) highest logit
-    own: Tensor  # (E, n) logit of the true class
+    truth: Tensor  # (E, n) logit of the true class
     pairs: Tensor  # (E,) sum of the Jaccard differences of all pairs
     accuracy: Tensor  # (E,)
     fitness: Tensor  # (E,)
@@ -155,9 +155,9 @@ def _chosen(side: Partial, population: int) -> Tensor:
 def _wins(side: Partial, other: Partial, labels: Tensor, chunk_bytes: int) -> Tensor:
     """On how many images of its own classes each ensemble stays right when joined with each of the other's: (E, F)."""
     images = torch.isin(labels, torch.tensor(side.classes, device=labels.device)).nonzero().squeeze(1)
-    own, top = side.own[:, images], other.top[:, images]
+    truth, top = side.truth[:, images], other.top[:, images]
     rows = max(1, chunk_bytes // max(1, top.numel()))
-    return torch.cat([(part[:, None] > top).sum(dim=2, dtype=torch.int32) for part in own.split(rows)])
+    return torch.cat([(part[:, None] > top).sum(dim=2, dtype=torch.int32) for part in truth.split(rows)])
 
 
 def _survivors(
@@ -184,17 +184,18 @@ def _join(
 ) -> Partial:
     """The surviving ensembles with what the next level needs of them."""
     a, b = rows // len(right.members), rows % len(right.members)
-    own_left, own_right, top_left, top_right = left.own[a], right.own[b], left.top[a], right.top[b]
-    # Each image belongs to one side or none, and the other side's `own` is -inf there: the maximum picks the right one.
-    own = torch.maximum(
-        own_left.masked_fill(own_left <= top_right, -INFINITY), own_right.masked_fill(own_right <= top_left, -INFINITY)
+    true_left, true_right, top_left, top_right = left.truth[a], right.truth[b], left.top[a], right.top[b]
+    # each image belongs to one side or none, and the other side's `truth` is -inf there
+    truth = torch.maximum(
+        true_left.masked_fill(true_left <= top_right, -INFINITY),
+        true_right.masked_fill(true_right <= top_left, -INFINITY),
     )
     place = (rows == incumbent).nonzero()
     return Partial(
         left.classes + right.classes,
         torch.cat([left.members[a], right.members[b]], dim=1),
         torch.maximum(top_left, top_right),
-        own,
+        truth,
         pairs[rows],
         accuracy[rows],
         fitness[rows],

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.slicing import SlicedNetwork, SlicePlan, recalibrate
+from src.networks.slicing import SlicedNetwork, SlicePlan
 from src.networks.slicing.recalibration import Norm, even_batches
-
-__all__ = ["Evaluator", "recalibrate"]
 
 Value = TypeVar("Value")
 Job = TypeVar("Job")
@@ -69,12 +67,12 @@ class Evaluator:
         keys = [(column, row.tobytes()) for row in np.packbits(keep.numpy(), axis=1)]
         answers = {key: self._memo[key] for key in keys if key in self._memo}
         first = {key: index for index, key in reversed(list(enumerate(keys))) if key not in answers}
-        todo = sorted(first.values())
-        columns = [column] if self.network.plan.output else None
-        rows = self._judged([keep[index] for index in todo], columns)
-        for index, row in zip(todo, rows, strict=True):
-            # a network without one output layer answers with all classes
-            answers[keys[index]] = row[:, 0 if columns else column].contiguous()
+        if todo := sorted(first.values()):
+            columns = [column] if self.network.plan.output else None
+            rows = self._judged([keep[index] for index in todo], columns)
+            for index, row in zip(todo, rows, strict=True):
+                # a network without one output layer answers with all classes
+                answers[keys[index]] = row[:, 0 if columns else column].clone()
         self._remember(answers)
         return torch.stack([answers[key] for key in keys])
 
@@ -82,17 +80,19 @@ class Evaluator:
         """float32 (n, N): the logits of all classes of the sub-network ``keep`` bool (K,); not remembered."""
         return self._judged([keep.cpu()], None)[0]
 
-    def _judged(self, candidates: list[Tensor], columns: Sequence[int] | None) -> list[Tensor]:
-        """Logits float32 (n, outputs) of each candidate, those that share a beginning one after the other."""
+    def _judged(self, candidates: list[Tensor], columns: Sequence[int] | None) -> Tensor:
+        """Logits float32 (P, n, outputs) of each candidate, on the CPU; they are waited for once.
+
+        Those that share a beginning are run one after the other.
+        """
         starts = [self.network.first_step(keep) for keep in candidates]
-        found: list[Tensor | None] = [None] * len(candidates)
+        logits: dict[int, Tensor] = {}
         for start in sorted(set(starts)):
-            chosen = [index for index, own in enumerate(starts) if own == start]
+            chosen = [index for index, first in enumerate(starts) if first == start]
             judge = partial(self._one, columns=columns, shared=self._beginning(start))
-            for index, row in zip(chosen, self._in_threads(judge, [candidates[i] for i in chosen]), strict=True):
-                found[index] = row
+            logits.update(zip(chosen, self._in_threads(judge, [candidates[i] for i in chosen]), strict=True))
         self.evaluated += len(candidates)
-        return [row for row in found if row is not None]
+        return torch.stack([logits[index] for index in range(len(candidates))]).cpu()
 
     @torch.inference_mode()
     def _one(self, keep: Tensor, columns: Sequence[int] | None, shared: _Shared) -> Tensor:
@@ -101,7 +101,7 @@ class Evaluator:
         if self._calibration:
             tensors, _ = self.network.recalibrated(tensors, shared.calibration, shared.start)
         parts = [self.network.finish(tensors, state, shared.start) for state in shared.images]
-        return torch.cat(parts).float().cpu()
+        return torch.cat(parts).float()
 
     def _beginning(self, start: int) -> _Shared:
         """The states before step ``start``, which all sub-networks share that lose no kernel earlier.

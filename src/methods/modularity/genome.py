@@ -14,8 +14,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError
-
 TEMPERATURE = 10.0
 """Genes over which the chance of being drawn first falls by e. The paper's constant for 10 and for 100 genes alike:
 with 10 genes the first is 2.5 times as likely as the last, with 100 genes the first ones are nearly always taken.
@@ -30,20 +28,10 @@ class GenomeLayout:
         group_sizes: kernels K_l of each layer, in the order of the kernel axis.
         genes: genes g_l of each layer, 1 <= g_l <= K_l. A layer's kernels, sorted by falling importance, are cut into
             g_l runs; where K_l is no multiple of g_l, the first ``K_l mod g_l`` runs hold one kernel more.
-
-    Raises:
-        UserError: a layer without kernels, without genes, or with more genes than kernels.
     """
 
     group_sizes: tuple[int, ...]
     genes: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if not self.group_sizes or len(self.group_sizes) != len(self.genes):
-            raise UserError(f"genes={self.genes}: one number per layer, of which there are {len(self.group_sizes)}")
-        for layer, (kernels, genes) in enumerate(zip(self.group_sizes, self.genes, strict=True)):
-            if not 1 <= genes <= kernels:
-                raise UserError(f"genes of layer {layer} = {genes}: 1 to the layer's {kernels} kernels are allowed")
 
     @classmethod
     def paper(cls, group_sizes: Sequence[int]) -> Self:
@@ -104,17 +92,6 @@ class GenomeLayout:
         return torch.zeros_like(by_rank).scatter_(-1, target, by_rank)
 
 
-def check_order(layout: GenomeLayout, order: Tensor) -> None:
-    """Raise ValueError unless each row of ``order`` (N, K) holds each layer's kernel positions within that layer."""
-    expected = torch.arange(layout.kernels)
-    layers = layout.layer_of_kernel[order.clamp(0, layout.kernels - 1)]
-    if (
-        not torch.equal(order.sort(dim=-1).values, expected.expand_as(order))
-        or (layers != layout.layer_of_kernel).any()
-    ):
-        raise ValueError("order must hold positions 0..K-1 of the kernel axis, each layer's own within its layer")
-
-
 def heuristic_population(
     layout: GenomeLayout, size: int, ratios: Sequence[Sequence[float]], generator: torch.Generator
 ) -> Tensor:
@@ -126,8 +103,6 @@ def heuristic_population(
     Returns:
         bool (size, G).
     """
-    if len(ratios) != layout.layers:
-        raise ValueError(f"{len(ratios)} lists of ratios for {layout.layers} layers")
     # The largest (log weight + Gumbel noise) are a draw without replacement (Kool et al., ICML 2019).
     noise = torch.rand(size, layout.length, generator=generator, dtype=torch.float64).clamp_min(1e-300)
     gumbel = -torch.log(-torch.log(noise).clamp_max(-1e-300))

@@ -58,8 +58,8 @@ def kernel_importance(
             correct = logits.argmax(1) == targets
             choices = (probability >= confidence, correct, torch.ones_like(correct))
             for choice, chosen in enumerate(choices):
-                sums[choice].index_add_(0, targets[chosen], strength[chosen].double())
-                counts[choice] += torch.bincount(targets[chosen], minlength=classes)
+                sums[choice].index_add_(0, targets, strength.double().where(chosen[:, None], 0.0))
+                counts[choice].index_add_(0, targets, chosen.long())
     level = (counts > 0).int().argmax(0)  # (N,) the first choice that has any image
     rows = torch.arange(classes, device=device)
     used = counts[level, rows]
@@ -73,12 +73,9 @@ def importance_order(values: Tensor, sizes: Sequence[int]) -> Tensor:
     ``values`` float (N, K); ``sizes``: kernels of each group (``plan.sizes``). Equal values keep their order.
     """
     parts, offset = [], 0
-    for size in sizes:
-        group = values[:, offset : offset + size]
+    for group in values.split(list(sizes), dim=1):
         parts.append(group.argsort(dim=1, descending=True, stable=True) + offset)
-        offset += size
-    if offset != values.shape[1]:
-        raise ValueError(f"the groups have {offset} kernels, the values {values.shape[1]}")
+        offset += group.shape[1]
     return torch.cat(parts, dim=1)
 
 
@@ -97,7 +94,11 @@ class _Taps:
 
     def __init__(self, model: nn.Module, plan: SlicePlan, device: torch.device) -> None:
         self.model, self.plan = model, plan
-        self.positions = [plan.tap_positions(index).to(device) for index in range(len(plan.groups))]
+        self.columns = []  # of each group: which channels of its tap are kernels, and which kernel each of them is
+        for index in range(len(plan.groups)):
+            kernels = plan.tap_positions(index)
+            channels = (kernels >= 0).nonzero()[:, 0]
+            self.columns.append((channels.to(device), kernels[channels].to(device)))
         self.names = {
             side: sorted({group.tap.module for group in plan.groups if group.tap.side == side})
             for side in ("output", "input")
@@ -110,11 +111,10 @@ class _Taps:
         ):
             logits = self.model(images)
         strength = []
-        for group, positions in zip(self.plan.groups, self.positions, strict=True):
-            found = (outputs if group.tap.side == "output" else inputs)[group.tap.module]
-            mine = positions >= 0
-            own = found.new_zeros(len(found), group.size)
-            strength.append(own.index_add_(1, positions[mine], found[:, mine]))
+        for group, (channels, kernels) in zip(self.plan.groups, self.columns, strict=True):
+            sums = (outputs if group.tap.side == "output" else inputs)[group.tap.module]
+            of_kernels = sums.new_zeros(len(sums), group.size)
+            strength.append(of_kernels.index_add_(1, kernels, sums[:, channels]))
         return logits, torch.cat(strength, dim=1)
 
 

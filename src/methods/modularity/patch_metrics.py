@@ -30,12 +30,7 @@ class TargetMetrics(NamedTuple):
 
 
 def target_metrics(
-    predictions: Tensor,
-    labels: Tensor,
-    target: int,
-    *,
-    weights: Tensor | None = None,
-    patched: Collection[int] = (),
+    predictions: Tensor, labels: Tensor, target: int, *, weights: Tensor | None = None, patched: Collection[int] = ()
 ) -> TargetMetrics:
     """Metrics of ``target`` from predicted classes.
 
@@ -64,7 +59,6 @@ class Comparison(NamedTuple):
 
     estimates: dict[str, dict[str, Estimate]]
     gains: dict[str, dict[str, Estimate]]
-    reference: str
 
 
 def compare(
@@ -75,7 +69,6 @@ def compare(
     reference: str,
     resamples: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
     patched: Collection[int] = (),
 ) -> Comparison:
     """All methods on the same images, with paired bootstrap intervals.
@@ -84,32 +77,31 @@ def compare(
 
     Args:
         predictions: by method, classes (n,), or (S, n) of S seeds: then seeds are resampled too.
-        labels: (n,), or (S, n) where each seed has its own test images.
+        labels: (n,).
         reference: the method whose values are subtracted in ``gains``.
     """
-    many = {method: found.reshape(-1, found.shape[-1]).cpu() for method, found in predictions.items()}
-    seeds = len(many[reference])
-    truth = labels.cpu().expand(seeds, -1) if labels.dim() == 1 else labels.cpu()
-    found: dict[str, list[TargetMetrics]] = {method: [] for method in many}
-    sampled: dict[str, list[TargetMetrics]] = {method: [] for method in many}
-    weights: Tensor | None = None
-    for run, answers in enumerate(truth):
-        if weights is None or labels.dim() > 1:  # one image set: the same resamples for all seeds
-            is_target = answers == target
-            weights = bootstrap_weights(len(answers), resamples=resamples, seed=seed + run, strata=is_target)
-        for method, classes in many.items():
-            found[method].append(target_metrics(classes[run], answers, target, patched=patched))
-            sampled[method].append(target_metrics(classes[run], answers, target, weights=weights, patched=patched))
-    resampled = {method: _resampled(found[method], sampled[method], seed) for method in many}
-    of_target, total = int((truth[0] == target).sum()), truth.shape[1]
+    truth = labels.cpu()
+    is_target = truth == target
+    weights = bootstrap_weights(len(truth), resamples=resamples, seed=seed, strata=is_target)
+
+    def of_method(classes: Tensor) -> dict[str, Resampled]:
+        runs = [
+            [target_metrics(run, truth, target, weights=counts, patched=patched) for counts in (None, weights)]
+            for run in classes.reshape(-1, len(truth)).cpu()
+        ]
+        over = {
+            metric: [Resampled(getattr(value, metric).item(), getattr(samples, metric)) for value, samples in runs]
+            for metric in METRICS
+        }
+        return {metric: of[0] if len(of) == 1 else over_seeds(of, seed=seed) for metric, of in over.items()}
+
+    resampled = {method: of_method(classes) for method, classes in predictions.items()}
+    of_target = int(is_target.sum())
     units = dict.fromkeys(METRICS[:3], (of_target, "target images"))
-    units["other_accuracy"] = (total - of_target, "other images")
+    units["other_accuracy"] = (len(truth) - of_target, "other images")
 
     def estimates(values: Mapping[str, Resampled]) -> dict[str, Estimate]:
-        return {
-            metric: estimate(value, n=units[metric][0], unit=units[metric][1], level=level)
-            for metric, value in values.items()
-        }
+        return {metric: estimate(value, n=units[metric][0], unit=units[metric][1]) for metric, value in values.items()}
 
     base = resampled[reference]
     return Comparison(
@@ -118,17 +110,4 @@ def compare(
             method: estimates({metric: paired_difference(values[metric], base[metric]) for metric in METRICS})
             for method, values in resampled.items()
         },
-        reference,
     )
-
-
-def _resampled(found: list[TargetMetrics], sampled: list[TargetMetrics], seed: int) -> dict[str, Resampled]:
-    """Each metric of one method over its seeds."""
-    runs = {
-        metric: [
-            Resampled(getattr(value, metric).item(), getattr(samples, metric))
-            for value, samples in zip(found, sampled, strict=True)
-        ]
-        for metric in METRICS
-    }
-    return {metric: of[0] if len(of) == 1 else over_seeds(of, seed=seed) for metric, of in runs.items()}

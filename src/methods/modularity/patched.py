@@ -1,14 +1,20 @@
-"""A weak network and its patches as one network (CNNSplitter, Qi et al., ASE 2022)."""
+"""A weak network and its patches as one network, and as a subject that is saved and loaded as any other.
+
+CNNSplitter, Qi et al., ASE 2022.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from src.core.errors import UserError
 from src.methods.modularity.patching import Range, Score, compose, module_score
+from src.networks.models.registry import build
+from src.networks.subjects import PATCHED, Subject, rebuild, register_assembly
 from src.statistics.calibration import Platt
 
 Calibrated = Platt | Range
@@ -49,6 +55,12 @@ class PatchedNetwork(nn.Module):
         temperature: that divides the weak network's logits.
     """
 
+    slopes: Tensor
+    intercepts: Tensor
+    temperature: Tensor
+    scale: Tensor
+    shift: Tensor
+
     def __init__(
         self,
         weak: nn.Module,
@@ -64,16 +76,13 @@ class PatchedNetwork(nn.Module):
         self.score = [patch.score for patch in patches]
         self.sigmoid = [patch.sigmoid for patch in patches]
         self.modules_by_target = nn.ModuleList(patch.network for patch in patches)
-        self.slopes: Tensor
-        self.intercepts: Tensor
-        self.scale: Tensor
-        self.shift: Tensor
-        self.temperature: Tensor
-        self.register_buffer("slopes", torch.tensor([patch.slope for patch in patches], dtype=torch.float64))
-        self.register_buffer("intercepts", torch.tensor([patch.intercept for patch in patches], dtype=torch.float64))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32).view(1, -1, 1, 1))
-        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32).view(1, -1, 1, 1))
-
+        for name, numbers in (
+            ("slopes", [patch.slope for patch in patches]),
+            ("intercepts", [patch.intercept for patch in patches]),
+        ):
+            self.register_buffer(name, torch.tensor(numbers, dtype=torch.float64))
+        for name, per_channel in (("scale", scale), ("shift", shift)):
+            self.register_buffer(name, torch.tensor(per_channel, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float64))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,3 +93,45 @@ class PatchedNetwork(nn.Module):
             score = answer * self.slopes[index] + self.intercepts[index]
             scores[self.targets[index]] = torch.sigmoid(score) if self.sigmoid[index] else score
         return compose((self.weak(images).double() / self.temperature).softmax(1), scores).clamp_min(FLOOR).log()
+
+
+def patched_subject(weak: Subject, modules: Sequence[Subject], patches: Sequence[Patch], temperature: float) -> Subject:
+    """The weak subject, its logits divided by ``temperature``, with the module subjects' networks as patches."""
+    first = modules[0]
+    for module in modules:
+        if module.contrast != weak.contrast:
+            raise UserError(
+                f"data.contrast={weak.contrast} of the weak network, {module.contrast} of a module: a patched network "
+                "hands both the same images; train them with the same contrast"
+            )
+    scale = [std / of_modules for std, of_modules in zip(weak.std, first.std, strict=True)]
+    shift = [(a - b) / s for a, b, s in zip(weak.mean, first.mean, first.std, strict=True)]
+    parts = [
+        {"target": patch.target, "column": patch.column, "sigmoid": patch.sigmoid, "score": patch.score,
+         "architecture": module.architecture,
+         "kept": module.kept}
+        for patch, module in zip(patches, modules, strict=True)
+    ]  # fmt: skip
+    architecture = {
+        "name": PATCHED,
+        "classes": len(weak.classes),
+        "input_shape": list(weak.input_shape),
+        "weak": weak.architecture,
+        "patches": parts,
+    }
+    lineage = tuple(dict.fromkeys(digest for part in (weak, *modules) for digest in part.lineage))
+    network = PatchedNetwork(weak.model, patches, scale, shift, temperature).eval()
+    return Subject(network, architecture, weak.classes, weak.mean, weak.std, None, lineage, contrast=weak.contrast)
+
+
+def _rebuild_patched(architecture: Mapping[str, Any]) -> nn.Module:
+    patches = [
+        Patch(part["target"], part["column"], rebuild(part["architecture"], part["kept"]), 1.0, 0.0, part["sigmoid"],
+              part["score"])
+        for part in architecture["patches"]
+    ]  # fmt: skip
+    none = [0.0] * architecture["input_shape"][0]  # scale and shift come with the weights
+    return PatchedNetwork(build(architecture["weak"]), patches, none, none)
+
+
+register_assembly(PATCHED, _rebuild_patched)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.statistics.calibration import Platt, fit_platt
 
 Calibration = Literal["platt", "min_max", "percentile", "outlier"]
@@ -21,17 +21,12 @@ def module_score(logits: Tensor, column: int, score: Score) -> Tensor:
 
     ``logit`` is the raw output of its class (the paper's). ``margin`` (ours) is that output minus the logsumexp of the
     module's other outputs, its log odds: an image of a class it has never seen may raise all outputs alike.
-
-    Raises:
-        UserError: an unknown score.
     """
-    if score not in get_args(Score):
-        raise UserError(f"module_score={score}: {suggestion(str(score), get_args(Score))}")
-    own = logits[:, column]
+    of_class = logits[:, column]
     if score == "logit":
-        return own
+        return of_class
     others = torch.cat([logits[:, :column], logits[:, column + 1 :]], dim=1)
-    return own - others.logsumexp(1)
+    return of_class - others.logsumexp(1)
 
 
 @dataclass(frozen=True)
@@ -61,25 +56,23 @@ def fit_calibration(
         weight: (n,) of the images, of ``platt``, see ``fit_platt``.
 
     Raises:
-        UserError: an unknown method; no image of the target class (``platt``: or of the others).
+        UserError: no image of the target class (``platt``: or of the others).
     """
-    if method not in get_args(Calibration):
-        raise UserError(f"calibration={method}: {suggestion(str(method), get_args(Calibration))}")
-    own = logits[is_target].double()
-    if not len(own) or (method == "platt" and len(own) == len(logits)):
+    of_class = logits[is_target].double()
+    if not len(of_class) or (method == "platt" and len(of_class) == len(logits)):
         raise UserError(
-            f"calibration={method}: {len(own)} of the {len(logits)} validation images are of the target class; "
-            f"take images of {'other classes too' if len(own) else 'that class'}"
+            f"calibration={method}: {len(of_class)} of the {len(logits)} validation images are of the target class; "
+            f"take images of {'other classes too' if len(of_class) else 'that class'}"
         )
     match method:
         case "platt":
             return fit_platt(logits, is_target, weight=weight)
         case "min_max":
-            return Range(own.min().item(), own.max().item())
+            return Range(of_class.min().item(), of_class.max().item())
         case "percentile":
-            return Range(own.quantile(0.1).item(), own.quantile(0.9).item())
+            return Range(of_class.quantile(0.1).item(), of_class.quantile(0.9).item())
         case "outlier":
-            low, high = own.quantile(0.25).item(), own.quantile(0.75).item()
+            low, high = of_class.quantile(0.25).item(), of_class.quantile(0.75).item()
             return Range(low - 1.5 * (high - low), high + 1.5 * (high - low))
 
 
@@ -95,15 +88,11 @@ def compose(weak_probabilities: Tensor, module_scores: Mapping[int, Tensor]) -> 
     """
     patched = weak_probabilities.double().clone()
     for target, scores in module_scores.items():
-        if not 0 <= target < patched.shape[1]:
-            raise UserError(f"target_class={target}: the weak model has classes 0 to {patched.shape[1] - 1}")
         patched[:, target] = scores.to(patched)
     return patched
 
 
-def tuned_bias(
-    logits: Tensor, labels: Tensor, target: int, *, weight: Tensor | None = None, guard: float | None = None
-) -> float:
+def tuned_bias(logits: Tensor, labels: Tensor, target: int, *, weight: Tensor | None = None) -> float:
     """The number that, added to the target's logit, gives the best F1 of the target on these images.
 
     Exact: between two neighbouring values at which an image changes sides F1 is constant, so all such intervals are
@@ -114,28 +103,22 @@ def tuned_bias(
     Args:
         logits: (n, N). labels: (n,).
         weight: (n,) how much each image counts in F1; None counts all alike.
-        guard: accuracy on the other classes may fall by at most this share; None lets it.
     """
     logits = logits.double()
     others = logits.clone()
     others[:, target] = -torch.inf
-    top, rival = others.max(dim=1)
+    top = others.amax(dim=1)
     needed, order = (top - logits[:, target]).sort(stable=True)  # (n,) the bias above which the target is predicted
     is_target = (labels == target)[order]
-    lost = ((rival == labels) & (labels != target))[order].double()
     edges = torch.cat([needed[:1] - 2, needed, needed[-1:] + 2])
     low, high = edges[:-1], edges[1:]  # interval k: the first k images are taken for the target
     bias = torch.where((low < 0) & (high > 0), 0.0, (low + high) / 2)
     zero = torch.zeros(1, dtype=torch.float64, device=logits.device)
     counts = torch.ones_like(top) if weight is None else weight.to(top)
-    found = torch.cat([zero, (is_target * counts[order]).cumsum(0)])
+    hits = torch.cat([zero, (is_target * counts[order]).cumsum(0)])
     predicted = torch.cat([zero, counts[order].cumsum(0)])
-    f1 = 2 * found / (predicted + counts[labels == target].sum()).clamp_min(1e-12)
+    f1 = 2 * hits / (predicted + counts[labels == target].sum()).clamp_min(1e-12)
     # Between values that differ by rounding alone there is no room for a bias.
     f1 = f1.masked_fill(high - low <= 1e-6 * (1 + bias.abs()), -1.0)
-    if guard is not None:
-        broken = torch.cat([zero, lost.cumsum(0)])
-        at_zero = lost[needed < 0].sum()
-        f1 = f1.masked_fill(broken - at_zero > guard * int((labels != target).sum()) + 1e-9, -1.0)
     best = f1 >= f1.max() - 1e-12
     return bias[best][bias[best].abs().argmin()].item()

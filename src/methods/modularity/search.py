@@ -7,7 +7,7 @@ and the fittest breed. Tensors from genes to fitness; the network is hidden behi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -17,33 +17,10 @@ from src.core.errors import UserError
 from src.core.seeds import stream
 from src.methods.modularity.ensemble import Tournament, rank_unranked, tournament
 from src.methods.modularity.evolution import next_population
-from src.methods.modularity.genome import GenomeLayout, check_order, heuristic_population, random_population
+from src.methods.modularity.genome import GenomeLayout, heuristic_population, random_population
 from src.methods.modularity.search_settings import SearchSettings
 from src.methods.modularity.search_state import Generation, SearchState, fingerprint, read_state, write_state
 from src.statistics.bootstrap import auc
-
-
-@dataclass(frozen=True)
-class SearchOutcome:
-    """The best modules found.
-
-    Attributes:
-        keep: bool (N, K) kernels of each class's module.
-        accuracy: of the modules together, by their raw logits, on the images of the search.
-        difference: mean Jaccard difference of the modules' pairs.
-        fitness: alpha * accuracy + (1 - alpha) * difference.
-        generation: that they are from.
-        history: one entry per judged generation.
-        events: what the reader should know, e.g. that a checkpoint was damaged.
-    """
-
-    keep: Tensor
-    accuracy: float
-    difference: float
-    fitness: float
-    generation: int
-    history: tuple[Generation, ...]
-    events: tuple[str, ...]
 
 
 def search(
@@ -57,10 +34,10 @@ def search(
     *,
     checkpoint: Path | None = None,
     on_generation: Callable[[Generation], None] | None = None,
-) -> SearchOutcome:
-    """Search modules for all classes.
+) -> SearchState:
+    """Search modules for all classes: the last state, with the best of them.
 
-    The outcome is a pure function of the arguments: a search that was killed and started again with the same
+    It is a pure function of the arguments: a search that was killed and started again with the same
     ``checkpoint`` ends as one never killed.
 
     Args:
@@ -77,7 +54,6 @@ def search(
         UserError: a class without images.
     """
     classes = len(order)
-    check_order(layout, order)
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
         raise UserError(f"search: no image of class {missing[0]} among {len(labels)}; take more validation images")
@@ -112,15 +88,7 @@ def search(
             write_state(checkpoint, state, owner)
         if on_generation:
             on_generation(state.history[-1])
-    return SearchOutcome(
-        keep=state.keep,
-        accuracy=state.accuracy,
-        difference=state.difference,
-        fitness=state.value,
-        generation=state.best,
-        history=state.history,
-        events=(event,) if event else (),
-    )
+    return replace(state, events=(event,) if event else ())
 
 
 def _is_over(state: SearchState, settings: SearchSettings) -> bool:
@@ -212,11 +180,7 @@ def _after(
 
 def _new_candidates(keep: Tensor, before: Tensor | None) -> int:
     """Distinct modules of ``keep`` (N, P, K) that are not among those ``before``: what an evaluator has to run."""
-    count = 0
-    for index, rows in enumerate(keep):
-        distinct = len(rows.unique(dim=0))
-        if before is not None:
-            known = len(before[index].unique(dim=0))
-            distinct = len(torch.cat([before[index], rows]).unique(dim=0)) - known
-        count += distinct
-    return count
+    if before is None:
+        return sum(len(rows.unique(dim=0)) for rows in keep)
+    both = torch.cat([before, keep], dim=1)
+    return sum(len(rows.unique(dim=0)) - len(known.unique(dim=0)) for rows, known in zip(both, before, strict=True))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import field
+from typing import Annotated, Literal
 
-from src.core.errors import UserError, suggestion
+from annotated_types import Ge, Gt, Le, MinLen
 
-Initialisation = Literal["heuristic", "random"]
-Unranked = Literal["auc", "zero"]
+from src.core.errors import UserError
+from src.core.options import Count, Share, Whole, Words, options
+
+Ratios = Annotated[
+    tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1), Words("a list of ratios, each above 0 and at most 1")
+]
+Thresholds = Annotated[
+    dict[Annotated[int, Ge(2)], Share], Words("an accuracy from 0 to 1 for each of some ensemble sizes from 2")
+]
 
 
-@dataclass(frozen=True)
+@options
 class SearchSettings:
     """Settings of the genetic search; the defaults are the paper's for SimCNN on CIFAR-10, but for ``unranked``.
 
@@ -32,69 +38,33 @@ class SearchSettings:
         unranked: what solutions outside every surviving ensemble are ranked by: their own one-vs-rest ``auc``, below
             all others, or the paper's ``zero`` for all.
         seed: of every draw.
-
-    Raises:
-        UserError: a value out of range.
     """
 
-    generations: int = 200
-    population: int = 100
-    parents: int = 50
-    keep_parents: int = 20
-    mutation_percent: float = 5.0
-    alpha: float = 0.9
-    gamma: float = 0.9
-    thresholds: Mapping[int, float] = field(default_factory=lambda: {2: 0.95, 4: 0.95, 8: 0.85, 10: 0.8})
-    min_ensembles: int = 50
-    max_ensembles: int = 500
-    patience: int | None = 20
-    sensitive_ratios: Sequence[float] = (0.6, 0.7, 0.8)
-    other_ratios: Sequence[float] = (0.4, 0.5, 0.6, 0.7)
-    initialisation: Initialisation = "heuristic"
-    unranked: Unranked = "auc"
-    seed: int = 0
+    generations: Whole = 200
+    population: Count = 100
+    parents: Count = 50
+    keep_parents: Count = 20
+    mutation_percent: Annotated[float, Ge(0), Le(100)] = 5.0
+    alpha: Share = 0.9
+    gamma: Share = 0.9
+    thresholds: Thresholds = field(default_factory=lambda: {2: 0.95, 4: 0.95, 8: 0.85, 10: 0.8})
+    min_ensembles: Count = 50
+    max_ensembles: Count = 500
+    patience: Count | None = 20
+    sensitive_ratios: Ratios = (0.6, 0.7, 0.8)
+    other_ratios: Ratios = (0.4, 0.5, 0.6, 0.7)
+    initialisation: Literal["heuristic", "random"] = "heuristic"
+    unranked: Literal["auc", "zero"] = "auc"
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        for key in ("sensitive_ratios", "other_ratios"):
-            object.__setattr__(self, key, tuple(float(ratio) for ratio in getattr(self, key)))
-            _check(key, getattr(self, key), "at least one ratio, each above 0 and at most 1", _are_ratios)
-        thresholds = {int(size): float(accuracy) for size, accuracy in sorted(self.thresholds.items())}
-        object.__setattr__(self, "thresholds", thresholds)
-        _check(
-            "thresholds", thresholds, "an accuracy from 0 to 1 for ensemble sizes from 2",
-            lambda found: all(size >= 2 and 0 <= accuracy <= 1 for size, accuracy in found.items()),
-        )  # fmt: skip
-        for key, lowest in {"generations": 0, "population": 1, "keep_parents": 1, "min_ensembles": 1}.items():
-            _at_least(key, getattr(self, key), lowest)
-        _at_least("parents", self.parents, 1)
-        span = f"keep_parents={self.keep_parents} to population={self.population}"
-        _between("parents", self.parents, self.keep_parents, self.population, span)
-        _at_least("max_ensembles", self.max_ensembles, self.min_ensembles)
-        if self.patience is not None:
-            _at_least("patience", self.patience, 1)
-        _between("mutation_percent", self.mutation_percent, 0, 100, "0 to 100")
-        _between("alpha", self.alpha, 0, 1, "0 to 1")
-        _between("gamma", self.gamma, 0, 1, "0 to 1")
-        for key, allowed in {"initialisation": get_args(Initialisation), "unranked": get_args(Unranked)}.items():
-            if getattr(self, key) not in allowed:
-                raise UserError(f"search.{key}={getattr(self, key)}: {suggestion(str(getattr(self, key)), allowed)}")
-
-
-def _are_ratios(ratios: Sequence[float]) -> bool:
-    return len(ratios) > 0 and all(0 < ratio <= 1 for ratio in ratios)
-
-
-def _check(key: str, value: Any, allowed: str, holds: Any) -> None:
-    if not holds(value):
-        shown = list(value) if isinstance(value, tuple) else value
-        raise UserError(f"search.{key}={shown}: {allowed}; set search.{key}")
-
-
-def _at_least(key: str, value: int, lowest: int) -> None:
-    _check(
-        key, value, f"must be a whole number, {lowest} or more", lambda found: type(found) is int and found >= lowest
-    )
-
-
-def _between(key: str, value: float, low: float, high: float, words: str) -> None:
-    _check(key, value, f"must lie from {words}", lambda found: type(found) in (int, float) and low <= found <= high)
+        if not self.keep_parents <= self.parents <= self.population:
+            raise UserError(
+                f"search.parents={self.parents}: must lie from keep_parents={self.keep_parents} to "
+                f"population={self.population}; set search.parents"
+            )
+        if self.max_ensembles < self.min_ensembles:
+            raise UserError(
+                f"search.max_ensembles={self.max_ensembles}: must be a whole number, {self.min_ensembles} or more; set "
+                "search.max_ensembles"
+            )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +41,16 @@ class Generation(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchState:
-    """Where a search stands before it judges generation number ``generation``.
+    """Where a search stands before it judges generation number ``generation``, or what it came to.
 
-    ``population`` bool (N, P, G); ``keep`` bool (N, K) the best modules so far, of generation ``best``; ``value`` their
-    fitness with the fixed alpha.
+    Attributes:
+        population: bool (N, P, G).
+        keep: bool (N, K) kernels of each class's module, the best so far, of generation ``best``.
+        value: alpha * accuracy + (1 - alpha) * difference of these, with the fixed alpha.
+        accuracy: of these together, by their raw logits, on the images of the search.
+        difference: mean Jaccard difference of their pairs.
+        history: one entry per judged generation.
+        events: what the reader should know, e.g. that a checkpoint was damaged; not saved.
     """
 
     generation: int
@@ -56,7 +62,8 @@ class SearchState:
     value: float = -1.0
     accuracy: float = 0.0
     difference: float = 0.0
-    history: tuple[Generation, ...] = field(default=())
+    history: tuple[Generation, ...] = ()
+    events: tuple[str, ...] = ()
 
 
 PLAIN = ("generation", "candidates", "alpha", "best", "value", "accuracy", "difference")
@@ -74,7 +81,7 @@ def write_state(path: Path, state: SearchState, owner: str) -> None:
     text = json.dumps({**plain, "history": [list(row) for row in state.history]})
     metadata = {"format": FORMAT, "owner": owner, "state": text, "digest": _digest(text, tensors)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.partial")  # the same after a kill: nothing is left behind
     with partial.open("wb") as file:
         file.write(save(tensors, metadata))
         file.flush()

@@ -25,15 +25,6 @@ class SensitivityCurves(NamedTuple):
     full_accuracy: float
 
 
-class SensitiveLayers(NamedTuple):
-    """The verdict on each layer: ``sensitive`` (L,) bool, ``loss`` (L,) the share of the full accuracy that is lost
-    when the layer keeps the share of kernels the rule asks about, ``note`` one sentence for the reader."""
-
-    sensitive: Tensor
-    loss: Tensor
-    note: str
-
-
 def sensitivity_curves(
     compose: Callable[[Tensor], float], order: Tensor, group_sizes: Sequence[int], ratios: Sequence[float]
 ) -> SensitivityCurves:
@@ -46,12 +37,7 @@ def sensitivity_curves(
         order: (N, K) kernel positions by falling importance within each layer, see ``GenomeLayout.decode``.
         group_sizes: kernels of each layer.
         ratios: kept shares, each in (0, 1].
-
-    Raises:
-        UserError: a ratio outside (0, 1], or none.
     """
-    if not ratios or not all(0 < ratio <= 1 for ratio in ratios):
-        raise UserError(f"sensitivity ratios={list(ratios)}: give at least one, each above 0 and at most 1")
     everything = torch.ones_like(order, dtype=torch.bool)
     full = float(compose(everything))
     accuracy = torch.full((len(group_sizes), len(ratios)), full, dtype=torch.float64)
@@ -68,7 +54,7 @@ def sensitivity_curves(
     return SensitivityCurves(accuracy, tuple(ratios), full)
 
 
-def sensitive_layers(curves: SensitivityCurves, *, kept: float = 0.5, tolerance: float = 0.05) -> SensitiveLayers:
+def sensitive_layers(curves: SensitivityCurves, *, kept: float = 0.5, tolerance: float = 0.05) -> tuple[Tensor, str]:
     """Our rule, for the paper leaves the choice to a human's eye.
 
     A layer is sensitive if keeping the share ``kept`` of its kernels costs more than ``tolerance`` of the full
@@ -76,30 +62,30 @@ def sensitive_layers(curves: SensitivityCurves, *, kept: float = 0.5, tolerance:
     at one place of the curve, since below it nearly every layer breaks and above it nearly none does, and it compares
     with a fixed loss and not with the other layers, so a network may have no sensitive layer, or only such.
 
+    Returns:
+        bool (L,), and one sentence for the reader.
+
     Raises:
-        UserError: ``kept`` lies below every measured ratio, or ``tolerance`` is negative.
+        UserError: ``kept`` lies below every measured ratio.
     """
     if not min(curves.ratios) <= kept <= 1:
         raise UserError(
             f"sensitivity.kept={kept}: must lie between the smallest measured ratio {min(curves.ratios)} and 1; "
             f"lower sensitivity.ratios or raise sensitivity.kept"
         )
-    if tolerance < 0:
-        raise UserError(f"sensitivity.tolerance={tolerance}: a share of the full accuracy, at least 0")
     by_ratio = {ratio: curves.accuracy[:, column] for column, ratio in enumerate(curves.ratios)}
     by_ratio[1.0] = torch.full_like(curves.accuracy[:, 0], curves.full_accuracy)
     low = max(ratio for ratio in by_ratio if ratio <= kept)
     high = min(ratio for ratio in by_ratio if ratio >= kept)
     share = (kept - low) / (high - low) if high > low else 0.0
     accuracy = torch.lerp(by_ratio[low], by_ratio[high], share)
-    loss = 1 - accuracy / max(curves.full_accuracy, 1e-12)
-    sensitive = loss > tolerance
+    sensitive = 1 - accuracy / max(curves.full_accuracy, 1e-12) > tolerance
     count, layers = int(sensitive.sum()), len(sensitive)
     what = {0: "no layer is sensitive", layers: "all layers are sensitive"}.get(
         count, f"{count} of {layers} layers are sensitive"
     )
     note = f"{what}: keeping {kept:.0%} of a layer's kernels costs {'over' if count else 'at most'} {tolerance:.0%}"
-    return SensitiveLayers(sensitive, loss, f"{note} of the composed accuracy {curves.full_accuracy:.3f}")
+    return sensitive, f"{note} of the composed accuracy {curves.full_accuracy:.3f}"
 
 
 def chosen_layers(indices: Sequence[int], layers: int) -> Tensor:

@@ -9,7 +9,7 @@ the list before it starts anything.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise, takewhile
@@ -94,16 +94,16 @@ def variants(
     if integration not in POINTS:
         raise UserError(f"integration={integration}: {suggestion(str(integration), POINTS)}")
     total, layers = sum(_published(depth, head)), len(_published(depth, head))
-    found: list[Variant] = []
+    valid: list[Variant] = []
     for location in range(layers + 1):
         for scale in SCALES:
             for skew in SKEWS:
                 bins = (_area(layer - location, scale, skew, POINTS[integration]) for layer in range(layers))
-                shares = _while_above(bins, 1 / total)
+                shares = list(takewhile(lambda share: share > 1 / total, bins))  # most candidates end early
                 if len(shares) == layers and sum(shares) > LEAST_AREA:
                     widths = _widths(shares, total * features)
-                    found.append(Variant(str(len(found)), widths, float(location), scale, float(skew)))
-    return tuple(found)
+                    valid.append(Variant(str(len(valid)), widths, float(location), scale, float(skew)))
+    return tuple(valid)
 
 
 def find(
@@ -200,11 +200,6 @@ def _area(start: float, scale: float, skew: float, points: int) -> float:
 def _bell(start: float, scale: float, points: int) -> list[float]:
     peak = 1 / (scale * math.sqrt(2 * math.pi))
     return [peak * math.exp(-(((start + step / 100) / scale) ** 2) / 2) for step in range(points)]
-
-
-def _while_above(shares: Iterable[float], least: float) -> list[float]:
-    """The first shares up to one that is not above ``least``: most candidates end early."""
-    return list(takewhile(lambda share: share > least, shares))
 
 
 def _widths(shares: Sequence[float], total: float) -> tuple[int, ...]:

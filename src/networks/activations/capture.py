@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -25,31 +26,23 @@ def capture(
     kept, not a copy. A module called several times in a pass leaves its last map. The hooks are always removed,
     also after an error. UserError for an unknown name.
     """
-    found: dict[str, Tensor] = {}
+    maps: dict[str, Tensor] = {}
     modules = dict(model.named_modules())
-    wanted = list(names)
-    for name in wanted:
-        if name not in modules:
-            raise UserError(f"module '{name}': the network has none of this name; {suggestion(name, modules)[:300]}")
 
-    def hook(name: str) -> Callable[..., None]:
-        def record(_: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
-            tensor = output if side == "output" else inputs[0]
-            found[name] = tensor if reduce is None else reduce(tensor)
+    def record(name: str, _: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
+        tensor = output if side == "output" else inputs[0]
+        maps[name] = tensor if reduce is None else reduce(tensor)
 
-        return record
-
-    handles = []
-    try:
-        for name in wanted:
-            register = modules[name].register_forward_hook
-            if side == "input":
-                register = modules[name].register_forward_pre_hook
-            handles.append(register(hook(name)))
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        for name in names:
+            if name not in modules:
+                raise UserError(
+                    f"module '{name}': the network has none of this name; {suggestion(name, modules)[:300]}"
+                )
+            module = modules[name]
+            register = module.register_forward_hook if side == "output" else module.register_forward_pre_hook
+            hooks.enter_context(register(partial(record, name)))
+        yield maps
 
 
 @contextmanager

@@ -57,17 +57,17 @@ def layers_of(model: nn.Module, images: Tensor) -> list[Layer]:
     passes: list[dict[str, Layer]] = []
     with evaluating(model):
         for part in (images, images[:1]):
-            found: dict[str, Layer] = {}
-            with recording(model, partial(_note, found, len(part))):
+            noted: dict[str, Layer] = {}
+            with recording(model, partial(_note, noted, len(part))):
                 model(part)
-            passes.append(found)
+            passes.append(noted)
     return [layer for name, layer in passes[0].items() if name in passes[1] and layer.shape == passes[1][name].shape]
 
 
-def _note(found: dict[str, Layer], images: int, name: str, kind: str, map_: Tensor) -> None:
+def _note(noted: dict[str, Layer], images: int, name: str, kind: str, map_: Tensor) -> None:
     if map_.ndim >= 2 and len(map_) == images and map_.numel():
         last = map_.ndim == 4 and map_.is_contiguous(memory_format=torch.channels_last) and not map_.is_contiguous()
-        found[name] = Layer(name, kind, tuple(map_.shape[1:]), last)
+        noted[name] = Layer(name, kind, tuple(map_.shape[1:]), last)
 
 
 def choose(layers: Sequence[Layer], patterns: Iterable[str], key: str = "layers") -> list[Layer]:
@@ -81,13 +81,10 @@ def choose(layers: Sequence[Layer], patterns: Iterable[str], key: str = "layers"
         if not any(_fits(layer, pattern.removeprefix("!")) for layer in layers):
             known = [*dict.fromkeys([*(layer.name for layer in layers), *(layer.kind for layer in layers)])]
             raise UserError(f"{key}: nothing in the network fits '{pattern}'; {suggestion(pattern, known)[:300]}")
-    positive = [pattern for pattern in wanted if not pattern.startswith("!")] or ["*"]
     negative = [pattern[1:] for pattern in wanted if pattern.startswith("!")]
-    chosen = [
-        layer
-        for layer in layers
-        if any(_fits(layer, pattern) for pattern in positive) and not any(_fits(layer, p) for p in negative)
-    ]
+    positive = [pattern for pattern in wanted if not pattern.startswith("!")] or ["*"]
+    within = [layer for layer in layers if any(_fits(layer, pattern) for pattern in positive)]
+    chosen = [layer for layer in within if not any(_fits(layer, pattern) for pattern in negative)]
     if not chosen:
         raise UserError(f"{key}={wanted}: leaves no layer; take one of the patterns away")
     return chosen

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,55 +41,54 @@ def recording(model: nn.Module, listen: Listener, names: Collection[str] | None 
     """
     recorder = _Recorder(model, listen, names)
     with ExitStack() as stack:
-        stack.callback(recorder.remove_hooks)
-        recorder.add_hooks()
-        if recorder.functions_wanted:
-            stack.enter_context(_Functions(recorder))
+        for name, module in model.named_modules():
+            stack.enter_context(module.register_forward_pre_hook(partial(recorder.enter, name)))
+            # also called after an error, or the path would stay too long
+            stack.enter_context(module.register_forward_hook(partial(recorder.leave, name), always_call=True))
+        if names is None or any(name.split("#")[0] not in recorder.leaves for name in names):
+            stack.enter_context(recorder)
         yield
 
 
-class _Recorder:
+class _Recorder(TorchFunctionMode):
+    """Hears leaf modules by hooks, and while entered functions that are called between them."""
+
     def __init__(self, model: nn.Module, listen: Listener, names: Collection[str] | None) -> None:
-        self.model, self.listen = model, listen
+        super().__init__()
+        self.listen = listen
         self.wanted = None if names is None else frozenset(names)
         self.leaves = {name for name, module in model.named_modules() if next(module.children(), None) is None}
-        self.functions_wanted = names is None or any(name.split("#")[0] not in self.leaves for name in names)
         self.path: list[str] = []  # modules that are being computed, outermost first
         self.calls: Counter[str] = Counter()
-        self.handles: list[Any] = []
         self.listening = False
-
-    def add_hooks(self) -> None:
-        for name, module in self.model.named_modules():
-            self.handles.append(module.register_forward_pre_hook(self._entering(name)))
-            # also called after an error, or the path would stay too long
-            self.handles.append(module.register_forward_hook(self._leaving(name), always_call=True))
-
-    def remove_hooks(self) -> None:
-        for handle in self.handles:
-            handle.remove()
 
     @property
     def inside_leaf(self) -> bool:
         return bool(self.path) and self.path[-1] in self.leaves
 
-    def _entering(self, name: str) -> Callable[..., None]:
-        def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if not self.path:
-                self.calls.clear()
-            self.path.append(name)
+    def enter(self, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not self.path:
+            self.calls.clear()
+        self.path.append(name)
 
-        return enter
+    def leave(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.path.pop()
+        if name in self.leaves and not self.inside_leaf and isinstance(output, Tensor):
+            kind = type(module).__name__
+            if kind.lower() not in _SAME_VALUES and not _is_view(output, inputs, in_place=_overwrites(module)):
+                self.heard(name, kind, output)
 
-    def _leaving(self, name: str) -> Callable[..., None]:
-        def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            self.path.pop()
-            if name in self.leaves and not self.inside_leaf and isinstance(output, Tensor):
-                kind = type(module).__name__
-                if kind.lower() not in _SAME_VALUES and not _is_view(output, inputs, in_place=_overwrites(module)):
-                    self.heard(name, kind, output)
-
-        return leave
+    def __torch_function__(
+        self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if self.listening or not self.path or self.inside_leaf or not isinstance(output, Tensor):
+            return output
+        kind = _name(func)
+        in_place = kind.endswith("_") or bool((kwargs or {}).get("inplace"))
+        if kind.rstrip("_") not in _SAME_VALUES and not _is_view(output, args, in_place):
+            self.heard(".".join(part for part in (self.path[-1], kind.rstrip("_")) if part), kind, output)
+        return output
 
     def heard(self, name: str, kind: str, output: Tensor) -> None:
         self.calls[name] += 1
@@ -100,27 +100,6 @@ class _Recorder:
                 self.listen(name, kind, output)
             finally:
                 self.listening = False
-
-
-class _Functions(TorchFunctionMode):
-    """Hears functions that are called between the leaf modules of a pass."""
-
-    def __init__(self, recorder: _Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(
-        self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        recorder = self.recorder
-        if recorder.listening or not recorder.path or recorder.inside_leaf or not isinstance(output, Tensor):
-            return output
-        kind = _name(func)
-        in_place = kind.endswith("_") or bool((kwargs or {}).get("inplace"))
-        if kind.rstrip("_") not in _SAME_VALUES and not _is_view(output, args, in_place):
-            recorder.heard(".".join(part for part in (recorder.path[-1], kind.rstrip("_")) if part), kind, output)
-        return output
 
 
 def _name(func: Any) -> str:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Literal
 
-from src.core.errors import UserError
+import torch
 
 GIB = 2**30
+SHARE = 0.9  # of what is there
 
 
-def budget(device: str = "cpu", share: float = 0.9, jobs: int = 1) -> int:
-    """Bytes for one of ``jobs`` trainings at a time on this machine.
+def budget(value: float | Literal["auto"], device: str = "cpu", jobs: int = 1) -> int:
+    """Bytes for one of ``jobs`` trainings at a time: GiB for each, or with "auto" what this machine has.
 
-    CPU: ``share`` of what is available, within the limits of the process's control groups. GPU: ``share`` of what is
-    free or reserved by this process already, within torch's fraction for it.
+    CPU: a share of what is available, within the limits of the process's control groups. GPU: of what is free or
+    reserved by this process already, within torch's fraction for it.
     """
-    if device.startswith("cuda"):
-        return int(share * _of_gpu(device)) // jobs
-    return int(share * min(_available(), _left_in_groups())) // jobs
-
-
-def given_budget(value: object, device: str = "cpu", jobs: int = 1) -> int:
-    """Bytes from the key ``memory.budget_gb``: "auto", or GiB for each job. Raises UserError for anything else."""
-    if value == "auto":
-        return budget(device, jobs=jobs)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UserError(f"memory.budget_gb={value}: give auto, or GiB above 0 for each job")
-    return int(value * GIB)
+    if value != "auto":
+        return int(value * GIB)
+    there = _of_gpu(device) if device.startswith("cuda") else min(_available(), _left_in_groups())
+    return int(SHARE * there) // jobs
 
 
 def _of_gpu(device: str) -> float:
-    import torch
-
     free, total = torch.cuda.mem_get_info(device)
     fraction = torch.cuda.get_per_process_memory_fraction(device)
     return min(free + torch.cuda.memory_reserved(device), fraction * total)
@@ -39,8 +32,6 @@ def _of_gpu(device: str) -> float:
 
 def _available(path: Path = Path("/proc/meminfo")) -> float:
     """Bytes that can be taken without swapping; the whole memory where only that is known."""
-    import os
-
     try:
         fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
         return int(fields["MemAvailable"].split()[0]) * 1024
@@ -48,21 +39,20 @@ def _available(path: Path = Path("/proc/meminfo")) -> float:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float:
     """Bytes up to the nearest limit of the process's control groups (versions 1 and 2) and of those around them."""
     left = float("inf")
     try:
-        entries = [line.split(":", 2) for line in own.read_text().splitlines()]
+        entries = [line.split(":", 2) for line in groups.read_text().splitlines()]
     except OSError:
         return left
     for _, controllers, path in entries:
-        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+        if not controllers:
+            top, limit, used = root, "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            top, limit, used = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
             continue
-        top, limit, used = (
-            (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
-            if controllers
-            else (root, "memory.max", "memory.current")
-        )
         inner = top / path.lstrip("/")
         for folder in (inner, *inner.parents):
             if folder == top or top in folder.parents:  # inside a container the path may be the host's: passed over

@@ -11,61 +11,65 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from src.core.paths import ROOT
-from src.networks.memory.training import Training, batch, made_ready, optimiser_of, passes
+import torch
 
+from src.core.paths import ROOT
+from src.networks.memory.tracing import trace
+from src.networks.memory.training import Training, batch, made_ready, optimiser_of, passes
+from src.networks.models import build
+
+BASELINE = Training({"name": "vgg", "classes": 10, "input_shape": [3, 32, 32]}, batch=8)  # VGG-D
 STEPS = 2  # the first step makes the momentum
 LARGE = "65536"
 """Bytes from which the C library hands memory back as soon as it is freed; its moving default blurs the peak."""
 
 
-class MeasurementError(RuntimeError):
-    """The measuring process ended without a figure; the text ends with its last line."""
+def calibrate(device: str = "cpu") -> dict[str, Any]:
+    """What this machine adds to any training: code that is first used, compiled kernels, pools of memory.
+
+    Measured (in about 3 s) is VGG-D at batch 8; ``constant`` are the bytes beyond its trace, for this version of torch.
+    """
+    measured = measure(BASELINE, device)
+    constant = measured - trace(BASELINE, device).peak
+    return {"device": device, "constant": constant, "measured": measured, "torch": torch.__version__}
 
 
-def measure(training: Training, device: str = "cpu", steps: int = STEPS, timeout: float | None = None) -> int:
-    """Peak bytes of ``steps`` real training steps on blank images, one thread.
+def measure(training: Training, device: str = "cpu") -> int:
+    """Peak bytes of real training steps on blank images, one thread.
 
     CPU: the largest resident size of the process over the one before the network is built (Python, torch and
     src.networks.models imported, nothing computed yet). GPU: torch's largest reserved memory, without the CUDA context.
-    Raises MeasurementError where the process fails, as it does without enough memory.
+    Raises RuntimeError where the process fails, as it does without enough memory.
     """
-    question = json.dumps({"training": training.plain(), "device": device, "steps": steps})
     environment = dict(os.environ) | {
         "MALLOC_MMAP_THRESHOLD_": LARGE,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
     }
     process = subprocess.run(
-        [sys.executable, "-m", "src.networks.memory.measurement"],
-        input=question, capture_output=True, text=True, env=environment, timeout=timeout,
+        [sys.executable, "-m", "src.networks.memory.measurement"], env=environment, text=True, capture_output=True,
+        input=json.dumps({"training": asdict(training), "device": device}),
     )  # fmt: skip
     lines = process.stdout.strip().splitlines()
     if process.returncode or not lines:
         last = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        raise MeasurementError(f"measuring memory ended with exit code {process.returncode}: {last}")
-    return int(json.loads(lines[-1])["bytes"])
+        raise RuntimeError(f"measuring memory ended with exit code {process.returncode}: {last}")
+    return int(lines[-1])
 
 
-def _main() -> None:
-    question: dict[str, Any] = json.load(sys.stdin)
-    print(json.dumps({"bytes": _measured(Training(**question["training"]), question["device"], question["steps"])}))
-
-
-def _measured(training: Training, device: str, steps: int) -> int:
-    import torch
-
-    from src.networks.models import build
+def _measured(training: Training, device: str) -> int:
+    import pydantic  # noqa: F401  (checks a network's options, which is no part of the training)
 
     torch.set_num_threads(1)
     base = _resident("VmRSS")
     _forget_peak()
     model = made_ready(build(training.architecture).to(device), training)
     optimiser = optimiser_of(model, torch.device(device).type)
-    for _ in range(steps):
+    for _ in range(STEPS):
         images, labels = batch(training, device)
         for _ in passes(model, images, labels, training):
             pass
@@ -93,4 +97,5 @@ def _forget_peak() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    _question = json.load(sys.stdin)
+    print(_measured(Training(**_question["training"]), _question["device"]))

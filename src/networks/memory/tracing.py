@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from src.networks.memory import workspace
 from src.networks.memory.training import Training, batch, made_ready, optimiser_of, passes
 from src.networks.models import build
-from src.networks.models.registry import PREFIXES
+from src.networks.options import PREFIXES
+from src.networks.weights import skeleton
 
 _aten = torch.ops.aten
+BLOCK = 16
+"""Channels that oneDNN's kernels for maps in torch's usual order (NCHW) work on at once."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,14 @@ class Trace:
         return max(self.passes, self.optimiser)
 
 
-def trace(training: Training, device: str = "cpu", model: nn.Module | None = None) -> Trace:
-    """Peak bytes of tensors and of the convolutions' workspace; nothing is computed and no memory is taken (0.2 s).
-
-    ``model`` in place of a network built from ``training.architecture``; its weights are not copied.
-    """
-    if model is None and str(training.architecture["name"]).startswith(PREFIXES):
+def trace(training: Training, device: str = "cpu") -> Trace:
+    """Peak bytes of tensors and of the convolutions' workspace; nothing is computed and no memory is taken (0.2 s)."""
+    foreign = str(training.architecture["name"]).startswith(PREFIXES)
+    if foreign:
         with torch.random.fork_rng(devices=[]):
             model = build(training.architecture)  # others' constructors may read values, which fake tensors lack
-    with FakeTensorMode(allow_non_fake_inputs=False) as fake, Tracker(training.channels_last) as tracker:
-        network = build(training.architecture) if model is None else _without_values(model, fake)
+    with FakeTensorMode(allow_non_fake_inputs=False), Tracker(training.channels_last) as tracker:
+        network = skeleton(model, "cpu") if foreign else build(training.architecture)
         made_ready(network, training)
         for tensor in (*network.parameters(), *network.buffers()):
             tracker.count(tensor)
@@ -55,35 +54,16 @@ def trace(training: Training, device: str = "cpu", model: nn.Module | None = Non
         optimiser = optimiser_of(network, device)
         for parameter in network.parameters():  # as after the first step, which needs no more than the others
             optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter)
-        saved, in_passes, in_optimiser = _step(training, network, optimiser, tracker)
-    return Trace(weights, saved, in_passes, in_optimiser)
-
-
-def _step(
-    training: Training, network: nn.Module, optimiser: torch.optim.Optimizer, tracker: Tracker
-) -> tuple[int, int, int]:
-    before = tracker.live
-    images, labels = batch(training, "cpu")
-    tracker.peak = tracker.live
-    saved = 0
-    for what in passes(network, images, labels, training):
-        if what == "forward" and not saved:
-            saved = tracker.live - before
-    in_passes, tracker.peak = tracker.peak, tracker.live
-    optimiser.step()
-    return saved, in_passes, tracker.peak
-
-
-def _without_values(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
-    memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(_empty(parameter), parameter.requires_grad)
-    memo |= {id(buffer): _empty(buffer) for buffer in model.buffers()}
-    return copy.deepcopy(model, memo)
-
-
-def _empty(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype)
+        before = tracker.live
+        images, labels = batch(training, "cpu")
+        tracker.peak = tracker.live
+        saved = 0
+        for what in passes(network, images, labels, training):
+            if what == "forward" and not saved:
+                saved = tracker.live - before
+        in_passes, tracker.peak = tracker.peak, tracker.live
+        optimiser.step()
+    return Trace(weights, saved, in_passes, tracker.peak)
 
 
 class Tracker(TorchDispatchMode):
@@ -122,7 +102,35 @@ class Tracker(TorchDispatchMode):
 
     def _workspace(self, func: Any, args: tuple[Any, ...], results: Any) -> int:
         if func is _aten.convolution.default:
-            return workspace.forward_bytes(args[0], args[1], results, self._channels_last)
+            return _forward_workspace(args[0], args[1], results, self._channels_last)
         if func is _aten.convolution_backward.default:
-            return workspace.backward_bytes(args[0], args[1], args[2], self._channels_last)
+            return _backward_workspace(args[0], args[1], args[2], self._channels_last)
         return 0
+
+
+# Memory that a convolution needs beside its operands and results, as seen on CPUs with torch's oneDNN kernels: in NCHW
+# they copy operands and results into blocks of channels, and each rule is the larger of the moments at which such
+# copies live. For channels_last only weights are copied.
+
+
+def _forward_workspace(images: Tensor, weight: Tensor, output: Tensor, channels_last: bool) -> int:
+    """Bytes beside ``images`` (n, C, H, W), ``weight`` and ``output`` at the peak of a convolution."""
+    if images.dim() != 4 or channels_last:
+        return weight.nbytes
+    read = _blocked(images) if images.shape[1] > 4 else 0  # the first layer's kernels read the images as they are
+    return max(read + weight.nbytes + _blocked(output) - output.nbytes, _blocked(output))
+
+
+def _backward_workspace(gradient: Tensor, images: Tensor, weight: Tensor, channels_last: bool) -> int:
+    """Bytes beside the operands and both results at the peak of a convolution's backward pass."""
+    in_full_precision = weight.numel() * 4  # weight gradients are summed up in fp32
+    if images.dim() != 4 or channels_last:
+        return 2 * in_full_precision
+    extra = in_full_precision if weight.element_size() < 4 else 0
+    return max(_blocked(images) + _blocked(gradient) + extra, in_full_precision)
+
+
+def _blocked(maps: Tensor) -> int:
+    """Bytes of ``maps`` (n, C, H, W) with C rounded up to a whole number of blocks."""
+    channels = maps.shape[1]
+    return maps.nbytes // max(1, channels) * (-(-channels // BLOCK) * BLOCK)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from src.core.errors import UserError
-from src.networks.memory.recomputation import recomputing
+from src.networks.memory.recomputation import recomputed
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -22,12 +20,16 @@ PRECISIONS = ("32-true", "bf16-mixed")
 class Training:
     """What decides the peak memory of a training with SGD, momentum and weight decay.
 
-    ``architecture`` as ``src.networks.models.build`` takes it (its ``input_shape`` is the images'). ``batch``: images
-    per optimiser step. ``micro_batch``: images per forward and backward pass, None for the whole batch. ``recompute``:
-    activations within each group of convolution, norm and ReLU are computed again in the backward pass.
-    ``ghost_batch``: images that share a batch norm's statistics, None for all of a pass. ``steps_per_call``: batches
-    whose images lie ready at once. Gradients are freed before each forward pass.
-    Raises UserError for a batch below 1 and an unknown precision.
+    Gradients are freed before each forward pass.
+
+    Attributes:
+        architecture: as ``src.networks.models.build`` takes it (its ``input_shape`` is the images').
+        batch: images per optimiser step.
+        precision: one of ``PRECISIONS``.
+        recompute: activations within each group of convolution, norm and ReLU are computed again in the backward pass.
+        micro_batch: images per forward and backward pass, None for the whole batch.
+        ghost_batch: images that share a batch norm's statistics, None for all of a pass.
+        steps_per_call: batches whose images lie ready at once.
     """
 
     architecture: Mapping[str, Any]
@@ -39,20 +41,10 @@ class Training:
     steps_per_call: int = 1
     channels_last: bool = True
 
-    def __post_init__(self) -> None:
-        if self.batch < 1 or (self.micro_batch is not None and self.micro_batch < 1):
-            raise UserError(f"data.batch_size={self.batch}, micro-batch {self.micro_batch}: give at least 1")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"trainer.precision={self.precision}: memory is predicted for {', '.join(PRECISIONS)}")
-
     @property
     def images(self) -> int:
         """Images per forward and backward pass."""
         return min(self.batch, self.micro_batch or self.batch)
-
-    def plain(self) -> dict[str, Any]:
-        """The same as JSON-able data: ``Training(**training.plain())`` is equal."""
-        return asdict(self) | {"architecture": dict(self.architecture)}
 
 
 def made_ready(model: nn.Module, training: Training) -> nn.Module:
@@ -80,25 +72,21 @@ def optimiser_of(model: nn.Module, device: str) -> torch.optim.SGD:
 
 def batch(training: Training, device: str) -> tuple[Tensor, Tensor]:
     """Images float (n, C, H, W) of one call and labels int (n,)."""
-    shape: Sequence[int] = training.architecture["input_shape"]
     count = training.batch * training.steps_per_call
-    images = torch.ones(count, *shape, device=device)
+    images = torch.ones(count, *training.architecture["input_shape"], device=device)
     return images, torch.zeros(count, dtype=torch.long, device=device)
 
 
 def passes(model: nn.Module, images: Tensor, labels: Tensor, training: Training) -> Iterator[str]:
     """Forward and backward over one batch, pausing after each: "forward", "backward", ... per micro-batch."""
+    forward = recomputed(model) if training.recompute else model
+    reduced = training.precision == "bf16-mixed"
     model.zero_grad(set_to_none=True)
     images, labels = images[: training.batch], labels[: training.batch]
     for part, answers in zip(images.split(training.images), labels.split(training.images), strict=True):
-        with recomputing(model, training.recompute), _arithmetic(training, images.device.type):
-            loss = functional.cross_entropy(model(part), answers, reduction="sum")
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=reduced, cache_enabled=False):
+            loss = functional.cross_entropy(forward(part), answers, reduction="sum")
         yield "forward"
         loss.backward()
         del loss
         yield "backward"
-
-
-def _arithmetic(training: Training, device: str) -> AbstractContextManager[Any]:
-    enabled = training.precision == "bf16-mixed"
-    return torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from src.core.errors import UserError, suggestion
+from src.networks.activations import evaluating
 
 SMALL_IMAGE = 64
 """Inputs below this many pixels get a residual network's small stem: the usual stem halves an image twice at once."""
@@ -24,42 +25,46 @@ def build(name: str, classes: int, input_shape: tuple[int, int, int], options: M
     All other options go to the package's own constructor. Raises UserError where a name, an option, a package or
     the input does not fit.
     """
-    prefix, _, rest = name.partition(":")
-    makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
-    model = makers[prefix](rest, classes, input_shape, dict(options))
+    prefix, _, target = name.partition(":")
+    values = dict(options)
+    if prefix == "python":
+        model = _python(name, target, classes, input_shape, values)
+    else:
+        small = values.pop("small_images", None)
+        model = {"torchvision": _torchvision, "timm": _timm}[prefix](name, target, classes, input_shape[0], values)
+        pretrained = bool(values.get("weights") or values.get("pretrained"))
+        model = _with_stem(name, model, input_shape, small, pretrained)
     _try_one_image(name, model, classes, input_shape)
     return model
 
 
-def _torchvision(name: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+def _torchvision(name: str, target: str, classes: int, channels: int, options: dict[str, Any]) -> nn.Module:
     from torchvision.models import get_model, list_models
 
-    small = options.pop("small_images", None)
     known = list_models(module=importlib.import_module("torchvision.models"))
-    if name not in known:
-        raise UserError(f"model.name=torchvision:{name}: {suggestion(name, known)}")
-    model = _called(f"torchvision:{name}", get_model, name, **{"weights": None, "num_classes": classes, **options})
-    if input_shape[0] != 3:
-        _replace_first_convolution(model, input_shape[0])
-    return _with_stem(f"torchvision:{name}", model, input_shape, small, pretrained=bool(options.get("weights")))
+    if target not in known:
+        raise UserError(f"model.name={name}: {suggestion(target, known)}")
+    model = _called(name, get_model, target, **{"weights": None, "num_classes": classes, **options})
+    if channels != 3:
+        _replace_first_convolution(model, channels)
+    return cast(nn.Module, model)
 
 
-def _timm(name: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+def _timm(name: str, target: str, classes: int, channels: int, options: dict[str, Any]) -> nn.Module:
     try:
         import timm
     except ImportError as error:
-        raise UserError(f"model.name=timm:{name} needs timm: install the extra `zoo` (uv sync --extra zoo)") from error
-    small = options.pop("small_images", None)
-    if not timm.is_model(name):
-        raise UserError(f"model.name=timm:{name}: {suggestion(name, timm.list_models())[:300]}")
-    arguments = {"num_classes": classes, "in_chans": input_shape[0], **options}
-    model = _called(f"timm:{name}", timm.create_model, name, **arguments)
-    return _with_stem(f"timm:{name}", model, input_shape, small, pretrained=bool(options.get("pretrained")))
+        raise UserError(f"model.name={name} needs timm: install the extra `zoo` (uv sync --extra zoo)") from error
+    if not timm.is_model(target):
+        raise UserError(f"model.name={name}: {suggestion(target, timm.list_models())[:300]}")
+    arguments = {"num_classes": classes, "in_chans": channels, **options}
+    return cast(nn.Module, _called(name, timm.create_model, target, **arguments))
 
 
-def _python(target: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]) -> nn.Module:
+def _python(
+    name: str, target: str, classes: int, input_shape: tuple[int, int, int], options: dict[str, Any]
+) -> nn.Module:
     """The callable gets ``classes`` (or ``num_classes``) and ``input_shape`` where its signature has them."""
-    name = f"python:{target}"
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise UserError(f"model.name={name}: write python:package.module:callable")
@@ -121,20 +126,17 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
 
 
 def _try_one_image(name: str, model: nn.Module, classes: int, input_shape: tuple[int, int, int]) -> None:
-    was_training = model.training
     reference = next(iter(model.parameters()), torch.zeros(()))
     image = torch.zeros(1, *input_shape, dtype=reference.dtype, device=reference.device)
     try:
-        with torch.inference_mode():
-            logits = model.eval()(image)
+        with torch.inference_mode(), evaluating(model):
+            logits = model(image)
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         shape = "x".join(map(str, input_shape))
         raise UserError(f"model.name={name} cannot take a {shape} image: {_first_line(error)}") from error
-    finally:
-        model.train(was_training)
     if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UserError(f"model.name={name} answers one image with {found}; it has to return logits (1, {classes})")
+        answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise UserError(f"model.name={name} answers one image with {answer}; it has to return logits (1, {classes})")
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,20 +7,17 @@ each orientation on to the next. The largest over orientations turns with the im
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.checks import whole_number
-from src.networks.models.dropouts import dropouts
 from src.networks.models.layout import Layout
 from src.networks.models.pooling import GlobalAverage
-from src.networks.models.registry import register
+from src.networks.models.simple_conv import trunk
+from src.networks.options import GroupConvOptions, dropouts
 
 TURNS = 4
 
@@ -72,78 +69,43 @@ class OrientationMax(nn.Module):
         return x.unflatten(1, (-1, TURNS)).amax(2)
 
 
-@register("p4_conv")
-def p4_conv(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = True,
-    dropout: float | Mapping[str, Any] | None = None,
-    pools: Sequence[int] | None = None,
-    kernels: Sequence[int] = (16, 16, 32, 32, 64),
-) -> nn.Sequential:
-    """A network whose logits stay the same under quarter turns of the image, up to float rounding.
+def p4_conv(options: GroupConvOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """A network whose logits stay the same under quarter turns of the square image, up to float rounding.
 
-    Maps square images float (n, C, S, S) to logits (n, classes). Modules: ``c1`` (lifting), ``c1norm``, ``c1act``,
-    ``c2``, ... ``mp1``, ..., ``gp`` (largest over orientations), ``ap`` (mean over positions), ``fc1``. ``mp1drop``
-    follows ``mp1``, ``fc1drop`` comes before ``fc1``; while training, dropout after a pool breaks the symmetry.
-
-    Args:
-        width: multiplies kernels.
-        batch_norm: between each convolution and its ReLU, instead of the convolution's bias.
-        dropout: after the pools, and before the linear layer (``flatten``), see
-            :func:`src.networks.models.dropouts.dropouts`; None: none.
-        pools: convolutions (``c1`` is 0) that a 2x2 max-pool follows. A pool commutes with quarter turns where the
-            map's side is even, and only there; None: every second convolution but the last, while the side is even
-            (28 is pooled to 14 and 7, 32 to 16 and 8).
-        kernels: of each convolution, each in four orientations. The default halves those of ``simple_conv``, which
-            leaves about as many parameters per convolution (Cohen and Welling, section 8).
+    Modules: ``c1`` (lifting), ``c1norm``, ``c1act``, ``c2``, ... ``mp1``, ..., ``gp`` (largest over orientations),
+    ``ap`` (mean over positions), ``fc1``. ``mp1drop`` follows ``mp1``, ``fc1drop`` comes before ``fc1``; in training
+    dropout after a pool breaks the symmetry.
 
     Raises:
-        UserError: a value that is not allowed, an image that is not square, or a pool of a map with an odd side.
+        UserError: an image that is not square, or a pool of a map with an odd side.
     """
-    side = input_shape[1]
+    side, batch_norm = input_shape[1], options.batch_norm
     if input_shape[2] != side:
         raise UserError(f"model.input_shape={list(input_shape)}: p4_conv turns with the image; give square images")
-    counts = tuple(whole_number("kernels", count) for count in kernels)
-    if not counts:
-        raise UserError("model.kernels=[]: give the kernels of at least one convolution")
-    layout = Layout(counts).sized(width, _pools(len(counts), side) if pools is None else pools)
+    pools = _pools(len(options.kernels), side) if options.pools is None else options.pools
+    layout = Layout(options.kernels).sized(options.width, pools)
     for place, index in enumerate(layout.pools):
         if (side >> place) % 2:
             raise UserError(
                 f"model.pools={layout.pools}: the map after convolution {index} has {side >> place} rows, and a "
                 f"pool of an odd number does not commute with quarter turns; take pools={layout.pools[:place]}"
             )
-    rates = dropouts(dropout, len(layout.pools), 0, {})
-    steps: OrderedDict[str, nn.Module] = OrderedDict()
-    channels, number, pooled = input_shape[0], 0, 0
-    for token in layout.tokens:
-        if isinstance(token, int):
-            number += 1
-            kind = P4Convolution if number > 1 else P4Lifting
-            steps[f"c{number}"] = kind(channels, token, bias=not batch_norm)
-            if batch_norm:
-                steps[f"c{number}norm"] = P4Norm(token)
-            steps[f"c{number}act"] = nn.ReLU()
-            channels = token
-        else:
-            pooled += 1
-            steps[f"mp{pooled}"] = nn.MaxPool2d(2)
-            if rates.pools[pooled - 1]:
-                steps[f"mp{pooled}drop"] = nn.Dropout(rates.pools[pooled - 1])
+    rates = dropouts(options.dropout, len(layout.pools), 0)
+
+    def block(index: int, inputs: int, kernels: int) -> dict[str, nn.Module]:
+        name, kind = f"c{index + 1}", P4Convolution if index else P4Lifting
+        norm = {f"{name}norm": P4Norm(kernels)} if batch_norm else {}
+        return {name: kind(inputs, kernels, bias=not batch_norm), **norm, f"{name}act": nn.ReLU()}
+
+    steps = trunk(layout, input_shape[0], rates.pools, block, lambda number, _: (f"mp{number + 1}", nn.MaxPool2d(2)))
     steps |= {"gp": OrientationMax(), "ap": GlobalAverage()}
     if rates.flatten:
         steps["fc1drop"] = nn.Dropout(rates.flatten)
-    steps["fc1"] = nn.Linear(channels, classes)
+    steps["fc1"] = nn.Linear(layout.kernels[-1], classes)
     return nn.Sequential(steps)
 
 
 def _pools(convolutions: int, side: int) -> list[int]:
-    found = []
-    for index in range(1, convolutions - 1, 2):
-        if side % 2:
-            break
-        found.append(index)
-        side //= 2
-    return found
+    """Every second convolution but the last, while the map's side is even."""
+    halvings = next(count for count in range(side) if (side >> count) % 2)
+    return list(range(1, convolutions - 1, 2))[:halvings]

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.registry import register
 
 Token = int | Literal["P", "keep", "add", "skip"]
+What = Literal["call", "keep", "add"]
+Step = tuple[What, str]  # of a forward pass, with the module's name; "keep" has none
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,27 @@ class Layout:
     eps: float = 1e-5  # of every batch norm
 
     @property
+    def kernels(self) -> list[int]:
+        """Of each convolution."""
+        return [token for token in self.tokens if isinstance(token, int)]
+
+    @property
     def pools(self) -> list[int]:
         """Indices of the convolutions that a max-pool follows."""
-        found, index = [], -1
-        for token in self.tokens:
-            index += isinstance(token, int)
-            if token == "P":
-                found.append(index)
-        return found
+        places = [place for place, token in enumerate(self.tokens) if token == "P"]
+        return [sum(isinstance(token, int) for token in self.tokens[:place]) - 1 for place in places]
 
     def scaled(self, width: float) -> Layout:
         """All kernel and hidden counts times ``width``, rounded, at least 1."""
-        if not isinstance(width, int | float) or not width > 0:
-            raise UserError(f"model.width={width}: give a number above 0")
         scale = lambda count: max(1, round(width * count))  # noqa: E731
         tokens = tuple(scale(token) if isinstance(token, int) else token for token in self.tokens)
         return replace(self, tokens=tokens, hidden=tuple(scale(count) for count in self.hidden))
 
     def pooled_after(self, pools: Sequence[int]) -> Layout:
         """The same convolutions with max-pools after those of the given indices (and after their "add") only."""
-        count = sum(isinstance(token, int) for token in self.tokens)
-        for index in pools:
-            if index not in range(count):
-                raise UserError(f"model.pools={list(pools)}: the convolutions are numbered 0 to {count - 1}")
+        last = len(self.kernels) - 1
+        if not all(0 <= index <= last for index in pools):
+            raise UserError(f"model.pools={list(pools)}: the convolutions are numbered 0 to {last}")
         tokens: list[Token] = []
         index, remembered = -1, False
         bare = [token for token in self.tokens if token != "P"]
@@ -88,71 +86,76 @@ class Layout:
                 size //= 2
         return size
 
-    def smallest_input(self) -> int:
-        """Smallest image side, in pixels, that leaves one position in the last map."""
-        return next(size for size in range(1, 1 << 20) if self.map_size(size) >= 1)
-
 
 class ConvolutionalNetwork(nn.Module):
     """A network built from a ``Layout``: modules ``conv_i``, ``norm_i``, ``relu_i``, ``add_i``, ``pool_i``, ``fc_j``.
 
     Maps images float (n, C, H, W) to logits (n, classes). Every step is a module of its own and none works in place,
-    so that each map can be tapped. With ``batch_norm`` the convolutions have no bias.
+    so that each map can be tapped. With ``batch_norm`` the convolutions have no bias. ``name`` is for messages;
+    ``dropouts``: module -> rate of a dropout that follows it, beside those of the layout.
     """
 
     relu_may_overwrite = True
     """Each ReLU is the only reader of its input: a copy in which nothing is tapped may let it work in place."""
 
     def __init__(
-        self, layout: Layout, classes: int, input_shape: Sequence[int], batch_norm: bool = False, name: str = ""
+        self,
+        layout: Layout,
+        classes: int,
+        input_shape: Sequence[int],
+        batch_norm: bool = False,
+        name: str = "this network",
+        dropouts: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         channels, height, width = input_shape
         rows, columns = layout.map_size(height), layout.map_size(width)
         if rows < 1 or columns < 1:
-            raise UserError(_too_small(name or type(self).__name__, layout, input_shape))
-        if not isinstance(layout.dropout, int | float) or not 0 <= layout.dropout < 1:
-            raise UserError(f"model.dropout={layout.dropout}: give a number from 0 to below 1")
+            raise UserError(_too_small(name, layout, input_shape))
         self.positions = rows * columns  # of the last map: columns of the first linear layer per kernel
-        self._steps: list[tuple[str, str]] = []  # (what, module name), in the order of the forward pass
+        self._steps: list[Step] = []  # in the order of the forward pass
+        self._dropouts = dropouts or {}
         index, skips = -1, False
         for token in layout.tokens:
-            index += isinstance(token, int)
             if isinstance(token, int):
+                index += 1
                 size, padding = layout.kernel_size, layout.padding
                 self._append(f"conv_{index}", nn.Conv2d(channels, token, size, padding=padding, bias=not batch_norm))
                 if batch_norm:
                     self._append(f"norm_{index}", nn.BatchNorm2d(token, eps=layout.eps))
                 if skips:
-                    self._append(f"add_{index}", FittedAdd(min(channels, token), token), what="add")
+                    self._append(f"add_{index}", FittedAdd(min(channels, token), token), "add")
                 self._append(f"relu_{index}", nn.ReLU())
                 channels, skips = token, False
             elif token == "P":
                 self._append(f"pool_{index}", nn.MaxPool2d(2))
             elif token == "add":
-                self._append(f"add_{index}", Add(), what="add")
+                self._append(f"add_{index}", Add(), "add")
             else:
                 self._steps.append(("keep", ""))
                 skips = token == "skip"
         self._append("flatten", nn.Flatten())
-        features = channels * self.positions
-        for number, count in enumerate((*layout.hidden, classes), start=index + 1):
-            last = number == index + 1 + len(layout.hidden)
-            normed = batch_norm and layout.normed_head and not last
-            if layout.dropout and (last if layout.normed_head else not last or not layout.hidden):
+        features, normed = channels * self.positions, batch_norm and layout.normed_head
+        for number, units in enumerate(layout.hidden, start=index + 1):
+            if layout.dropout and not layout.normed_head:
                 self._append(f"dropout_{number}", nn.Dropout(layout.dropout))
-            self._append(f"fc_{number}", nn.Linear(features, count, bias=not normed))
+            self._append(f"fc_{number}", nn.Linear(features, units, bias=not normed))
             if normed:
-                self._append(f"norm_{number}", nn.BatchNorm1d(count, eps=layout.eps))
-            if not last:
-                self._append(f"relu_{number}", nn.ReLU())
-            features = count
+                self._append(f"norm_{number}", nn.BatchNorm1d(units, eps=layout.eps))
+            self._append(f"relu_{number}", nn.ReLU())
+            features = units
+        last = index + 1 + len(layout.hidden)
+        if layout.dropout and (layout.normed_head or not layout.hidden):
+            self._append(f"dropout_{last}", nn.Dropout(layout.dropout))
+        self._append(f"fc_{last}", nn.Linear(features, classes))
         if layout.he_init:
             initialise(self)
 
-    def _append(self, name: str, module: nn.Module, what: str = "call") -> None:
+    def _append(self, name: str, module: nn.Module, what: What = "call") -> None:
         self.add_module(name, module)
         self._steps.append((what, name))
+        if self._dropouts.get(name):
+            self._append(f"dropout_{name}", nn.Dropout(self._dropouts[name]))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.run((images, images))[0]
@@ -162,15 +165,7 @@ class ConvolutionalNetwork(nn.Module):
 
         Lets networks with equal first steps share them: ``run(run(state, 0, k), k)`` is ``run(state)`` to the bit.
         """
-        x, kept = state
-        for what, name in self._steps[start:stop]:
-            if what == "keep":
-                kept = x
-            elif what == "add":
-                x = getattr(self, name)(x, kept)
-            else:
-                x = getattr(self, name)(x)
-        return x, kept
+        return run_steps(self, self._steps[start:stop], state)
 
     def step_of(self, name: str) -> int:
         """The number of the step that is the module ``name``."""
@@ -182,17 +177,17 @@ class ConvolutionalNetwork(nn.Module):
         Groups are what is computed again in the backward pass where memory is short: small on purpose, for of an
         early-heavy network nearly all memory is its first block.
         """
-        kinds = [getattr(self, name) if name else None for _, name in self._steps]
-        found: list[tuple[int, int, bool]] = []
+        modules = [getattr(self, name, None) for _, name in self._steps]
+        parts: list[tuple[int, int, bool]] = []
         start = 0
-        while start < len(kinds):
+        while start < len(modules):
             stop = start + 1
-            if isinstance(kinds[start], nn.Conv2d):
-                while stop < len(kinds) and isinstance(kinds[stop], nn.BatchNorm2d | nn.ReLU):
+            if isinstance(modules[start], nn.Conv2d):
+                while stop < len(modules) and isinstance(modules[stop], nn.BatchNorm2d | nn.ReLU):
                     stop += 1
-            found.append((start, stop, stop > start + 1))
+            parts.append((start, stop, stop > start + 1))
             start = stop
-        return found
+        return parts
 
     def kernel_groups(self) -> list[dict[str, Any]]:
         """The wiring as plain data, one entry per set of convolutions whose kernels can only be kept together.
@@ -206,14 +201,13 @@ class ConvolutionalNetwork(nn.Module):
         present: dict[str, Any] | None = None
         kept: dict[str, Any] | None = None
         for what, name in self._steps:
-            module = getattr(self, name) if name else None
+            module = getattr(self, name, None)
             if isinstance(module, nn.Conv2d | nn.Linear):
                 if present is not None:
                     present["consumers"][name] = self.positions if isinstance(module, nn.Linear) else 1
                 present = None
             if isinstance(module, nn.Conv2d):
-                present = {"name": name, "size": module.out_channels, "members": [name]}
-                present |= {"norms": [], "tap": "", "consumers": {}}
+                present = {"name": name, "size": module.out_channels, "members": [name], "norms": [], "consumers": {}}
                 groups.append(present)
             elif isinstance(module, nn.BatchNorm2d) and present is not None:
                 present["norms"].append(name)
@@ -234,6 +228,19 @@ class ConvolutionalNetwork(nn.Module):
                 kept["tap"] = name
                 present = kept
         return groups
+
+
+def run_steps(owner: nn.Module, steps: Sequence[Step], state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The steps, which are modules of ``owner``, on (present map, remembered map); gives the same pair."""
+    present, remembered = state
+    for what, name in steps:
+        if what == "keep":
+            remembered = present
+        elif what == "add":
+            present = getattr(owner, name)(present, remembered)
+        else:
+            present = getattr(owner, name)(present)
+    return present, remembered
 
 
 class Add(nn.Module):
@@ -271,36 +278,21 @@ def initialise(model: nn.Module) -> None:
                 module.bias.zero_()
 
 
-def register_family(members: Mapping[str, Layout]) -> None:
-    """Make the named layouts known to the registry, with the options of :func:`network`."""
-    for name, layout in members.items():
-        register(name)(partial(network, name, layout))
-
-
-def network(
-    name: str,
-    layout: Layout,
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | None = None,
-    pools: Sequence[int] | None = None,
-) -> ConvolutionalNetwork:
-    """The named layout with the options that all our convolutional families share."""
-    layout = layout.sized(width, pools)
-    if dropout is not None:
-        layout = replace(layout, dropout=dropout)
-    return ConvolutionalNetwork(layout, classes, input_shape, batch_norm, name)
+def initialise_glorot(model: nn.Module) -> None:
+    """Weights uniform by fan-in and fan-out, biases 0, as Keras begins (Glorot and Bengio, AISTATS 2010)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _too_small(name: str, layout: Layout, input_shape: Sequence[int]) -> str:
-    smallest, fewer = layout.smallest_input(), layout.pools
-    side = min(input_shape[1:])
-    while fewer and layout.pooled_after(fewer).map_size(side) < 1:
-        fewer = fewer[:-1]
-    hint = f"; or pool less: pools={fewer}" if layout.pooled_after(fewer).map_size(side) >= 1 else ""
+    side, pools = min(input_shape[1:]), layout.pools
+    fewer = (pools[:count] for count in range(len(pools), -1, -1))
+    fits = next((some for some in fewer if layout.pooled_after(some).map_size(side) >= 1), None)
+    smallest = next(size for size in range(1, 1 << 20) if layout.map_size(size) >= 1)
     return (
-        f"model.input_shape={list(input_shape)}: {name} pools {len(layout.pools)} times and needs images of at least "
-        f"{smallest}x{smallest} pixels{hint}"
+        f"model.input_shape={list(input_shape)}: {name} pools {len(pools)} times and needs images of at least "
+        f"{smallest}x{smallest} pixels" + ("" if fits is None else f"; or pool less: pools={fits}")
     )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 
 
 class MaxBlurPool2d(nn.Module):
@@ -35,22 +35,12 @@ class GlobalAverage(nn.Module):
         return x.mean((2, 3))
 
 
+#: Pools that halve a map's sides (rounded down).
 POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": lambda: nn.MaxPool2d(2),
     "average": lambda: nn.AvgPool2d(2),
     "blur": MaxBlurPool2d,
 }
-
-
-def pool_of(kind: str) -> nn.Module:
-    """A pool that halves a map's sides (rounded down).
-
-    Raises:
-        UserError: the kind is none of ``POOLS``.
-    """
-    if kind not in POOLS:
-        raise UserError(f"model.pool={kind}: {suggestion(str(kind), POOLS)}")
-    return POOLS[kind]()
 
 
 def pooled_size(name: str, input_shape: Sequence[int], pools: Sequence[int], kind: str = "max") -> tuple[int, int]:

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any
 
 from torch import nn
 
-from src.core.errors import UserError, suggestion
+from src.core.options import Count, Words, options, options_of
+from src.networks.models.cnnsplitter import CNNSPLITTER, cnnsplitter
+from src.networks.models.group_conv import p4_conv
+from src.networks.models.maxout import maxout
+from src.networks.models.resnet import resnet
+from src.networks.models.simple_conv import all_convolutional, simple_conv, vgg_like
+from src.networks.models.spatial_transformer import spatial_transformer
+from src.networks.models.ti_pooling import ti_pooling
+from src.networks.models.vgg import PLAIN, plain_vgg, vgg
+from src.networks.options import NETWORKS, PREFIXES, model_options
 
-Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
-_FACTORIES: dict[str, Callable[..., nn.Module]] = {}
-PREFIXES = ("torchvision:", "timm:", "python:")
+#: Name -> what builds the network from its options, the number of its outputs and the shape of its images.
+BUILDERS: dict[str, Callable[[Any, int, tuple[int, int, int]], nn.Module]] = {
+    **{name: partial(cnnsplitter, name) for name in CNNSPLITTER},
+    **{name: partial(plain_vgg, name) for name in PLAIN},
+    "all_convolutional": all_convolutional,
+    "maxout": maxout,
+    "p4_conv": p4_conv,
+    "resnet": resnet,
+    "simple_conv": simple_conv,
+    "spatial_transformer": spatial_transformer,
+    "ti_pooling": ti_pooling,
+    "vgg": vgg,
+    "vgg_like": vgg_like,
+}
 
 
-def register(name: str) -> Callable[[Factory], Factory]:
-    """Decorator: ``build`` finds the function under ``name`` and calls it with classes, input_shape and the options."""
+@options
+class Required:
+    """What every architecture says."""
 
-    def keep(factory: Factory) -> Factory:
-        if name in _FACTORIES:
-            raise ValueError(f"two models are called '{name}'")
-        _FACTORIES[name] = factory
-        return factory
-
-    return keep
+    name: str
+    classes: Count
+    input_shape: Annotated[tuple[Count, Count, Count], Words("[channels, height, width], whole numbers from 1")]
 
 
 def names() -> list[str]:
     """Names of our own networks, sorted; the prefixes reach more."""
-    return sorted(_FACTORIES)
-
-
-def options(name: str) -> list[str]:
-    """Options that the network ``name`` takes besides name, classes and input_shape."""
-    return [key for key in inspect.signature(_FACTORIES[name]).parameters if key not in ("classes", "input_shape")]
+    return sorted(NETWORKS)
 
 
 def build(architecture: Mapping[str, Any]) -> nn.Module:
@@ -45,32 +57,12 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     The network maps images float (n, C, H, W) to logits (n, classes).
     Raises UserError for an unknown name or option, a missing package, and an input that the network cannot take.
     """
-    rest = dict(architecture)
-    name, classes, input_shape = _required(rest)
-    if name.startswith(PREFIXES):
+    keys = ("name", "classes", "input_shape")
+    required = options_of(Required, {key: architecture[key] for key in keys if key in architecture}, "model")
+    rest = {key: value for key, value in architecture.items() if key not in keys}
+    if required.name.startswith(PREFIXES):
         from src.networks.models import foreign  # late: the prefixes bring heavy packages
 
-        return foreign.build(name, classes, input_shape, rest)
-    if name not in _FACTORIES:
-        raise UserError(f"model.name={name}: {suggestion(name, names())} or a prefix: {', '.join(PREFIXES)}")
-    for key in rest:
-        if key not in options(name):
-            raise UserError(f"model.{key}={rest[key]}: {name} has no such option; {suggestion(key, options(name))}")
-    return _FACTORIES[name](classes=classes, input_shape=input_shape, **rest)
-
-
-def _required(rest: dict[str, Any]) -> tuple[str, int, tuple[int, int, int]]:
-    for key in ("name", "classes", "input_shape"):
-        if key not in rest:
-            raise UserError(f"model.{key} is missing: give name, classes and input_shape [channels, height, width]")
-    name, classes, shape = str(rest.pop("name")), rest.pop("classes"), rest.pop("input_shape")
-    if not _is_positive_int(classes):
-        raise UserError(f"model.classes={classes}: give a whole number of at least 1")
-    if isinstance(shape, str) or len(list(shape)) != 3 or not all(_is_positive_int(size) for size in shape):
-        raise UserError(f"model.input_shape={shape}: give [channels, height, width], whole numbers of at least 1")
-    channels, height, width = shape
-    return name, int(classes), (int(channels), int(height), int(width))
-
-
-def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        return foreign.build(required.name, required.classes, required.input_shape, rest)
+    chosen = model_options(required.name, rest)
+    return BUILDERS[required.name](chosen, required.classes, required.input_shape)

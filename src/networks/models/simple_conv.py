@@ -1,22 +1,26 @@
-"""SimpleConv: five convolutions and two linear layers, the plain network of the study of invariances.
+"""SimpleConv, VGGLike and AllConvolutional: the plain networks of the study of invariances.
 
-Quiroga, Torrents-Barrena, Lanzarini and Puig, JCC&BD 2019 (doi 10.1007/978-3-030-27713-0_9). Its trunk and head serve
-other networks as well: with transformed copies of the image (`ti_pooling`) and behind a spatial transformer.
+Quiroga, Torrents-Barrena, Lanzarini and Puig, JCC&BD 2019 (doi 10.1007/978-3-030-27713-0_9). SimpleConv has five
+convolutions and two linear layers; its trunk and head serve other networks as well: with transformed copies of the
+image (`ti_pooling`) and behind a spatial transformer. VGGLike has four blocks of two convolutions with ELU (VGG itself,
+with ReLU and more layers: `vgg`). AllConvolutional has convolutions of stride 2 in the place of pools (Springenberg et
+al. 2015, arXiv:1412.6806); the study's released code pads its 1x1 convolution and puts a ReLU on the logits, of which
+neither is meant and both can be had.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from src.networks.models.checks import whole_number
-from src.networks.models.dropouts import Dropouts, dropouts
-from src.networks.models.layout import Layout
-from src.networks.models.pooling import pool_of, pooled_size
-from src.networks.models.registry import register
+from src.networks.models.layout import Layout, Token
+from src.networks.models.pooling import POOLS, GlobalAverage, pooled_size
+from src.networks.options import AllConvolutionalOptions, Dropouts, SimpleConvOptions, VggLikeOptions, dropouts
+
+Steps = OrderedDict[str, nn.Module]
+HALVING = (2, 5)  # convolutions of AllConvolutional
 
 
 class LinearOnMap(nn.Linear):
@@ -26,43 +30,59 @@ class LinearOnMap(nn.Linear):
         return super().forward(x.flatten(1))
 
 
-def simple_layout(kernels: int, hidden: int, width: float, pools: Sequence[int] | None) -> Layout:
-    """Five convolutions of f, f, 2f, 2f and 4f kernels and a hidden linear layer, all times ``width``.
+def trunk(
+    layout: Layout,
+    channels: int,
+    rates: Sequence[float],
+    block: Callable[[int, int, int], Mapping[str, nn.Module]],
+    pool: Callable[[int, int], tuple[str, nn.Module]],
+    dropout: str = "{}drop",
+) -> Steps:
+    """The convolutions and pools of ``layout`` by name, in their order, for images of ``channels``.
 
-    Pools come after the second and the fourth, or where ``pools`` says.
-
-    Raises:
-        UserError: a number that is not allowed.
+    Args:
+        rates: of the dropout after each pool; 0: none.
+        block: the modules of convolution ``index`` with so many inputs and kernels.
+        pool: name and module of pool ``number``, which follows convolution ``index``.
+        dropout: a dropout's name, made of its pool's.
     """
-    f, units = whole_number("kernels", kernels), whole_number("hidden", hidden)
-    return Layout((f, f, "P", 2 * f, 2 * f, "P", 4 * f), (units,)).sized(width, pools)
-
-
-def trunk(layout: Layout, channels: int, batch_norm: bool, pool: str, rates: Dropouts) -> OrderedDict[str, nn.Module]:
-    """Modules ``c1``, ``c1norm``, ``c1act``, ``mp1``, ``mp1drop``, ... in their order, for images of ``channels``."""
-    steps: OrderedDict[str, nn.Module] = OrderedDict()
-    number, pools = 0, 0
+    steps: Steps = OrderedDict()
+    index, number = -1, 0
     for token in layout.tokens:
         if isinstance(token, int):
-            number += 1
-            steps[f"c{number}"] = nn.Conv2d(channels, token, 3, padding=1, bias=not batch_norm)
-            if batch_norm:
-                steps[f"c{number}norm"] = nn.BatchNorm2d(token)
-            steps[f"c{number}act"] = nn.ReLU()
+            index += 1
+            steps.update(block(index, channels, token))
             channels = token
         else:
-            pools += 1
-            steps[f"mp{pools}"] = pool_of(pool)
-            if rates.pools[pools - 1]:
-                steps[f"mp{pools}drop"] = nn.Dropout(rates.pools[pools - 1])
+            name, module = pool(number, index)
+            steps[name] = module
+            if rates[number]:
+                steps[dropout.format(name)] = nn.Dropout(rates[number])
+            number += 1
     return steps
 
 
-def head(
-    features: int, layout: Layout, classes: int, rates: Dropouts, batch_norm: bool = False
-) -> OrderedDict[str, nn.Module]:
+def simple_layout(options: SimpleConvOptions) -> Layout:
+    """Five convolutions of f, f, 2f, 2f and 4f kernels and a hidden linear layer; pools after the second and fourth."""
+    f = options.kernels
+    return Layout((f, f, "P", 2 * f, 2 * f, "P", 4 * f), (options.hidden,)).sized(options.width, options.pools)
+
+
+def simple_trunk(layout: Layout, channels: int, options: SimpleConvOptions, rates: Dropouts) -> Steps:
+    """Modules ``c1``, ``c1norm``, ``c1act``, ``mp1``, ``mp1drop``, ... in their order, for images of ``channels``."""
+
+    def block(index: int, inputs: int, kernels: int) -> dict[str, nn.Module]:
+        name = f"c{index + 1}"
+        convolution = nn.Conv2d(inputs, kernels, 3, padding=1, bias=not options.batch_norm)
+        norm = {f"{name}norm": nn.BatchNorm2d(kernels)} if options.batch_norm else {}
+        return {name: convolution, **norm, f"{name}act": nn.ReLU()}
+
+    return trunk(layout, channels, rates.pools, block, lambda number, _: (f"mp{number + 1}", POOLS[options.pool]()))
+
+
+def head(features: int, layout: Layout, classes: int, rates: Dropouts, batch_norm: bool = False) -> Steps:
     """Modules ``fc1drop``, ``fc1``, ``fc1norm``, ``fc1act``, ``fc2drop``, ``fc2`` in their order."""
-    steps: OrderedDict[str, nn.Module] = OrderedDict()
+    steps: Steps = OrderedDict()
     (units,) = layout.hidden
     if rates.flatten:
         steps["fc1drop"] = nn.Dropout(rates.flatten)
@@ -83,38 +103,67 @@ def features_of(name: str, layout: Layout, input_shape: Sequence[int], pool: str
         UserError: the image is too small for the pools.
     """
     rows, columns = pooled_size(name, input_shape, layout.pools, pool)
-    kernels = [token for token in layout.tokens if isinstance(token, int)]
-    return kernels[-1] * rows * columns
+    return layout.kernels[-1] * rows * columns
 
 
-@register("simple_conv")
-def simple_conv(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | Mapping[str, Any] | None = None,
-    pools: Sequence[int] | None = None,
-    kernels: int = 32,
-    hidden: int = 64,
-    pool: str = "max",
-) -> nn.Sequential:
-    """SimpleConv: maps images float (n, C, H, W) to logits (n, classes); its modules are named as in the paper's code.
+def simple_conv(options: SimpleConvOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """SimpleConv; its modules are named as in the paper's code."""
+    layout = simple_layout(options)
+    rates = dropouts(options.dropout, len(layout.pools), 1)
+    steps = simple_trunk(layout, input_shape[0], options, rates)
+    steps |= head(features_of("simple_conv", layout, input_shape, options.pool), layout, classes, rates)
+    return nn.Sequential(steps)
 
-    Args:
-        width: multiplies kernels and hidden units.
-        batch_norm: between each convolution and its ReLU, instead of the convolution's bias; the paper has none.
-        dropout: see :func:`src.networks.models.dropouts.dropouts`; None: none.
-        pools: convolutions (``c1`` is 0) that a pool follows; None: 1 and 3.
-        kernels: of the first two convolutions; the next two have twice, the last four times as many.
-        hidden: units of the hidden linear layer.
-        pool: ``max``, ``average``, or ``blur``, the anti-aliased max-pool.
 
-    Raises:
-        UserError: a value that is not allowed, or an image too small for the pools.
+def vgg_like(options: VggLikeOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """VGGLike.
+
+    Modules: ``c0_0``, ``c0_0act``, ``c0_0norm``, ``c0_1``, ``c0_1act``, ``c0_1norm``, ``mp0``, ``mp0drop``, ... and
+    those of SimpleConv's head.
     """
-    layout = simple_layout(kernels, hidden, width, pools)
-    rates = dropouts(dropout, len(layout.pools), 1, {})
-    steps = trunk(layout, input_shape[0], batch_norm, pool, rates)
-    steps |= head(features_of("simple_conv", layout, input_shape, pool), layout, classes, rates)
+    f = options.kernels
+    tokens: tuple[Token, ...] = (f, f, "P", 2 * f, 2 * f, "P", 4 * f, 4 * f, "P", 8 * f, 8 * f, "P")
+    layout = Layout(tokens, (options.hidden,)).sized(options.width, options.pools)
+    rates = dropouts(options.dropout, len(layout.pools), 1)
+
+    def block(index: int, inputs: int, kernels: int) -> dict[str, nn.Module]:
+        name = f"c{index // 2}_{index % 2}"
+        norm = {f"{name}norm": nn.BatchNorm2d(kernels)} if options.batch_norm else {}
+        return {name: nn.Conv2d(inputs, kernels, 3, padding=1), f"{name}act": nn.ELU(), **norm}
+
+    steps = trunk(layout, input_shape[0], rates.pools, block, lambda number, _: (f"mp{number}", nn.MaxPool2d(2)))
+    steps |= head(features_of("vgg_like", layout, input_shape), layout, classes, rates, options.batch_norm)
+    return nn.Sequential(steps)
+
+
+def all_convolutional(options: AllConvolutionalOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """AllConvolutional, for images of any size.
+
+    Modules: ``c0`` (with batch norm ``c0conv`` and ``c0``), ``c0act``, ... ``c7act``, ``cc`` (1x1, to the classes),
+    and ``ap`` (the mean over positions). ``c2drop`` follows ``c2act``, ``ccdrop`` comes before ``cc``; ``ccact`` is the
+    ReLU of the released code.
+    """
+    f, pools = options.kernels, HALVING if options.pools is None else options.pools
+    layout = Layout((f,) * 3 + (2 * f,) * 5).sized(options.width, pools)
+    rates = dropouts(options.dropout, len(layout.pools), 0)
+    dropped = dict(zip(layout.pools, rates.pools, strict=True))
+    steps: Steps = OrderedDict()
+    channels, last = input_shape[0], len(layout.kernels) - 1
+    for index, count in enumerate(layout.kernels):
+        size, padding = (1, int(options.padded_1x1)) if index == last else (3, 1)
+        convolution = nn.Conv2d(channels, count, size, stride=1 + (index in dropped), padding=padding)
+        if options.batch_norm:
+            steps |= {f"c{index}conv": convolution, f"c{index}": nn.BatchNorm2d(count)}
+        else:
+            steps[f"c{index}"] = convolution
+        steps[f"c{index}act"] = nn.ReLU()
+        if dropped.get(index):
+            steps[f"c{index}drop"] = nn.Dropout(dropped[index])
+        channels = count
+    if rates.flatten:
+        steps["ccdrop"] = nn.Dropout(rates.flatten)
+    steps["cc"] = nn.Conv2d(channels, classes, 1)
+    if options.relu_logits:
+        steps["ccact"] = nn.ReLU()
+    steps["ap"] = GlobalAverage()
     return nn.Sequential(steps)

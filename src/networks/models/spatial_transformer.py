@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.core.errors import UserError, suggestion
-from src.networks.models.checks import whole_number
 from src.networks.models.layout import Layout
 from src.networks.models.pooling import pooled_size
-from src.networks.models.registry import register
 from src.networks.models.simple_conv import LinearOnMap, simple_conv
+from src.networks.options import SpatialTransformerOptions
 
 FREEDOMS = {"affine": 6, "rotation": 1}  # numbers that the localisation network answers
 
@@ -90,38 +87,12 @@ class SpatialTransformer(nn.Module):
         return self.resample(images, self.localisation(images))
 
 
-@register("spatial_transformer")
-def spatial_transformer(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | Mapping[str, Any] | None = None,
-    pools: Sequence[int] | None = None,
-    kernels: int = 32,
-    hidden: int = 64,
-    pool: str = "max",
-    localisation: int = 20,
-    freedom: str = "affine",
-) -> nn.Sequential:
-    """A spatial transformer and a SimpleConv behind it: images float (n, C, H, W) to logits (n, classes).
+def spatial_transformer(options: SpatialTransformerOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """A spatial transformer and a SimpleConv behind it.
 
     Modules: ``stn.localisation.c1``, ... ``stn.localisation.fc2``, ``stn.resample``, then those of SimpleConv.
-
-    Args:
-        width: multiplies kernels, hidden units and ``localisation``.
-        batch_norm, dropout, pools, kernels, hidden, pool: of the SimpleConv, see
-            :func:`src.networks.models.simple_conv.simple_conv`.
-        localisation: kernels of its two 5x5 convolutions, and units of its hidden layer.
-        freedom: ``affine``, or ``rotation`` about the centre.
-
-    Raises:
-        UserError: a value that is not allowed, or an image too small for the pools.
     """
-    if freedom not in FREEDOMS:
-        raise UserError(f"model.freedom={freedom}: {suggestion(str(freedom), FREEDOMS)}")
-    (own,) = Layout((whole_number("localisation", localisation),)).scaled(width).tokens
-    assert isinstance(own, int)
-    classifier = simple_conv(classes, input_shape, width, batch_norm, dropout, pools, kernels, hidden, pool)
-    steps: OrderedDict[str, nn.Module] = OrderedDict(stn=SpatialTransformer(input_shape, own, freedom))
+    classifier = simple_conv(options, classes, input_shape)
+    (kernels,) = Layout((options.localisation,)).scaled(options.width).kernels
+    steps: OrderedDict[str, nn.Module] = OrderedDict(stn=SpatialTransformer(input_shape, kernels, options.freedom))
     return nn.Sequential(steps | OrderedDict(classifier.named_children()))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.layout import ConvolutionalNetwork
+from src.networks.models.layout import ConvolutionalNetwork, run_steps
 from src.networks.models.maxout import MaxoutNetwork
 
 
@@ -24,15 +22,7 @@ class Section(nn.Module):
                 self.add_module(name, getattr(model, name))
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = x
-        for what, name in self._steps:
-            if what == "keep":
-                kept = x
-            elif what == "add":
-                x = getattr(self, name)(x, kept)
-            else:
-                x = getattr(self, name)(x)
-        return x
+        return run_steps(self, self._steps, (x, x))[0]
 
 
 def trunk_and_head(model: nn.Module, until: str = "flatten") -> tuple[nn.Module, nn.Module]:
@@ -46,21 +36,19 @@ def trunk_and_head(model: nn.Module, until: str = "flatten") -> tuple[nn.Module,
             head needs a map of the trunk.
     """
     if isinstance(model, ConvolutionalNetwork):
-        names = [name for _, name in model._steps]
-        what = [kind for kind, _ in model._steps]
-        place = _place(names, until)
-        while place and what[place - 1] == "keep":  # what the head adds later is its own input
-            place -= 1
-        if what[:place].count("keep") > what[:place].count("add"):
+        place = _place([name for _, name in model._steps], until)
+        steps = [what for what, _ in model._steps[:place]]
+        while steps and steps[-1] == "keep":  # what the head adds later is its own input
+            steps.pop()
+        if steps.count("keep") > steps.count("add"):
             raise UserError(
                 f"trunk.until={until}: lies within a residual pair, whose sum would need a map of both; "
                 "take a module before or after it"
             )
-        return Section(model, 0, place), Section(model, place, None)
+        return Section(model, 0, len(steps)), Section(model, len(steps), None)
     if isinstance(model, MaxoutNetwork):
-        parts = list(model.named_children())
-        place = _place([name for name, _ in parts], until)
-        return nn.Sequential(OrderedDict(parts[:place])), nn.Sequential(OrderedDict(parts[place:]))
+        place = _place(list(model._modules), until)
+        return model[:place], model[place:]
     raise UserError(
         f"model: {type(model).__name__} cannot be split into trunk and head; take one of our own (maxout, vgg19, "
         "simcnn ...), or train modules that share no trunk"

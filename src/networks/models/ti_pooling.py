@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.models.dropouts import dropouts
-from src.networks.models.registry import register
-from src.networks.models.simple_conv import features_of, head, simple_layout, trunk
+from src.networks.models.simple_conv import features_of, head, simple_layout, simple_trunk
 from src.networks.models.spatial_transformer import resampled, rotations
-
-QUARTERS = (0, 90, 180, 270)
+from src.networks.options import TiPoolingOptions, dropouts
 
 
 class RotatedCopies(nn.Module):
@@ -40,14 +36,11 @@ class RotatedCopies(nn.Module):
         self.register_buffer("maps", maps, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        turned = {rest: self._by_rest(images, place) for place, rest in enumerate(self.rests)}
+        count, turned = images.size(0), {}
+        for rest, one_map in zip(self.rests, self.maps, strict=True):
+            turned[rest] = resampled(images, one_map.expand(count, -1, -1)) if rest else images
         copies = [torch.rot90(turned[angle % 90], int(angle // 90), (2, 3)) for angle in self.angles]
         return torch.stack(copies, 1).flatten(0, 1)
-
-    def _by_rest(self, images: Tensor, place: int) -> Tensor:
-        if self.rests[place] == 0:
-            return images
-        return resampled(images, self.maps[place].expand(images.size(0), -1, -1))
 
     def extra_repr(self) -> str:
         return ", ".join(f"{angle:g}" for angle in self.angles)
@@ -68,50 +61,23 @@ class CopyMax(nn.Module):
         return str(self.copies)
 
 
-@register("ti_pooling")
-def ti_pooling(
-    classes: int,
-    input_shape: Sequence[int],
-    width: float = 1.0,
-    batch_norm: bool = False,
-    dropout: float | Mapping[str, Any] | None = None,
-    pools: Sequence[int] | None = None,
-    kernels: int = 32,
-    hidden: int = 64,
-    pool: str = "max",
-    angles: Sequence[float] = QUARTERS,
-) -> nn.Sequential:
-    """A SimpleConv whose convolutions see turned copies: square images float (n, C, S, S) to logits (n, classes).
+def ti_pooling(options: TiPoolingOptions, classes: int, input_shape: Sequence[int]) -> nn.Sequential:
+    """A SimpleConv whose convolutions see turned copies of square images; batch norm is over all copies.
 
     Modules: ``copies``, those of SimpleConv's trunk, on all copies of all images at once (n * copies rows), ``ti``
     (the largest over the copies), and those of its head.
 
-    Args:
-        width, batch_norm, dropout, pools, kernels, hidden, pool: see `src.networks.models.simple_conv.simple_conv`;
-            batch norm takes its mean and variance over all copies.
-        angles: of the copies, degrees counterclockwise. The logits stay the same under quarter turns where with each
-            angle also the angle and 90 degrees is there.
-
     Raises:
-        UserError: a value that is not allowed, an image that is not square or is too small for the pools.
+        UserError: two angles are the same turn, an image is not square or is too small for the pools.
     """
-    _check_angles(angles)
+    if len({angle % 360 for angle in options.angles}) < len(options.angles):
+        raise UserError(f"model.angles={list(options.angles)}: two are the same turn; give each once")
     if input_shape[1] != input_shape[2]:
         raise UserError(f"model.input_shape={list(input_shape)}: ti_pooling turns the image; give square images")
-    layout = simple_layout(kernels, hidden, width, pools)
-    rates = dropouts(dropout, len(layout.pools), 1, {})
-    steps: OrderedDict[str, nn.Module] = OrderedDict(copies=RotatedCopies(angles, input_shape[1]))
-    steps |= trunk(layout, input_shape[0], batch_norm, pool, rates)
-    steps["ti"] = CopyMax(len(angles))
-    steps |= head(features_of("ti_pooling", layout, input_shape, pool), layout, classes, rates)
+    layout = simple_layout(options)
+    rates = dropouts(options.dropout, len(layout.pools), 1)
+    steps: OrderedDict[str, nn.Module] = OrderedDict(copies=RotatedCopies(options.angles, input_shape[1]))
+    steps |= simple_trunk(layout, input_shape[0], options, rates)
+    steps["ti"] = CopyMax(len(options.angles))
+    steps |= head(features_of("ti_pooling", layout, input_shape, options.pool), layout, classes, rates)
     return nn.Sequential(steps)
-
-
-def _check_angles(angles: Sequence[float]) -> None:
-    if isinstance(angles, str) or not isinstance(angles, Sequence) or not angles:
-        raise UserError(f"model.angles={angles}: give a list of degrees, such as {list(QUARTERS)}")
-    for angle in angles:
-        if not isinstance(angle, int | float) or isinstance(angle, bool) or not math.isfinite(angle):
-            raise UserError(f"model.angles={list(angles)}: {angle} is no angle; give degrees, such as {list(QUARTERS)}")
-    if len({angle % 360 for angle in angles}) < len(angles):
-        raise UserError(f"model.angles={list(angles)}: two are the same turn; give each once")

@@ -2,12 +2,12 @@
 
 from src.networks.slicing.cutting import masked, slice_tensors
 from src.networks.slicing.network import SlicedNetwork, extract
-from src.networks.slicing.plan import KernelGroup, SlicePlan, Tap, at_least_one
+from src.networks.slicing.plan import KernelGroup, SlicePlan, Tap
 from src.networks.slicing.planning import plan_for
 from src.networks.slicing.recalibration import recalibrate
 from src.networks.slicing.verification import verify
 
 __all__ = [
-    "KernelGroup", "SlicePlan", "SlicedNetwork", "Tap", "at_least_one", "extract", "masked", "plan_for",
+    "KernelGroup", "SlicePlan", "SlicedNetwork", "Tap", "extract", "masked", "plan_for",
     "recalibrate", "slice_tensors", "verify",
 ]  # fmt: skip

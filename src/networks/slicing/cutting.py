@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,20 +22,21 @@ def slice_tensors(
     their order, so that the members of a group line up. UserError for an empty group or a wrong length.
     """
     _check(plan, keep)
+    if outputs is not None and not plan.output:
+        raise UserError("outputs: this network has no single layer whose rows are its classes; leave it out")
     extended = torch.cat([keep, keep.new_ones(1)])  # the last entry answers for -1: always kept
     kept = [extended[positions].nonzero().flatten() for positions in plan.maps]
+    chosen = torch.tensor(list(outputs or ()), dtype=torch.int64)
+    device = next(iter(tensors.values())).device
+    # all indices in one copy: on a GPU each is waited for
+    *there, rows = torch.cat([*kept, chosen]).to(device).split([*map(len, kept), len(chosen)])
     cut = dict(tensors)
     for use in plan.uses:
         if len(kept[use.map]) < len(plan.maps[use.map]):
-            tensor = cut[use.tensor]
-            cut[use.tensor] = tensor.index_select(use.dim, kept[use.map].to(tensor.device))
-    if outputs is not None:
-        if not plan.output:
-            raise UserError("outputs: this network has no single layer whose rows are its classes; leave it out")
-        rows = torch.as_tensor(outputs)
-        for name in (f"{plan.output}.weight", f"{plan.output}.bias"):
-            if name in cut:
-                cut[name] = cut[name].index_select(0, rows.to(cut[name].device))
+            cut[use.tensor] = cut[use.tensor].index_select(use.dim, there[use.map])
+    for name in (f"{plan.output}.weight", f"{plan.output}.bias") if outputs is not None else ():
+        if name in cut:
+            cut[name] = cut[name].index_select(0, rows)
     return cut
 
 
@@ -47,25 +49,17 @@ def masked(model: nn.Module, plan: SlicePlan, keep: Tensor) -> Iterator[nn.Modul
     """
     _check(plan, keep)
     extended = torch.cat([keep, keep.new_ones(1)])
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for name, positions in plan.readers.items():
-            layer = model.get_submodule(name)
-            handles.append(layer.register_forward_pre_hook(_masking(layer, extended[positions])))
+            layer, mask = model.get_submodule(name), extended[positions]
+            shaped = mask if isinstance(layer, nn.Linear) else mask[:, None, None]
+            hooks.enter_context(layer.register_forward_pre_hook(partial(_multiply, shaped)))
         yield model
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _masking(layer: nn.Module, mask: Tensor):  # type: ignore[no-untyped-def]
-    shape = (-1,) if isinstance(layer, nn.Linear) else (-1, 1, 1)
-
-    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        first, *rest = inputs
-        return (first * mask.to(first).view(shape), *rest)
-
-    return hook
+def _multiply(mask: Tensor, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    first, *rest = inputs
+    return (first * mask.to(first), *rest)
 
 
 def _check(plan: SlicePlan, keep: Tensor) -> None:
@@ -75,4 +69,4 @@ def _check(plan: SlicePlan, keep: Tensor) -> None:
         )
     for group, part in zip(plan.groups, plan.slices(), strict=True):
         if not keep[part].any():
-            raise UserError(f"keep: no kernel of '{group.name}' is kept; every group needs one (see at_least_one)")
+            raise UserError(f"keep: no kernel of '{group.name}' is kept; every group needs one")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.networks.models.skeleton import skeleton
 from src.networks.slicing.cutting import slice_tensors
 from src.networks.slicing.plan import SlicePlan
 from src.networks.slicing.recalibration import recalibrating
+from src.networks.weights import skeleton
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
@@ -20,8 +20,8 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-State = Any
-"""What a network hands from step to step: (present map, remembered map) of ours, the images of others."""
+State = tuple[Tensor, Tensor]
+"""What a network hands from step to step: the present map and the remembered one."""
 
 
 class SlicedNetwork:
@@ -40,8 +40,8 @@ class SlicedNetwork:
         self._model = model
         self._local = threading.local()
         self._steps: list[int] | None = None
-        step_of: Any = getattr(model, "step_of", None)
-        if step_of is not None and hasattr(model, "run"):
+        if hasattr(model, "run") and hasattr(model, "step_of"):
+            step_of: Any = model.step_of
             self._steps = [min(step_of(member) for member in group.members) for group in plan.groups]
 
     def cut(self, keep: Tensor, outputs: Sequence[int] | None = None) -> dict[str, Tensor]:
@@ -61,18 +61,16 @@ class SlicedNetwork:
 
     def start(self, images: Tensor) -> State:
         """The state before step 0."""
-        return images if self._steps is None else (images, images)
+        return images, images
 
     def run(self, tensors: Mapping[str, Tensor], state: State, start: int = 0, stop: int | None = None) -> State:
         """The state after the steps from ``start`` to before ``stop``; a ReLU at ``start`` overwrites ``state``."""
-        if self._steps is None:
-            return self(tensors, state)
-        return self._loaded(tensors).run(state, start, stop)
+        network = self._loaded(tensors)
+        return (network(state[0]), state[1]) if self._steps is None else network.run(state, start, stop)
 
     def finish(self, tensors: Mapping[str, Tensor], state: State, start: int = 0) -> Tensor:
         """Logits (n, outputs) from the state before step ``start``."""
-        end = self.run(tensors, state, start)
-        return end if self._steps is None else end[0]
+        return self.run(tensors, state, start)[0]
 
     def recalibrated(
         self, tensors: Mapping[str, Tensor], states: Iterable[State], start: int = 0, stop: int | None = None
@@ -94,6 +92,8 @@ class SlicedNetwork:
         model = self._skeleton
         for slots, key, name in self._local.slots:
             slots[key] = tensors[name]
+        for layer in self._local.depthwise:
+            layer.groups = len(layer.weight)
         return model
 
     @property
@@ -102,14 +102,14 @@ class SlicedNetwork:
             model = skeleton(self._model).eval()
             slots: list[tuple[dict[str, Any], str, str]] = []
             for prefix, module in model.named_modules(remove_duplicate=False):
-                for own in (module._parameters, module._buffers):
-                    names = [(key, f"{prefix}.{key}" if prefix else key) for key in own]
-                    slots += [(own, key, name) for key, name in names if name in self.base]
+                for tensors in (module._parameters, module._buffers):
+                    names = [(key, f"{prefix}.{key}" if prefix else key) for key in tensors]
+                    slots += [(tensors, key, name) for key, name in names if name in self.base]
                 if isinstance(module, nn.ReLU) and getattr(model, "relu_may_overwrite", False):
                     module.inplace = True  # a tenth of the time, since no new map has to be allocated
-                if isinstance(module, nn.Conv2d) and module.groups > 1:
-                    # only tensors are put in, and the number of groups has to follow them
-                    module._conv_forward = _flexible_groups(module)  # type: ignore[method-assign]
+            convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+            # the plan's checks allow no other with groups, and their number has to follow the tensors
+            self._local.depthwise = [each for each in convolutions if 1 < each.groups == each.in_channels]
             self._local.skeleton, self._local.slots = model, slots
         return self._local.skeleton
 
@@ -148,15 +148,3 @@ def _adjust(module: nn.Module) -> None:
         module.num_features = reference.shape[0]
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.shape[0]
-
-
-def _flexible_groups(layer: nn.Conv2d) -> Any:
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        groups = x.shape[1] // weight.shape[1]
-        padding: Any = layer.padding
-        if layer.padding_mode != "zeros":
-            x = nn.functional.pad(x, layer._reversed_padding_repeated_twice, mode=layer.padding_mode)
-            padding = 0
-        return nn.functional.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
-
-    return forward

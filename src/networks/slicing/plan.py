@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +60,26 @@ class SlicePlan:
     input_shape: tuple[int, int, int]
     output: str
     fingerprint: str
-    source: str = "hand-written"
-    excluded: tuple[str, ...] = field(default=())
+
+    @staticmethod
+    def of(
+        model: nn.Module,
+        groups: Iterable[KernelGroup],
+        cuts: Iterable[tuple[str, int, Tensor]],
+        input_shape: tuple[int, int, int],
+        output: str,
+    ) -> SlicePlan:
+        """The plan that cuts (tensor, dimension) by positions; equal ones are stored once, so that cutting is cheap."""
+        maps: list[Tensor] = []
+        uses: list[Use] = []
+        known: dict[bytes, int] = {}
+        for tensor, dim, positions in cuts:
+            number = known.setdefault(positions.numpy().tobytes(), len(maps))
+            if number == len(maps):
+                maps.append(positions)
+            uses.append(Use(tensor, dim, number))
+        shapes = fingerprint(model, input_shape)
+        return SlicePlan(tuple(groups), tuple(maps), tuple(uses), input_shape, output, shapes)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -81,8 +99,7 @@ class SlicePlan:
     @cached_property
     def multiplicity(self) -> Tensor:
         """int64 (K,): the number of convolution kernels that one position of the kernel axis stands for."""
-        members = torch.tensor([len(group.members) for group in self.groups])
-        return members.repeat_interleave(torch.tensor(self.sizes))
+        return torch.tensor([len(group.members) for group in self.groups])[self.group_index]
 
     @cached_property
     def group_index(self) -> Tensor:
@@ -95,18 +112,12 @@ class SlicePlan:
 
     def map_of(self, tensor: str, dim: int) -> Tensor | None:
         """The map that cuts this dimension, int64 (positions,), or None where it is never cut."""
-        found = self._map_index.get((tensor, dim))
-        return None if found is None else self.maps[found]
-
-    @cached_property
-    def _map_index(self) -> dict[tuple[str, int], int]:
-        return {(use.tensor, use.dim): use.map for use in self.uses}
+        return next((self.maps[use.map] for use in self.uses if (use.tensor, use.dim) == (tensor, dim)), None)
 
     @cached_property
     def readers(self) -> dict[str, Tensor]:
         """Layers that read kernels, by name, with the map of their input columns."""
-        found = {use.tensor: self.maps[use.map] for use in self.uses if use.dim == 1}
-        return {tensor.removesuffix(".weight"): positions for tensor, positions in found.items()}
+        return {use.tensor.removesuffix(".weight"): self.maps[use.map] for use in self.uses if use.dim == 1}
 
     def tap_positions(self, group: int) -> Tensor:
         """int64: for each channel (or feature) at the group's tap its kernel in the group, or -1 for another's."""
@@ -118,74 +129,12 @@ class SlicePlan:
 
     def check(self, model: nn.Module) -> None:
         """Raises UserError where the plan was made for another class or other shapes."""
-        found = fingerprint(model, self.input_shape)
-        if found != self.fingerprint:
+        actual = fingerprint(model, self.input_shape)
+        if actual != self.fingerprint:
             raise UserError(
                 f"slice plan: made for another network than this {type(model).__name__} (fingerprint "
-                f"{self.fingerprint[:12]}, the network's is {found[:12]}); make it anew with plan_for"
+                f"{self.fingerprint[:12]}, the network's is {actual[:12]}); make it anew with plan_for"
             )
-
-    def to_json(self) -> str:
-        """The plan as one line of JSON."""
-        return json.dumps(
-            {
-                "groups": [
-                    [group.name, group.size, list(group.members), group.tap.module, group.tap.side]
-                    for group in self.groups
-                ],
-                "maps": [positions.tolist() for positions in self.maps],
-                "uses": [[use.tensor, use.dim, use.map] for use in self.uses],
-                "input_shape": list(self.input_shape),
-                "output": self.output,
-                "fingerprint": self.fingerprint,
-                "source": self.source,
-                "excluded": list(self.excluded),
-            },
-            separators=(",", ":"),
-        )
-
-    @staticmethod
-    def from_json(text: str) -> SlicePlan:
-        """The plan that ``to_json`` wrote; UserError where the text is none."""
-        try:
-            plain: dict[str, Any] = json.loads(text)
-            channels, height, width = plain["input_shape"]
-            return SlicePlan(
-                groups=tuple(
-                    KernelGroup(name, size, tuple(members), Tap(module, side))
-                    for name, size, members, module, side in plain["groups"]
-                ),
-                maps=tuple(torch.tensor(positions, dtype=torch.int64) for positions in plain["maps"]),
-                uses=tuple(Use(*use) for use in plain["uses"]),
-                input_shape=(channels, height, width),
-                output=plain["output"],
-                fingerprint=plain["fingerprint"],
-                source=plain["source"],
-                excluded=tuple(plain["excluded"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"slice plan: damaged JSON ({error}); make it anew with plan_for") from error
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the JSON text."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-class MapTable:
-    """Collects maps and uses; equal maps are stored once, which is what makes cutting cheap."""
-
-    def __init__(self) -> None:
-        self.maps: list[Tensor] = []
-        self.uses: list[Use] = []
-        self._known: dict[bytes, int] = {}
-
-    def add(self, tensor: str, dim: int, positions: Tensor) -> None:
-        key = positions.numpy().tobytes()
-        if key not in self._known:
-            self._known[key] = len(self.maps)
-            self.maps.append(positions)
-        self.uses.append(Use(tensor, dim, self._known[key]))
 
 
 def fingerprint(model: nn.Module, input_shape: Sequence[int]) -> str:
@@ -194,18 +143,3 @@ def fingerprint(model: nn.Module, input_shape: Sequence[int]) -> str:
     shapes = [[name, list(tensor.shape)] for name, tensor in tensors]
     plain = [type(model).__module__, type(model).__qualname__, shapes, list(input_shape)]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
-
-
-def at_least_one(plan: SlicePlan, keep: Tensor, order: Tensor) -> Tensor:
-    """A copy of ``keep`` in which every group keeps a kernel: an empty group gets the first kernel of ``order``.
-
-    ``keep`` bool (..., K); ``order`` int64 (K,) or (..., K): each group's kernels by falling importance, as positions
-    on the kernel axis. Groups cannot be empty: a convolution without kernels has no output.
-    """
-    keep = keep.clone()
-    order = order.expand(keep.shape)
-    for part in plan.slices():
-        empty = ~keep[..., part].any(-1, keepdim=True)
-        first = order[..., part.start : part.start + 1]
-        keep.scatter_(-1, first, keep.gather(-1, first) | empty)
-    return keep

@@ -6,11 +6,15 @@ it: of a network with 80% of its kernels they left 25% accuracy, where recompute
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from src.networks.activations import evaluating
 
 Norm = nn.modules.batchnorm._BatchNorm
 
@@ -30,19 +34,25 @@ def recalibrating(model: nn.Module) -> Iterator[list[str]]:
     Gives the names of these batch norms; their modes are restored at the end.
     """
     norms = {name: m for name, m in model.named_modules() if isinstance(m, Norm) and m.running_mean is not None}
-    modes = [(module, module.training) for module in model.modules()]
-    momenta = {name: norm.momentum for name, norm in norms.items()}
-    try:
-        model.eval()
+    with evaluating(model), ExitStack() as stack:
         for norm in norms.values():
             norm.train()
-            norm.momentum = None  # cumulative average
+            stack.callback(setattr, norm, "momentum", norm.momentum)
+            stack.enter_context(norm.register_forward_pre_hook(_averaging()))
         yield list(norms)
-    finally:
-        for module, training in modes:
-            module.training = training
-        for name, norm in norms.items():
-            norm.momentum = momenta[name]
+
+
+def _averaging() -> Callable[[Any, Any], None]:
+    """A hook that gives a batch norm the momentum 1 / n in its n-th call: a cumulative average.
+
+    torch's own, with momentum None, reads n from the device: a wait for each norm and batch.
+    """
+    calls = itertools.count(1)
+
+    def before(norm: Any, _: Any) -> None:
+        norm.momentum = 1.0 / next(calls)
+
+    return before
 
 
 @torch.no_grad()

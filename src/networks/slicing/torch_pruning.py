@@ -9,34 +9,28 @@ from __future__ import annotations
 import copy
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.networks.slicing.plan import ALWAYS, KernelGroup, MapTable, SlicePlan, Tap, fingerprint
-from src.networks.slicing.verification import REMEDY
+from src.networks.slicing.plan import ALWAYS, KernelGroup, SlicePlan, Tap
+from src.networks.slicing.verification import failure
 
 TIME_LIMIT = 60.0
 """Seconds. The networks that can be cut take 0.02 to 3; one that cannot took 78 and was then wrong."""
 
 
 def from_torch_pruning(
-    model: nn.Module,
-    input_shape: tuple[int, int, int],
-    output: str,
-    exclude: Sequence[str] = (),
-    time_limit: float = TIME_LIMIT,
+    model: nn.Module, input_shape: tuple[int, int, int], output: str, time_limit: float = TIME_LIMIT
 ) -> SlicePlan:
     """The plan that Torch-Pruning's graph implies for ``model``, not yet verified.
 
-    A group's tap is the input of the first layer that reads it. ``exclude``: name patterns of convolutions whose
-    groups are never cut; ``output``: the layer whose rows are the classes. UserError where the extra is missing,
-    the tracing fails or takes longer than ``time_limit`` seconds.
+    A group's tap is the input of the first layer that reads it. ``output``: the layer whose rows are the classes.
+    UserError where the extra is missing, the tracing fails or takes longer than ``time_limit`` seconds.
     """
     try:
         import torch_pruning
@@ -53,11 +47,9 @@ def from_torch_pruning(
         raise
     except Exception as error:  # it raises anything, ZeroDivisionError included
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"slice plan, test S: Torch-Pruning {_version()} cannot trace {type(model).__name__} ({reason}); "
-            "give the network a method kernel_groups"
-        ) from error
-    return _plan(model, groups, input_shape, output, exclude)
+        number = version("torch-pruning")  # the package's own __version__ lags behind
+        raise failure("S", f"Torch-Pruning {number} cannot trace {type(model).__name__} ({reason})") from error
+    return _plan(model, groups, input_shape, output)
 
 
 _Item = tuple[str, bool, list[int], list[int]]  # layer, whether its kernels (else inputs), its positions, root kernels
@@ -72,8 +64,8 @@ def _traced_groups(
     for module, name in names.items():
         cuttable = isinstance(module, nn.Conv2d | nn.Linear | nn.modules.batchnorm._BatchNorm)
         if cuttable and module not in graph.module2node:
-            raise UserError(f"slice plan, test S: layer '{name}' is not in the traced graph; {REMEDY}")
-    found = []
+            raise failure("S", f"layer '{name}' is not in the traced graph")
+    groups = []
     for group in graph.get_all_groups(root_module_types=[nn.Conv2d]):
         items: list[_Item] = []
         is_output = False
@@ -82,63 +74,40 @@ def _traced_groups(
             is_output |= type(module).__name__ == "_OutputOp"
             if isinstance(module, nn.Parameter):
                 name = next((key for key, value in twin.named_parameters() if value is module), "?")
-                raise UserError(f"slice plan, test S: bare parameter '{name}' depends on kernels; {REMEDY}")
+                raise failure("S", f"bare parameter '{name}' depends on kernels")
             if module in names:
                 kernels = graph.is_out_channel_pruning_fn(item.dep.handler)
                 items.append((names[module], kernels, list(item.idxs), list(item.root_idxs)))
         if not is_output:
-            found.append(items)
-    return found
+            groups.append(items)
+    return groups
 
 
-def _plan(
-    model: nn.Module,
-    groups: list[list[_Item]],
-    input_shape: tuple[int, int, int],
-    output: str,
-    exclude: Sequence[str],
-) -> SlicePlan:
-    order = {name: index for index, (name, _) in enumerate(model.named_modules())}
-    cut_dims: dict[tuple[str, int], Tensor] = {}
-    parts: list[tuple[int, tuple[str, ...], str]] = []  # size, members, first reader
-    excluded: list[str] = []
+def _plan(model: nn.Module, traced: list[list[_Item]], input_shape: tuple[int, int, int], output: str) -> SlicePlan:
+    layers = dict(model.named_modules())
+    order = {name: index for index, name in enumerate(layers)}
+    cuts: dict[tuple[str, int], Tensor] = {}
+    groups: list[KernelGroup] = []
     offset = 0
-    for items in sorted(groups, key=lambda items: min(order[name] for name, kernels, _, _ in items if kernels)):
-        members = sorted({n for n, k, _, _ in items if k and _is(model, n, nn.Conv2d)}, key=order.__getitem__)
-        left_out = [name for name in members if any(fnmatchcase(name, pattern) for pattern in exclude)]
-        size = 1 + max(max(roots) for _, _, _, roots in items)
-        excluded += left_out
+    for items in sorted(traced, key=lambda items: min(order[name] for name, kernels, _, _ in items if kernels)):
+        members = sorted({n for n, k, _, _ in items if k and isinstance(layers[n], nn.Conv2d)}, key=order.__getitem__)
         readers = []
         for name, kernels, positions, roots in items:
-            layer = model.get_submodule(name)
+            layer = layers[name]
             if not kernels and isinstance(layer, nn.Conv2d | nn.Linear) and not _depthwise(layer):
                 readers.append(name)
-            if not left_out:
-                _add(cut_dims, name, layer, kernels, positions, torch.tensor(roots) + offset)
-        if not left_out:
-            if not readers:
-                raise UserError(f"slice plan, test S: no layer reads the kernels of conv '{members[0]}'; {REMEDY}")
-            parts.append((size, tuple(members), min(readers, key=order.__getitem__)))
-            offset += size
-    table = MapTable()
-    for (tensor, dim), owners in cut_dims.items():
-        table.add(tensor, dim, owners)
-    return SlicePlan(
-        groups=tuple(
-            KernelGroup("+".join(members), size, members, Tap(reader, "input")) for size, members, reader in parts
-        ),
-        maps=tuple(table.maps),
-        uses=tuple(table.uses),
-        input_shape=input_shape,
-        output=output,
-        fingerprint=fingerprint(model, input_shape),
-        source=f"torch-pruning {_version()}",
-        excluded=tuple(excluded),
-    )
+            _add(cuts, name, layer, kernels, positions, torch.tensor(roots) + offset)
+        if not readers:
+            raise failure("S", f"no layer reads the kernels of conv '{members[0]}'")
+        size = 1 + max(max(roots) for _, _, _, roots in items)
+        tap = Tap(min(readers, key=order.__getitem__), "input")
+        groups.append(KernelGroup("+".join(members), size, tuple(members), tap))
+        offset += size
+    return SlicePlan.of(model, groups, ((*cut, owners) for cut, owners in cuts.items()), input_shape, output)
 
 
 def _add(
-    cut_dims: dict[tuple[str, int], Tensor],
+    cuts: dict[tuple[str, int], Tensor],
     name: str,
     layer: nn.Module,
     kernels: bool,
@@ -156,28 +125,17 @@ def _add(
         length = tensor.shape[dim]
         if isinstance(layer, nn.PReLU) and length == 1:
             continue
-        owned = cut_dims.setdefault((f"{name}.{key}", dim), torch.full((length,), ALWAYS))
+        owned = cuts.setdefault((f"{name}.{key}", dim), torch.full((length,), ALWAYS))
         if max(positions) >= length:
-            raise UserError(f"slice plan, test S: layer '{name}': position {max(positions)} of {length}; {REMEDY}")
+            raise failure("S", f"layer '{name}': position {max(positions)} of {length}")
         taken = owned[positions]
         if ((taken != ALWAYS) & (taken != owners)).any():
-            raise UserError(f"slice plan, test S: layer '{name}': a position belongs to two kernels; {REMEDY}")
+            raise failure("S", f"layer '{name}': a position belongs to two kernels")
         owned[positions] = owners
-
-
-def _is(model: nn.Module, name: str, kind: type[nn.Module]) -> bool:
-    return isinstance(model.get_submodule(name), kind)
 
 
 def _depthwise(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.groups == layer.in_channels
-
-
-def _version() -> str:
-    try:
-        return version("torch-pruning")  # the package's own __version__ lags behind
-    except PackageNotFoundError:
-        return "(unknown version)"
 
 
 class _TimeUp(BaseException):
@@ -200,7 +158,7 @@ def _limited(call: Callable[[], Any], seconds: float) -> Any:
     if thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TimeUp))
         thread.join(5)
-        raise UserError(f"slice plan, test S: Torch-Pruning did not finish within {seconds:g} s; {REMEDY}")
+        raise failure("S", f"Torch-Pruning did not finish within {seconds:g} s")
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]

@@ -81,3 +81,9 @@ def _newton(design: Tensor, target: Tensor, weight: Tensor, iterations: int) -> 
         if previous - current <= 1e-13 * previous.abs():
             break
     return parameters
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """float64 (n,): weights under which every class counts alike, however many images it has; they sum to n."""
+    counts = torch.bincount(labels, minlength=classes).double()
+    return (1 / counts)[labels] * (len(labels) / int((counts > 0).sum()))

@@ -25,16 +25,16 @@ def per_image(log_probabilities: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """
     logs = log_probabilities.double()
     p = logs.exp()
-    own = logs.gather(1, labels[:, None])  # (n, 1)
+    true = logs.gather(1, labels[:, None])  # (n, 1)
     earlier = torch.arange(logs.shape[1], device=logs.device) < labels[:, None]
-    before = ((logs > own) | ((logs == own) & earlier)).sum(1)
-    nll = -own[:, 0]
+    before = ((logs > true) | ((logs == true) & earlier)).sum(1)
+    nll = -true[:, 0]
     return {
         "correct": before == 0,
         "top5": (before < TOP) & nll.isfinite(),
         "confidence": p.amax(1),
         "nll": nll,
         "nll_clipped": nll.clamp(max=-math.log(CLIP)),
-        "brier": p.square().sum(1) - 2 * own[:, 0].exp() + 1,
+        "brier": p.square().sum(1) - 2 * true[:, 0].exp() + 1,
         "entropy": torch.special.entr(p).sum(1),
     }

@@ -16,23 +16,23 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, weight: Tensor | None = N
     images of such a class are left out, and where no other is left the temperature is 1.
     """
     x = logits.detach().double().cpu()
-    own = x.gather(1, labels.cpu()[:, None])[:, 0]
-    weight = torch.ones_like(own) if weight is None else weight.double().cpu()
-    possible = own.isfinite()
+    true = x.gather(1, labels.cpu()[:, None])[:, 0]
+    weight = torch.ones_like(true) if weight is None else weight.double().cpu()
+    possible = true.isfinite()
     if not possible.any():
         return 1.0
-    x, own, weight = x[possible], own[possible], weight[possible]
+    x, true, weight = x[possible], true[possible], weight[possible]
     x = x.masked_fill(x == -torch.inf, x.masked_fill(x == -torch.inf, torch.inf).min().item() - NONE)
     weight = weight / weight.sum()
 
     def loss(inverse: float) -> float:
-        return float((weight * ((inverse * x).logsumexp(1) - inverse * own)).sum())
+        return float((weight * ((inverse * x).logsumexp(1) - inverse * true)).sum())
 
     inverse, current = 1.0, loss(1.0)
     for _ in range(iterations):
         p = (inverse * x).softmax(1)
         mean = (p * x).sum(1)
-        gradient = float((weight * (mean - own)).sum())
+        gradient = float((weight * (mean - true)).sum())
         curvature = float((weight * ((p * x * x).sum(1) - mean**2)).sum())
         step = gradient / max(curvature, 1e-12)
         length = 1.0

@@ -158,7 +158,7 @@ def _peak(network: Trained) -> int:
     architecture, data = network.subject.architecture, network.data
     precision = network.training.precision if network.training.precision in memory.PRECISIONS else "32-true"
     training = memory.Training(architecture, data.batch_size, precision=precision)
-    return memory.predict(training, device=str(next(network.subject.model.parameters()).device)).total
+    return memory.trace(training, str(next(network.subject.model.parameters()).device)).peak
 
 
 def _cost(network: Trained) -> Cost:

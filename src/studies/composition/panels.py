@@ -108,7 +108,7 @@ def _gap(errors: Errors) -> Panel:
             gap.reading,
             gap.split.gap,
             (gap.split.router, gap.split.experts),
-            (gap.split.own[0].value, gap.split.own[-1].value),
+            (gap.split.network[0].value, gap.split.network[-1].value),
             (gap.split.benchmark[0].value, gap.split.benchmark[-1].value),
         )
         for gap in errors.gaps

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
-from src.methods.invariance.passes import Examination, Setup
+from src.methods.invariance.passes import After, Examination, Setup
 from src.methods.invariance.variance import Variances, groups_of_members, variances
 from src.networks.activations import evaluating
 from src.networks.slicing.recalibration import recalibrate
@@ -101,7 +101,7 @@ def examine(
     pictures, labels = images.images.to(device), images.labels.to(device)
     ways = ways_of(options)
 
-    def examination(way: Way, after: str | None = None) -> Examination:
+    def examination(way: Way, after: After | None = None) -> Examination:
         setup = setup_of(options, way)
         setup = setup if after is None else replace(setup, after=after)
         return Examination(subject.model, pictures, transformations, subject.normalise_values, setup)

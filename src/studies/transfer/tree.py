@@ -19,7 +19,7 @@ from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.regrouping import regrouped
+from src.methods.hierarchy.tree import regrouped
 from src.studies.composition.estimates import accuracies
 from src.studies.transfer.options import Transfer
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from src.methods.hierarchy.composition import Composition, compose, fit_chain
+from src.methods.hierarchy.chaining import fit_chain
+from src.methods.hierarchy.composition import Composition, compose
 from tests.methods.hierarchy.trees import THREE, TWO, answers_of
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from src.methods.hierarchy.composed import ComposedNetwork
 from src.methods.hierarchy.composition import GATED, RULES, Composition, compose
-from src.methods.hierarchy.tree import Tree
+from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.views import Views
 from tests.methods.hierarchy.trees import MIXED, THREE, TREES, TWO
 

@@ -16,7 +16,7 @@ from src.methods.hierarchy.error_bound import (
     soft_prediction,
     soft_recalls,
 )
-from src.methods.hierarchy.tree import Tree
+from src.methods.hierarchy.nodes import Tree
 from tests.methods.hierarchy.trees import THREE, TREES, TWO, answers_of
 
 EVERY = pytest.mark.parametrize("tree", TREES.values(), ids=TREES)

@@ -9,7 +9,8 @@ import torch
 
 from src.methods.hierarchy.composition import Composition, compose
 from src.methods.hierarchy.error_split import factors, level_hits, shares_of_gap, split_gap, summed_answers
-from src.methods.hierarchy.tree import Tree, from_superclasses
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import from_superclasses
 from tests.methods.hierarchy.trees import MIXED, THREE, TREES, TWO, answers_of
 
 
@@ -28,8 +29,8 @@ def test_the_thesis():
     )
     assert found.gap.value == pytest.approx(math.log(0.5319 / 0.3569))
     assert found.router.low < found.router.value < found.router.high and found.router.n == 10_000
-    assert found.own[1].low < 0.5868 < found.own[1].high and found.benchmark[0].value == pytest.approx(0.6512)
-    assert [share.value for share in found.levels] == pytest.approx([found.router.value, found.experts.value])
+    assert found.network[1].low < 0.5868 < found.network[1].high and found.benchmark[0].value == pytest.approx(0.6512)
+    assert found.router.value + found.experts.value == pytest.approx(1)
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)

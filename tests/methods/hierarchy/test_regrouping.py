@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from src.core.errors import UserError
-from src.methods.hierarchy.regrouping import regrouped
-from src.methods.hierarchy.tree import flat, from_plain
+from src.methods.hierarchy.tree import flat, from_plain, regrouped
 
 NAMES = [f"c{number}" for number in range(9)]
 TREE = from_plain({"a": NAMES[:2], "b": NAMES[2:4], "c": NAMES[4:6], "d": NAMES[6:8], "c8": None}, NAMES)

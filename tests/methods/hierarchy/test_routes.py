@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.methods.hierarchy.composition import Composition, Step, compose, greedy, route
-from src.methods.hierarchy.tree import Tree
+from src.methods.hierarchy.composition import Composition, compose
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.routes import Step, greedy, route
 from tests.methods.hierarchy.trees import THREE, TREES, answers_of
 
 

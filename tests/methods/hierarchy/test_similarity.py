@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.similarity import similarity
-from src.methods.hierarchy.tree import Tree
 from tests.methods.hierarchy.trees import THREE, TREES, TWO
 
 

@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.core.errors import UserError
+from src.methods.hierarchy.nodes import Router, Tree
 from src.methods.hierarchy.tree import (
-    Router,
-    Tree,
     flat,
     from_plain,
     from_superclasses,
     random_like,
     read_tree,
-    with_class,
     without_class,
 )
 from tests.methods.hierarchy.trees import MIXED, THREE, TREES, TWO
@@ -34,9 +32,8 @@ def test_nodes_are_numbered_breadth_first():
         Router("air", (1, 1), ("plane", "glider"), (-1, -1, -1, -1, -1, 0, 1, -1)),
     )
     assert THREE.depth == 3 and [THREE.level_of(node) for node in range(5)] == [0, 1, 1, 2, 2]
-    assert [THREE.parent_of(node) for node in range(5)] == [None, 0, 0, 2, 2]
     assert [THREE.is_expert(node) for node in range(5)] == [False, True, False, True, True]
-    assert THREE.child_nodes(0) == (1, 2, -1) and THREE.nodes_of_level(2) == [3, 4]
+    assert THREE.child_nodes(0) == (1, 2, -1) and list(THREE.nodes_of_level(2)) == [3, 4]
     assert THREE.leaves_of(2) == (2, 3, 4, 5, 6) and THREE.leaf_children(0) == ((2,), (7,))
     assert THREE.node("air") == 4 and THREE.label("tram") == 4
     assert THREE.superclass_of.tolist() == [0, 0, 1, 1, 1, 1, 1, 2]
@@ -164,19 +161,6 @@ def test_a_class_leaves():
         without_class(flat(["x", "y"]), "x")
 
 
-def test_a_class_joins():
-    found = with_class(THREE, "zeppelin", "air")
-    assert found.classes == (*THREE.classes, "zeppelin")
-    assert found.nodes[4].children == ("plane", "glider", "zeppelin")
-    assert [node.name for node in found.nodes] == [node.name for node in THREE.nodes]
-    assert without_class(found, "zeppelin") == THREE
-    assert with_class(THREE, "moss", "root").nodes[0].children == ("animals", "vehicles", "tree", "moss")
-    with pytest.raises(UserError, match="no node 'aire'; did you mean 'air'"):
-        with_class(THREE, "zeppelin", "aire")
-    with pytest.raises(UserError, match="'cat' stands twice"):
-        with_class(THREE, "cat", "air")
-
-
 def nested(names: list[str], draw: st.DataObject, number: list[int]) -> object:
     """A random tree over names: either a list, or two or more parts."""
     if len(names) < 4 or draw.draw(st.booleans()):
@@ -201,8 +185,7 @@ def test_any_tree_is_consistent(count: int, draw: st.DataObject):
         assert tree.nodes[steps[-1][0]].children[steps[-1][1]] == names[label]
         assert tree.path_nodes[label, : len(steps)].tolist() == [node for node, _ in steps]
     assert sum(len(tree.leaf_children(node)[1]) for node in range(len(tree.nodes))) == count
-    for node in range(1, len(tree.nodes)):
-        parent = tree.parent_of(node)
-        assert parent is not None and parent < node and node in tree.child_nodes(parent)
+    below = [child for node in range(len(tree.nodes)) for child in tree.child_nodes(node) if child >= 0]
+    assert below == list(range(1, len(tree.nodes)))
     assert torch.equal(tree.prefixes[:, -1].unique(), tree.prefixes[:, -1].sort().values)
     assert [len(part.children) for part in random_like(tree, 3).nodes if not part.path] == [len(tree.nodes[0].children)]

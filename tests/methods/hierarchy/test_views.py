@@ -34,20 +34,6 @@ def test_a_crop_as_large_as_the_image():
     assert torch.equal(Views(5, "ten")(square), torch.cat([square, square.flip(3)]))
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"kind": "nine"}, "views.kind=nine: known: centre, five, ten"),
-        ({"flip_axis": "left-right"}, "views.flip_axis=left-right: did you mean 'left_right'?"),
-        ({"size": 0}, "views.size=0: give a whole number of pixels"),
-    ],
-)
-def test_refused(values: dict, words: str):
-    with pytest.raises(UserError) as error:
-        Views(**{"size": 4, **values})
-    assert str(error.value) == words
-
-
 def test_too_large():
     with pytest.raises(UserError, match=r"views.size=6: the images have 5x6 pixels; take at most 5"):
         Views(6)(IMAGES)

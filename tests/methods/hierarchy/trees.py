@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.methods.hierarchy.tree import Tree, flat, from_plain
+from src.methods.hierarchy.nodes import Tree
+from src.methods.hierarchy.tree import flat, from_plain
 
 FLAT = flat(["a", "b", "c"])
 TWO = from_plain({"animals": ["cat", "dog", "owl"], "vehicles": ["car", "bus"]}, ["cat", "car", "dog", "bus", "owl"])

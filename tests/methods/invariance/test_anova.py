@@ -11,7 +11,7 @@ from scipy.stats import f_oneway
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.methods.invariance.anova import anova
+from src.methods.invariance.anova import Design, anova
 from src.methods.invariance.passes import Examination, Setup
 from tests.methods.invariance.given import examined
 from tests.methods.invariance.sets import Rotations, network, photos
@@ -34,7 +34,8 @@ def test_f_of_every_unit(before: Any) -> None:
     images = photos(9)
     kept = everything(network(), images, Rotations())
     examination = Examination(network(), images, Rotations(), setup=Setup(before=before, dtype=torch.float64))
-    for design in ("independent", "repeated"):
+    designs: tuple[Design, ...] = ("independent", "repeated")
+    for design in designs:
         for each in anova(examination, design=design):
             values = kept[each.layer.name]
             values = values.mean((3, 4)) if before == "mean" and values.ndim == 5 else values
@@ -60,40 +61,24 @@ def test_chunks_and_groups_change_nothing(change: dict[str, Any]) -> None:
 
 
 def test_the_level_is_shared_among_the_tests() -> None:
-    examination = Examination(network(), photos(9), Rotations())
-    by = {family: anova(examination, level=0.05, family=family) for family in ("unit", "layer", "network")}
-    units = [each.f.numel() - each.dead for each in by["unit"]]
-    for row, many in enumerate(units):
-        for family, tests in (("unit", 1), ("layer", many), ("network", sum(units))):
-            # corrected for more tests, a unit must be moved further
-            expected = float(f_distribution.ppf(1 - 0.05 / tests, 3, 24))
-            assert by[family][row].critical == pytest.approx(expected, rel=1e-6)
-        assert by["unit"][row].share >= by["layer"][row].share >= by["network"][row].share
+    found = anova(Examination(network(), photos(9), Rotations()), level=0.05)
+    tests = sum(each.f.numel() - each.dead for each in found)
+    expected = float(f_distribution.ppf(1 - 0.05 / tests, 3, 24))
+    assert [each.critical for each in found] == pytest.approx([expected] * len(found), rel=1e-6)
 
 
 def test_noise_is_found_as_rarely_as_the_level_says() -> None:
     noise = torch.randn(30, 6, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     constant_part = noise + 3 * noise[:, :1].roll(1, 0)  # images differ, which only repeated measures take out
-    for values, design, low, high in (
-        (noise, "independent", 0.04, 0.06),
-        (noise, "repeated", 0.04, 0.06),
-        (constant_part, "repeated", 0.04, 0.06),
-        (constant_part, "independent", 0.0, 0.001),
-        (noise, "conservative", 0.0, 0.04),
-    ):
-        alone = anova(examined(values), level=0.05, design=design, family="unit")[0]  # type: ignore[arg-type]
-        assert low <= alone.share <= high
-        assert anova(examined(values), level=0.05, design=design)[0].moved.sum() <= 1  # type: ignore[arg-type]
-
-
-def test_neighbours_that_correlate_are_found_too_often_but_not_conservatively() -> None:
-    """Along angles activations change smoothly, which the repeated test does not suppose."""
-    steps = torch.randn(30, 12, 3000, generator=torch.Generator().manual_seed(1), dtype=torch.float64).cumsum(1)
-    plain, careful = (
-        anova(examined(steps), level=0.05, design=design, family="unit")[0].share
-        for design in ("repeated", "conservative")
-    )
-    assert plain > 0.1 and careful <= 0.06
+    designs: tuple[tuple[Design, int], ...] = (("independent", 6 * 29), ("repeated", 5 * 29))
+    for design, within in designs:
+        # a single test has a lower critical value than one of 4000
+        critical = float(f_distribution.isf(0.05, 5, within))
+        for values in (noise, constant_part):
+            found = anova(examined(values), level=0.05, design=design)[0]
+            share = float((found.f > critical).double().mean())
+            low, high = (0.0, 0.001) if design == "independent" and values is constant_part else (0.04, 0.06)
+            assert low <= share <= high and found.moved.sum() <= 1
 
 
 def test_a_small_shift_beside_large_differences_of_images() -> None:
@@ -121,12 +106,6 @@ def test_nothing_by_nothing_has_a_stated_value(dtype: torch.dtype) -> None:
 
 def test_bad_input() -> None:
     values = torch.rand(4, 3, 2)
-    with pytest.raises(UserError, match=r"design=repeat: did you mean 'repeated'\?"):
-        anova(examined(values), design="repeat")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="family=all"):
-        anova(examined(values), family="all")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="level=1"):
-        anova(examined(values), level=1)
     with pytest.raises(UserError, match="transformation: has one member"):
         anova(examined(values[:, :1]))
     with pytest.raises(UserError, match="after=mean: units are tested one by one"):

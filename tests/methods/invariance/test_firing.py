@@ -87,19 +87,6 @@ def test_a_shifted_mean_is_no_invariance() -> None:
     assert found.sign[2] == 1
 
 
-def test_normal_thresholds() -> None:
-    generator = torch.Generator().manual_seed(3)
-    values = torch.randn(4000, 2, 3, generator=generator, dtype=torch.float64) * 5 + 2
-    values[..., 2] = 0.1
-    found = firing(examined(values), rate=0.05, threshold="normal")[0]
-    above = values[:, 0].mean(0) + 1.6448536 * values[:, 0].std(0)
-    below = values[:, 0].mean(0) - 1.6448536 * values[:, 0].std(0)
-    for unit in (0, 1):
-        fires = values[:, 0, unit] > above[unit] if found.sign[unit] == 1 else values[:, 0, unit] < below[unit]
-        assert float(found.rate[unit]) == pytest.approx(float(fires.double().mean()))
-    assert found.silent == 1
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("change", [{"batch": 4}, {"batch": 1000}, {"memory_gb": 0.0005}])
 def test_batches_and_memory_change_nothing(change: dict[str, Any], dtype: torch.dtype) -> None:
@@ -120,10 +107,6 @@ def test_a_constant_network_is_silent() -> None:
 
 def test_bad_input() -> None:
     values = torch.rand(6, 3, 2)
-    with pytest.raises(UserError, match="rate=1: give a share"):
-        firing(examined(values), rate=1)
-    with pytest.raises(UserError, match="threshold=median"):
-        firing(examined(values), threshold="median")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="after=mean: units fire one by one"):
         firing(examined(values, after="mean"))
     with pytest.raises(UserError, match="memory_gb=1e-06: one unit of layer 'out'"):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.methods.invariance.intervals import resampled_layer, resampled_network
 from src.methods.invariance.passes import Examination, Setup
-from src.methods.invariance.ratio import Ratio, ratio_of
+from src.methods.invariance.ratio import mean_of_finite, ratio_of
 from src.methods.invariance.variance import LayerVariance, Variances, variances
 from src.networks.activations import Layer
 from src.statistics.bootstrap import bootstrap_weights, estimate, over_seeds, paired_difference
@@ -47,25 +47,24 @@ def test_within_classes() -> None:
     weights = bootstrap_weights(24, resamples=4, seed=3, strata=labels)
     last = found.layers[-1]
     assert last.stratified is not None
+    stratified = mean_of_finite(last.stratified)
     resampled = resampled_layer(last, weights, labels)
-    assert resampled.value == last.stratified.mean != last.ratio.mean
+    assert resampled.value == stratified != last.ratio.mean
     drawn = [repeated(weight) for weight in weights]
     means = torch.stack([
         torch.stack([nv(last.kept[images[labels[images] == k]]) for k in range(3)]).mean() for images in drawn
     ])  # fmt: skip
-    torch.testing.assert_close(resampled.samples, last.stratified.mean + means - means.mean(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(resampled.samples, stratified + means - means.mean(), atol=1e-9, rtol=0)
     with pytest.raises(ValueError, match="nothing was stratified"):
         resampled_layer(measured(images).layers[-1], weights, labels)
 
 
-def test_the_network_in_both_conventions() -> None:
+def test_the_network() -> None:
     found = measured(photos(16))
     layers = [resampled_layer(each, bootstrap_weights(16, resamples=50, seed=0)) for each in found.layers]
     per_layer = resampled_network(layers)
     assert per_layer.value == pytest.approx(found.over_layers(), rel=1e-6) and per_layer.samples.shape == (50,)
     torch.testing.assert_close(per_layer.samples, torch.stack([each.samples for each in layers]).mean(0))
-    units = [int(each.ratio.values.isfinite().sum()) for each in found.layers]
-    assert resampled_network(layers, units).value == pytest.approx(found.over_units(), rel=1e-6)
     dead = layers[0]._replace(value=float("nan"), samples=torch.full((50,), torch.nan))
     assert resampled_network([dead, *layers[1:]]).value == pytest.approx(resampled_network(layers[1:]).value)
 
@@ -99,7 +98,7 @@ def test_over_networks_of_several_seeds() -> None:
 
 def _layer(activations: Tensor, m: int) -> LayerVariance:
     values = activations.double()
-    ratio: Ratio = ratio_of(values.std(1).mean(0), values.std(0).mean(0), scale=1.0, dtype=torch.float32)
+    ratio = ratio_of(values.std(1).mean(0), values.std(0).mean(0), scale=torch.ones(()).double(), dtype=torch.float32)
     return LayerVariance(Layer("one", "Linear", activations.shape[2:]), ratio, activations[..., :m])
 
 

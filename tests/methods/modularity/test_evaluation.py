@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from src.core.errors import UserError
-from src.methods.modularity.evaluation import Evaluator, recalibrate
+from src.methods.modularity.evaluation import Evaluator
 from src.networks.activations import predict
-from src.networks.slicing import SlicePlan, at_least_one, extract, masked, plan_for
-from tests.networks.slicing.nets import SHAPE, Separable, tiny
+from src.networks.slicing import SlicePlan, extract, masked, plan_for, recalibrate
+from tests.networks.slicing.nets import SHAPE, Separable, at_least_one, tiny
 
 IMAGE = (3, 16, 16)
 CASES = [(name, batch_norm) for name in ("simcnn", "rescnn") for batch_norm in (False, True)]
@@ -18,7 +18,7 @@ CASES = [(name, batch_norm) for name in ("simcnn", "rescnn") for batch_norm in (
 
 def candidates(plan: SlicePlan, count: int = 4, share: float = 0.6) -> torch.Tensor:
     keep = torch.rand(count, plan.kernels, generator=torch.Generator().manual_seed(2)) < share
-    return at_least_one(plan, keep, torch.arange(plan.kernels))
+    return at_least_one(plan, keep)
 
 
 def one_layer_each(plan: SlicePlan) -> torch.Tensor:

@@ -4,14 +4,12 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.core.errors import UserError
 from src.core.seeds import stream
-from src.methods.modularity.genome import GenomeLayout, check_order, heuristic_population, random_population
+from src.methods.modularity.genome import GenomeLayout, heuristic_population, random_population
 
 
 def random_order(layout: GenomeLayout, generator: torch.Generator) -> torch.Tensor:
@@ -109,18 +107,4 @@ def test_draws_depend_on_seed_and_class_alone() -> None:
     assert not torch.equal(draw(0, 0), draw(0, 1)) and not torch.equal(draw(0, 0), draw(1, 0))
     coins = random_population(layout, 50, stream(0, "population", 0))
     assert coins.shape == (50, 110) and 0.45 < coins.double().mean() < 0.55
-
-
-def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(UserError, match="genes of layer 1 = 5: 1 to the layer's 4"):
-        GenomeLayout((8, 4), (2, 5))
-    with pytest.raises(UserError):
-        GenomeLayout((8, 4), (2,))
-    layout = GenomeLayout((2, 3), (2, 3))
-    check_order(layout, torch.tensor([[1, 0, 3, 2, 4]]))
-    for wrong in ([[0, 2, 1, 3, 4]], [[0, 0, 2, 3, 4]], [[0, 1, 2, 3, 9]]):
-        with pytest.raises(ValueError, match="order"):
-            check_order(layout, torch.tensor(wrong))
-    with pytest.raises(ValueError, match="ratios"):
-        heuristic_population(layout, 2, [[0.5]], stream(0))
     assert all(a < b for a, b in pairwise(layout.first_kernel.tolist()))

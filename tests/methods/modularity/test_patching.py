@@ -17,8 +17,6 @@ def test_columns_are_replaced_and_the_rest_is_left_alone() -> None:
     assert torch.allclose(patched, torch.tensor([[0.9, 0.5, 0.1], [-0.4, 0.1, 1.3]], dtype=torch.float64))
     assert weak[0, 0] == 0.2, "the weak model's probabilities must not be written into"
     assert patched.argmax(dim=1).tolist() == [0, 2]
-    with pytest.raises(UserError, match="target_class=3: the weak model has classes 0 to 2"):
-        compose(weak, {3: torch.zeros(2)})
 
 
 def test_the_papers_ranges() -> None:
@@ -44,40 +42,31 @@ def test_platt_is_a_probability() -> None:
 
 def test_calibration_needs_the_right_images() -> None:
     logits = torch.randn(4)
-    with pytest.raises(UserError, match="did you mean 'min_max'"):
-        fit_calibration("minmax", logits, torch.ones(4).bool())  # type: ignore[arg-type]
     with pytest.raises(UserError, match="take images of that class"):
         fit_calibration("min_max", logits, torch.zeros(4).bool())
     with pytest.raises(UserError, match="take images of other classes too"):
         fit_calibration("platt", logits, torch.ones(4).bool())
 
 
-def brute_force(
-    logits: torch.Tensor, labels: torch.Tensor, target: int, guard: float | None, weight: torch.Tensor | None = None
-) -> float:
+def brute_force(logits: torch.Tensor, labels: torch.Tensor, target: int, weight: torch.Tensor | None = None) -> float:
     """The best F1 over a bias between every two breakpoints."""
     others = logits.clone()
     others[:, target] = -torch.inf
     points = (others.amax(dim=1) - logits[:, target]).round(decimals=8).unique()
     tried = torch.cat([points[:1] - 1, (points[:-1] + points[1:]) / 2, points[-1:] + 1])
-    other = labels != target
 
-    def judge(bias: float) -> tuple[float, float]:
+    def judge(bias: float) -> float:
         moved = logits.clone()
         moved[:, target] += bias
-        predicted = moved.argmax(dim=1)
-        return (
-            f1_score(labels == target, predicted == target, sample_weight=weight, zero_division=0.0),
-            (predicted == labels)[other].double().mean().item(),
-        )
+        taken = moved.argmax(dim=1) == target
+        return float(f1_score(labels == target, taken, sample_weight=weight, zero_division=0.0))
 
-    least = judge(0.0)[1] - guard if guard is not None else -1.0
-    return max(f1 for f1, accuracy in map(judge, tried.tolist()) if accuracy >= least - 1e-9)
+    return max(map(judge, tried.tolist()))
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 10_000), st.integers(5, 40), st.sampled_from([None, 0.0, 0.05]), st.sampled_from([1, 4]))
-def test_the_bias_is_the_best_there_is(seed: int, images: int, guard: float | None, decimals: int) -> None:
+@given(st.integers(0, 10_000), st.integers(5, 40), st.sampled_from([1, 4]))
+def test_the_bias_is_the_best_there_is(seed: int, images: int, decimals: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(4, (images,), generator=generator)
     labels[:2] = torch.tensor([2, 1])
@@ -85,11 +74,11 @@ def test_the_bias_is_the_best_there_is(seed: int, images: int, guard: float | No
     # An uneven shift keeps rounded logits of two classes from being equal, and rounds to many equal breakpoints.
     logits = logits.double().round(decimals=decimals)
     logits[:, 2] -= 0.7531
-    bias = tuned_bias(logits, labels, 2, guard=guard)
+    bias = tuned_bias(logits, labels, 2)
     moved = logits.clone()
     moved[:, 2] += bias
     found = f1_score(labels == 2, moved.argmax(dim=1) == 2, zero_division=0.0)
-    assert found == pytest.approx(brute_force(logits, labels, 2, guard))
+    assert found == pytest.approx(brute_force(logits, labels, 2))
 
 
 def test_of_equal_biases_the_smallest_wins() -> None:
@@ -103,8 +92,8 @@ def test_of_equal_biases_the_smallest_wins() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10_000), st.integers(5, 40), st.sampled_from([None, 0.05]), st.booleans())
-def test_the_bias_is_the_best_for_weighted_images(seed: int, images: int, guard: float | None, some_zero: bool) -> None:
+@given(st.integers(0, 10_000), st.integers(5, 40), st.booleans())
+def test_the_bias_is_the_best_for_weighted_images(seed: int, images: int, some_zero: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(3, (images,), generator=generator)
     labels[:2] = torch.tensor([2, 1])
@@ -113,9 +102,9 @@ def test_the_bias_is_the_best_for_weighted_images(seed: int, images: int, guard:
     if some_zero:
         weight[2:] *= torch.rand(images - 2, generator=generator) < 0.5
     moved = logits.clone()
-    moved[:, 2] += tuned_bias(logits, labels, 2, weight=weight, guard=guard)
+    moved[:, 2] += tuned_bias(logits, labels, 2, weight=weight)
     found = f1_score(labels == 2, moved.argmax(dim=1) == 2, sample_weight=weight, zero_division=0.0)
-    assert found == pytest.approx(brute_force(logits, labels, 2, guard, weight))
+    assert found == pytest.approx(brute_force(logits, labels, 2, weight))
 
 
 def test_weights_change_the_bias_and_equal_ones_do_not() -> None:
@@ -135,5 +124,3 @@ def test_a_score_is_the_logit_or_its_log_odds() -> None:
     assert torch.allclose(module_score(logits, 2, "margin"), (probability / (1 - probability)).log())
     for column in (0, 4):
         assert torch.allclose(module_score(logits + 7, column, "margin"), module_score(logits, column, "margin"))
-    with pytest.raises(UserError, match=r"^module_score=margn: did you mean 'margin'\?$"):
-        module_score(logits, 2, "margn")  # type: ignore[arg-type]

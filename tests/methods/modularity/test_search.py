@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,46 +13,47 @@ import torch
 from safetensors import safe_open
 
 from src.core.errors import UserError
+from src.core.options import options_of
 from src.methods.modularity.ensemble import composed_accuracy, jaccard_difference
-from src.methods.modularity.search import SearchOutcome, search
+from src.methods.modularity.search import search
 from src.methods.modularity.search_settings import SearchSettings
-from src.methods.modularity.search_state import read_state
+from src.methods.modularity.search_state import SearchState, read_state
 from tests.methods.modularity.toy_search import CLASSES, LAYOUT, SETTINGS, Toy
 
 ROOT = Path(__file__).parents[3]
 
 
-def assert_same(first: SearchOutcome, second: SearchOutcome) -> None:
+def assert_same(first: SearchState, second: SearchState) -> None:
     assert torch.equal(first.keep, second.keep)
     assert first.history == second.history
-    for name in ("accuracy", "difference", "fitness", "generation"):
+    for name in ("accuracy", "difference", "value", "best"):
         assert getattr(first, name) == getattr(second, name)
 
 
 @pytest.fixture(scope="module")
-def whole() -> SearchOutcome:
+def whole() -> SearchState:
     return Toy().search()
 
 
-def test_it_improves_and_reports_what_it_found(whole: SearchOutcome) -> None:
+def test_it_improves_and_reports_what_it_found(whole: SearchState) -> None:
     toy = Toy()
     assert len(whole.history) == SETTINGS.generations + 1
-    assert whole.history[0].improved and whole.fitness > 0.9 * whole.history[0].accuracy
+    assert whole.history[0].improved and whole.value > 0.9 * whole.history[0].accuracy
     assert whole.accuracy > whole.history[0].accuracy + 0.03
     logits = torch.stack([toy(c, whole.keep[c : c + 1])[0] for c in range(CLASSES)])
     assert composed_accuracy(logits, toy.labels) == pytest.approx(whole.accuracy)
     weight = torch.cat([torch.full((12,), 2), torch.ones(50, dtype=torch.int64)])
     pairs = jaccard_difference(whole.keep, whole.keep, weight)
     assert pairs.triu(1).sum().item() / 10 == pytest.approx(whole.difference, abs=1e-5)
-    assert whole.fitness == pytest.approx(0.9 * whole.accuracy + 0.1 * whole.difference)
-    best = whole.history[whole.generation]
+    assert whole.value == pytest.approx(0.9 * whole.accuracy + 0.1 * whole.difference)
+    best = whole.history[whole.best]
     assert best.improved and best.accuracy == whole.accuracy and not any(
-        row.improved for row in whole.history[whole.generation + 1 :]
+        row.improved for row in whole.history[whole.best + 1 :]
     )  # fmt: skip
     assert best.retained == pytest.approx(((whole.keep * weight).sum(1) / weight.sum()).mean().item())
 
 
-def test_best_fitness_never_falls_and_alpha_follows_the_accuracy(whole: SearchOutcome) -> None:
+def test_best_fitness_never_falls_and_alpha_follows_the_accuracy(whole: SearchState) -> None:
     fixed = [0.9 * row.accuracy + 0.1 * row.difference for row in whole.history]
     for before, after, low, high in zip(whole.history, whole.history[1:], fixed, fixed[1:], strict=False):
         assert after.alpha == pytest.approx(0.9 + max(0, 0.9 - before.accuracy))
@@ -71,7 +72,7 @@ def test_the_best_ensemble_so_far_is_never_lost(seed: int) -> None:
     assert fitness == sorted(fitness)
 
 
-def test_same_seed_same_bits_and_another_seed_differs(whole: SearchOutcome) -> None:
+def test_same_seed_same_bits_and_another_seed_differs(whole: SearchState) -> None:
     assert_same(Toy().search(), whole)
     assert not torch.equal(Toy().search(settings=replace(SETTINGS, seed=4)).keep, whole.keep)
 
@@ -92,10 +93,10 @@ def test_patience_stops_early() -> None:
     outcome = search(
         useless, LAYOUT, toy.order, torch.zeros(3).bool(), toy.labels, torch.ones(LAYOUT.kernels), settings
     )
-    assert len(outcome.history) == 3 and outcome.generation == 0 and outcome.accuracy == 0
+    assert len(outcome.history) == 3 and outcome.best == 0 and outcome.accuracy == 0
 
 
-def test_a_killed_search_ends_as_one_never_killed(whole: SearchOutcome, tmp_path: Path) -> None:
+def test_a_killed_search_ends_as_one_never_killed(whole: SearchState, tmp_path: Path) -> None:
     checkpoint = tmp_path / "search.safetensors"
     command = [sys.executable, "-m", "tests.methods.modularity.toy_search", str(checkpoint), "0.06"]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -125,7 +126,7 @@ def generations_in(checkpoint: Path) -> int:
         return file.metadata()["state"].count("[") - 1  # each generation is one list
 
 
-def test_stopping_anywhere_and_going_on_changes_nothing(whole: SearchOutcome, tmp_path: Path) -> None:
+def test_stopping_anywhere_and_going_on_changes_nothing(whole: SearchState, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
 
@@ -140,7 +141,7 @@ def test_stopping_anywhere_and_going_on_changes_nothing(whole: SearchOutcome, tm
     assert [path.name for path in checkpoint.parent.iterdir()] == ["search.safetensors"]
 
 
-def test_a_damaged_or_foreign_checkpoint_is_passed_over_and_named(whole: SearchOutcome, tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_passed_over_and_named(whole: SearchState, tmp_path: Path) -> None:
     checkpoint = tmp_path / "search.safetensors"
     short = replace(SETTINGS, generations=1)
     Toy().search(checkpoint, short)
@@ -169,22 +170,27 @@ def test_a_class_without_images_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"population": 0}, r"search.population=0: must be a whole number, 1 or more"),
+        ({"population": 0}, r"search.population=0: allowed is a whole number from 1"),
         ({"generations": 2.5}, r"search.generations=2.5"),
         ({"parents": 200}, r"search.parents=200: must lie from keep_parents=20 to population=100"),
         ({"keep_parents": 0}, r"search.keep_parents=0"),
-        ({"mutation_percent": 120}, r"search.mutation_percent=120: must lie from 0 to 100"),
+        ({"mutation_percent": 120}, r"search.mutation_percent=120: allowed is a number from 0 to 100"),
         ({"alpha": -0.1}, r"search.alpha=-0.1"),
         ({"gamma": "high"}, r"search.gamma=high"),
         ({"max_ensembles": 10}, r"search.max_ensembles=10: must be a whole number, 50 or more"),
         ({"patience": 0}, r"search.patience=0"),
-        ({"sensitive_ratios": []}, r"search.sensitive_ratios=\[\]"),
+        ({"sensitive_ratios": []}, r"search.sensitive_ratios=\[\]: allowed is a list of ratios, each above 0"),
         ({"other_ratios": [0.5, 1.5]}, r"search.other_ratios=\[0.5, 1.5\]"),
-        ({"thresholds": {2: 95}}, r"search.thresholds"),
-        ({"initialisation": "heuristics"}, r"search.initialisation=heuristics: did you mean 'heuristic'"),
-        ({"unranked": "none"}, r"search.unranked=none: known: auc, zero"),
+        ({"thresholds": {2: 95}}, r"search.thresholds=.*: allowed is an accuracy from 0 to 1 for each"),
+        ({"initialisation": "heuristics"}, r"search.initialisation=heuristics: .*did you mean 'heuristic'"),
+        ({"unranked": "none"}, r"search.unranked=none: allowed is auc, zero"),
+        ({"sed": 1}, r"search.sed is not a setting; did you mean 'seed'"),
     ],
 )
 def test_settings_out_of_range(changes: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        SearchSettings(**changes)
+        options_of(SearchSettings, changes, "search")
+
+
+def test_settings_are_read_as_they_are_written() -> None:
+    assert options_of(SearchSettings, asdict(SearchSettings()), "search") == SearchSettings()

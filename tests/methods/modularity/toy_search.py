@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from src.methods.modularity.genome import GenomeLayout
-from src.methods.modularity.search import SearchOutcome, search
+from src.methods.modularity.search import search
 from src.methods.modularity.search_settings import SearchSettings
+from src.methods.modularity.search_state import SearchState
 
 CLASSES, IMAGES = 5, 100
 LAYOUT = GenomeLayout((12, 20, 30), (6, 10, 10))
@@ -46,7 +47,7 @@ class Toy:
         skill = keep.float() @ self.useful[index] / 8
         return skill[:, None] * (self.labels == index) + (keep.float() @ self.noise[index]) / 6
 
-    def search(self, checkpoint: Path | None = None, settings: SearchSettings = SETTINGS, **more) -> SearchOutcome:
+    def search(self, checkpoint: Path | None = None, settings: SearchSettings = SETTINGS, **more) -> SearchState:
         sensitive = torch.tensor([True, False, False])
         weight = torch.ones(LAYOUT.kernels, dtype=torch.int64)
         weight[:12] = 2

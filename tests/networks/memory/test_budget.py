@@ -6,25 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from src.artifacts.options import MemoryOptions
 from src.core.errors import UserError
-from src.networks.memory import budget, given_budget
+from src.core.options import options_of
+from src.networks.memory import budget
 from src.networks.memory.budget import _available, _left_in_groups
 
 
 def test_auto_is_divided_among_jobs() -> None:
-    whole, half = budget(), given_budget("auto", jobs=2)
+    whole, half = budget("auto"), budget("auto", jobs=2)
     assert 0 < half < whole
     assert half == pytest.approx(whole / 2, rel=0.2)
 
 
 def test_given_numbers() -> None:
-    assert given_budget(1.5) == round(1.5 * 2**30) == given_budget(1.5, jobs=4)
+    assert budget(1.5) == round(1.5 * 2**30) == budget(1.5, jobs=4)
 
 
 @pytest.mark.parametrize("value", [0, -1, "much", None, True, [1]])
 def test_anything_else_is_refused(value: object) -> None:
     with pytest.raises(UserError, match=r"memory\.budget_gb"):
-        given_budget(value)
+        options_of(MemoryOptions, {"budget_gb": value, "allow": []}, "memory")
 
 
 def test_available_memory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from src.core.errors import UserError
 from src.networks.models import build
-from src.networks.models.skeleton import skeleton
+from src.networks.weights import skeleton
 
 CIFAR: dict[str, Any] = {"classes": 10, "input_shape": [3, 32, 32]}
 

@@ -163,7 +163,7 @@ def test_equal_seeds_give_equal_networks() -> None:
         ({"pools": [0, 1, 2]}, r"model\.pools=\[0, 1, 2\]: .*convolution 2 has 7 rows.*take pools=\[0, 1\]"),
         ({"pools": [5]}, "numbered 0 to 4"),
         ({"kernels": []}, r"model\.kernels=\[\]"),
-        ({"kernels": [4, 0]}, r"model\.kernels=0"),
+        ({"kernels": [4, 0]}, r"model\.kernels=\[4, 0\]"),
         ({"dropout": 2.0}, r"model\.dropout=2\.0"),
     ],
 )

@@ -12,7 +12,7 @@ from torchvision.models import resnet as torchvision_resnet
 
 from src.core.errors import UserError
 from src.networks.models import build
-from src.networks.models.skeleton import skeleton
+from src.networks.weights import skeleton
 from tests.networks.models.presets import architecture
 
 GREY, COLOUR = [1, 28, 28], [3, 32, 32]
@@ -275,19 +275,23 @@ def test_networks_that_end_in_a_mean_take_the_smallest_images(preset: str) -> No
     [
         ("simple_conv", {"input_shape": [1, 3, 9]}, r"simple_conv pools 2 times .* at least 4x4 .*pools=\[1\]$"),
         ("simple_conv", {"input_shape": [1, 5, 5], "pool": "blur"}, r"at least 6x6 pixels; or pool less: pools=\[1\]$"),
-        ("simple_conv", {"pool": "min"}, r"model\.pool=min: known: average, blur, max"),
-        ("simple_conv", {"kernels": 0}, r"model\.kernels=0: allowed are whole numbers from 1"),
+        ("simple_conv", {"pool": "min"}, r"model\.pool=min: allowed is max, average, blur"),
+        ("simple_conv", {"kernels": 0}, r"model\.kernels=0: allowed is a whole number from 1"),
         ("simple_conv", {"hidden": 2.5}, r"model\.hidden=2\.5"),
         ("simple_conv", {"pools": [5]}, "numbered 0 to 4"),
         ("simple_conv", {"width": -1}, r"model\.width=-1"),
         ("simple_conv", {"dropout": {"pool": 0.1}}, "did you mean 'pools'"),
-        ("all_convolutional", {"kernels": True}, r"model\.kernels=True"),
+        ("all_convolutional", {"kernels": True}, r"model\.kernels=true"),
         ("all_convolutional", {"pools": [8]}, "numbered 0 to 7"),
         ("all_convolutional", {"dropout": 1.0}, r"model\.dropout=1\.0"),
         ("vgg_like", {"input_shape": [3, 15, 40]}, r"vgg_like pools 4 times .* at least 16x16 .*pools=\[1, 3, 5\]$"),
         ("vgg_like", {"kernels": "many"}, r"model\.kernels=many"),
-        ("resnet18", {"blocks": []}, r"model\.blocks=\[\]: give the number of blocks of at least one stage"),
-        ("resnet18", {"blocks": [2, 0]}, r"model\.blocks=0"),
+        (
+            "resnet18",
+            {"blocks": []},
+            r"model\.blocks=\[\]: allowed is a list of whole numbers from 1 that is not empty",
+        ),
+        ("resnet18", {"blocks": [2, 0]}, r"model\.blocks=\[2, 0\]"),
         ("resnet18", {"pools": [4]}, r"model\.pools=\[4\]: the stages are numbered 0 to 3"),
         ("resnet18", {"dropout": -0.1}, r"model\.dropout=-0\.1"),
         ("resnet18", {"relu_logits": True}, "resnet has no such option"),

@@ -106,13 +106,13 @@ def test_width_multiplies_units_and_hidden_units() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"units": []}, r"model\.units=\[\]: give the units of at least one"),
-        ({"pieces": 0}, r"model\.pieces=0: allowed are whole numbers from 1"),
-        ({"hidden": [2.5]}, r"model\.hidden=2\.5: allowed are whole numbers from 1"),
+        ({"units": []}, r"model\.units=\[\]: allowed is a list of whole numbers from 1 that is not empty"),
+        ({"pieces": 0}, r"model\.pieces=0: allowed is a whole number from 1"),
+        ({"hidden": [2.5]}, r"model\.hidden=\[2\.5\]: allowed is a list of whole numbers from 1"),
         ({"pools": [3]}, r"model\.pools=\[3\]: the convolutions are numbered 0 to 2"),
         ({"dropout": {"pool": 0.1}}, "did you mean 'pools'"),
         ({"dropout": {"pools": [0.1]}}, r"model\.dropout\.pools=\[0\.1\]: the network has 2 such places"),
-        ({"dropout": {"hidden": 1.5}}, r"model\.dropout\.hidden=1\.5: give a number from 0 to below 1"),
+        ({"dropout": {"hidden": 1.5}}, r"model\.dropout\.hidden=1\.5: allowed is a number from 0 to below 1"),
     ],
 )
 def test_mistakes_are_named_in_one_line(change: dict[str, Any], says: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import torch
 from torch import nn
 
 from src.core.errors import UserError
-from src.networks.models import build, names, register
-from src.networks.models.registry import options
+from src.networks.models import build, names
+from src.networks.models.registry import BUILDERS
+from src.networks.options import NETWORKS, PREFIXES, model_options
+from tests.networks.models.presets import FOLDER, architecture
 
 SMALL: dict[str, Any] = {"classes": 4, "input_shape": [3, 32, 32], "width": 0.125}
 
@@ -37,12 +41,25 @@ def test_every_model_can_be_traced(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_model_takes_the_same_options(name: str) -> None:
-    assert options(name)[:4] == ["width", "batch_norm", "dropout", "pools"]  # a family may add its own
+    assert name in BUILDERS
+    keys = [field.name for field in fields(NETWORKS[name])]
+    assert keys[:4] == ["width", "batch_norm", "dropout", "pools"]  # a family may add its own
 
 
-def test_two_models_cannot_share_a_name() -> None:
-    with pytest.raises(ValueError, match="simcnn"):
-        register("simcnn")(lambda **_: nn.Identity())
+@pytest.mark.parametrize("preset", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_every_preset_says_options_of_its_network(preset: str) -> None:
+    values = architecture(preset, [3, 32, 32])
+    if str(values["name"]).startswith((*PREFIXES, "?")):
+        return
+    values = {key: value for key, value in values.items() if key not in ("name", "classes", "input_shape")}
+    options = model_options(architecture(preset, [3, 32, 32])["name"], values)
+    left_out = {field.name for field in fields(options)} - set(values)
+    assert left_out == ({"width", "widths"} if preset.startswith("vgg_variant") else set())
+
+
+def test_options_are_checked_without_torch() -> None:
+    code = "import sys; from src.networks.options import model_options; model_options('vgg', {'widths': [3]})"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +68,15 @@ def test_two_models_cannot_share_a_name() -> None:
         ({"name": "simcn"}, "did you mean 'simcnn'"),
         ({"widht": 1.0}, "did you mean 'width'"),
         ({"classes": 0}, "model.classes=0"),
-        ({"classes": True}, "model.classes=True"),
-        ({"input_shape": [32, 32]}, "model.input_shape=\\[32, 32\\]"),
+        ({"classes": True}, "model.classes=true: allowed is a whole number from 1"),
+        ({"input_shape": [32, 32]}, r"model.input_shape=\[32, 32\]: allowed is \[channels, height, width\]"),
+        ({"input_shape": [3, 0, 32]}, r"model.input_shape=\[3, 0, 32\]"),
         ({"input_shape": [3, 31, 40]}, "at least 32x32 pixels; or pool less: pools=\\[1, 3, 6, 9\\]"),
-        ({"width": 0}, "model.width=0"),
+        ({"width": 0}, "model.width=0: allowed is a number above 0"),
         ({"width": "wide"}, "model.width=wide"),
-        ({"dropout": 1.0}, "model.dropout=1.0"),
+        ({"dropout": 1.0}, "model.dropout=1.0: allowed is null or a number from 0 to below 1"),
+        ({"dropout": {"flatten": 0.5}}, "model.dropout={'flatten': 0.5}: allowed is null or a number from 0"),
+        ({"batch_norm": None}, "model.batch_norm=null: allowed is true, false"),
         ({"pools": [13]}, "numbered 0 to 12"),
         ({"name": "torchvision:resnet8"}, "did you mean 'resnet18'"),
         ({"name": "torchvision:resnet18", "width": 2}, "torchvision:resnet18 cannot be built"),
@@ -73,7 +93,7 @@ def test_mistakes_end_in_one_line(change: dict[str, Any], says: str) -> None:
 
 
 def test_a_missing_key_is_named() -> None:
-    with pytest.raises(UserError, match=r"model\.classes is missing"):
+    with pytest.raises(UserError, match=r"model\.classes: missing; allowed is a whole number from 1"):
         build({"name": "simcnn"})
 
 

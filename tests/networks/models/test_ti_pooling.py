@@ -109,10 +109,10 @@ def test_equal_seeds_give_equal_networks() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"angles": []}, r"model\.angles=\[\]: give a list of degrees"),
-        ({"angles": 4}, r"model\.angles=4: give a list of degrees"),
-        ({"angles": [0, "up"]}, r"up is no angle"),
-        ({"angles": [0, float("nan")]}, r"nan is no angle"),
+        ({"angles": []}, r"model\.angles=\[\]: allowed is a list of degrees, such as \[0, 90\]"),
+        ({"angles": 4}, r"model\.angles=4: allowed is a list of degrees"),
+        ({"angles": [0, "up"]}, r"model\.angles=\[0, 'up'\]"),
+        ({"angles": [0, float("nan")]}, r"model\.angles=\[0, nan\]"),
         ({"angles": [0, 90, 360]}, "two are the same turn"),
         ({"input_shape": [1, 28, 30]}, "give square images"),
         ({"input_shape": [1, 2, 2]}, "ti_pooling pools 2 times and needs images of at least 4x4"),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from src.networks.models import build
+from src.networks.slicing import SlicePlan
 
 SHAPE = (3, 8, 8)
 #: no slice plan yet: of maxout the pieces of a unit stand or fall together; the others are measured, not cut
@@ -13,6 +14,14 @@ UNSLICED = (
     *("maxout", "simple_conv", "all_convolutional", "vgg_like", "resnet"),
     *("p4_conv", "ti_pooling", "spatial_transformer"),
 )
+
+
+def at_least_one(plan: SlicePlan, keep: Tensor) -> Tensor:
+    """A copy of ``keep`` bool (..., K) in which a group without kernels keeps its first one."""
+    keep = keep.clone()
+    for part in plan.slices():
+        keep[..., part.start] |= ~keep[..., part].any(-1)
+    return keep
 
 
 def conv(inputs: int, outputs: int, **options: int) -> nn.Conv2d:

@@ -12,9 +12,9 @@ from torch import nn
 from src.core.errors import UserError
 from src.networks.cost import cost
 from src.networks.models import names
-from src.networks.slicing import SlicedNetwork, at_least_one, extract, masked, plan_for, slice_tensors
+from src.networks.slicing import SlicedNetwork, extract, masked, plan_for, slice_tensors
 from src.networks.slicing.network import tensors_of
-from tests.networks.slicing.nets import SHAPE, UNSLICED, Separable, tiny
+from tests.networks.slicing.nets import SHAPE, UNSLICED, Separable, at_least_one, tiny
 
 IMAGE = (3, 16, 16)
 
@@ -35,7 +35,7 @@ def test_masked_equals_sliced_equals_extracted(
 ) -> None:
     model = tiny(name, batch_norm, width=0.0625).to(dtype)
     plan = plan_for(model, IMAGE)
-    keep = at_least_one(plan, random_keep(plan.kernels), torch.arange(plan.kernels))
+    keep = at_least_one(plan, random_keep(plan.kernels))
     images = torch.randn(5, *IMAGE, dtype=dtype)
     with torch.inference_mode():
         with masked(model, plan, keep):
@@ -52,7 +52,7 @@ def test_extraction_gives_a_stand_alone_network() -> None:
     model = tiny("rescnn", batch_norm=True)
     before = {name: tensor.clone() for name, tensor in tensors_of(model).items()}
     plan = plan_for(model, IMAGE)
-    keep = at_least_one(plan, random_keep(plan.kernels, share=0.5), torch.arange(plan.kernels))
+    keep = at_least_one(plan, random_keep(plan.kernels, share=0.5))
     slim = extract(model, plan, keep)
     counts = [int(keep[part].sum()) for part in plan.slices()]
     assert slim.conv_0.out_channels == slim.norm_0.num_features == counts[0]
@@ -86,7 +86,7 @@ def test_only_the_asked_rows_of_the_output_layer() -> None:
     model = tiny("simcnn")
     plan = plan_for(model, IMAGE)
     network = SlicedNetwork(model, plan)
-    keep = at_least_one(plan, random_keep(plan.kernels), torch.arange(plan.kernels))
+    keep = at_least_one(plan, random_keep(plan.kernels))
     images = torch.randn(3, *IMAGE)
     whole = network(network.cut(keep), images)
     assert torch.allclose(network(network.cut(keep, [2, 0]), images), whole[:, [2, 0]], atol=1e-6)

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from src.networks.slicing import SlicedNetwork, at_least_one, extract, plan_for, recalibrate
+from src.networks.slicing import SlicedNetwork, extract, plan_for, recalibrate
 from src.networks.slicing.network import tensors_of
 from src.networks.slicing.recalibration import even_batches
-from tests.networks.slicing.nets import tiny
+from tests.networks.slicing.nets import at_least_one, tiny
 
 IMAGE = (3, 16, 16)
 
@@ -23,7 +23,7 @@ def test_threads_do_not_exchange_tensors() -> None:
     model = tiny("rescnn", batch_norm=True)
     plan = plan_for(model, IMAGE)
     network = SlicedNetwork(model, plan)
-    chosen = at_least_one(plan, keeps(plan.kernels, 24), torch.arange(plan.kernels))
+    chosen = at_least_one(plan, keeps(plan.kernels, 24))
     images = torch.randn(4, *IMAGE)
     before = {name: tensor.clone() for name, tensor in tensors_of(model).items()}
 
@@ -77,7 +77,7 @@ def test_gradients_reach_the_networks_own_weights() -> None:
 def test_statistics_of_a_sliced_call_are_those_of_the_extracted_network() -> None:
     model = tiny("rescnn", batch_norm=True)
     plan = plan_for(model, IMAGE)
-    keep = at_least_one(plan, keeps(plan.kernels, 1)[0], torch.arange(plan.kernels))
+    keep = at_least_one(plan, keeps(plan.kernels, 1)[0])
     images = torch.randn(23, *IMAGE)
     network = SlicedNetwork(model, plan)
     with torch.no_grad():

@@ -12,9 +12,9 @@ from torch import nn
 
 from src.core.errors import UserError
 from src.networks.models import build
-from src.networks.slicing import at_least_one, extract, masked, plan_for, recalibrate, verify
+from src.networks.slicing import extract, masked, plan_for, recalibrate, verify
 from src.networks.slicing.torch_pruning import from_torch_pruning
-from tests.networks.slicing.nets import SHAPE, Separable, tiny
+from tests.networks.slicing.nets import SHAPE, Separable, at_least_one, tiny
 
 needs_extra = pytest.mark.skipif(find_spec("torch_pruning") is None, reason="the extra `plans` is not installed")
 IMAGE = (3, 16, 16)
@@ -44,23 +44,13 @@ def test_resnet18_with_batch_norm() -> None:
     assert (len(plan.groups), plan.kernels, plan.output) == (12, 2880, "fc")
     assert int(plan.multiplicity.sum()) == sum(m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d))
     keep = torch.rand(plan.kernels, generator=torch.Generator().manual_seed(0)) < 0.6
-    keep = at_least_one(plan, keep, torch.arange(plan.kernels))
+    keep = at_least_one(plan, keep)
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         with masked(model, plan, keep):
             reference = model(images)
         slim = extract(model, plan, keep)
         assert (slim(images) - reference).abs().max() < 1e-5 * reference.abs().max()
-
-
-@needs_extra
-def test_groups_can_be_excluded() -> None:
-    model = Separable().eval()
-    plan = plan_for(model, SHAPE, exclude=["dep*"])
-    assert [group.members for group in plan.groups] == [("point",)]
-    assert plan.excluded == ("depth",)
-    own = plan_for(tiny("rescnn"), IMAGE, exclude=["conv_3", "conv_0"])
-    assert len(own.groups) == 7 and own.excluded == ("conv_0", "conv_3")
 
 
 @needs_extra

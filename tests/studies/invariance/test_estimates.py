@@ -27,12 +27,12 @@ def ratio(values: list[float]) -> Ratio:
     """Spreads over transformations of 1 and 3 ... whatever the ratio."""
     found = torch.tensor(values, dtype=torch.float64)
     spread = torch.arange(len(values)).double() * 2 + 1
-    return Ratio(spread, spread / 2, found, int(found.isnan().sum()), int(found.isinf().sum()))
+    return Ratio(spread, spread / 2, found)
 
 
 def layer(name: str, values: list[float], stratified: list[float], kept: Tensor | None = None) -> LayerVariance:
     kept = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(len(name))) if kept is None else kept
-    return LayerVariance(Layer(name, "Linear", (len(values),)), ratio(values), kept, ratio(stratified))
+    return LayerVariance(Layer(name, "Linear", (len(values),)), ratio(values), kept, ratio(stratified).values)
 
 
 def layers() -> Variances:
@@ -44,7 +44,6 @@ def layers() -> Variances:
             layer("ccc", [8.0], [3.0]),
         ],
         groups=1,
-        classes=(0, 1),
     )
 
 
@@ -110,7 +109,7 @@ def measured(role: Any, right: list[bool], aside: bool = False) -> Measured:
     """Answers by quarter turn, the same for all images."""
     images = measured_images()
     kept = torch.randn(COUNT, 4, 2, generator=torch.Generator().manual_seed(0))
-    variances = Variances([layer("out", [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], kept)], 1, (0, 1, 2))
+    variances = Variances([layer("out", [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], kept)], 1)
     variances.layers[0].class_units = torch.arange(9.0).view(3, 3)
     return Measured(role, aside, subject(), torch.tensor([right] * len(images)), {"none": variances}, Further())
 

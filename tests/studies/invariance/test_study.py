@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from src.core.result import Result, rows
-from src.methods.modularity.patched import Patch
-from src.methods.modularity.patched_subject import patched_subject
+from src.methods.modularity.patched import Patch, patched_subject
 from src.networks.subjects import Subject
 from src.report.page import render
 from tests.fakes.networks import images, subject

@@ -65,7 +65,7 @@ def target(name: str, gain_low: float, lost: float) -> TargetFindings:
             for method, value in f1.items()
         }
 
-    return TargetFindings(name, Comparison(estimates, gains(WEAK), WEAK), Comparison(estimates, gains(BIAS), BIAS))
+    return TargetFindings(name, Comparison(estimates, gains(WEAK)), Comparison(estimates, gains(BIAS)))
 
 
 def patch(targets: Sequence[TargetFindings], mended: int = 2) -> PatchFindings:
