@@ -7,18 +7,27 @@ sees the same images as one that was never stopped, on any device.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
+from src.core.options import Count, Whole, check_value
 from src.core.seeds import stream
 from src.imageops.transformations import RandomTransformation
 from src.imageops.whitening import global_contrast
 
 FLIP_AXES = ("left_right", "up_down")
-KEYS = ("crop_padding", "flip", "crop", "flip_axis", "rgb_pca", "transformation")
+ALLOWED = {
+    "crop_padding": Whole,
+    "flip": bool,
+    "crop": Count,
+    "flip_axis": Literal[FLIP_AXES],
+    "rgb_pca": Annotated[float, Ge(0)],
+}
+KEYS = (*ALLOWED, "transformation")
 
 
 class Draws(NamedTuple):
@@ -33,17 +42,13 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
     """The augmentation itself.
 
     Raises:
-        UserError: a value of a further key than crop_padding and flip is not allowed.
+        UserError: a value is not allowed.
     """
-    axis, crop, strength = options.get("flip_axis", FLIP_AXES[0]), options.get("crop"), options.get("rgb_pca", 0.0)
-    if axis not in FLIP_AXES:
-        raise UserError(f"data.augment.flip_axis={axis}: {suggestion(str(axis), FLIP_AXES)}")
-    if crop is not None and (not isinstance(crop, int) or isinstance(crop, bool) or crop < 1):
-        raise UserError(f"data.augment.crop={crop}: allowed are whole numbers of pixels from 1, or null")
-    if not isinstance(strength, int | float) or strength < 0:
-        raise UserError(f"data.augment.rgb_pca={strength}: give a standard deviation of at least 0, as 0.1")
-    if "transformation" in options:
-        random_transformation(options["transformation"])
+    for key, value in options.items():
+        if key == "transformation":
+            random_transformation(value)
+        else:
+            check_value(ALLOWED[key], value, f"data.augment.{key}")
     return options
 
 
@@ -106,7 +111,6 @@ def crop_and_flip(
 
     Args:
         images: (n, C, H, W) of any type.
-        draws: one row per image.
         crop_padding: pixels added on every side.
         crop: side of what is cut out, in pixels; None: the images' own size.
         flip_axis: what is swapped, ``left_right`` or ``up_down``.

@@ -46,6 +46,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
+from src.core.options import options_of
 from src.data.augment import (
     KEYS,
     augment,
@@ -64,7 +65,7 @@ from src.data.normalisation import CONTRASTS, statistics
 from src.data.sources import load_cached
 from src.data.splits import apply_indices, drop_seen, split_pool
 from src.data.whitener import WhitenedImages, Whitener, WhiteningOptions, whitened
-from src.imageops.whitening import KINDS, Whitening
+from src.imageops.whitening import WHITENINGS, Whitening
 
 Options = Mapping[str, Any]
 
@@ -146,13 +147,15 @@ class ImageData(pl.LightningDataModule):
         self.label_noise = _options("label_noise", label_noise, ["fraction", "classes"])
         self.splits = _options("splits", splits, ["validation", "calibration", "drop_seen"])
         self.augment = checked(_options("augment", augment, KEYS))
-        self.whitening_options = WhiteningOptions(**_options("whitening", whitening, ["scope", "eps", "rule"]))
-        if contrast in KINDS and self.augment.get("rgb_pca"):
+        self.whitening_options = options_of(
+            WhiteningOptions, _options("whitening", whitening, ["scope", "eps", "rule"]), "data.whitening"
+        )
+        if contrast in WHITENINGS and self.augment.get("rgb_pca"):
             raise UserError(
                 f"data.augment.rgb_pca={self.augment['rgb_pca']}: with data.contrast={contrast} images are whitened "
                 "once, before any change of colour; set one of them to 0 or none"
             )
-        if contrast in KINDS and "transformation" in self.augment:
+        if contrast in WHITENINGS and "transformation" in self.augment:
             raise UserError(
                 f"data.augment.transformation: with data.contrast={contrast} images are whitened once, before any "
                 "transformation; set transformation to null or contrast to none"
@@ -207,7 +210,7 @@ class ImageData(pl.LightningDataModule):
             random_transformation(self.augment["transformation"]).check_size(*pool.shape[1:])
         if self.augment.get("rgb_pca"):
             self.colours = colour_components(sets["train"].images)
-        if self.contrast in KINDS:
+        if self.contrast in WHITENINGS:
             self.whitener = Whitener(sets, self.contrast, self.whitening_options)
             if self.whitening_options.scope == "evaluation":
                 events.append("data.whitening.scope=evaluation: test images are whitened by their own statistics")

@@ -51,19 +51,12 @@ class Cut:
     components: Tensor | None = None
 
 
-class Draw(NamedTuple):
-    """What happens to each of n images: uniform numbers in 0..1 for down, right and flip, and shares of colours."""
-
-    place: Tensor  # float64 (n, 3)
-    shares: Tensor | None  # float32 (n, 3)
-
-
 class Request(NamedTuple):
     """Some files to decode, and how; plain lists, which cost a worker's queue no file handles."""
 
     files: list[str]
     place: list[list[float]] | None  # None: the middle, not flipped
-    shares: list[list[float]] | None
+    shares: list[list[float]] | None  # None: colours are not shifted
 
 
 def decode(file: str, cut: Cut, place: Sequence[float] | None = None) -> np.ndarray:
@@ -118,16 +111,20 @@ class Decoder(Dataset[Tensor | str]):
 
 
 def decoded(
-    files: Sequence[str], batches: Sequence[Tensor], cut: Cut, workers: int, draw: Draw | None = None
+    files: Sequence[str],
+    batches: Sequence[Tensor],
+    cut: Cut,
+    workers: int,
+    place: Tensor | None = None,
+    shares: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Batches of images, in order.
 
     Args:
-        files: paths.
         batches: int64 (n,) each: the numbers of the files of a batch.
-        cut: what is made of each.
         workers: processes; 0: decode here.
-        draw: of every file (rows as in ``files``), or None for the middle of the images.
+        place: float64 (files, 3), uniform numbers as of `decode`; None: the middle of the images.
+        shares: float32 (files, 3), how much of each of the cut's components is added.
 
     Yields:
         uint8 (n, 3, crop, crop) in channels-last memory.
@@ -136,18 +133,19 @@ def decoded(
         UserError: a file is no readable image; a worker died.
     """
     parts = [rows.split(PIECE) for rows in batches]
-    requests = (_request(files, rows, draw) for pieces in parts for rows in pieces)  # made as workers ask for them
+    requests = (  # made as workers ask for them
+        Request(
+            [files[row] for row in rows.tolist()],
+            None if place is None else place[rows].tolist(),
+            None if shares is None else shares[rows].tolist(),
+        )
+        for pieces in parts
+        for rows in pieces
+    )
     made = _pieces(requests, cut, min(workers, sum(map(len, parts))))
     for pieces in parts:
         images = [next(made) for _ in pieces]
         yield torch.cat(images) if len(images) != 1 else images[0]
-
-
-def _request(files: Sequence[str], rows: Tensor, draw: Draw | None) -> Request:
-    chosen = [files[row] for row in rows.tolist()]
-    if draw is None:
-        return Request(chosen, None, None)
-    return Request(chosen, draw.place[rows].tolist(), None if draw.shares is None else draw.shares[rows].tolist())
 
 
 def _pieces(requests: Iterable[Request], cut: Cut, workers: int) -> Iterator[Tensor]:
@@ -178,14 +176,12 @@ def _pieces(requests: Iterable[Request], cut: Cut, workers: int) -> Iterator[Ten
 
 
 def number_of_workers(wanted: int | str, side: int) -> int:
-    """Processes that decode: what is asked for; ``auto``: one less than there are cores, none where only one is.
+    """Processes that decode squares of ``side`` pixels: what is asked for, or as many as go.
 
-    Args:
-        wanted: a whole number, or ``auto``.
-        side: pixels of the largest square that is handed over; ``auto`` uses at most half of the shared memory.
+    ``auto``: one less than there are cores, none where only one is, with at most half of the shared memory.
 
     Raises:
-        UserError: another value.
+        UserError: neither a whole number nor ``auto``.
     """
     if wanted == "auto":
         if multiprocessing.current_process().daemon:  # may have no children

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.decoding import Cut, Draw, decoded
+from src.data.decoding import Cut, decoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,37 +67,28 @@ class FileImages:
     def to(self, device: torch.device | str) -> Tensor:
         """All of them, decoded, there."""
         images = torch.empty(self.shape, dtype=torch.uint8, device=device, memory_format=torch.channels_last)
-        begin = 0
-        for batch in self.split(256):
-            images[begin : begin + len(batch)] = batch
-            begin += len(batch)
+        for into, batch in zip(images.split(256), self.split(256), strict=True):
+            into.copy_(batch)
         return images
 
     def batches(
         self, rows: Sequence[Tensor], cut: Cut, moment: tuple[int, int] | None = None, rgb_pca: float = 0.0
     ) -> Iterator[Tensor]:
-        """Batches of images cut in one way or another.
+        """Batches uint8 (n, 3, crop, crop) of the images at int64 (n,) rows.
 
         Args:
-            rows: int64 (n,) each, the images of a batch.
-            cut: what is made of each.
             moment: (seed, epoch) of what is random; None: the middle of each image.
             rgb_pca: standard deviation of the shares of ``cut.components``.
-
-        Yields:
-            uint8 (n, 3, crop, crop).
         """
         if not len(self):
             yield torch.empty(0, 3, cut.crop, cut.crop, dtype=torch.uint8)
             return
-        draw = None if moment is None else self._draw(*moment, shift=cut.components is not None, std=rgb_pca)
+        place = shares = None
+        if moment is not None:  # a pure function of the seed, the epoch and the number of each file
+            seed, epoch = moment
+            place = torch.rand(self.pool, 3, dtype=torch.float64, generator=stream(seed, "places", epoch))[self.numbers]
+            if cut.components is not None:
+                normal = torch.randn(self.pool, 3, generator=stream(seed, "colours of files", epoch))
+                shares = (rgb_pca * normal)[self.numbers]
         paths = [f"{self.root}/{file}" for file in self.files]
-        yield from decoded(paths, rows, cut, self.workers, draw)
-
-    def _draw(self, seed: int, epoch: int, *, shift: bool, std: float) -> Draw:
-        """A pure function of the seed, the epoch and the number of each file."""
-        place = torch.rand(self.pool, 3, dtype=torch.float64, generator=stream(seed, "places", epoch))
-        if not shift:
-            return Draw(place[self.numbers], None)
-        shares = std * torch.randn(self.pool, 3, generator=stream(seed, "colours of files", epoch))
-        return Draw(place[self.numbers], shares[self.numbers])
+        yield from decoded(paths, rows, cut, self.workers, place, shares)

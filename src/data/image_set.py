@@ -20,7 +20,6 @@ class ImageSet:
         classes: one name per label.
         superclasses: one name per class (the class hierarchy), or None.
         masks: uint8 (N, H, W), 1 where the object is visible, or None.
-        boxes: int16 (N, 4), x0 y0 x1 y1 in pixels, upper bounds exclusive, or None.
         factors: name -> (N,) tensor of a generating factor (texture, hue, rotation ...), or None.
 
     Raises:
@@ -32,7 +31,6 @@ class ImageSet:
     classes: tuple[str, ...]
     superclasses: tuple[str, ...] | None = None
     masks: Tensor | None = None
-    boxes: Tensor | None = None
     factors: dict[str, Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -45,18 +43,13 @@ class ImageSet:
             raise ValueError(f"labels: outside 0..{len(self.classes) - 1}")
         if self.superclasses is not None and len(self.superclasses) != len(self.classes):
             raise ValueError(f"superclasses: {len(self.superclasses)} for {len(self.classes)} classes")
-        extras = {"masks": self.masks, "boxes": self.boxes, **(self.factors or {})}
+        extras = {"masks": self.masks, **(self.factors or {})}
         for name, values in extras.items():
             if values is not None and len(values) != count:
                 raise ValueError(f"{name}: {len(values)} rows for {count} images")
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def channels(self) -> int:
-        """Colour channels C."""
-        return int(self.images.shape[1])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -71,23 +64,9 @@ class ImageSet:
 
     def select(self, index: Tensor) -> ImageSet:
         """The images at ``index`` (int64 (M,) positions in any order, or bool (N,)); classes keep their numbers."""
-
-        def rows(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[index]
-
+        masks = None if self.masks is None else self.masks[index]
         factors = None if self.factors is None else {name: values[index] for name, values in self.factors.items()}
-        return replace(
-            self,
-            images=self.images[index],
-            labels=self.labels[index],
-            masks=rows(self.masks),
-            boxes=rows(self.boxes),
-            factors=factors,
-        )
-
-    def of_class(self, label: int) -> ImageSet:
-        """Only the images of one class; classes keep their numbers."""
-        return self.select(self.labels == label)
+        return replace(self, images=self.images[index], labels=self.labels[index], masks=masks, factors=factors)
 
 
 class Splits(NamedTuple):
@@ -101,16 +80,13 @@ def concatenate(sets: Sequence[ImageSet]) -> ImageSet:
     """The images of several sets over the same classes, one after another; truth that not all sets have is dropped.
 
     Raises:
-        ValueError: no set given, or classes or image shapes differ.
+        ValueError: classes or image shapes differ.
     """
-    if not sets:
-        raise ValueError("sets: none to concatenate")
     first = sets[0]
     for other in sets[1:]:
         if other.classes != first.classes or other.shape != first.shape:
             raise ValueError(f"sets differ: {first.shape} {first.classes} and {other.shape} {other.classes}")
     masks = [part.masks for part in sets if part.masks is not None]
-    boxes = [part.boxes for part in sets if part.boxes is not None]
     factors = [part.factors for part in sets if part.factors is not None]
     shared = set.intersection(*(set(part) for part in factors)) if len(factors) == len(sets) else set()
     return ImageSet(
@@ -119,6 +95,5 @@ def concatenate(sets: Sequence[ImageSet]) -> ImageSet:
         classes=first.classes,
         superclasses=first.superclasses,
         masks=torch.cat(masks) if len(masks) == len(sets) else None,
-        boxes=torch.cat(boxes) if len(boxes) == len(sets) else None,
         factors={name: torch.cat([part[name] for part in factors]) for name in sorted(shared)} or None,
     )

@@ -38,22 +38,14 @@ class Files(NamedTuple):
 
 @dataclass
 class ImageNet:
-    """What was found, without a look into any image.
+    """What a folder has, without a look into any image."""
 
-    Attributes:
-        synsets: WordNet ids of the classes, in ascending order, which is that of the labels.
-        classes: their names.
-        tree: label tree over the names, in plain form, or None.
-        train, test: the files of the folders ``train`` and ``val``.
-        events: one line for everything that was left out.
-    """
-
-    synsets: list[str]
-    classes: list[str]
-    tree: Nested | None
-    train: Files
-    test: Files
-    events: list[str]
+    synsets: list[str]  # WordNet ids of the classes, in ascending order, which is that of the labels
+    classes: list[str]  # their names
+    tree: Nested | None  # label tree over the names, in plain form
+    train: Files  # of the folder ``train``
+    test: Files  # of the folder ``val``
+    events: list[str]  # one line for everything that was left out
 
 
 def read_imagenet(
@@ -66,11 +58,9 @@ def read_imagenet(
     """List a folder.
 
     Args:
-        root: the folder.
         below: only classes below this WordNet id (``n00015388``: animal); None: all.
         leave_out: ids of classes to leave out.
         levels: of the tree (`wordnet_tree`), which may leave out further classes; None: no tree, no class is lost.
-        smallest: of the tree.
 
     Raises:
         UserError: a folder or file is missing, a class has no image, is not in the tree, or only in one part.
@@ -80,8 +70,8 @@ def read_imagenet(
     if not train.is_dir():
         raise UserError(f"data.source.root={root}: has no folder train with one folder of images per class")
     known = read_wordnet(place)
-    found = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
-    synsets, events = _chosen(found, known, below, leave_out)
+    folders = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
+    synsets, events = _chosen(folders, known, below, leave_out)
     names = distinct_names(known.names, synsets)
     tree = None
     if levels is not None:
@@ -102,7 +92,7 @@ def listed(root: Path, part: str, synsets: Sequence[str]) -> Files:
     Raises:
         UserError: a class has no folder or no image there.
     """
-    found = []
+    rows = []
     for label, synset in enumerate(synsets):
         folder = root / part / synset
         files = _images(folder) if folder.is_dir() else []
@@ -110,8 +100,8 @@ def listed(root: Path, part: str, synsets: Sequence[str]) -> Files:
             raise UserError(
                 f"{folder}: holds no image; fill it, or leave the class out by data.source.leave_out=[{synset}]"
             )
-        found += [(f"{part}/{synset}/{name}", size, label) for name, size in files]
-    return _files(found)
+        rows += [(f"{part}/{synset}/{name}", size, label) for name, size in files]
+    return _files(rows)
 
 
 def _images(folder: Path) -> list[tuple[str, int]]:
@@ -121,19 +111,19 @@ def _images(folder: Path) -> list[tuple[str, int]]:
         )
 
 
-def _files(found: Iterable[tuple[str, int, int]]) -> Files:
-    paths, sizes, labels = zip(*found, strict=True)
+def _files(rows: Iterable[tuple[str, int, int]]) -> Files:
+    paths, sizes, labels = zip(*rows, strict=True)
     return Files(list(paths), torch.tensor(sizes), torch.tensor(labels))
 
 
 def _chosen(
-    found: Sequence[str], known: WordNet, below: str | None, leave_out: Sequence[str]
+    folders: Sequence[str], known: WordNet, below: str | None, leave_out: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """The classes that are asked for, of those that have a folder, and what there is to say about the others."""
-    missing = sorted(set(leave_out) - set(found))
+    missing = sorted(set(leave_out) - set(folders))
     if missing:
         raise UserError(f"data.source.leave_out={missing[0]}: no class of train; name WordNet ids, as n02012849")
-    kept = [name for name in found if name not in set(leave_out)]
+    kept = [name for name in folders if name not in set(leave_out)]
     for name in kept:
         if not WNID.fullmatch(name):
             raise UserError(f"train/{name}: is called by no WordNet id, as n01440764; rename or remove the folder")
@@ -176,8 +166,8 @@ def _test(root: Path, known: WordNet, synsets: Sequence[str]) -> Files:
         raise UserError(f"{truth}: {len(answers)} labels for {len(images)} images in {folder}; complete the folder")
     labels = {synset: label for label, synset in enumerate(synsets)}
     pairs = zip(images, answers, strict=True)
-    found = [(f"val/{name}", size, labels[answer]) for (name, size), answer in pairs if answer in labels]
-    absent = set(range(len(synsets))) - {label for _, _, label in found}
+    rows = [(f"val/{name}", size, labels[answer]) for (name, size), answer in pairs if answer in labels]
+    absent = set(range(len(synsets))) - {label for _, _, label in rows}
     if absent:
         raise UserError(f"{folder}: class {synsets[min(absent)]} has no image; leave it out by data.source.leave_out")
-    return _files(found)
+    return _files(rows)

@@ -67,28 +67,10 @@ def _subset(images: ImageSet, numbers: Sequence[int]) -> ImageSet:
     )
 
 
-def relabel(images: ImageSet, mapping: Sequence[int], classes: Sequence[str]) -> ImageSet:
-    """Merge or reorder classes: old class k becomes ``mapping[k]``, an index into the new `classes`.
-
-    Masks, boxes and factors stay; superclasses are dropped, as merged classes need not have one.
-
-    Raises:
-        UserError: the mapping has not one entry per class, or points outside the new ones.
-    """
-    if len(mapping) != len(images.classes):
-        raise UserError(f"mapping: {len(mapping)} entries for {len(images.classes)} classes")
-    if min(mapping) < 0 or max(mapping) >= len(classes):
-        raise UserError(f"mapping={list(mapping)}: allowed are 0..{len(classes) - 1}")
-    return replace(images, labels=torch.tensor(mapping)[images.labels], classes=tuple(classes), superclasses=None)
-
-
 def cap(images: ImageSet, limit: Limit, seed: int | None = None) -> ImageSet:
     """At most so many images per class, in their old order.
 
-    Args:
-        images: any set.
-        limit: see `Limit`.
-        seed: draws them at random, and a larger limit then holds the images of a smaller one; None takes the first.
+    A seed draws them at random, and a larger limit then holds the images of a smaller one; None takes the first.
     """
     limits = _limits(limit, images.classes)
     ranks = rank_within_class(images.labels, None if seed is None else stream(seed, "cap"))
@@ -147,27 +129,15 @@ def patching_set(
 
     Args:
         splits: source of the other classes.
-        others: their numbers or names in `splits`.
-        target: the target class or classes, in `target_splits`.
         target_splits: source of the target (None: the same).
-        train_others: most training images of each other class, drawn by `seed`.
-        train_target: the same of each target class.
-        test_others: most test images of each other class; the first ones, whatever the seed.
-        test_target: the same of each target class.
-        seed: the data seed.
+        train_others, train_target: most training images of each class, drawn by `seed`.
+        test_others, test_target: most test images of each class; the first ones, whatever the seed.
 
     Raises:
-        UserError: a class is unknown, or is both target and other, or the images' shapes differ.
+        UserError: a class is unknown, or the images' shapes differ.
     """
-    same = target_splits is None
-    origin = splits if target_splits is None else target_splits
-    targets = [target] if isinstance(target, int | str) else list(target)
-    if same:
-        numbers = class_numbers(others, splits.train.classes)
-        shared = [number for number in class_numbers(targets, splits.train.classes) if number in numbers]
-        if shared:
-            raise UserError(f"mix: class {shared[0]} is both target and other; leave it out of mix.others")
-    first, second = subset(splits, others), subset(origin, targets)
+    targets = [target] if isinstance(target, int | str) else target
+    first, second = subset(splits, others), subset(target_splits or splits, targets)
     return mix(
         Splits(cap(first.train, train_others, seed), cap(first.test, test_others)),
         Splits(cap(second.train, train_target, seed), cap(second.test, test_target)),
@@ -181,10 +151,9 @@ def add_label_noise(
 
     Args:
         labels: int64 (N,) of training images; never those of a set that judges.
-        fraction: of each class, 0..1, rounded to whole images.
+        fraction: of each class, rounded to whole images; a larger one changes the images of a smaller one too.
         count: number of classes.
         classes: whose labels are touched (None: all).
-        seed: the data seed; a larger fraction changes the images of a smaller one too.
 
     Returns:
         New labels (N,), and bool (N,) where they are wrong.

@@ -6,14 +6,14 @@ with ``per_pixel`` and ``zca`` all images are whitened first (`src.imageops.whit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.data.augment import channel_statistics
-from src.imageops.whitening import KINDS
+from src.imageops.whitening import WHITENINGS
 
 PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -26,7 +26,7 @@ PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Name -> mean and std of 0..1; those of one channel serve any number of channels."""
 
 
-CONTRASTS = ("none", "global", *KINDS)
+CONTRASTS = ("none", "global", *WHITENINGS)
 
 
 def statistics(
@@ -44,7 +44,7 @@ def statistics(
         UserError: unknown name, missing key, wrong number of channels, a std that is not positive, or statistics of
             a data set for images of another contrast.
     """
-    if wanted == "train" and contrast in KINDS:
+    if wanted == "train" and contrast in WHITENINGS:
         wanted = "none"
     if wanted == "train":
         return channel_statistics(train, contrast)
@@ -59,14 +59,13 @@ def statistics(
     else:
         if set(wanted) != {"mean", "std"}:
             raise UserError(f"data.normalisation: has {', '.join(map(str, wanted))}; expected mean and std")
-        mean, std = _values(wanted["mean"]), _values(wanted["std"])
+        mean, std = (
+            tuple(map(float, (given,) if isinstance(given, int | float) else given))
+            for given in (wanted["mean"], wanted["std"])
+        )
     channels = train.shape[1]
     if {len(mean), len(std)} - {1, channels}:
         raise UserError(f"data.normalisation={wanted}: {len(mean)} channels, but the images have {channels}")
     if min(std) <= 0:
         raise UserError(f"data.normalisation.std={list(std)}: has to be positive")
     return list(mean) * (channels // len(mean)), list(std) * (channels // len(std))
-
-
-def _values(given: float | Sequence[float]) -> tuple[float, ...]:
-    return (float(given),) if isinstance(given, int | float) else tuple(float(value) for value in given)

@@ -7,15 +7,7 @@ from torch import Tensor
 
 
 def rank_within_class(labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """0, 1, 2 ... within each class, in the given order or, with a generator, in random order.
-
-    Args:
-        labels: int64 (N,).
-        generator: CPU generator that shuffles each class.
-
-    Returns:
-        int64 (N,), the rank of each image among those of its class.
-    """
+    """int64 (N,): 0, 1, 2 ... within each class of labels int64 (N,), in their order or in one drawn on the CPU."""
     count = len(labels)
     shuffled = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     order = shuffled[labels[shuffled].argsort(stable=True)]  # by class, shuffled inside

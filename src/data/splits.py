@@ -6,6 +6,7 @@ Identical images (CIFAR-100 has 26 groups of them) always fall into the same par
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,43 +14,30 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.seeds import stream
-from src.data.image_set import ImageSet
+from src.data.image_set import ImageSet, Splits
 from src.data.ranks import rank_within_class
 
 PARTS = ("train", "validation", "calibration")
-_CHUNK = 4096  # images hashed together: bounds the copy
 
 
-def fingerprints(images: Tensor) -> Tensor:
-    """Two 64-bit hashes of each image's bytes: uint8 (N, ...) -> int64 (N, 2); equal images have equal rows."""
-    count = len(images)
-    words = -(-images[0].numel() // 8) if count else 0
-    weights = torch.randint(-(2**62), 2**62, (words, 2), generator=stream("fingerprints")) * 2 + 1
-    hashes = []
-    for chunk in images.split(_CHUNK):
-        padded = torch.zeros(len(chunk), words * 8, dtype=torch.uint8)
-        padded[:, : chunk[0].numel()] = chunk.flatten(1).cpu()
-        values = padded.view(torch.int64)
-        values = values ^ (values >> 29)  # high bits take part in the low ones, which overflow keeps
-        hashes.append(torch.stack([(values * weights[:, k]).sum(1) for k in range(2)], 1))
-    return torch.cat(hashes) if hashes else torch.zeros(0, 2, dtype=torch.int64)
+def digests(images: Tensor) -> list[bytes]:
+    """One of each image of uint8 (N, ...): equal images have equal ones."""
+    return [hashlib.blake2b(image, digest_size=16).digest() for image in images.cpu().contiguous().numpy()]
 
 
 def groups_of(images: Tensor) -> Tensor:
     """int64 (N,): the position of the first image that is byte for byte the same as each image."""
-    unique, group = torch.unique(fingerprints(images), dim=0, return_inverse=True)
-    first = torch.full((len(unique),), len(images))
-    first.scatter_reduce_(0, group, torch.arange(len(images)), "amin")
-    return first[group]
+    first: dict[bytes, int] = {}
+    places = [first.setdefault(digest, place) for place, digest in enumerate(digests(images))]
+    return torch.tensor(places, dtype=torch.int64)
 
 
 def drop_seen(pool: ImageSet, test: ImageSet) -> tuple[ImageSet, int]:
     """The pool without the images that are in the test set too, and how many those were."""
-    known = fingerprints(test.images)
-    both = torch.cat([known, fingerprints(pool.images)])
-    _, group = torch.unique(both, dim=0, return_inverse=True)
-    seen = torch.isin(group[len(known) :], group[: len(known)])
-    return (pool.select((~seen).nonzero().squeeze(1)) if bool(seen.any()) else pool), int(seen.sum())
+    known = set(digests(test.images))
+    unseen = torch.tensor([digest not in known for digest in digests(pool.images)], dtype=torch.bool)
+    dropped = len(pool) - int(unseen.sum())
+    return (pool.select(unseen.nonzero().squeeze(1)) if dropped else pool), dropped
 
 
 def split_pool(
@@ -58,10 +46,8 @@ def split_pool(
     """Positions of the images of each part.
 
     Args:
-        pool: images to train on and to choose by.
         validation: size of that part: a fraction below 1, or a whole number of images per class.
         calibration: the same for images that neither train nor choose anything.
-        seed: the data seed.
 
     Returns:
         int64 index tensors, ascending: train, validation and calibration, disjoint, together the whole pool.
@@ -87,6 +73,12 @@ def split_pool(
     part[leaders] = (ranks < held[labels]).long() + 2 * ((ranks >= held[labels]) & (ranks < (held + more)[labels]))
     part = part[firsts]
     return {name: (part == number).nonzero().squeeze(1) for number, name in enumerate(PARTS)}
+
+
+def hold_out(images: ImageSet, fraction: float, seed: int) -> Splits:
+    """Seeded, stratified train and test sets; identical images stay on one side."""
+    parts = split_pool(images, validation=fraction, seed=seed)
+    return Splits(images.select(parts["train"]), images.select(parts["validation"]))
 
 
 def _share(name: str, size: float | int, available: Tensor) -> Tensor:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.options import options
 from src.data.image_set import ImageSet
-from src.imageops.whitening import RULES, Whitening
+from src.imageops.whitening import Rule, Whitening
 
-SCOPES = ("train", "subset", "evaluation")
 BATCH = 2048  # images that are whitened at once
 
 
-@dataclass(frozen=True)
+@options
 class WhiteningOptions:
     """How images are whitened.
 
@@ -26,27 +27,16 @@ class WhiteningOptions:
             classes; ``subset``: the training images of the subset; ``evaluation``: each part's own, even the test
             images' (as in the thesis on modular networks, L. Friedrichsen 2020; its accuracy flatters).
         eps: least eigenvalue, or what is added to each.
-        rule: ``clamp`` or ``add``.
+        rule: which of both.
     """
 
-    scope: str = "train"
-    eps: float = 1e-3
-    rule: str = "clamp"
-
-    def __post_init__(self) -> None:
-        for key, value, allowed in (("scope", self.scope, SCOPES), ("rule", self.rule, RULES)):
-            if value not in allowed:
-                raise UserError(f"data.whitening.{key}={value}: {suggestion(str(value), allowed)}")
+    scope: Literal["train", "subset", "evaluation"] = "train"
+    eps: Annotated[float, Gt(0)] = 1e-3
+    rule: Rule = "clamp"
 
 
 class Whitener:
-    """Gives the whitening of each part; what is fitted is kept.
-
-    Args:
-        sets: part -> images.
-        kind: ``per_pixel`` or ``zca``.
-        options: how.
-    """
+    """Gives the whitening, ``per_pixel`` or ``zca``, of each part of the sets; what is fitted is kept."""
 
     def __init__(self, sets: Mapping[str, ImageSet], kind: str, options: WhiteningOptions) -> None:
         self.sets, self.kind, self.options = sets, kind, options

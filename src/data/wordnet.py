@@ -18,19 +18,12 @@ WNID = re.compile(r"n\d{8}")
 
 @dataclass
 class WordNet:
-    """What is known of synsets, by their WordNet ids (``n02084071``).
+    """What is known of synsets, by their WordNet ids (``n02084071``)."""
 
-    Attributes:
-        origin: the file that says what is what.
-        parents: of each synset that has any.
-        names: the first of each synset's words.
-        numbers: of the devkit: ILSVRC2012_ID to id; the validation labels are such numbers.
-    """
-
-    origin: str = ""
-    parents: dict[str, list[str]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    numbers: dict[int, str] = field(default_factory=dict)
+    origin: str = ""  # the file that says what is what
+    parents: dict[str, list[str]] = field(default_factory=dict)  # of each synset that has any
+    names: dict[str, str] = field(default_factory=dict)  # the first of each synset's words
+    numbers: dict[int, str] = field(default_factory=dict)  # ILSVRC2012_ID to id; validation labels are such numbers
 
 
 def read_wordnet(root: Path) -> WordNet:
@@ -42,15 +35,15 @@ def read_wordnet(root: Path) -> WordNet:
         UserError: neither file with a tree is there, or one is damaged.
     """
     meta = root / DEVKIT / META
-    found = read_meta(meta) if meta.is_file() else WordNet()
+    wordnet = read_meta(meta) if meta.is_file() else WordNet()
     if (root / IS_A).is_file():
-        found.parents, found.origin = read_is_a(root / IS_A), IS_A
-    if not found.parents:
+        wordnet.parents, wordnet.origin = read_is_a(root / IS_A), IS_A
+    if not wordnet.parents:
         raise UserError(f"data.source.root={root}: holds neither {IS_A} nor {DEVKIT}/{META}; put one of them there")
     for name in (MAPPING, WORDS):
         if (root / name).is_file():
-            found.names |= read_words(root / name)
-    return found
+            wordnet.names |= read_words(root / name)
+    return wordnet
 
 
 def read_is_a(path: Path) -> dict[str, list[str]]:
@@ -125,10 +118,9 @@ def paths_to(
         if synset in below:
             raise UserError(f"{origin}: {synset} is above itself; the file is damaged, get it anew")
         if synset not in ways:
-            found = [way(parent, (*below, synset)) for parent in sorted(set(parents.get(synset, ())))]
-            longest = max((path for path in found if path is not None), key=len, default=None)
+            above = [way(parent, (*below, synset)) for parent in sorted(set(parents.get(synset, ())))]
+            longest = max((path for path in above if path is not None), key=len, default=None)
             ways[synset] = None if longest is None else [*longest, synset]
         return ways[synset]
 
-    found = {leaf: way(leaf, ()) for leaf in leaves}
-    return {leaf: path for leaf, path in found.items() if path is not None}
+    return {leaf: path for leaf in leaves if (path := way(leaf, ())) is not None}

@@ -8,7 +8,7 @@ as are asked for; from there on for the next level. Which class is where therefo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,17 +24,11 @@ Nested = dict[str, "Nested"] | list[str]
 
 
 class WordNetTree(NamedTuple):
-    """A tree in plain form, its leaves being names of classes; how it came to be.
-
-    Attributes:
-        tree: the plain form.
-        lost: ids of the classes that were left out.
-        sizes: how many nodes each level has.
-    """
+    """A tree in plain form, its leaves being names of classes; how it came to be."""
 
     tree: Nested
-    lost: list[str]
-    sizes: list[int]
+    lost: list[str]  # ids of the classes that were left out
+    sizes: list[int]  # how many nodes each level has
 
 
 @dataclass(eq=False)
@@ -45,12 +39,16 @@ class Node:
     children: list[Node] = field(default_factory=list)
     other: bool = False  # those children of the synset that were too small to stand alone
 
+    def walk(self) -> Iterator[Node]:
+        """Itself and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
     @property
     def leaves(self) -> list[str]:
         """The classes below it."""
-        if not self.children:
-            return [self.synset]
-        return [leaf for child in self.children for leaf in child.leaves]
+        return [node.synset for node in self.walk() if not node.children]
 
 
 def wordnet_tree(
@@ -71,9 +69,7 @@ def wordnet_tree(
         parents: id to its parents.
         names: id to name; what has none is called by its id, and a name that several have gets the id behind it.
         leaves: ids of the classes, all of them below ``root``.
-        root: id.
         levels: least number of nodes on each level between the root and the classes, where there are as many.
-        smallest: least classes of a node, from 2.
         origin: where the tree is from, for messages.
 
     Raises:
@@ -101,11 +97,9 @@ def wordnet_tree(
 
 def distinct_names(names: Mapping[str, str], synsets: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
     """One name per id, no two alike and none of those that are taken: of two cranes, each has its id behind it."""
-    called = {synset: names.get(synset, synset) for synset in synsets}
-    often = Counter(called.values())
-    return {
-        synset: f"{name} ({synset})" if often[name] > 1 or name in taken else name for synset, name in called.items()
-    }
+    titles = {synset: names.get(synset, synset) for synset in synsets}
+    often = Counter(titles.values())
+    return {key: f"{name} ({key})" if often[name] > 1 or name in taken else name for key, name in titles.items()}
 
 
 def _check(levels: Sequence[int], smallest: int) -> None:
@@ -163,7 +157,7 @@ def _grown(frontier: Sequence[Node], wanted: int, smallest: int, lost: list[str]
     grown = {node: [node] for node in frontier}
     above = {node: node for node in frontier}  # of what can still be split
     while sum(map(len, grown.values())) < wanted and above:
-        largest = max(above, key=lambda node: (len(node.leaves), _reversed(node.synset)))
+        largest = min(above, key=lambda node: (-len(node.leaves), node.synset))
         parent = above.pop(largest)
         parts, left_out = _parts(largest, smallest)
         if parts:
@@ -174,23 +168,10 @@ def _grown(frontier: Sequence[Node], wanted: int, smallest: int, lost: list[str]
     return grown
 
 
-def _reversed(synset: str) -> tuple[int, ...]:
-    """Sorts ids the other way round: among equals the lowest goes first."""
-    return tuple(-ord(letter) for letter in synset)
-
-
 def _labels(whole: Node, names: Mapping[str, str], leaves: Sequence[str]) -> dict[str, str]:
     """Of every node: classes as `distinct_names` calls them, and no node above them like a class or another node."""
-    synsets: list[str] = []
-
-    def gather(node: Node) -> None:
-        synsets.append(node.synset)
-        for child in node.children:
-            gather(child)
-
-    gather(whole)
     labels = distinct_names(names, leaves)
-    return distinct_names(names, synsets, set(labels.values())) | labels
+    return distinct_names(names, [node.synset for node in whole.walk()], set(labels.values())) | labels
 
 
 def _nested(node: Node, steps: Sequence[dict[Node, list[Node]]], labels: Mapping[str, str], lost: set[str]) -> Nested:
@@ -198,9 +179,6 @@ def _nested(node: Node, steps: Sequence[dict[Node, list[Node]]], labels: Mapping
         parts = step[node]
         if len(parts) > 1:
             later = steps[level + 1 :]
-            return {_label(part, labels): _nested(part, later, labels, lost) for part in parts}
+            titles = {part: ("other " if part.other else "") + labels[part.synset] for part in parts}
+            return {titles[part]: _nested(part, later, labels, lost) for part in parts}
     return [labels[leaf] for leaf in node.leaves if leaf not in lost]
-
-
-def _label(node: Node, labels: Mapping[str, str]) -> str:
-    return f"other {labels[node.synset]}" if node.other else labels[node.synset]

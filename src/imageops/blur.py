@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from src.imageops.filters import along_axes, filter_matrix, gaussian_weights
-from src.imageops.windows import windows
+from src.imageops.warp import windows
 
 FAINT = 1e-4  # of the largest weight: 0.03 grey levels at most
 
@@ -30,47 +31,41 @@ def disk(radius: float, softness: float) -> Tensor:
     return kernel[half - used : half + used + 1, half - used : half + used + 1]
 
 
-class _Parts:
-    """A kernel as what is quickest to apply to images (H, W): pairs of matrices, or its spectrum."""
+@lru_cache(maxsize=32)
+def _through_disk(
+    radius: float, softness: float, height: int, width: int, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """What takes images (H, W) through the disk, by what is quickest: pairs of matrices, or its spectrum."""
+    from scipy.fft import next_fast_len
 
-    def __init__(self, kernel: Tensor, height: int, width: int, device: torch.device) -> None:
-        self.reach = len(kernel) // 2
-        left, weights, right = torch.linalg.svd(kernel.double())
-        rank = int((weights > 1e-6 * weights[0]).sum())
-        self.pairs: list[tuple[Tensor, Tensor]] = []
-        if rank * max(height, width) <= 256:
-            for index in range(rank):
-                rows = (left[:, index] * weights[index]).tolist()
-                columns = right[index].tolist()
-                self.pairs.append(
-                    (
-                        filter_matrix(height, rows, "mirror").to(device),
-                        filter_matrix(width, columns, "mirror").to(device),
-                    )
-                )
-        else:
-            self.size = tuple(_smooth(side + 2 * self.reach) for side in (height, width))
-            self.spectrum = torch.fft.rfft2(kernel.flip(0, 1), s=self.size).to(device)
+    kernel = disk(radius, softness)
+    left, weights, right = torch.linalg.svd(kernel.double())
+    rank = int((weights > 1e-6 * weights[0]).sum())
+    if rank * max(height, width) <= 256:
+        pairs = [
+            (
+                filter_matrix(height, (left[:, index] * weights[index]).tolist(), "mirror").to(device),
+                filter_matrix(width, right[index].tolist(), "mirror").to(device),
+            )
+            for index in range(rank)
+        ]
+        return lambda values: reduce(torch.add, (along_axes(values, *pair) for pair in pairs))
+    begin = len(kernel) - 1  # the disk reaches half of it beyond each border
+    size = tuple(next_fast_len(side + begin, real=True) for side in (height, width))
+    spectrum = torch.fft.rfft2(kernel.flip(0, 1), s=size).to(device)
 
-    def apply(self, values: Tensor) -> Tensor:
-        if self.pairs:
-            return sum((along_axes(values, *pair) for pair in self.pairs[1:]), along_axes(values, *self.pairs[0]))
-        height, width = values.shape[2:]
-        padded = F.pad(values, [self.reach] * 4, mode="reflect")
-        turned = torch.fft.irfft2(torch.fft.rfft2(padded, s=self.size).mul_(self.spectrum), s=self.size)
-        begin = 2 * self.reach
+    def by_spectrum(values: Tensor) -> Tensor:
+        padded = F.pad(values, [begin // 2] * 4, mode="reflect")
+        turned = torch.fft.irfft2(torch.fft.rfft2(padded, s=size).mul_(spectrum), s=size)
         return turned[:, :, begin : begin + height, begin : begin + width]
 
-
-@lru_cache(maxsize=32)
-def _disk_parts(radius: float, softness: float, height: int, width: int, device: torch.device) -> _Parts:
-    return _Parts(disk(radius, softness), height, width, device)
+    return by_spectrum
 
 
 def defocus(values: Tensor, radius: float, softness: float) -> Tensor:
     """float (n, C, H, W) through a `disk`, mirrored at the border."""
     height, width = values.shape[2:]
-    return _disk_parts(radius, softness, height, width, values.device).apply(values)
+    return _through_disk(radius, softness, height, width, values.device)(values)
 
 
 def motion(values: Tensor, radius: int, sigma: float, angles: Tensor) -> Tensor:
@@ -95,21 +90,8 @@ def motion(values: Tensor, radius: int, sigma: float, angles: Tensor) -> Tensor:
     below, after = (max(0, int(offsets.max())) for offsets in (down, right))
     padded = F.pad(values, [before, after, above, below], mode="replicate")
     height, width = values.shape[2:]
-    out: Tensor | None = None
-    for tap, weight in enumerate((weights / weights.sum()).tolist()):
-        shifted = windows(padded, down[:, tap] + above, right[:, tap] + before, height, width)
-        out = shifted.mul_(weight) if out is None else out.add_(shifted, alpha=weight)
-    assert out is not None
+    shifted = (windows(padded, y + above, x + before, height, width) for y, x in zip(down.T, right.T, strict=True))
+    out = torch.zeros_like(values)
+    for copy, weight in zip(shifted, (weights / weights.sum()).tolist(), strict=True):
+        out.add_(copy, alpha=weight)
     return out
-
-
-def _smooth(length: int) -> int:
-    """The next length with no prime factor above 5, which Fourier transforms like."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1

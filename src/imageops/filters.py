@@ -7,9 +7,11 @@ product with it is faster than a convolution of few channels, on processors and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,32 +28,21 @@ def along_axes(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return rows @ (values @ columns.T)
 
 
-def _nearest(position: int, size: int) -> int:
-    return min(max(position, 0), size - 1)
-
-
-def _symmetric(position: int, size: int) -> int:
-    position %= 2 * size
-    return min(position, 2 * size - 1 - position)
-
-
-def _mirror(position: int, size: int) -> int:
-    position %= max(2 * size - 2, 1)
-    return min(position, 2 * size - 2 - position)
-
-
-#: what lies beyond the border: aaa|abc, cba|abc, cb|abc
-BORDERS: dict[str, Callable[[int, int], int]] = {"nearest": _nearest, "symmetric": _symmetric, "mirror": _mirror}
+#: what lies beyond the border, aaa|abc, cba|abc or cb|abc, as numpy calls it
+BORDERS: dict[str, Literal["edge", "symmetric", "reflect"]] = {
+    "nearest": "edge",
+    "symmetric": "symmetric",
+    "mirror": "reflect",
+}
 
 
 def filter_matrix(size: int, weights: Sequence[float], border: str) -> Tensor:
     """float32 (size, size): weights (2 r + 1) centred on each position; what lies beyond the border is folded back."""
-    reach = len(weights) // 2
+    folded = np.pad(np.arange(size), len(weights) // 2, mode=BORDERS[border]).tolist()
     matrix = [[0.0] * size for _ in range(size)]
-    fold = BORDERS[border]
     for row, line in enumerate(matrix):
-        for offset, weight in enumerate(weights):
-            line[fold(row + offset - reach, size)] += weight
+        for place, weight in zip(folded[row:], weights, strict=False):
+            line[place] += weight
     return torch.tensor(matrix, dtype=torch.float32)
 
 

@@ -48,14 +48,14 @@ def _zooms(size: int, factors: tuple[float, ...], device: torch.device) -> Tenso
     return matrix.to(device)
 
 
-def zoom_sum(values: Tensor, factors: tuple[float, ...]) -> Tensor:
-    """The sum of float (n, C, H, W) zoomed by each factor."""
+def zoom_mean(values: Tensor, factors: tuple[float, ...]) -> Tensor:
+    """The mean of float (n, C, H, W) and of it zoomed by each factor."""
     height, width = values.shape[2:]
     rows, columns = _zooms(height, factors, values.device), _zooms(width, factors, values.device)
     out = torch.zeros_like(values)
     for row, column in zip(rows, columns, strict=True):
         out += along_axes(values, row, column)
-    return out
+    return out.add_(values).div_(len(factors) + 1)
 
 
 def _taken(size: int, target: int) -> list[list[int]]:
@@ -73,14 +73,14 @@ def _taken(size: int, target: int) -> list[list[int]]:
 def _boxes(size: int, target: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """int64 (most, target), the pixels of each box, `size` where it has no more; float (target, 1), 1 / how many."""
     taken = _taken(size, target)
-    most = max(len(own) for own in taken)
-    places = torch.tensor([own + [size] * (most - len(own)) for own in taken]).T.contiguous()
-    return places.to(device), torch.tensor([[1 / len(own)] for own in taken], device=device)
+    most = max(map(len, taken))
+    places = torch.tensor([box + [size] * (most - len(box)) for box in taken]).T.contiguous()
+    return places.to(device), torch.tensor([[1 / len(box)] for box in taken], device=device)
 
 
 @lru_cache(maxsize=32)
 def _nearest(size: int, target: int, device: torch.device) -> Tensor:
-    return torch.tensor([own[0] for own in _taken(size, target)], device=device)
+    return torch.tensor([box[0] for box in _taken(size, target)], device=device)
 
 
 def box_rows(values: Tensor, target: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Parts of a batch side by side: one thread for each part, instead of several for each operation.
+"""Parts of a batch: side by side, one thread for each instead of several for each operation, or one after another.
 
 Operations on a few images are so short that threads which share them mostly wait for each other. Each part is computed
 by one thread alone, so that it has the same bits for any number of threads.
@@ -6,10 +6,20 @@ by one thread alone, so that it has the same bits for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+CACHED = 2**19  # values that fit a processor's cache, which is faster than all of them at once
+AT_ONCE = 2**27  # values on an accelerator, where few large operations are best
+
+
+def portions(count: int, values_each: int, device: torch.device) -> Iterator[slice]:
+    """Consecutive slices of ``count`` images, each of which makes ``values_each`` values."""
+    size = max(1, (CACHED if device.type == "cpu" else AT_ONCE) // max(values_each, 1))
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def in_threads(work: Callable[[int], None], parts: int, device: torch.device) -> None:

@@ -1,10 +1,34 @@
-"""Images bent: by an affine map, by a field of displacements, and by pixels that take a neighbour's place."""
+"""Images cut out, and bent: by an affine map, by a field of displacements, by pixels that take a neighbour's place."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int, chosen: Tensor | None = None) -> Tensor:
+    """(m, C, height, width): of each image its window, at row `top` and column `left`, as copies of contiguous memory.
+
+    Args:
+        images: (n, C, H, W) of any type.
+        top, left: int64 (m,), 0..H - height and 0..W - width.
+        chosen: int64 (m,), the image of each window; None: each its own (m = n).
+
+    Returns:
+        A view of fresh memory in which rows are W apart.
+    """
+    count, channels, full_height, full_width = images.shape
+    images = images.contiguous()
+    plane = full_height * full_width
+    length = (height - 1) * full_width + width
+    chosen = torch.arange(count) if chosen is None else chosen
+    first = (chosen * channels * plane + top * full_width + left)[:, None] + torch.arange(channels) * plane
+    # every start of a window is a row of this view; one row is one copy
+    runs = images.as_strided((images.numel() - length + 1, length), (1, 1))
+    taken = runs.index_select(0, first.flatten().to(images.device))
+    strides = (channels * length, length, full_width, 1)
+    return taken.as_strided((len(chosen), channels, height, width), strides)
 
 
 def affine(values: Tensor, inverse: Tensor) -> Tensor:
@@ -49,9 +73,7 @@ def frosted(values: Tensor, reach: int, passes: int, generator: torch.Generator)
 
     Args:
         values: float (n, C, H, W).
-        reach: in pixels.
-        passes: over the image.
-        generator: on the CPU.
+        reach: in pixels. passes: over the image.
     """
     count, channels, height, width = values.shape
     rows, columns = torch.arange(reach + 1, height - reach + 1), torch.arange(reach + 1, width - reach + 1)
@@ -74,16 +96,14 @@ def frosted(values: Tensor, reach: int, passes: int, generator: torch.Generator)
 def _settled(drawn: Tensor, inside: Tensor) -> Tensor:
     """Where the values come from in the end: a neighbour further on has already taken another's value.
 
-    Args:
-        drawn: int64 (n, pixels), the neighbour of each pixel, itself outside.
-        inside: int64 (m,), the pixels that take part.
+    ``drawn`` int64 (n, pixels): the neighbour of each pixel, itself outside of the int64 (m,) pixels that take part.
     """
-    own = torch.arange(drawn.shape[1], device=drawn.device)
+    places = torch.arange(drawn.shape[1], device=drawn.device)
     moved = torch.zeros(drawn.shape[1], dtype=torch.bool, device=drawn.device)
     moved[inside] = True
     # a link goes on where its target was visited before; everywhere else the chain ends
-    further = (drawn > own) & moved[drawn]
-    link = torch.where(further, drawn, own)
+    further = (drawn > places) & moved[drawn]
+    link = torch.where(further, drawn, places)
     while True:
         jumped = link.gather(1, link)
         if torch.equal(jumped, link):

@@ -11,15 +11,15 @@ those of the N x N products of the images.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 
-KINDS = ("per_pixel", "zca")
-RULES = ("clamp", "add")
+WHITENINGS = ("per_pixel", "zca")
+Rule = Literal["clamp", "add"]
 CHUNK = 1024  # images; their products of whole numbers in -128..127 sum to below 2^24, so float32 holds them exactly
 LARGEST = 12_288  # values per image (3x64x64): the covariance then takes 1.2 GB
 FLOOR = 1 / 255
@@ -51,25 +51,19 @@ class Whitening(nn.Module):
 
     @classmethod
     @torch.no_grad()
-    def fit(cls, images: Tensor, kind: str, *, eps: float = 1e-3, rule: str = "clamp") -> Whitening:
+    def fit(cls, images: Tensor, kind: str, *, eps: float = 1e-3, rule: Rule = "clamp") -> Whitening:
         """By the statistics of a set, on its device; sums are exact, the rest is float64.
 
         Args:
             images: uint8 (N, C, H, W).
             kind: ``per_pixel`` or ``zca``.
             eps: of the eigenvalues of a zca, whose mean is 1.
-            rule: ``clamp`` or ``add``.
 
         Raises:
-            UserError: kind or rule is unknown, eps is not positive, there are fewer than two images, or they are too
-                large for a zca.
+            UserError: there are fewer than two images, or they are too large for a zca.
         """
         shape = tuple(images.shape[1:])
         _check(kind, shape)
-        if rule not in RULES:
-            raise UserError(f"data.whitening.rule={rule}: {suggestion(str(rule), RULES)}")
-        if not isinstance(eps, int | float) or not eps > 0:
-            raise UserError(f"data.whitening.eps={eps}: give a number above 0")
         count = len(images)
         if count < 2:
             raise UserError(f"data.contrast={kind}: {count} images have no variance; give at least two")
@@ -116,14 +110,14 @@ def _sums(images: Tensor, *, covariances: bool) -> tuple[Tensor, Tensor]:
     return total, products
 
 
-def _by_covariance(covariance: Tensor, eps: float, rule: str) -> Tensor:
+def _by_covariance(covariance: Tensor, eps: float, rule: Rule) -> Tensor:
     """``U diag(f(s)) U^T`` of float64 (D, D)."""
     spread, vectors = torch.linalg.eigh(covariance)
-    bounded = spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
+    bounded = _bounded(spread, eps, rule)
     return (vectors * bounded.rsqrt()) @ vectors.T
 
 
-def _by_products(values: Tensor, eps: float, rule: str) -> Tensor:
+def _by_products(values: Tensor, eps: float, rule: Rule) -> Tensor:
     """The same of standardised images float64 (N, D), from their products (N, N).
 
     With the eigenvectors V of these, ``U = X^T V s^-1/2``, so that the matrix is
@@ -131,7 +125,7 @@ def _by_products(values: Tensor, eps: float, rule: str) -> Tensor:
     """
     rows = values / (len(values) - 1) ** 0.5
     spread, vectors = torch.linalg.eigh(rows @ rows.T)
-    bounded = spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
+    bounded = _bounded(spread, eps, rule)
     low, root = eps**0.5, bounded.sqrt()
     # (f(s) - f(0)) / s = (eps - bounded) / (s sqrt(bounded eps) (sqrt(bounded) + sqrt(eps))): digits are kept at s = 0
     share = (bounded - eps) / spread.clamp(min=eps) if rule == "clamp" else 1.0
@@ -142,9 +136,11 @@ def _by_products(values: Tensor, eps: float, rule: str) -> Tensor:
     return matrix
 
 
+def _bounded(spread: Tensor, eps: float, rule: Rule) -> Tensor:
+    return spread.clamp(min=eps) if rule == "clamp" else spread.clamp(min=0) + eps
+
+
 def _check(kind: str, input_shape: Sequence[int]) -> None:
-    if kind not in KINDS:
-        raise UserError(f"data.contrast={kind}: {suggestion(str(kind), KINDS)}")
     values = input_shape[0] * input_shape[1] * input_shape[2]
     if kind == "zca" and values > LARGEST:
         raise UserError(

@@ -17,7 +17,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "train_variant": (1, ("checkpoint", "variant")),
     "modularize": (2, ("checkpoint", "modules")),
     "patch": (2, ("checkpoint", "modules")),
-    "compose": (1, ("checkpoint", "module", "composed")),
+    "compose": (2, ("checkpoint", "module", "composed")),
     "train_module": (1, ("checkpoint", "module")),
     "add_class": (2, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),

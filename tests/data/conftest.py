@@ -13,6 +13,11 @@ from src.data.image_set import ImageSet
 MakeSet = Callable[..., ImageSet]
 
 
+def of_class(images: ImageSet, label: int) -> ImageSet:
+    """Only the images of one class."""
+    return images.select(images.labels == label)
+
+
 @pytest.fixture
 def make_set() -> MakeSet:
     """Random images, every class equally often, interleaved."""

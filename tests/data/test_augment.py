@@ -88,9 +88,10 @@ def test_the_centre(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flip_axis": "updown"}, r"data\.augment\.flip_axis=updown: did you mean 'up_down'"),
-        ({"crop": 0}, r"data\.augment\.crop=0: allowed are whole numbers"),
-        ({"rgb_pca": -1.0}, r"data\.augment\.rgb_pca=-1\.0: give a standard deviation"),
+        ({"flip_axis": "updown"}, r"data\.augment\.flip_axis=updown: allowed is left_right, up_down"),
+        ({"flip": "yes"}, r"data\.augment\.flip=yes: allowed is true, false"),
+        ({"crop": 0}, r"data\.augment\.crop=0: allowed is a whole number from 1"),
+        ({"rgb_pca": -1.0}, r"data\.augment\.rgb_pca=-1\.0: allowed is a number from 0"),
     ],
 )
 def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:

@@ -24,29 +24,22 @@ def cifar(tmp_path: Path) -> Path:
     return tmp_path
 
 
+LABELS = torch.arange(COUNT) % 10
+
+
 def test_severities_are_blocks_of_the_file(cifar: Path) -> None:
     for severity in (1, 3, 5):
-        found = read_cifar_c(cifar, "fog", severity)
-        assert found.images.shape == (COUNT, 3, 32, 32) and found.images.is_contiguous()
-        assert found.images[:, 0, 5, 5].tolist() == [(severity - 1) * COUNT + k for k in range(COUNT)]
-        assert (found.images[:, 2, 0, 1] == 200).all()  # channel, row, column
-        assert found.labels.tolist() == [k % 10 for k in range(COUNT)]
-    assert found.classes == tuple("0123456789")
-
-
-def test_classes_are_named_or_as_many_as_the_data_set_has(cifar: Path) -> None:
-    assert read_cifar_c(cifar, "fog", 1, classes=list("abcdefghij")).classes == tuple("abcdefghij")
-    np.save(cifar / "labels.npy", np.tile(np.arange(COUNT) + 3, 5))
-    assert len(read_cifar_c(cifar, "fog", 1).classes) == 100
+        images = read_cifar_c(cifar, "fog", severity, LABELS)
+        assert images.shape == (COUNT, 3, 32, 32) and images.is_contiguous()
+        assert images[:, 0, 5, 5].tolist() == [(severity - 1) * COUNT + k for k in range(COUNT)]
+        assert (images[:, 2, 0, 1] == 200).all()  # channel, row, column
 
 
 def test_labels_are_compared(cifar: Path) -> None:
-    own = torch.arange(COUNT) % 10
-    assert torch.equal(read_cifar_c(cifar, "fog", 2, labels=own).labels, own)
     with pytest.raises(UserError, match="labels of severity 2 are not those of the 12 test images"):
-        read_cifar_c(cifar, "fog", 2, labels=own.flip(0))
+        read_cifar_c(cifar, "fog", 2, LABELS.flip(0))
     with pytest.raises(UserError, match="not those of the 5 test images"):
-        read_cifar_c(cifar, "fog", 2, labels=own[:5])
+        read_cifar_c(cifar, "fog", 2, LABELS[:5])
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> bool:
@@ -54,33 +47,27 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> bool:
 
 
 def test_bad_files_are_named(cifar: Path) -> None:
-    with pytest.raises(UserError, match=r"frog.npy: no such file; did you mean 'fog'"):
-        read_cifar_c(cifar, "frog", 1)
-    with pytest.raises(UserError, match="nowhere: no such folder"):
-        read_cifar_c(cifar / "nowhere", "fog", 1)
-    with pytest.raises(UserError, match="severity=6: give a whole number from 1 to 5"):
-        read_cifar_c(cifar, "fog", 6)
-    with pytest.raises(UserError, match=r"labels 0..9 for 3 classes"):
-        read_cifar_c(cifar, "fog", 1, classes=["a", "b", "c"])
+    with pytest.raises(UserError, match=r"frog.npy: no such file"):
+        read_cifar_c(cifar, "frog", 1, LABELS)
     (cifar / "snow.npy").write_bytes((cifar / "fog.npy").read_bytes()[:5000])
     with pytest.raises(UserError, match=r"snow.npy: not a whole .npy file") as error:
-        read_cifar_c(cifar, "snow", 1)
+        read_cifar_c(cifar, "snow", 1, LABELS)
     assert one_line(error)
     np.save(cifar / "frost.npy", np.zeros((5 * COUNT - 1, 32, 32, 3), dtype=np.uint8))
     with pytest.raises(UserError, match="59 images for 60 labels"):
-        read_cifar_c(cifar, "frost", 1)
+        read_cifar_c(cifar, "frost", 1, LABELS)
     np.save(cifar / "zoom_blur.npy", np.zeros((5 * COUNT, 32, 32, 3)))
     with pytest.raises(UserError, match="holds float64"):
-        read_cifar_c(cifar, "zoom_blur", 1)
+        read_cifar_c(cifar, "zoom_blur", 1, LABELS)
     np.save(cifar / "labels.npy", np.zeros(5 * COUNT))
     with pytest.raises(UserError, match=r"labels.npy: holds float64, expected whole numbers"):
-        read_cifar_c(cifar, "fog", 1)
+        read_cifar_c(cifar, "fog", 1, LABELS)
 
 
 def test_no_pickle_is_opened(cifar: Path) -> None:
     np.save(cifar / "contrast.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"contrast.npy: not a whole .npy file"):
-        read_cifar_c(cifar, "contrast", 1)
+        read_cifar_c(cifar, "contrast", 1, LABELS)
 
 
 @pytest.fixture
@@ -96,7 +83,7 @@ def imagenet(tmp_path: Path) -> Path:
 
 
 def test_folders_are_read_batch_by_batch(imagenet: Path) -> None:
-    sets = list(read_imagenet_c(imagenet, "fog", 2, ["n03", "n01"], size=32, batch=4))
+    sets = list(read_imagenet_c(imagenet, "fog", 2, ["n03", "n01"], 32, batch=4))
     assert [len(part) for part in sets] == [4, 2]
     assert sets[0].shape == (3, 32, 32) and sets[0].classes == ("n03", "n01")
     assert torch.cat([part.labels for part in sets]).tolist() == [0, 0, 0, 1, 1, 1]
@@ -105,14 +92,9 @@ def test_folders_are_read_batch_by_batch(imagenet: Path) -> None:
 
 
 def test_bad_folders_are_named_before_anything_is_decoded(imagenet: Path) -> None:
-    with pytest.raises(UserError, match="frog: no such folder; did you mean 'fog'"):
-        read_imagenet_c(imagenet, "frog", 1, ["n01"])
-    with pytest.raises(UserError, match=r"n99: no such folder with JPEG images"):
-        read_imagenet_c(imagenet, "fog", 1, ["n01", "n99"])
-    with pytest.raises(UserError, match="severity=0"):
-        read_imagenet_c(imagenet, "fog", 0, ["n01"])
-    with pytest.raises(UserError, match="batch=0"):
-        read_imagenet_c(imagenet, "fog", 1, ["n01"], batch=0)
+    for name, classes in (("frog", ["n01"]), ("fog", ["n01", "n99"])):
+        with pytest.raises(UserError, match=rf"{classes[-1]}: no such folder with JPEG images"):
+            next(read_imagenet_c(imagenet, name, 1, classes, 32, batch=4))
     (imagenet / "fog" / "1" / "n01" / "1.JPEG").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1.JPEG: not a readable image"):
-        list(read_imagenet_c(imagenet, "fog", 1, ["n01"], size=32))
+        list(read_imagenet_c(imagenet, "fog", 1, ["n01"], 32, batch=4))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.data.datamodule import ImageData
+from tests.data.conftest import of_class
 
 GLYPHS = {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6}
 
@@ -150,7 +151,7 @@ def test_the_target_of_the_mix_is_the_class_that_the_strong_model_knows() -> Non
     weak = make(classes=None, mix={"others": [10, 11], "target": 3})
     strong = make()
     strong.setup()
-    assert torch.equal(weak.tensor("test", False)[0][12:], strong.sets["test"].of_class(1).images)
+    assert torch.equal(weak.tensor("test", False)[0][12:], of_class(strong.sets["test"], 1).images)
 
 
 def test_mix_of_two_sources() -> None:

@@ -32,7 +32,7 @@ def reference(images: ImageSet, epoch: int, seed: int = 3) -> tuple[Tensor, Tens
     size = images.shape[1]
     found = []
     for place, number in enumerate(order.tolist()):
-        padded = torch.zeros(images.channels, size + 4, size + 4, dtype=torch.uint8)
+        padded = torch.zeros(images.shape[0], size + 4, size + 4, dtype=torch.uint8)
         padded[:, 2:-2, 2:-2] = images.images[number]
         down, right = offsets[:, place].tolist()
         image = padded[:, down : down + size, right : right + size]

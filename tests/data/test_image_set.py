@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.data.image_set import ImageSet, concatenate
-from tests.data.conftest import MakeSet
+from tests.data.conftest import MakeSet, of_class
 
 
 def test_select_takes_the_same_rows_of_everything(make_set: MakeSet) -> None:
@@ -22,10 +22,9 @@ def test_select_takes_the_same_rows_of_everything(make_set: MakeSet) -> None:
 
 def test_helpers(make_set: MakeSet) -> None:
     images = make_set(per_class=4)
-    assert images.channels == 3
     assert images.shape == (3, 6, 6)
     assert images.per_class.tolist() == [4, 4, 4]
-    assert images.of_class(1).labels.unique().tolist() == [1]
+    assert of_class(images, 1).labels.unique().tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import torch
 
 from src.core.errors import UserError
 from src.data.image_set import Splits
-from src.data.mixing import add_label_noise, cap, mix, patching_set, relabel, subset
-from tests.data.conftest import MakeSet
+from src.data.mixing import add_label_noise, cap, mix, patching_set, subset
+from tests.data.conftest import MakeSet, of_class
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def test_subset_renumbers_in_the_order_given(splits: Splits) -> None:
     chosen = subset(splits, [4, "c1"])
     assert chosen.train.classes == ("c4", "c1")
     assert chosen.train.superclasses == ("s0", "s1")
-    assert torch.equal(chosen.train.of_class(0).images, splits.train.of_class(4).images)
-    assert torch.equal(chosen.test.of_class(1).images, splits.test.of_class(1).images)
+    assert torch.equal(of_class(chosen.train, 0).images, of_class(splits.train, 4).images)
+    assert torch.equal(of_class(chosen.test, 1).images, of_class(splits.test, 1).images)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,6 @@ def test_subset_renumbers_in_the_order_given(splits: Splits) -> None:
 def test_subset_names_what_is_wrong(splits: Splits, classes: list[int | str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         subset(splits, classes)
-
-
-def test_relabel_merges_classes(splits: Splits) -> None:
-    merged = relabel(splits.train, [0, 0, 0, 1, 1, 1], ["low", "high"])
-    assert merged.per_class.tolist() == [60, 60]
-    with pytest.raises(UserError, match="mapping"):
-        relabel(splits.train, [0, 0, 0, 1, 1, 2], ["low", "high"])
 
 
 def test_caps_are_nested_seeded_and_per_class(splits: Splits) -> None:
@@ -58,7 +51,7 @@ def test_mix_puts_the_target_last(splits: Splits, make_set: MakeSet) -> None:
     mixed = mix(splits, other)
     assert mixed.train.classes == (*splits.train.classes, "t0", "t1")
     assert mixed.train.per_class.tolist() == [20] * 6 + [7, 7]
-    assert torch.equal(mixed.test.of_class(7).images, other.test.of_class(1).images)
+    assert torch.equal(of_class(mixed.test, 7).images, of_class(other.test, 1).images)
     with pytest.raises(UserError, match="same size"):
         mix(splits, Splits(make_set(size=8), make_set(size=8)))
 
@@ -68,11 +61,9 @@ def test_patching_set_of_one_source(splits: Splits) -> None:
     assert made.train.classes == ("c5", "c3", "c1", "c0")
     assert made.train.per_class.tolist() == [8, 8, 8, 2]
     assert made.test.per_class.tolist() == [10, 10, 10, 4]
-    assert torch.equal(made.test.of_class(3).images, splits.test.of_class(0).images[:4])  # whatever the seed
-    known = splits.train.of_class(0).images
-    assert all(any(torch.equal(image, old) for old in known) for image in made.train.of_class(3).images)
-    with pytest.raises(UserError, match="both target and other"):
-        patching_set(splits, others=[0, 1], target=1)
+    assert torch.equal(of_class(made.test, 3).images, of_class(splits.test, 0).images[:4])  # whatever the seed
+    known = of_class(splits.train, 0).images
+    assert all(any(torch.equal(image, old) for old in known) for image in of_class(made.train, 3).images)
 
 
 def test_patching_set_of_two_sources_and_targets(splits: Splits, make_set: MakeSet) -> None:

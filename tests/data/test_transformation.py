@@ -18,8 +18,8 @@ from src.data.image_set import ImageSet, Splits
 from src.data.relabelled import relabelled
 from src.data.resident import ResidentImages
 from src.data.streaming import StreamingImages
-from src.imageops.transformations import drawn
 from tests.data.conftest import MakeSet
+from tests.imageops.transformations.conftest import drawn
 
 TURNS = {"family": "rotation", "corners": "reflect"}
 NOISE = {"family": "noise", "low": 0.05}

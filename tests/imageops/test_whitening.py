@@ -113,19 +113,6 @@ def test_memory_format_is_kept_and_the_state_can_be_loaded() -> None:
         assert torch.equal(again(last), made) and not list(again.parameters())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kind": "zac"}, r"data\.contrast=zac: did you mean 'zca'"),
-        ({"kind": "zca", "rule": "clam"}, r"data\.whitening\.rule=clam: did you mean 'clamp'"),
-        ({"kind": "zca", "eps": 0}, r"data\.whitening\.eps=0: give a number above 0"),
-    ],
-)
-def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Whitening.fit(correlated(5), **options)
-
-
 def test_images_that_cannot_be_whitened() -> None:
     with pytest.raises(UserError, match="1 images have no variance"):
         Whitening.fit(correlated(1), "per_pixel")

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import torch
 
+from src.core.options import options
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.class_names import DIGITS
 from src.data.sources.fitting import fit
-from src.data.sources.held_out import hold_out
+from src.data.sources.options import Channels, Fraction, Only, Side
+from src.data.splits import hold_out
 
 
-def digits(*, size: int | None = None, channels: int = 1, test_fraction: float = 0.3, seed: int = 0) -> Splits:
-    """Load the digits, 8x8 pixels of 17 grey levels.
+@options
+class Digits:
+    """8x8 pixels of 17 grey levels; the collection has no test set of its own."""
 
-    Args:
-        size: side in pixels (None: 8).
-        channels: 1, or 3 equal ones.
-        test_fraction: of each class, for the test set (the collection has no own split).
-        seed: of that split.
-    """
+    size: Side = None
+    channels: Channels = 1
+    test_fraction: Fraction = 0.3
+    seed: int = 0
+    only: Only = None
+
+
+def digits(options: Digits) -> Splits:
+    """Load the digits."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     grey = (torch.from_numpy(bunch.images) * (255 / 16)).round().to(torch.uint8)
-    labels = torch.from_numpy(bunch.target).long()
-    return hold_out(ImageSet(fit(grey.unsqueeze(1), size, channels), labels, DIGITS), test_fraction, seed)
+    images = ImageSet(
+        fit(grey.unsqueeze(1), options.size, options.channels), torch.from_numpy(bunch.target).long(), DIGITS
+    )
+    return hold_out(images, options.test_fraction, options.seed)

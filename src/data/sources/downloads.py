@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 
 from src.core.errors import UserError
+from src.core.options import Count, options
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES, DIGITS
-from src.data.sources.downloading import fetch
-from src.data.sources.fitting import check, fit
+from src.data.sources.fitting import fit
 from src.data.sources.image_folder import read_classes
+from src.data.sources.options import Downloaded
 
+T = TypeVar("T")
+_PATIENCE = 30.0  # seconds without a byte; torchvision itself waits for ever
 _ARCHIVES = {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}
 _IMAGENETTE = {
     "n01440764": "tench",
@@ -29,80 +35,83 @@ _IMAGENETTE = {
 }
 
 
-def cifar10(*, root: str, download: bool = True, size: int | None = None, channels: int = 3) -> Splits:
-    """CIFAR-10, 50,000 + 10,000 images, 32x32.
+def cifar10(options: Downloaded) -> Splits:
+    """50,000 + 10,000 images, 32x32."""
+    return _cifar("CIFAR10", options, CIFAR10)
 
-    Args:
-        root: folder that holds ``cifar-10-batches-py``, or is to hold it.
-        download: fetch what is missing.
-        size: side in pixels (None: 32).
-        channels: 3, or 1 for grey.
+
+def cifar100(options: Downloaded) -> Splits:
+    """The same of a hundred classes, with their superclasses."""
+    return _cifar("CIFAR100", options, CIFAR100, tuple(CIFAR100_SUPERCLASSES[parent] for parent in CIFAR100_PARENT))
+
+
+def _cifar(
+    name: str, options: Downloaded, classes: tuple[str, ...], superclasses: tuple[str, ...] | None = None
+) -> Splits:
+    def read(kind: Any) -> Splits:
+        sets = []
+        for part in (kind(options.root, train=train, download=options.download) for train in (True, False)):
+            images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
+            images = fit(images, options.size, options.channels)
+            sets.append(ImageSet(images, torch.tensor(part.targets), classes, superclasses))
+        return Splits(*sets)
+
+    return fetch(name, options, read)
+
+
+def svhn(options: Downloaded) -> Splits:
+    """Street View House Numbers, 73,257 + 26,032 digits, 32x32. Needs scipy."""
+
+    def read(kind: Any) -> Splits:
+        sets = []
+        for part in (kind(options.root, split=split, download=options.download) for split in ("train", "test")):
+            images = fit(torch.from_numpy(part.data), options.size, options.channels)
+            sets.append(ImageSet(images, torch.tensor(part.labels).long(), DIGITS))
+        return Splits(*sets)
+
+    return fetch("SVHN", options, read)
+
+
+@options
+class Imagenette(Downloaded):
+    """Of Imagenette, in the folder ``imagenette2-160`` or as ``archive`` says."""
+
+    size: Count = 128
+    archive: Literal["full", "320px", "160px"] = "160px"
+
+
+def imagenette(options: Imagenette) -> Splits:
+    """Imagenette 2, 9,469 + 3,925 photographs of ten ImageNet classes."""
+    place = Path(options.root) / _ARCHIVES[options.archive]
+    if not place.is_dir():
+        fetch("Imagenette", options, lambda kind: kind(options.root, size=options.archive, download=options.download))
+    parts = (read_classes(place / part, options.size, options.channels) for part in ("train", "val"))
+    return Splits(
+        *(replace(part, classes=tuple(_IMAGENETTE.get(name, name) for name in part.classes)) for part in parts)
+    )
+
+
+def fetch(name: str, options: Downloaded, build: Callable[[Any], T]) -> T:
+    """``build(torchvision.datasets.<name>)``, every failure of which becomes one line.
 
     Raises:
-        UserError: files are missing and cannot be fetched, or are damaged.
+        UserError: files are missing and not to be fetched, or cannot be, or are damaged.
     """
+    from torchvision import datasets
 
-    def read(kind: Any, place: str) -> Splits:
-        train, test = (kind(place, train=train, download=download) for train in (True, False))
-        return Splits(*(_batch(part, CIFAR10, None, size, channels) for part in (train, test)))
-
-    return fetch("CIFAR10", root, download, read)
-
-
-def cifar100(*, root: str, download: bool = True, size: int | None = None, channels: int = 3) -> Splits:
-    """CIFAR-100 with its superclasses; options as of `cifar10`."""
-    superclasses = tuple(CIFAR100_SUPERCLASSES[parent] for parent in CIFAR100_PARENT)
-
-    def read(kind: Any, place: str) -> Splits:
-        train, test = (kind(place, train=train, download=download) for train in (True, False))
-        return Splits(*(_batch(part, CIFAR100, superclasses, size, channels) for part in (train, test)))
-
-    return fetch("CIFAR100", root, download, read)
-
-
-def _batch(
-    part: Any, classes: tuple[str, ...], superclasses: tuple[str, ...] | None, size: int | None, channels: int
-) -> ImageSet:
-    images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
-    return ImageSet(fit(images, size, channels), torch.tensor(part.targets), classes, superclasses)
-
-
-def svhn(*, root: str, download: bool = True, size: int | None = None, channels: int = 3) -> Splits:
-    """Street View House Numbers, 73,257 + 26,032 digits, 32x32; options as of `cifar10`. Needs scipy."""
-
-    def read(kind: Any, place: str) -> Splits:
-        parts = [kind(place, split=split, download=download) for split in ("train", "test")]
-        return Splits(
-            *(
-                ImageSet(fit(torch.from_numpy(part.data), size, channels), torch.tensor(part.labels).long(), DIGITS)
-                for part in parts
-            )
-        )
-
-    return fetch("SVHN", root, download, read)
-
-
-def imagenette(
-    *, root: str, download: bool = True, size: int = 128, channels: int = 3, archive: str = "160px"
-) -> Splits:
-    """Imagenette 2, 9,469 + 3,925 photographs of ten ImageNet classes.
-
-    Args:
-        root: folder that holds ``imagenette2-160`` (or as `archive` says), or is to hold it.
-        download: fetch what is missing.
-        size: side in pixels.
-        channels: 3, or 1 for grey.
-        archive: 160px, 320px or full.
-    """
-    check(size, channels)
-    if archive not in _ARCHIVES:
-        raise UserError(f"data.source.archive={archive}: allowed are {', '.join(_ARCHIVES)}")
-    place = Path(root) / _ARCHIVES[archive]
-    if not place.is_dir():
-        fetch("Imagenette", root, download, lambda kind, at: kind(at, size=archive, download=download))
-    train, test = read_classes(place / "train", size, channels), read_classes(place / "val", size, channels)
-
-    def named(part: ImageSet) -> ImageSet:
-        return ImageSet(part.images, part.labels, tuple(_IMAGENETTE.get(name, name) for name in part.classes))
-
-    return Splits(named(train), named(test))
+    place = f"data.source.root={options.root}"
+    if not options.download and not Path(options.root).is_dir():
+        raise UserError(f"{place}: no such folder; set data.source.download=true to fetch {name} into it")
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        return build(getattr(datasets, name))
+    except (RuntimeError, OSError, EOFError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())[:160]
+        remedy = "put its files there, or try again with a network"
+        remedy = remedy if options.download else "set data.source.download=true"
+        raise UserError(
+            f"{place}: {name} is not there, or damaged, and was not fetched ({reason}); {remedy}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)

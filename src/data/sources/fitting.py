@@ -27,7 +27,6 @@ def check(size: int | None, channels: int | None) -> None:
 
 def fit(images: Tensor, size: int | None, channels: int | None) -> Tensor:
     """uint8 (N, C, H, W) -> uint8 (N, channels, size, size): shorter side resized (anti-aliased), middle cut out."""
-    check(size, channels)
     if channels == 1 and images.shape[1] == 3:
         images = functional.rgb_to_grayscale(images)
     elif channels == 3 and images.shape[1] == 1:
@@ -58,9 +57,9 @@ def stacked(images: Iterable[Tensor], origin: str) -> Tensor:
     Raises:
         UserError: the shapes differ, so that a size must be chosen.
     """
-    found = list(images)
-    shapes = {tuple(image.shape[1:]) for image in found}
+    listed = list(images)
+    shapes = sorted({tuple(image.shape[1:]) for image in listed})
     if len(shapes) > 1:
-        some = " and ".join(f"{w}x{h}" for h, w in sorted(shapes)[:2])
+        some = " and ".join(f"{w}x{h}" for h, w in shapes[:2])
         raise UserError(f"{origin}: images differ in size ({some}); set data.source.size, e.g. size=64")
-    return torch.stack(found)
+    return torch.stack(listed)

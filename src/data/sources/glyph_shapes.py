@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -16,34 +17,41 @@ from torch import Tensor
 Shape = Callable[[Tensor, Tensor], Tensor]
 
 
-def _circle(x: Tensor, y: Tensor, cx: float, cy: float, radius: float) -> Tensor:
-    return torch.hypot(x - cx, y - cy) - radius
+def _circle(cx: float, cy: float, radius: float) -> Shape:
+    return lambda x, y: torch.hypot(x - cx, y - cy) - radius
 
 
-def _box(x: Tensor, y: Tensor, cx: float, cy: float, half_width: float, half_height: float) -> Tensor:
-    return torch.maximum((x - cx).abs() - half_width, (y - cy).abs() - half_height)
+def _box(cx: float, cy: float, half_width: float, half_height: float) -> Shape:
+    return lambda x, y: torch.maximum((x - cx).abs() - half_width, (y - cy).abs() - half_height)
 
 
-def _segment(x: Tensor, y: Tensor, start: tuple[float, float], end: tuple[float, float], radius: float) -> Tensor:
+def _segment(start: tuple[float, float], end: tuple[float, float], radius: float) -> Shape:
     dx, dy = end[0] - start[0], end[1] - start[1]
-    along = (((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)).clamp(0, 1)
-    return torch.hypot(x - start[0] - along * dx, y - start[1] - along * dy) - radius
+
+    def distance(x: Tensor, y: Tensor) -> Tensor:
+        along = (((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)).clamp(0, 1)
+        return torch.hypot(x - start[0] - along * dx, y - start[1] - along * dy) - radius
+
+    return distance
 
 
-def _convex(x: Tensor, y: Tensor, corners: list[tuple[float, float]]) -> Tensor:
+def _convex(*corners: tuple[float, float]) -> Shape:
     """Polygon with corners in counter-clockwise order: the largest distance to one of its edges' lines."""
-    distance = torch.full_like(x, -math.inf)
-    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
-        length = math.hypot(bx - ax, by - ay)
-        nx, ny = (by - ay) / length, (ax - bx) / length
-        distance = torch.maximum(distance, x * nx + y * ny - (ax * nx + ay * ny))
+
+    def distance(x: Tensor, y: Tensor) -> Tensor:
+        largest = torch.full_like(x, -math.inf)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            length = math.hypot(bx - ax, by - ay)
+            nx, ny = (by - ay) / length, (ax - bx) / length
+            largest = torch.maximum(largest, x * nx + y * ny - (ax * nx + ay * ny))
+        return largest
+
     return distance
 
 
 def _regular(corners: int, radius: float) -> Shape:
     angles = [math.pi / 2 + 2 * math.pi * k / corners for k in range(corners)]
-    points = [(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles]
-    return lambda x, y: _convex(x, y, points)
+    return _convex(*((radius * math.cos(angle), radius * math.sin(angle)) for angle in angles))
 
 
 def _star(points: int, outer: float, inner: float) -> Shape:
@@ -61,75 +69,28 @@ def _star(points: int, outer: float, inner: float) -> Shape:
     return distance
 
 
-def _ring(x: Tensor, y: Tensor) -> Tensor:
-    return (torch.hypot(x, y) - 0.68).abs() - 0.2
-
-
 def _ellipse(x: Tensor, y: Tensor) -> Tensor:
     scaled = torch.hypot(x / 0.98, y / 0.54)
     slope = torch.hypot(x / 0.98**2, y / 0.54**2).clamp_min(1e-3)
     return scaled * (scaled - 1) / slope
 
 
-def _crescent(x: Tensor, y: Tensor) -> Tensor:
-    return torch.maximum(_circle(x, y, 0, 0, 0.95), -_circle(x, y, 0.48, 0, 0.72))
+def _union(*shapes: Shape) -> Shape:
+    return lambda x, y: reduce(torch.minimum, (shape(x, y) for shape in shapes))
 
 
-def _cross(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, 0, 0, 0.95, 0.25), _box(x, y, 0, 0, 0.25, 0.95))
+def _without(shape: Shape, hole: Shape) -> Shape:
+    return lambda x, y: torch.maximum(shape(x, y), -hole(x, y))
 
 
-def _tee(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, 0, 0.5, 0.72, 0.22), _box(x, y, 0, -0.13, 0.22, 0.83))
-
-
-def _ell(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, -0.26, 0, 0.2, 0.9), _box(x, y, 0, -0.7, 0.46, 0.2))
-
-
-def _arrow(x: Tensor, y: Tensor) -> Tensor:
-    head = _convex(x, y, [(0.98, 0.0), (0.1, 0.72), (0.1, -0.72)])
-    return torch.minimum(head, _box(x, y, -0.4, 0, 0.56, 0.2))
-
-
-def _heart(x: Tensor, y: Tensor) -> Tensor:
-    tip = _convex(x, y, [(0.0, -0.92), (0.74, -0.04), (0.0, 0.58), (-0.74, -0.04)])
-    lobes = torch.minimum(_circle(x, y, -0.4, 0.3, 0.47), _circle(x, y, 0.4, 0.3, 0.47))
-    return torch.minimum(tip, lobes)
-
-
-def _drop(x: Tensor, y: Tensor) -> Tensor:
-    tip = _convex(x, y, [(0.0, 1.0), (-0.47, -0.05), (0.47, -0.05)])
-    return torch.minimum(tip, _circle(x, y, 0, -0.34, 0.56))
-
-
-def _half_disc(x: Tensor, y: Tensor) -> Tensor:
-    return torch.maximum(_circle(x, y, 0, -0.4, 0.93), -0.4 - y)
-
-
-def _two_dots(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_circle(x, y, -0.56, 0, 0.4), _circle(x, y, 0.56, 0, 0.4))
-
-
-def _three_dots(x: Tensor, y: Tensor) -> Tensor:
-    pair = torch.minimum(_circle(x, y, -0.53, -0.33, 0.36), _circle(x, y, 0.53, -0.33, 0.36))
-    return torch.minimum(pair, _circle(x, y, 0, 0.6, 0.36))
-
-
-def _double_bar(x: Tensor, y: Tensor) -> Tensor:
-    return torch.minimum(_box(x, y, 0, 0.4, 0.8, 0.2), _box(x, y, 0, -0.4, 0.8, 0.2))
-
-
-def _chevron(x: Tensor, y: Tensor) -> Tensor:
-    return _segment(x.abs(), y, (0.0, 0.32), (0.78, -0.2), 0.2)
-
+_chevron = _segment((0.0, 0.32), (0.78, -0.2), 0.2)  # its right half
 
 FAMILIES: dict[str, dict[str, Shape]] = {
     "round": {
-        "disc": lambda x, y: _circle(x, y, 0, 0, 0.85),
-        "ring": _ring,
+        "disc": _circle(0, 0, 0.85),
+        "ring": lambda x, y: (torch.hypot(x, y) - 0.68).abs() - 0.2,
         "ellipse": _ellipse,
-        "crescent": _crescent,
+        "crescent": _without(_circle(0, 0, 0.95), _circle(0.48, 0, 0.72)),
     },
     "polygon": {
         "triangle": _regular(3, 1.0),
@@ -144,22 +105,26 @@ FAMILIES: dict[str, dict[str, Shape]] = {
         "burst": _star(9, 1.0, 0.66),
     },
     "stroke": {
-        "bar": lambda x, y: _box(x, y, 0, 0, 0.96, 0.26),
-        "cross": _cross,
-        "tee": _tee,
-        "ell": _ell,
+        "bar": _box(0, 0, 0.96, 0.26),
+        "cross": _union(_box(0, 0, 0.95, 0.25), _box(0, 0, 0.25, 0.95)),
+        "tee": _union(_box(0, 0.5, 0.72, 0.22), _box(0, -0.13, 0.22, 0.83)),
+        "ell": _union(_box(-0.26, 0, 0.2, 0.9), _box(0, -0.7, 0.46, 0.2)),
     },
     "emblem": {
-        "arrow": _arrow,
-        "heart": _heart,
-        "half_disc": _half_disc,
-        "drop": _drop,
+        "arrow": _union(_convex((0.98, 0.0), (0.1, 0.72), (0.1, -0.72)), _box(-0.4, 0, 0.56, 0.2)),
+        "heart": _union(
+            _convex((0.0, -0.92), (0.74, -0.04), (0.0, 0.58), (-0.74, -0.04)),
+            _circle(-0.4, 0.3, 0.47),
+            _circle(0.4, 0.3, 0.47),
+        ),
+        "half_disc": _without(_circle(0, -0.4, 0.93), lambda x, y: y + 0.4),
+        "drop": _union(_convex((0.0, 1.0), (-0.47, -0.05), (0.47, -0.05)), _circle(0, -0.34, 0.56)),
     },
     "group": {
-        "two_dots": _two_dots,
-        "three_dots": _three_dots,
-        "double_bar": _double_bar,
-        "chevron": _chevron,
+        "two_dots": _union(_circle(-0.56, 0, 0.4), _circle(0.56, 0, 0.4)),
+        "three_dots": _union(_circle(-0.53, -0.33, 0.36), _circle(0.53, -0.33, 0.36), _circle(0, 0.6, 0.36)),
+        "double_bar": _union(_box(0, 0.4, 0.8, 0.2), _box(0, -0.4, 0.8, 0.2)),
+        "chevron": lambda x, y: _chevron(x.abs(), y),
     },
 }
 """Family -> shape name -> distance function."""

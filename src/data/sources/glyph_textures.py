@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 _TURN = 2 * math.pi
-
-
-def _solid(u: Tensor, v: Tensor) -> Tensor:
-    return torch.zeros_like(u)
-
-
-def _stripes(u: Tensor, v: Tensor) -> Tensor:
-    return (2 * torch.sin(_TURN * u)).clamp(-1, 1)
-
-
-def _checks(u: Tensor, v: Tensor) -> Tensor:
-    return (3 * torch.sin(_TURN / 1.4 * u) * torch.sin(_TURN / 1.4 * v)).clamp(-1, 1)
-
-
-def _dots(u: Tensor, v: Tensor) -> Tensor:
-    return (2 * (torch.cos(_TURN * u) + torch.cos(_TURN * v)) - 1).clamp(-1, 1)
+Texture = Literal["solid", "stripes", "checks", "dots", "noise", "grid", "zigzag", "rings"]
 
 
 def _noise(u: Tensor, v: Tensor) -> Tensor:
@@ -34,42 +20,21 @@ def _noise(u: Tensor, v: Tensor) -> Tensor:
     return ((cell ^ (cell >> 16)) & 0xFF).to(u.dtype) / 127.5 - 1
 
 
-def _grid(u: Tensor, v: Tensor) -> Tensor:
-    return (3 * torch.maximum(torch.cos(_TURN / 1.3 * u), torch.cos(_TURN / 1.3 * v)) - 2).clamp(-1, 1)
-
-
-def _zigzag(u: Tensor, v: Tensor) -> Tensor:
-    return (2 * torch.sin(_TURN * (u + (torch.remainder(v, 2) - 1).abs()))).clamp(-1, 1)
-
-
-def _rings(u: Tensor, v: Tensor) -> Tensor:
-    return (2 * torch.sin(_TURN * torch.hypot(u, v))).clamp(-1, 1)
-
-
-TEXTURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "solid": _solid,
-    "stripes": _stripes,
-    "checks": _checks,
-    "dots": _dots,
+TEXTURES: dict[Texture, Callable[[Tensor, Tensor], Tensor]] = {
+    "solid": lambda u, v: torch.zeros_like(u),
+    "stripes": lambda u, v: (2 * torch.sin(_TURN * u)).clamp(-1, 1),
+    "checks": lambda u, v: (3 * torch.sin(_TURN / 1.4 * u) * torch.sin(_TURN / 1.4 * v)).clamp(-1, 1),
+    "dots": lambda u, v: (2 * (torch.cos(_TURN * u) + torch.cos(_TURN * v)) - 1).clamp(-1, 1),
     "noise": _noise,
-    "grid": _grid,
-    "zigzag": _zigzag,
-    "rings": _rings,
+    "grid": lambda u, v: (3 * torch.maximum(torch.cos(_TURN / 1.3 * u), torch.cos(_TURN / 1.3 * v)) - 2).clamp(-1, 1),
+    "zigzag": lambda u, v: (2 * torch.sin(_TURN * (u + (torch.remainder(v, 2) - 1).abs()))).clamp(-1, 1),
+    "rings": lambda u, v: (2 * torch.sin(_TURN * torch.hypot(u, v))).clamp(-1, 1),
 }
 """Texture name -> pattern of the coordinates u, v in periods."""
 
 
 def pattern(kind: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Pattern of each row.
-
-    Args:
-        kind: int64 (n,), index into `TEXTURES`.
-        u: (n, H, W) texture coordinates in periods.
-        v: the same across.
-
-    Returns:
-        (n, H, W) in [-1, 1].
-    """
+    """Pattern (n, H, W) of each row: index int64 (n,) into `TEXTURES`, at coordinates u, v (n, H, W) in periods."""
     values = torch.zeros_like(u)
     for number, texture in enumerate(TEXTURES.values()):
         rows = (kind == number).nonzero().squeeze(1)

@@ -10,216 +10,139 @@ or for fewer classes, leaves the others as they were; train and test never share
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le, MinLen
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.options import Share, options
 from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.mixing import class_numbers
 from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES, Shape
-from src.data.sources.glyph_textures import TEXTURES, pattern
-
-Range = Sequence[float]
+from src.data.sources.glyph_textures import TEXTURES, Texture, pattern
+from src.data.sources.options import Channels, Only
 
 _CHUNK = 128  # images rendered together: their planes stay in the processor's cache
 
-
-@dataclass(frozen=True)
-class _Look:
-    """The nuisance settings of `glyphs`, checked."""
-
-    size: int
-    channels: int
-    scale: tuple[float, float]
-    position: float
-    rotation: float
-    stretch: float
-    contrast: tuple[float, float]
-    saturation: tuple[float, float]
-    textures: tuple[int, ...]
-    texture_strength: tuple[float, float]
-    texture_bias: float
-    backgrounds: tuple[int, ...]
-    background_strength: tuple[float, float]
-    gradient: tuple[float, float]
-    clutter: int
-    occlusion: float
-    noise: tuple[float, float]
+PerClass = Annotated[int, Ge(1), Le(100_000)]
+Range = tuple[Share, Share]
+Scale = Annotated[float, Ge(0.15), Le(0.48)]
+Textures = Annotated[tuple[Texture, ...], MinLen(1)] | None
 
 
-def glyphs(
-    *,
-    seed: int = 0,
-    size: int = 32,
-    channels: int = 3,
-    train_per_class: int = 300,
-    test_per_class: int = 250,
-    only: Sequence[int | str] | None = None,
-    scale: Range = (0.3, 0.42),
-    position: float = 1.0,
-    rotation: float = 180.0,
-    stretch: float = 0.12,
-    contrast: Range = (0.35, 0.7),
-    saturation: Range = (0.0, 0.5),
-    textures: Sequence[str] | None = None,
-    texture_strength: Range = (0.05, 0.15),
-    texture_bias: float = 0.0,
-    test_texture_bias: float | None = None,
-    backgrounds: Sequence[str] | None = None,
-    background_strength: Range = (0.0, 0.08),
-    gradient: Range = (0.0, 0.2),
-    clutter: int = 2,
-    occlusion: float = 0.1,
-    noise: Range = (0.0, 0.05),
-) -> Splits:
-    """Render the shapes.
+@options
+class Look:
+    """How the shapes are drawn; ranges are (low, high).
 
-    Args:
+    Attributes:
         seed: of all images.
-        size: height and width in pixels, 16..64.
-        channels: 3, or 1 for grey.
-        train_per_class: images per class to train on.
-        test_per_class: images per class to test on.
-        only: numbers or names of the classes to render, in this order; they become labels 0, 1, ... (None: all 24).
-        scale: radius of the shape as a fraction of the image's side, (low, high).
+        train_per_class, test_per_class: images.
+        scale: radius of the shape as a fraction of the image's side.
         position: 0 puts every shape in the middle, 1 anywhere that keeps it inside.
         rotation: largest rotation either way, in degrees.
         stretch: largest stretch along one axis (and shrinkage along the other), as a fraction.
         contrast: difference of brightness between shape and background, of 0..1.
         saturation: how coloured shape and background are, of 0..1; hues are independent.
-        textures: names of the shape's textures (None: all eight).
-        texture_strength: amplitude of the shape's texture in brightness.
+        textures, backgrounds: of the shape and of the background (None: all eight).
+        texture_strength, background_strength: amplitude of the texture in brightness.
         texture_bias: probability that the texture is the class's own (its number modulo the textures), not random.
         test_texture_bias: the same for the test images (None: as `texture_bias`).
-        backgrounds: names of the background's textures (None: all eight).
-        background_strength: amplitude of the background's texture.
         gradient: difference of brightness across the background.
         clutter: most fragments behind the shape.
         occlusion: probability of a patch over a part of the shape.
         noise: standard deviation of the pixel noise.
+    """
+
+    seed: int = 0
+    size: Annotated[int, Ge(16), Le(64)] = 32
+    channels: Channels = 3
+    train_per_class: PerClass = 300
+    test_per_class: PerClass = 250
+    only: Only = None
+    scale: tuple[Scale, Scale] = (0.3, 0.42)
+    position: Share = 1.0
+    rotation: float = 180.0
+    stretch: Annotated[float, Ge(0), Le(0.5)] = 0.12
+    contrast: Range = (0.35, 0.7)
+    saturation: Range = (0.0, 0.5)
+    textures: Textures = None
+    texture_strength: Range = (0.05, 0.15)
+    texture_bias: Share = 0.0
+    test_texture_bias: Share | None = None
+    backgrounds: Textures = None
+    background_strength: Range = (0.0, 0.08)
+    gradient: Range = (0.0, 0.2)
+    clutter: Annotated[int, Ge(0), Le(16)] = 2
+    occlusion: Share = 0.1
+    noise: Range = (0.0, 0.05)
+
+    def __post_init__(self) -> None:
+        ranges = ("scale", "contrast", "saturation", "texture_strength", "background_strength", "gradient", "noise")
+        for name in ranges:
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"data.source.{name}=[{low}, {high}]: expected [low, high]; swap them")
+
+
+def glyphs(look: Look) -> Splits:
+    """Render the shapes that are wanted.
 
     Returns:
-        Splits with superclasses (families), masks of the visible shape, boxes, and factors: texture and background
+        Splits with superclasses (families), masks of the visible shape, and factors: texture and background
         (indices of `TEXTURES`), hue, background_hue (radians), contrast (signed), rotation (radians), radius, x, y
         (pixels), stretch, clutter (fragments), occluded (0/1), noise.
-
-    Raises:
-        UserError: a setting is outside what it may be.
     """
-    names = tuple(SHAPES)
-    chosen = class_numbers(range(len(names)) if only is None else only, names)
-    _within("size", size, 16, 64)
-    _within("clutter", clutter, 0, 16)
-    if channels not in (1, 3):
-        raise UserError(f"data.source.channels={channels}: allowed are 1 and 3")
-    fractions = {"position": position, "occlusion": occlusion, "texture_bias": texture_bias}
-    fractions["test_texture_bias"] = texture_bias if test_texture_bias is None else test_texture_bias
-    for name, value in fractions.items():
-        _within(name, value, 0, 1)
-    _within("stretch", stretch, 0, 0.5)
-    per_class = {"train": train_per_class, "test": test_per_class}
-    for name, count in per_class.items():
-        _within(f"{name}_per_class", count, 1, 100_000)
-
-    def look(bias: float) -> _Look:
-        return _Look(
-            size=int(size),
-            channels=int(channels),
-            scale=_range("scale", scale, 0.15, 0.48),
-            position=position,
-            rotation=math.radians(rotation),
-            stretch=stretch,
-            contrast=_range("contrast", contrast, 0.0, 1.0),
-            saturation=_range("saturation", saturation, 0.0, 1.0),
-            textures=_textures("textures", textures),
-            texture_strength=_range("texture_strength", texture_strength, 0.0, 1.0),
-            texture_bias=bias,
-            backgrounds=_textures("backgrounds", backgrounds),
-            background_strength=_range("background_strength", background_strength, 0.0, 1.0),
-            gradient=_range("gradient", gradient, 0.0, 1.0),
-            clutter=int(clutter),
-            occlusion=occlusion,
-            noise=_range("noise", noise, 0.0, 1.0),
-        )
-
-    def split(name: str, bias: float) -> ImageSet:
-        parts = [
-            _render_class(number, label, chosen, per_class[name], look(bias), seed, name)
-            for label, number in enumerate(chosen)
-        ]
-        return concatenate(parts)
-
-    return Splits(split("train", texture_bias), split("test", fractions["test_texture_bias"]))
+    chosen = class_numbers(range(len(SHAPES)) if look.only is None else look.only, tuple(SHAPES))
+    test_look = replace(
+        look, texture_bias=look.texture_bias if look.test_texture_bias is None else look.test_texture_bias
+    )
+    return Splits(
+        concatenate([_render_class(number, look.train_per_class, look, "train") for number in chosen]),
+        concatenate([_render_class(number, look.test_per_class, test_look, "test") for number in chosen]),
+    )
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"data.source.{name}={value}: allowed are {low}..{high}")
-
-
-def _range(name: str, values: Range, low: float, high: float) -> tuple[float, float]:
-    pair = tuple(float(value) for value in values)
-    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise UserError(f"data.source.{name}={list(values)}: expected [low, high] within {low}..{high}")
-    return pair[0], pair[1]
-
-
-def _textures(name: str, chosen: Sequence[str] | None) -> tuple[int, ...]:
-    known = list(TEXTURES)
-    if chosen is None:
-        return tuple(range(len(known)))
-    for texture in chosen:
-        if texture not in TEXTURES:
-            raise UserError(f"data.source.{name}: no texture '{texture}'; {suggestion(str(texture), known)}")
-    if not chosen:
-        raise UserError(f"data.source.{name}=[]: name at least one of {', '.join(known)}")
-    return tuple(known.index(texture) for texture in chosen)
-
-
-def _render_class(
-    number: int, label: int, chosen: Sequence[int], count: int, look: _Look, seed: int, split: str
-) -> ImageSet:
+def _render_class(number: int, count: int, look: Look, split: str) -> ImageSet:
     """All images of one class in one split, in chunks."""
-    names = tuple(SHAPES)
-    factors, hidden = _draw(number, count, look, seed, split)
-    noise = stream(seed, "glyphs", split, names[number], "noise")
+    name, shape = list(SHAPES.items())[number]
+    factors, hidden = _draw(number, name, count, look, split)
+    noise = stream(look.seed, "glyphs", split, name, "noise")
     images, masks = [], []
     for start in range(0, count, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        shown = {name: values[rows] for name, values in factors.items()}
-        concealed = {name: values[rows] for name, values in hidden.items()}
-        image, mask = _compose(SHAPES[names[number]], shown, concealed, look, noise)
+        shown, concealed = (
+            {name: values[start : start + _CHUNK] for name, values in each.items()} for each in (factors, hidden)
+        )
+        image, mask = _compose(shape, shown, concealed, look, noise)
         images.append(image)
         masks.append(mask)
-    mask = torch.cat(masks)
     return ImageSet(
         images=torch.cat(images),
-        labels=torch.full((count,), label),
-        classes=tuple(names[k] for k in chosen),
-        superclasses=tuple(FAMILY_OF[names[k]] for k in chosen),
-        masks=mask,
-        boxes=boxes_of(mask),
+        labels=torch.full((count,), number),
+        classes=tuple(SHAPES),
+        superclasses=tuple(FAMILY_OF[name] for name in SHAPES),
+        masks=torch.cat(masks),
         factors=factors,
     )
 
 
-def _draw(number: int, count: int, look: _Look, seed: int, split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _draw(number: int, name: str, count: int, look: Look, split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Factors (n,) to be reported, and those (n,) or (n, fragments) that only the renderer needs."""
-    name = tuple(SHAPES)[number]
     # one row per image, so that a longer draw begins with the shorter one
-    columns = iter(torch.rand(count, 32, generator=stream(seed, "glyphs", split, name, "factors")).unbind(1))
-    fragments = torch.rand(count, 16, 8, generator=stream(seed, "glyphs", split, name, "fragments"))
+    columns = iter(torch.rand(count, 32, generator=stream(look.seed, "glyphs", split, name, "factors")).unbind(1))
+    fragments = torch.rand(count, 16, 8, generator=stream(look.seed, "glyphs", split, name, "fragments"))
 
     radius = _between(columns, look.scale) * look.size
     stretch = 1 + look.stretch * (2 * next(columns) - 1)
     room = (look.size / 2 - radius * torch.maximum(stretch, 1 / stretch)).clamp_min(0) * look.position
-    own = next(columns) < look.texture_bias
-    drawn = _choice(columns, look.textures)
-    texture = torch.where(own, torch.tensor(look.textures[number % len(look.textures)]), drawn)
+    biased = next(columns) < look.texture_bias
+    textures, backgrounds = (
+        [list(TEXTURES).index(texture) for texture in names or TEXTURES] for names in (look.textures, look.backgrounds)
+    )
+    texture = torch.where(biased, torch.tensor(textures[number % len(textures)]), _choice(columns, textures))
     brightness = 0.08 + 0.84 * next(columns)
     contrast = _between(columns, look.contrast)
     # brighter or darker than the background at random, where both fit; else whichever has the room
@@ -229,11 +152,11 @@ def _draw(number: int, count: int, look: _Look, seed: int, split: str) -> tuple[
     pieces = (next(columns) * (look.clutter + 1)).floor()
     factors = {
         "texture": texture,
-        "background": _choice(columns, look.backgrounds),
+        "background": _choice(columns, backgrounds),
         "hue": 2 * math.pi * next(columns),
         "background_hue": 2 * math.pi * next(columns),
         "contrast": contrast,
-        "rotation": look.rotation * (2 * next(columns) - 1),
+        "rotation": math.radians(look.rotation) * (2 * next(columns) - 1),
         "radius": radius,
         "x": look.size / 2 + room * (2 * next(columns) - 1),
         "y": look.size / 2 + room * (2 * next(columns) - 1),
@@ -266,7 +189,7 @@ def _between(columns: Iterator[Tensor], bounds: tuple[float, float]) -> Tensor:
     return bounds[0] + (bounds[1] - bounds[0]) * next(columns)
 
 
-def _choice(columns: Iterator[Tensor], among: tuple[int, ...]) -> Tensor:
+def _choice(columns: Iterator[Tensor], among: list[int]) -> Tensor:
     return torch.tensor(among)[(next(columns) * len(among)).long()]
 
 
@@ -286,7 +209,7 @@ def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _compose(
-    shape: Shape, factors: dict[str, Tensor], hidden: dict[str, Tensor], look: _Look, noise: torch.Generator
+    shape: Shape, factors: dict[str, Tensor], hidden: dict[str, Tensor], look: Look, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Render a chunk: uint8 images (n, C, H, W) and masks (n, H, W)."""
     middle = torch.arange(look.size, dtype=torch.float32) + 0.5
@@ -297,9 +220,9 @@ def _compose(
     image = _background(from_middle, factors, hidden, look)
     _paint_fragments(image, columns, rows, hidden["fragments"], factors["clutter"], look)
 
-    own_x, own_y = _turned(x, y, factors["rotation"])
+    along, across = _turned(x, y, factors["rotation"])
     radius, stretch = _plane(factors["radius"]), _plane(factors["stretch"])
-    distance = shape(own_x / (radius * stretch), own_y * stretch / radius) * radius
+    distance = shape(along / (radius * stretch), across * stretch / radius) * radius
     cover = (0.5 - distance).clamp(0, 1)
     u, v = _turned(x, y, hidden["texture_angle"])
     period = _plane(hidden["texture_period"])
@@ -321,7 +244,7 @@ def _compose(
 
 
 def _background(
-    from_middle: tuple[Tensor, Tensor], factors: dict[str, Tensor], hidden: dict[str, Tensor], look: _Look
+    from_middle: tuple[Tensor, Tensor], factors: dict[str, Tensor], hidden: dict[str, Tensor], look: Look
 ) -> Tensor:
     """(n, 3, H, W): a colour, brighter towards one side, with a pattern."""
     u, v = _turned(*from_middle, hidden["background_angle"])
@@ -332,7 +255,7 @@ def _background(
     return colour[:, :, None, None] + (slope + surface).unsqueeze(1)
 
 
-def _paint_fragments(image: Tensor, columns: Tensor, rows: Tensor, draws: Tensor, pieces: Tensor, look: _Look) -> None:
+def _paint_fragments(image: Tensor, columns: Tensor, rows: Tensor, draws: Tensor, pieces: Tensor, look: Look) -> None:
     """Short strokes of random colour anywhere behind the shape; draws (n, fragments, 8) of 0..1."""
     for number in range(draws.shape[1]):
         at_x, at_y, angle, length, width, brightness, saturation, hue = draws[:, number].unbind(1)
@@ -351,16 +274,3 @@ def _patch(x: Tensor, y: Tensor, factors: dict[str, Tensor], hidden: dict[str, T
     at_x, at_y = _plane(radius * angle.cos() * 0.75), _plane(radius * angle.sin() * 0.75)
     distance = torch.maximum((x - at_x).abs(), (y - at_y).abs()) - half
     return (0.5 - distance).clamp(0, 1) * _plane(factors["occluded"])
-
-
-def boxes_of(masks: Tensor) -> Tensor:
-    """Smallest boxes around masks: (N, H, W) -> int16 (N, 4), x0 y0 x1 y1 with exclusive ends; zeros if empty."""
-    edges = []
-    for axis in (1, 2):  # which columns hold the shape, then which rows
-        held = masks.amax(axis)
-        length = held.shape[1]
-        first = held.argmax(1)
-        last = length - held.flip(1).argmax(1)
-        edges += [first, torch.where(held.amax(1) > 0, last, 0)]
-    x0, x1, y0, y1 = edges
-    return torch.stack([x0, y0, x1, y1], 1).to(torch.int16)

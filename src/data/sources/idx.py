@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,64 +15,60 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.options import options
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.class_names import DIGITS, FASHION, KUZUSHIJI
-from src.data.sources.downloading import fetch
+from src.data.sources.downloads import fetch
 from src.data.sources.fitting import fit
-
-_FILES = {"train": "train", "test": "t10k"}
-
-
-def mnist(*, root: str, download: bool = True, size: int | None = None, channels: int = 1) -> Splits:
-    """MNIST, 60,000 + 10,000 handwritten digits, 28x28 grey.
-
-    Args:
-        root: folder that holds the idx files, or ``MNIST/raw`` with them, or is to hold that.
-        download: fetch what is missing.
-        size: side in pixels (None: 28).
-        channels: 1, or 3 equal ones.
-
-    Raises:
-        UserError: files are missing and cannot be fetched, or are damaged.
-    """
-    return _load("MNIST", DIGITS, root, download, size, channels)
+from src.data.sources.options import Channels, Downloaded
 
 
-def fashion_mnist(*, root: str, download: bool = True, size: int | None = None, channels: int = 1) -> Splits:
-    """Fashion-MNIST; options as of `mnist`, folder ``FashionMNIST/raw``."""
-    return _load("FashionMNIST", FASHION, root, download, size, channels)
+@options
+class Grey(Downloaded):
+    """60,000 + 10,000 images, 28x28 grey, in the root or in a folder of it such as ``MNIST/raw``."""
+
+    channels: Channels = 1
 
 
-def kmnist(*, root: str, download: bool = True, size: int | None = None, channels: int = 1) -> Splits:
-    """Kuzushiji-MNIST; options as of `mnist`, folder ``KMNIST/raw``."""
-    return _load("KMNIST", KUZUSHIJI, root, download, size, channels)
+def mnist(options: Grey) -> Splits:
+    """Handwritten digits."""
+    return _load("MNIST", DIGITS, options)
 
 
-def _load(folder: str, classes: Sequence[str], root: str, download: bool, size: int | None, channels: int) -> Splits:
-    paths = {split: _find(folder, Path(root), prefix) for split, prefix in _FILES.items()}
-    if not all(paths.values()):
-        fetch(folder, root, download, lambda kind, place: kind(place, download=download))
-        paths = {split: _find(folder, Path(root), prefix) for split, prefix in _FILES.items()}
+def fashion_mnist(options: Grey) -> Splits:
+    """Clothes, folder ``FashionMNIST/raw``."""
+    return _load("FashionMNIST", FASHION, options)
+
+
+def kmnist(options: Grey) -> Splits:
+    """Cursive Japanese, folder ``KMNIST/raw``."""
+    return _load("KMNIST", KUZUSHIJI, options)
+
+
+def _load(folder: str, classes: tuple[str, ...], options: Grey) -> Splits:
+    root = Path(options.root)
+    if not all(_files(folder, root, prefix) for prefix in ("train", "t10k")):
+        fetch(folder, options, lambda kind: kind(options.root, download=options.download))
     sets = []
-    for found in paths.values():
-        if found is None:
-            raise UserError(f"data.source.root={root}: no idx files of {folder} there")
-        images, labels = read_idx(found[0]), read_idx(found[1]).long()
+    for prefix in ("train", "t10k"):
+        files = _files(folder, root, prefix)
+        if not files:
+            raise UserError(f"data.source.root={options.root}: no idx files of {folder} there")
+        images, labels = read_idx(files[0]), read_idx(files[1]).long()
         if images.dim() != 3 or len(images) != len(labels) or (len(labels) and int(labels.max()) >= len(classes)):
-            raise UserError(f"{found[0].parent}: images and labels do not belong together; fetch the files anew")
-        sets.append(ImageSet(fit(images.unsqueeze(1), size, channels), labels, tuple(classes)))
+            raise UserError(f"{files[0].parent}: images and labels do not belong together; fetch the files anew")
+        sets.append(ImageSet(fit(images.unsqueeze(1), options.size, options.channels), labels, classes))
     return Splits(*sets)
 
 
-def _find(folder: str, root: Path, prefix: str) -> tuple[Path, Path] | None:
-    """Image and label file of one split, or None."""
+def _files(folder: str, root: Path, prefix: str) -> list[Path]:
+    """Image and label file of one part, or nothing."""
     for place in (root / folder / "raw", root):
         for ending in ("", ".gz"):
-            images = place / f"{prefix}-images-idx3-ubyte{ending}"
-            labels = place / f"{prefix}-labels-idx1-ubyte{ending}"
-            if images.is_file() and labels.is_file():
-                return images, labels
-    return None
+            files = [place / f"{prefix}-{kind}-ubyte{ending}" for kind in ("images-idx3", "labels-idx1")]
+            if all(file.is_file() for file in files):
+                return files
+    return []
 
 
 def read_idx(path: Path) -> Tensor:

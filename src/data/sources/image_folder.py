@@ -8,37 +8,45 @@ from pathlib import Path
 import torch
 
 from src.core.errors import UserError
+from src.core.options import options
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.fitting import check, decode, stacked
-from src.data.sources.held_out import hold_out
+from src.data.sources.fitting import decode, stacked
+from src.data.sources.options import Channels, Fraction, Only, Root, Side
+from src.data.splits import hold_out
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-_TEST = ("test", "val", "validation")
 
 
-def image_folder(
-    *, root: str, size: int | None = None, channels: int = 3, test_fraction: float = 0.2, seed: int = 0
-) -> Splits:
+@options
+class Folder:
+    """Images in folders called like their classes.
+
+    Attributes:
+        root: holds the folders themselves, or those of a folder ``train``, and of ``test``, ``val`` or ``validation``.
+        test_fraction, seed: of a split where there is no test set.
+    """
+
+    root: Root
+    size: Side = None
+    channels: Channels = 3
+    test_fraction: Fraction = 0.2
+    seed: int = 0
+    only: Only = None
+
+
+def image_folder(options: Folder) -> Splits:
     """Read ``root/train/CLASS/*.png`` and ``root/test/CLASS/*.png``, or ``root/CLASS/*.png`` with a seeded split.
-
-    Args:
-        root: the folder; ``val`` or ``validation`` stands for ``test`` where there is none.
-        size: side in pixels: shorter side resized, middle cut out (None: all images have one size already).
-        channels: 3, or 1 for grey.
-        test_fraction: of each class, where the folder has no own test set.
-        seed: of that split.
 
     Raises:
         UserError: no such folder, no images in it, an unreadable image, or classes that differ between the two.
     """
-    check(size, channels)
-    place = Path(root).expanduser()
+    place = Path(options.root).expanduser()
     if not place.is_dir():
-        raise UserError(f"data.source.root={root}: no such folder")
-    tests = [place / name for name in _TEST if (place / name).is_dir()]
+        raise UserError(f"data.source.root={options.root}: no such folder")
+    tests = [place / name for name in ("test", "val", "validation") if (place / name).is_dir()]
     if not (place / "train").is_dir() or not tests:
-        return hold_out(read_classes(place, size, channels), test_fraction, seed)
-    train, test = read_classes(place / "train", size, channels), read_classes(tests[0], size, channels)
+        return hold_out(read_classes(place, options.size, options.channels), options.test_fraction, options.seed)
+    train, test = (read_classes(part, options.size, options.channels) for part in (place / "train", tests[0]))
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:
         raise UserError(f"{tests[0]}: class '{unknown[0]}' is not among those of {place / 'train'}")
@@ -50,18 +58,13 @@ def image_folder(
 
 def read_classes(folder: Path, size: int | None, channels: int) -> ImageSet:
     """All images in the folders of one folder; classes in the order of their names."""
-    places = (
-        sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
-    )
-    found = {path.name: _images_in(path) for path in places}
-    found = {name: files for name, files in found.items() if files}
-    if not found:
+    places = sorted(path for path in folder.glob("*") if path.is_dir() and path.name[0] != ".")
+    files = {path.name: listed for path in places if (listed := _images_in(path))}
+    if not files:
         raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(_ENDINGS))})")
-    images = stacked(
-        (decode(file, str(file), size, channels) for files in found.values() for file in files), str(folder)
-    )
-    counts = torch.tensor([len(files) for files in found.values()])
-    return ImageSet(images, torch.arange(len(found)).repeat_interleave(counts), tuple(found))
+    images = stacked((decode(file, str(file), size, channels) for each in files.values() for file in each), str(folder))
+    counts = torch.tensor([len(each) for each in files.values()])
+    return ImageSet(images, torch.arange(len(files)).repeat_interleave(counts), tuple(files))
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,53 +13,62 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
+from src.core.options import Count, Whole, Words, options
 from src.data.image_set import ImageSet, Splits
-from src.data.mixing import cap, class_numbers, subset
+from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
 from src.data.sources.class_names import NAMES
-from src.data.sources.fitting import check, decode, stacked
-from src.data.sources.held_out import hold_out
+from src.data.sources.fitting import decode, stacked
+from src.data.sources.options import Channels, Fraction, Only, Side
+from src.data.splits import hold_out
 
-_IMAGES = ("img", "image")
-_LABELS = ("label", "fine_label")
 _TEST = ("test", "validation", "valid", "val")
-Files = str | Sequence[str]
+Files = Annotated[str | tuple[str, ...], Words("a file, or a list of files")]
 
 
-def parquet(
-    *,
-    path: Files | None = None,
-    train: Files | None = None,
-    test: Files | None = None,
-    image: str | None = None,
-    label: str | None = None,
-    names: str | Sequence[str] | None = None,
-    size: int | None = None,
-    channels: int = 3,
-    train_skip: int = 0,
-    train_per_class: int | None = None,
-    test_per_class: int | None = None,
-    only: Sequence[int | str] | None = None,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-) -> Splits:
-    """Read and decode image sets in the hub's layout.
+@options
+class Parquet:
+    """Files of a data set.
 
-    Args:
-        path: file or files with both splits, told apart by a column ``split``; without one, a seeded split is made.
-        train: file or files of training images, instead of `path`.
-        test: file or files of test images, with `train`; without it a seeded split is made.
+    Attributes:
+        path: with both splits, told apart by a column ``split``; without one, a seeded split is made.
+        train: training images, instead of `path`.
+        test: test images, with `train`; without it a seeded split is made.
         image: column of the images (None: img or image).
         label: column of the labels (None: label or fine_label); ``coarse_label`` gives the superclasses as classes.
         names: class names, or the name of a known list (cifar10, cifar100 ...); None takes the file's, else numbers.
-        size: side in pixels: shorter side resized, middle cut out (None: all images have one size already).
         channels: 3, or 1 for grey.
         train_skip: leaves out the first so many training images of each class, e.g. those that another network had.
         train_per_class: only the first so many images of each class (after those) are decoded.
         test_per_class: the same of the test set.
-        only: numbers or names of the classes to decode; they become labels 0, 1, ...
-        test_fraction: of each class, where there is no test set.
-        seed: of that split.
+        only: the classes that are decoded.
+        test_fraction, seed: of each class, and of its drawing, where there is no test set.
+    """
+
+    path: Files | None = None
+    train: Files | None = None
+    test: Files | None = None
+    image: str | None = None
+    label: str | None = None
+    names: Annotated[str | tuple[str, ...], Words("a known list, or a list of names")] | None = None
+    size: Side = None
+    channels: Channels = 3
+    train_skip: Whole = 0
+    train_per_class: Count | None = None
+    test_per_class: Count | None = None
+    only: Only = None
+    test_fraction: Fraction = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.train is None) or (self.test is not None and self.train is None):
+            raise ValueError("data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE")
+        if isinstance(self.names, str) and self.names not in NAMES:
+            raise ValueError(f"data.source.names={self.names}: no such list; {suggestion(self.names, NAMES)}")
+
+
+def parquet(options: Parquet) -> Splits:
+    """Read and decode image sets in the hub's layout.
 
     Returns:
         Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it.
@@ -67,60 +76,51 @@ def parquet(
     Raises:
         UserError: a file is missing or damaged, or lacks a column, or an image in it cannot be read.
     """
-    check(size, channels)
-    if (path is None) == (train is None) or (test is not None and train is None):
-        raise UserError("data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE")
-    first = _Table(path if path is not None else train, image, label)  # type: ignore[arg-type]
-    second = _Table(test, image, label) if test is not None else None
-    classes = _classes(names, [first] + ([second] if second else []))
+    files = options.path or options.train
+    assert files is not None  # one of them is given
+    first = _Table(files, options.image, options.label)
+    second = None if options.test is None else _Table(options.test, options.image, options.label)
+    classes = _classes(options.names, first, *([second] if second else []))
     superclasses = first.superclasses(len(classes))
-    chosen = None if only is None else torch.tensor(class_numbers(only, classes))
+    chosen = None if options.only is None else torch.tensor(class_numbers(options.only, classes))
 
     def part(table: _Table, rows: Tensor, limit: int | None, skip: int = 0) -> ImageSet:
         labels = table.labels[rows]
-        if chosen is not None:
-            wanted = torch.isin(labels, chosen)
-            rows, labels = rows[wanted], labels[wanted]
-        if limit is not None or skip:
-            ranks = rank_within_class(labels) - skip
-            kept = (ranks >= 0) & (ranks < (len(ranks) if limit is None else limit))
-            rows, labels = rows[kept], labels[kept]
+        wanted = torch.ones(len(rows), dtype=torch.bool) if chosen is None else torch.isin(labels, chosen)
+        rows, labels = rows[wanted], labels[wanted]
+        ranks = rank_within_class(labels) - skip
+        kept = (ranks >= 0) & (ranks < (len(ranks) if limit is None else limit))
+        rows, labels = rows[kept], labels[kept]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
-        images = stacked(table.decode(rows, size, channels), table.origin)
+        images = stacked(table.decode(rows, options.size, options.channels), table.origin)
         return ImageSet(images, labels, classes, superclasses)
 
+    train, test, skip = options.train_per_class, options.test_per_class, options.train_skip
     if second is not None:
-        splits = Splits(
-            part(first, first.rows(), train_per_class, train_skip), part(second, second.rows(), test_per_class)
-        )
-    elif first.splits is not None:
-        splits = Splits(
-            part(first, first.rows(("train",)), train_per_class, train_skip),
-            part(first, first.rows(_TEST), test_per_class),
-        )
-    elif train_per_class is not None and test_per_class is not None:
-        both = train_per_class + test_per_class
-        splits = hold_out(part(first, first.rows(), both, train_skip), test_per_class / both, seed)
-    else:
-        pool = hold_out(part(first, first.rows(), None, train_skip), test_fraction, seed)
-        splits = Splits(cap(pool.train, train_per_class), cap(pool.test, test_per_class))
-    return splits if only is None else subset(splits, only)
+        return Splits(part(first, first.rows(), train, skip), part(second, second.rows(), test))
+    if first.splits is not None:
+        return Splits(part(first, first.rows(("train",)), train, skip), part(first, first.rows(_TEST), test))
+    if train is not None and test is not None:
+        both = train + test
+        return hold_out(part(first, first.rows(), both, skip), test / both, options.seed)
+    pool = hold_out(part(first, first.rows(), None, skip), options.test_fraction, options.seed)
+    return Splits(cap(pool.train, train), cap(pool.test, test))
 
 
 class _Table:
     """Columns of one or several files: labels in memory, images still encoded."""
 
     def __init__(self, files: Files, image: str | None, label: str | None) -> None:
-        paths = [files] if isinstance(files, str | Path) else list(files)
+        paths = [files] if isinstance(files, str) else files
         self.origin = str(paths[0])
         tables = [_read(Path(path).expanduser()) for path in paths]
         try:
             table = pa.concat_tables(tables)
         except pa.ArrowInvalid as error:
             raise UserError(f"{self.origin}: the files have different columns") from error
-        self._images = table[self._column(table, "image", image, _IMAGES)]
-        self.label = self._column(table, "label", label, _LABELS)
+        self._images = table[self._column(table, "image", image, ("img", "image"))]
+        self.label = self._column(table, "label", label, ("label", "fine_label"))
         self.labels = _whole_numbers(table, self.label, self.origin)
         self.splits = table["split"].to_pylist() if "split" in table.column_names else None
         coarse = self.label == "fine_label" and "coarse_label" in table.column_names
@@ -133,13 +133,13 @@ class _Table:
                 f"data.source.{role}={wanted}: no such column in {self.origin}; "
                 f"{suggestion(wanted, table.column_names)}"
             )
-        found = [name for name in ([wanted] if wanted else usual) if name in table.column_names]
-        if not found:
-            raise UserError(
-                f"{self.origin}: no column {' or '.join(usual)} among {', '.join(table.column_names)}; "
-                f"set data.source.{role}"
-            )
-        return found[0]
+        for name in (wanted,) if wanted else usual:
+            if name in table.column_names:
+                return name
+        raise UserError(
+            f"{self.origin}: no column {' or '.join(usual)} among {', '.join(table.column_names)}; "
+            f"set data.source.{role}"
+        )
 
     def rows(self, splits: Sequence[str] | None = None) -> Tensor:
         """Positions of all rows, or of those of some splits."""
@@ -198,18 +198,13 @@ def _hub_features(schema: pa.Schema) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
-def _classes(names: str | Sequence[str] | None, tables: Sequence[_Table]) -> tuple[str, ...]:
-    table = tables[0]
-    lowest = min(int(part.labels.min()) for part in tables if len(part.labels))
-    count = 1 + max(int(part.labels.max()) for part in tables if len(part.labels))
-    if isinstance(names, str):
-        if names not in NAMES:
-            raise UserError(f"data.source.names={names}: no such list; {suggestion(names, NAMES)}")
-        classes = NAMES[names]
-    elif names is not None:
-        classes = tuple(str(name) for name in names)
+def _classes(names: str | Sequence[str] | None, table: _Table, *others: _Table) -> tuple[str, ...]:
+    labels = torch.cat([table.labels, *(other.labels for other in others)])
+    lowest, count = int(labels.min()), 1 + int(labels.max())
+    if names is None:
+        classes = table.names(table.label) or tuple(map(str, range(count)))
     else:
-        classes = table.names(table.label) or tuple(str(number) for number in range(count))
+        classes = NAMES[names] if isinstance(names, str) else tuple(names)
     if count > len(classes) or lowest < 0:
         raise UserError(f"{table.origin}: labels {lowest}..{count - 1} for {len(classes)} class names; check names")
     return classes

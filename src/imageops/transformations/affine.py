@@ -8,19 +8,46 @@ heights, so that maps of another size than the image are moved by the same geome
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.imageops.transformations.corners import Corners
+from src.imageops.threads import portions
 from src.imageops.transformations.family import Operator
-from src.imageops.transformations.portions import portions
-from src.imageops.transformations.symmetry import NONE, TRANSPOSED, moved, symmetries
 
 KEPT = 16  # sizes of maps, there and back
+NONE, TRANSPOSED, LEFT_RIGHT, UP_DOWN = -1, 4, 2, 1
+
+Corner = Literal["fill", "reflect", "disc"]
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What is seen where a transformation moves something into the image from beyond its border.
+
+    ``fill``: one value; ``reflect``: the image mirrored at its border; ``disc``: all but the inscribed disc filled, in
+    all members alike, the identity too, so that corners cannot tell them apart; within the disc it is as ``reflect``.
+    """
+
+    kind: Corner = "fill"
+    fill: float = 0.0
+
+    @property
+    def padding(self) -> str:
+        """The padding mode of a sampling."""
+        return "zeros" if self.kind == "fill" else "reflection"
+
+    def disc(self, height: int, width: int) -> Tensor | None:
+        """bool (H, W): pixels with their middle in the largest disc, which are kept; None: everything."""
+        if self.kind != "disc":
+            return None
+        y, x = (torch.arange(side) - (side - 1) / 2 for side in (height, width))
+        return y[:, None] ** 2 + x**2 <= min(height, width) ** 2 / 4
 
 
 class Motions(NamedTuple):
@@ -53,6 +80,28 @@ def sampling_grid(sources: Tensor, height: int, width: int) -> Tensor:
     return F.affine_grid(sources * sides / sides[:2, None], [len(sources), 1, height, width], align_corners=False)
 
 
+def symmetries(maps: Tensor) -> Tensor:
+    """int64 (m,): for each pixel map (m, 2, 3) which symmetry of the square it is to the bit; or `NONE`.
+
+    The eight symmetries move pixels onto pixels, exactly: each is a sum of transposing and then flipping.
+    """
+    linear, shift = maps[:, :, :2], maps[:, :, 2]
+    upright, crossed = torch.eye(2, dtype=maps.dtype), torch.eye(2, dtype=maps.dtype).flip(0)
+    lies = (linear.abs() == crossed).all(2).all(1)
+    exact = ((linear.abs() == upright).all(2).all(1) | lies) & (shift == 0).all(1)
+    negative = linear.sum(2) < 0
+    code = TRANSPOSED * lies.long() + LEFT_RIGHT * negative[:, 0].long() + UP_DOWN * negative[:, 1].long()
+    return code.where(exact, NONE)
+
+
+def moved(values: Tensor, symmetry: int) -> Tensor:
+    """(..., H, W) through one of the eight symmetries, W == H where it is transposed."""
+    if symmetry & TRANSPOSED:
+        values = values.transpose(-1, -2)
+    flipped = [axis for bit, axis in ((LEFT_RIGHT, -1), (UP_DOWN, -2)) if symmetry & bit]
+    return values.flip(flipped) if flipped else values
+
+
 class Places(NamedTuple):
     """Where the values of maps of one size come from; what no member needs is None."""
 
@@ -72,7 +121,7 @@ class Warp(Operator):
 
     def __init__(self, steps: Sequence[Motions], corners: Corners, where: str) -> None:
         self.steps, self.corners, self.where = list(steps), corners, where
-        self._kept: dict[tuple[object, ...], Places] = {}
+        self._places = lru_cache(KEPT)(self._find_places)
 
     def apply(self, images: Tensor, members: Sequence[int]) -> Tensor:
         return self._moved(images, members, False, self.corners.padding, filled=True)
@@ -108,15 +157,7 @@ class Warp(Operator):
                 made[rows].masked_fill_(outside, self.corners.fill)
         return made
 
-    def _places(self, height: int, width: int, dtype: torch.dtype, device: torch.device, back: bool) -> Places:
-        key = (height, width, dtype, device, back)
-        if key not in self._kept:
-            if len(self._kept) == KEPT:
-                self._kept.clear()
-            self._kept[key] = self._found(height, width, dtype, device, back)
-        return self._kept[key]
-
-    def _found(self, height: int, width: int, dtype: torch.dtype, device: torch.device, back: bool) -> Places:
+    def _find_places(self, height: int, width: int, dtype: torch.dtype, device: torch.device, back: bool) -> Places:
         there = pixel_maps(self.steps, height, width)
         away = inverse(there)
         symmetry = symmetries(away if back else there)

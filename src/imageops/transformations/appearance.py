@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Generator, Tensor
 
-from src.core.errors import UserError
+from src.core.options import Whole, options
 from src.core.seeds import stream
-from src.imageops.transformations.checks import (
-    check_factors,
-    check_number,
-    check_whole,
-    drawn_factors,
-    factors,
-    uniform,
-)
-from src.imageops.transformations.family import Family, Operator, Value
-from src.imageops.transformations.portions import portions
+from src.imageops.threads import portions
+from src.imageops.transformations.family import Factors, Family, Operator, Steps, Value, uniform
 
 
 class Change(Operator):
@@ -52,39 +44,20 @@ class Change(Operator):
         return made
 
 
-@dataclass(frozen=True)
-class Factor(Family):
-    """By factors from ``low`` to ``high``, 1 among them, geometric on either side of it; drawn so too."""
-
-    unit: ClassVar[str] = "×"
-    neutral: ClassVar[tuple[float, ...]] = (1.0,)
-
-    low: float = 0.5
-    high: float = 2.0
-    count: int = 9
+@options
+class Factor(Factors):
+    """A change of values by a factor."""
 
     @staticmethod
     @abstractmethod
     def change(images: Tensor, factors: Tensor) -> Tensor:
         """Images (n, m, C, H, W), image j of each by its factor (m, 1, 1, 1)."""
 
-    def check(self) -> None:
-        check_factors(self.where, self.low, self.high, self.count)
-
-    def grid(self) -> Tensor:
-        return factors(self.low, self.high, self.count)[:, None]
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return drawn_factors(self.low, self.high, count, generator)
-
-    def label(self, row: Sequence[float]) -> str:
-        return f"×{row[0]:.3g}"
-
     def operator(self, parameters: Tensor) -> Operator:
         return Change(parameters, lambda values, _: [values[:, :, None, None]], self.change)
 
 
-@dataclass(frozen=True)
+@options
 class Brightness(Factor):
     """All values times a factor."""
 
@@ -95,7 +68,7 @@ class Brightness(Factor):
         return images * factors
 
 
-@dataclass(frozen=True)
+@options
 class Contrast(Factor):
     """The differences from the image's mean, over all its values, times a factor."""
 
@@ -108,20 +81,17 @@ class Contrast(Factor):
         return images * factors + mean * (1 - factors)
 
 
-@dataclass(frozen=True)
+@options
 class Spread(Family):
     """Of a standard deviation from ``low`` to ``high``, in equal steps; drawn uniformly."""
 
-    low: float = 0.0
-    high: float = 1.0
-    count: int = 9
+    low: Annotated[float, Ge(0)] = 0.0
+    high: Annotated[float, Gt(0)] = 1.0
+    count: Steps = 9
 
-    def check(self) -> None:
-        check_number(self.where, "low", self.low, 0)
-        check_number(self.where, "high", self.high, 0, open_low=True)
+    def __post_init__(self) -> None:
         if self.high < self.low:
-            raise UserError(f"{self.where}.high={self.high}: it is below low={self.low}; swap them")
-        check_whole(self.where, "count", self.count, 2)
+            raise ValueError(f"{self.where}.high={self.high:g}: it is below low={self.low:g}; swap them")
 
     def grid(self) -> Tensor:
         return torch.linspace(self.low, self.high, self.count, dtype=torch.float64)[:, None]
@@ -130,7 +100,7 @@ class Spread(Family):
         return uniform(self.low, self.high, (count, 1), generator)
 
 
-@dataclass(frozen=True)
+@options
 class Blur(Spread):
     """Gaussian, of a standard deviation in pixels, the image mirrored at its border."""
 
@@ -138,7 +108,7 @@ class Blur(Spread):
     unit: ClassVar[str] = "px"
     neutral: ClassVar[tuple[float, ...]] = (0.0,)
 
-    high: float = 2.0
+    high: Annotated[float, Gt(0)] = 2.0
 
     def label(self, row: Sequence[float]) -> str:
         return f"{row[0]:.3g} px"
@@ -178,7 +148,7 @@ def _gaussian_matrices(size: int, sigmas: Tensor) -> Tensor:
 STARTS = 2**20
 
 
-@dataclass(frozen=True)
+@options
 class Noise(Spread):
     """Gaussian noise of a standard deviation, in values of 0..1.
 
@@ -189,12 +159,8 @@ class Noise(Spread):
     name: ClassVar[str] = "noise"
     neutral: ClassVar[tuple[float, ...]] = (0.0, 0.0)
 
-    high: float = 0.2
-    seed: int = 0
-
-    def check(self) -> None:
-        super().check()
-        check_whole(self.where, "seed", self.seed, 0)
+    high: Annotated[float, Gt(0)] = 0.2
+    seed: Whole = 0
 
     def grid(self) -> Tensor:
         starts = torch.arange(self.count, dtype=torch.float64) * (2**16 + 1) % STARTS

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Gt, Le
 from torch import Generator, Tensor
 
 from src.core.errors import UserError
-from src.imageops.transformations.affine import Motions, Warp
-from src.imageops.transformations.checks import (
-    check_factors,
-    check_number,
-    check_one_of,
-    check_whole,
-    drawn_factors,
-    factors,
-    uniform,
-)
-from src.imageops.transformations.corners import Corners, check_corners
-from src.imageops.transformations.family import Family, Operator
+from src.core.options import Count, Share, options
+from src.imageops.transformations.affine import Corner, Corners, Motions, Warp
+from src.imageops.transformations.family import Factors, Family, Operator, Steps, uniform
 
 
-@dataclass(frozen=True)
+@options
 class Geometric(Family):
     """A family of affine maps."""
 
@@ -42,19 +34,45 @@ class Geometric(Family):
         return Warp([self.motions(parameters)], self.seen, self.where)
 
 
-@dataclass(frozen=True)
+@options
+class Exact(Geometric):
+    """One whose grid is all that there is; each member is drawn as often."""
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        grid = self.grid()
+        return grid[torch.randint(len(grid), (count,), generator=generator)]
+
+
+@options
 class Cornered(Geometric):
     """One that moves something in from beyond the border."""
 
-    corners: str = "fill"
-    fill: float = 0.0
-
-    def check(self) -> None:
-        check_corners(self.where, self.corners, self.fill)
+    corners: Corner = "fill"
+    fill: Share = 0.0
 
     @property
     def seen(self) -> Corners:
         return Corners(self.corners, self.fill)
+
+
+@options
+class Angles(Cornered):
+    """By angles within ``degrees`` that lie half on either side of 0; drawn uniformly."""
+
+    unit: ClassVar[str] = "°"
+    neutral: ClassVar[tuple[float, ...]] = (0.0,)
+
+    degrees: Annotated[float, Gt(0), Le(360)] = 360.0
+    count: Steps = 16
+
+    def grid(self) -> Tensor:
+        return torch.linspace(-self.degrees / 2, self.degrees / 2, self.count, dtype=torch.float64)[:, None]
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        return uniform(-self.degrees / 2, self.degrees / 2, (count, 1), generator)
+
+    def label(self, row: Sequence[float]) -> str:
+        return f"{row[0]:g}°"
 
 
 def with_corners(family: Geometric, corners: Corners) -> Geometric:
@@ -77,50 +95,28 @@ def _turned(degrees: Tensor) -> Motions:
     return _unmoved(torch.stack([across, along, -along, across], 1).view(-1, 2, 2))
 
 
-@dataclass(frozen=True)
-class Rotation(Cornered):
-    """By angles counterclockwise, within ``degrees`` that lie half on either side of 0; drawn uniformly.
-
-    The grid of a full turn has ``count`` equal steps, 0 among them and 180 but once, of less than that both ends.
-    """
+@options
+class Rotation(Angles):
+    """Counterclockwise. The grid of a full turn has equal steps, 0 among them and 180 but once, of less both ends."""
 
     name: ClassVar[str] = "rotation"
-    unit: ClassVar[str] = "°"
-    neutral: ClassVar[tuple[float, ...]] = (0.0,)
-
-    degrees: float = 360.0
-    count: int = 16
-
-    def check(self) -> None:
-        super().check()
-        check_number(self.where, "degrees", self.degrees, 0, 360, open_low=True)
-        check_whole(self.where, "count", self.count, 2)
 
     def grid(self) -> Tensor:
         if self.degrees < 360:
-            return torch.linspace(-self.degrees / 2, self.degrees / 2, self.count, dtype=torch.float64)[:, None]
+            return super().grid()
         return (torch.arange(self.count, dtype=torch.float64) - self.count // 2)[:, None] * 360 / self.count
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return uniform(-self.degrees / 2, self.degrees / 2, (count, 1), generator)
-
-    def label(self, row: Sequence[float]) -> str:
-        return f"{row[0]:g}°"
 
     def motions(self, parameters: Tensor) -> Motions:
         return _turned(parameters)
 
 
-@dataclass(frozen=True)
-class QuarterTurns(Geometric):
-    """The four rotations by multiples of 90 degrees, exact; each is drawn as often."""
+@options
+class QuarterTurns(Exact):
+    """The four rotations by multiples of 90 degrees, exact."""
 
     name: ClassVar[str] = "rot90"
     unit: ClassVar[str] = "°"
     neutral: ClassVar[tuple[float, ...]] = (0.0,)
-
-    def check(self) -> None:
-        return
 
     def check_size(self, height: int, width: int) -> None:
         if height != width:
@@ -130,9 +126,6 @@ class QuarterTurns(Geometric):
 
     def grid(self) -> Tensor:
         return 90 * torch.arange(4, dtype=torch.float64)[:, None]
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return self.grid()[torch.randint(4, (count,), generator=generator)]
 
     def label(self, row: Sequence[float]) -> str:
         return f"{row[0]:g}°"
@@ -144,21 +137,15 @@ class QuarterTurns(Geometric):
 FLIPS = {(1.0, 1.0): "identity", (-1.0, 1.0): "left_right", (1.0, -1.0): "up_down", (-1.0, -1.0): "both"}
 
 
-@dataclass(frozen=True)
-class Flips(Geometric):
-    """Left and right swapped, up and down, both or none, exact; each is drawn as often."""
+@options
+class Flips(Exact):
+    """Left and right swapped, up and down, both or none, exact."""
 
     name: ClassVar[str] = "flips"
     neutral: ClassVar[tuple[float, ...]] = (1.0, 1.0)
 
-    def check(self) -> None:
-        return
-
     def grid(self) -> Tensor:
         return torch.tensor(list(FLIPS), dtype=torch.float64)
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return self.grid()[torch.randint(4, (count,), generator=generator)]
 
     def label(self, row: Sequence[float]) -> str:
         return FLIPS[row[0], row[1]]
@@ -167,30 +154,11 @@ class Flips(Geometric):
         return _unmoved(parameters.diag_embed())
 
 
-@dataclass(frozen=True)
-class Scale(Cornered):
-    """By factors from ``low`` to ``high``, 1 among them, geometric on either side of it; drawn so too."""
+@options
+class Scale(Factors, Cornered):
+    """The image larger or smaller about its middle."""
 
     name: ClassVar[str] = "scale"
-    unit: ClassVar[str] = "×"
-    neutral: ClassVar[tuple[float, ...]] = (1.0,)
-
-    low: float = 0.5
-    high: float = 2.0
-    count: int = 9
-
-    def check(self) -> None:
-        super().check()
-        check_factors(self.where, self.low, self.high, self.count)
-
-    def grid(self) -> Tensor:
-        return factors(self.low, self.high, self.count)[:, None]
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return drawn_factors(self.low, self.high, count, generator)
-
-    def label(self, row: Sequence[float]) -> str:
-        return f"×{row[0]:.3g}"
 
     def motions(self, parameters: Tensor) -> Motions:
         return _unmoved(parameters.expand(-1, 2).diag_embed())
@@ -208,7 +176,7 @@ DIRECTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@options
 class Translation(Cornered):
     """By up to ``shift`` to the right and down: of the image's sides, or with ``side`` pixels of images of that side.
 
@@ -219,18 +187,14 @@ class Translation(Cornered):
     name: ClassVar[str] = "translation"
     neutral: ClassVar[tuple[float, ...]] = (0.0, 0.0)
 
-    shift: float = 0.125
-    side: int | None = None
-    directions: int = 8
-    count: int = 2
+    shift: Annotated[float, Gt(0)] = 0.125
+    side: Count | None = None
+    directions: Literal[4, 8] = 8
+    count: Count = 2
 
-    def check(self) -> None:
-        super().check()
-        if self.side is not None:
-            check_whole(self.where, "side", self.side, 1)
-        check_number(self.where, "shift", self.shift, 0, self.side or 1, open_low=True)
-        check_one_of(self.where, "directions", self.directions, (4, 8))
-        check_whole(self.where, "count", self.count, 1)
+    def __post_init__(self) -> None:
+        if self.shift > (self.side or 1):
+            raise ValueError(f"{self.where}.shift={self.shift:g}: allowed is a number above 0 to {self.side or 1}")
 
     def check_size(self, height: int, width: int) -> None:
         if self.side not in (None, height) or self.side not in (None, width):
@@ -268,30 +232,14 @@ class Translation(Cornered):
         return Motions(linear, parameters / (self.side or 1))
 
 
-@dataclass(frozen=True)
-class Shear(Cornered):
-    """Rows shifted so that upright lines lean to the right by an angle, within ``degrees`` about 0; drawn uniformly."""
+@options
+class Shear(Angles):
+    """Rows shifted so that upright lines lean to the right by an angle."""
 
     name: ClassVar[str] = "shear"
-    unit: ClassVar[str] = "°"
-    neutral: ClassVar[tuple[float, ...]] = (0.0,)
 
-    degrees: float = 60.0
-    count: int = 9
-
-    def check(self) -> None:
-        super().check()
-        check_number(self.where, "degrees", self.degrees, 0, 170, open_low=True)
-        check_whole(self.where, "count", self.count, 2)
-
-    def grid(self) -> Tensor:
-        return torch.linspace(-self.degrees / 2, self.degrees / 2, self.count, dtype=torch.float64)[:, None]
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        return uniform(-self.degrees / 2, self.degrees / 2, (count, 1), generator)
-
-    def label(self, row: Sequence[float]) -> str:
-        return f"{row[0]:g}°"
+    degrees: Annotated[float, Gt(0), Le(170)] = 60.0
+    count: Steps = 9
 
     def motions(self, parameters: Tensor) -> Motions:
         linear = torch.eye(2, dtype=torch.float64).repeat(len(parameters), 1, 1)

@@ -1,4 +1,4 @@
-"""The grid of a family: T transformations, applied to a batch in one go, and undone on the maps of a network."""
+"""Members of a family: its grid applied to a batch in one go, and undone on a network's maps; and random ones."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from src.imageops.transformations.description import family_of
+from src.core.errors import UserError
+from src.imageops.threads import portions
+from src.imageops.transformations.composition import family_of
 from src.imageops.transformations.family import Family
 
 AT_ONCE = 16  # members whose content is followed at once
 SHARE = 1e-9  # of a value that may come from elsewhere
+DRAWN = 8  # numbers that a pixel of a random member needs, its place in double precision among them
 
 
 class TransformationSet:
@@ -41,14 +44,10 @@ class TransformationSet:
         return len(self.names)
 
     def __call__(self, images: Tensor, members: slice | Sequence[int] = slice(None)) -> Tensor:
-        """Each image through each transformation, on the images' device.
-
-        Args:
-            images: float (n, C, H, W) of 0..1.
-            members: only these, in this order.
+        """Images float (n, C, H, W) of 0..1, each through each transformation, or through some members in their order.
 
         Returns:
-            (n, members, C, H, W) of the same type, in contiguous memory.
+            (n, members, C, H, W) of the same type, in contiguous memory, on the images' device.
 
         Raises:
             UserError: the images cannot be transformed so, e.g. turned by 90 degrees where they are not square.
@@ -61,18 +60,11 @@ class TransformationSet:
         return self._operator.apply(images[:, None].expand(-1, len(chosen), -1, -1, -1), chosen).contiguous()
 
     def undo(self, maps: Tensor, members: slice | Sequence[int] = slice(None)) -> Tensor:
-        """Feature maps moved back, map t by the inverse of transformation t.
+        """Feature maps float (n, members, K, h, w) moved back, each by the inverse of its transformation.
 
         What does not move pixels (blur, noise, brightness, contrast) has nothing to move back: these are the maps
         themselves. Elsewhere a map that is smaller than the image is moved by the same share of its sides; what comes
         from beyond its border is 0, or mirrored where the images' corners are (``reflect``, ``disc``).
-
-        Args:
-            maps: float (n, members, K, h, w) of any size.
-            members: which ones they are of.
-
-        Returns:
-            (n, members, K, h, w).
         """
         chosen = self._chosen(members)
         if maps.ndim != 5 or maps.shape[1] != len(chosen):
@@ -100,12 +92,66 @@ class TransformationSet:
 
 
 def transformation_set(options: Mapping[str, Any], where: str = "transformation") -> TransformationSet:
-    """The grid of the family that a plain mapping describes.
+    """The grid of the family that a plain mapping describes; see `family_of`."""
+    return TransformationSet(family_of(options, where))
 
-    Args:
-        where: what messages call the mapping.
+
+def interpolation_error(transformations: TransformationSet, images: Tensor) -> Tensor:
+    """Root mean square difference of images from themselves, transformed and moved back, where that is `valid`.
+
+    It is what a network cannot be blamed for. Of families that move no pixel it is the size of the change itself.
+    Images are float (n, C, H, W) of 0..1, the result is float64 (T,) on the CPU.
 
     Raises:
-        UserError: an unknown family or key, or a value that is not allowed.
+        UserError: no pixel keeps its content under all members.
     """
-    return TransformationSet(family_of(options, where))
+    count, _, height, width = images.shape
+    where = transformations.valid(height, width).to(images.device)
+    if not bool(where.any()):
+        raise UserError(
+            f"transformation: no pixel of {height}x{width} images stays within them under all members; "
+            "take a smaller range, or larger images"
+        )
+    total = torch.zeros(len(transformations), dtype=torch.float64, device=images.device)
+    for rows in portions(count, len(transformations) * images.shape[1:].numel(), images.device):
+        some = images[rows]
+        back = transformations.undo(transformations(some))
+        total += (back - some[:, None])[..., where].double().square().sum((0, 2, 3))
+    return (total / (count * images.shape[1] * where.sum())).sqrt().cpu()
+
+
+class RandomTransformation:
+    """Random members of a family's continuous range: parameters to draw, and images to make with them.
+
+    Its description is as of `family_of`; the ``count`` of the grid does not matter here.
+    """
+
+    def __init__(self, options: Mapping[str, Any], where: str = "transformation") -> None:
+        self.family = family_of(options, where)
+
+    def check_size(self, height: int, width: int) -> None:
+        """UserError where images of this size cannot be transformed."""
+        self.family.check_size(height, width)
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """float64 (count, p) on the CPU, as the generator is: parameters for `apply`."""
+        return self.family.draw(count, generator)
+
+    def apply(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """Images uint8 (n, C, H, W), each by its own of the parameters (n, p).
+
+        Returns:
+            uint8 (n, C, H, W), rounded, in contiguous memory on the same device.
+
+        Raises:
+            UserError: the images cannot be transformed so.
+        """
+        self.check_size(*images.shape[2:])
+        made = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
+        values_each = images.shape[2:].numel() * (images.shape[1] + DRAWN)
+        for rows in portions(len(images), values_each, images.device):
+            some = images[rows]
+            operator = self.family.operator(parameters[rows])
+            values = operator.apply((some.float() / 255)[None], range(len(some)))[0]
+            made[rows] = (values * 255).round_().clamp_(0, 255).to(torch.uint8)
+        return made

@@ -3,7 +3,7 @@
 Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR 2019
 (arXiv:1903.12261). Random numbers are drawn on the CPU from a stream named by the arguments, so that the images are
 the same on every device but for rounding. Where ours differ from the published images by more than chance: frost
-(pictures made of noise instead of photographs), spatter (exact distances), JPEG (a few levels in single values).
+(pictures made of noise instead of photographs), spatter (exact distances).
 """
 
 from __future__ import annotations
@@ -13,42 +13,41 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.core.seeds import stream
-from src.imageops.filters import to_bytes
+from src.imageops import blur, colour, filters, resampling
 from src.imageops.threads import in_threads
-from src.methods.robustness import blurs, digital, noises, weather
+from src.methods.robustness import camera, weather
 from src.methods.robustness.severities import LARGE, SMALL
 
-Corruption = Callable[..., Tensor]
-
-_ALL: dict[str, tuple[str, Corruption]] = {
-    "gaussian_noise": ("noise", noises.gaussian_noise),
-    "shot_noise": ("noise", noises.shot_noise),
-    "impulse_noise": ("noise", noises.impulse_noise),
-    "speckle_noise": ("noise", noises.speckle_noise),
-    "defocus_blur": ("blur", blurs.defocus_blur),
-    "gaussian_blur": ("blur", blurs.gaussian_blur),
-    "glass_blur": ("blur", blurs.glass_blur),
-    "motion_blur": ("blur", blurs.motion_blur),
-    "zoom_blur": ("blur", blurs.zoom_blur),
+#: name -> kind, and what makes of float values (n, C, H, W) of 0..255, which it may overwrite, a CPU generator and the
+#: parameters of a severity the corrupted values
+_ALL: dict[str, tuple[str, Callable[..., Tensor]]] = {
+    "gaussian_noise": ("noise", camera.gaussian_noise),
+    "shot_noise": ("noise", camera.shot_noise),
+    "impulse_noise": ("noise", camera.impulse_noise),
+    "speckle_noise": ("noise", camera.speckle_noise),
+    "defocus_blur": ("blur", lambda values, _, radius, softness: blur.defocus(values, radius, softness)),
+    "gaussian_blur": ("blur", lambda values, _, sigma: filters.gaussian(values, sigma)),
+    "glass_blur": ("blur", camera.glass_blur),
+    "motion_blur": ("blur", camera.motion_blur),
+    "zoom_blur": ("blur", lambda values, _, *factors: resampling.zoom_mean(values, factors)),
     "snow": ("weather", weather.snow),
     "frost": ("weather", weather.frost),
     "fog": ("weather", weather.fog),
-    "brightness": ("weather", digital.brightness),
-    "contrast": ("digital", digital.contrast),
-    "saturate": ("digital", digital.saturate),
-    "elastic_transform": ("digital", digital.elastic_transform),
-    "jpeg_compression": ("digital", digital.jpeg_compression),
-    "pixelate": ("digital", digital.pixelate),
+    "brightness": ("weather", lambda values, _, shift: colour.brighten(values, 255 * shift)),
+    "contrast": ("digital", lambda values, _, factor: colour.contrast(values, factor)),
+    "saturate": ("digital", lambda values, _, factor, shift: colour.saturate(values, factor, shift)),
+    "elastic_transform": ("digital", camera.elastic_transform),
+    "jpeg_compression": ("digital", camera.jpeg_compression),
+    "pixelate": ("digital", lambda values, _, share: resampling.pixelate(values, share)),
     "spatter": ("weather", weather.spatter),
 }
 NAMES: tuple[str, ...] = tuple(_ALL)
-KINDS: dict[str, str] = {name: kind for name, (kind, _) in _ALL.items()}
+KIND_OF: dict[str, str] = {name: kind for name, (kind, _) in _ALL.items()}
 #: kept apart in the benchmark, for choosing hyperparameters; its mean corruption error is over the other 15
 EXTRA: tuple[str, ...] = ("speckle_noise", "gaussian_blur", "saturate", "spatter")
 SEVERITIES = (1, 2, 3, 4, 5)
-PRESETS = ("auto", "small", "large")
 SMALL_UP_TO = 96  # pixels, of the shorter side
 SMALLEST = 16  # pixels
 _FROST_SCALE = {"small": 0.2, "large": 1.0}  # of the photographs, as published
@@ -75,28 +74,30 @@ def corrupt(images: Tensor, name: str, severity: int, *, seed: int = 0, preset: 
         uint8 (n, C, H, W), on the images' device.
 
     Raises:
-        UserError: an argument is none of those.
+        UserError: the images are no such images.
     """
     return _corrupt(images, name, severity, preset, (seed,))
 
 
-def corrupted(
-    images: Tensor, name: str, severity: int, *, seed: int = 0, batch: int = 500, preset: str = "auto"
-) -> Iterator[Tensor]:
+def corrupted(images: Tensor, name: str, severity: int, *, seed: int = 0, batch: int = 500) -> Iterator[Tensor]:
     """`corrupt`, one chunk of at most `batch` images after another; the chunk's number enters the random numbers.
 
     The images may be memory-mapped or on another device than what the chunks are wanted on: only a chunk is read.
     """
-    if batch < 1:
-        raise UserError(f"batch={batch}: give 1 or more images")
     for number, chunk in enumerate(images.split(batch)):
-        yield _corrupt(chunk, name, severity, preset, (seed, number))
+        yield _corrupt(chunk, name, severity, "auto", (seed, number))
 
 
 def _corrupt(images: Tensor, name: str, severity: int, preset: str, key: tuple[int, ...]) -> Tensor:
-    preset = _checked(images, name, severity, preset)
+    shape = tuple(images.shape)
+    if images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or min(shape[2:]) < SMALLEST:
+        raise UserError(
+            f"images: {str(images.dtype).removeprefix('torch.')} {shape} cannot be corrupted; "
+            f"give uint8 (n, C, H, W) with 1 or 3 channels and sides from {SMALLEST} pixels"
+        )
+    preset = preset_of(*shape[2:]) if preset == "auto" else preset
     apply = _ALL[name][1]
-    parameters = (SMALL if preset == "small" else LARGE)[name][severity - 1]
+    parameters = {"small": SMALL, "large": LARGE}[preset][name][severity - 1]
     if name == "frost":
         parameters = (*parameters, _FROST_SCALE[preset])
     out = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
@@ -110,25 +111,8 @@ def _corrupt(images: Tensor, name: str, severity: int, preset: str, key: tuple[i
         values = blocks[number].to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         made = apply(values, generator, *parameters)
         # the published programs cut fractions off; a thousandth keeps rounding errors from costing a level
-        places[number].copy_(to_bytes(made.add_(1e-3)) if made.is_floating_point() else made)
+        places[number].copy_(filters.to_bytes(made.add_(1e-3)) if made.is_floating_point() else made)
 
     # all is done in there: threads that share an operation out here would still be waiting for the next one
     in_threads(work, len(blocks), images.device)
     return out
-
-
-def _checked(images: Tensor, name: str, severity: int, preset: str) -> str:
-    """The preset, ``auto`` resolved."""
-    if name not in _ALL:
-        raise UserError(f"corruption={name}: {suggestion(str(name), NAMES)}")
-    if severity not in SEVERITIES:
-        raise UserError(f"severity={severity}: give a whole number from 1 to 5")
-    if preset not in PRESETS:
-        raise UserError(f"preset={preset}: {suggestion(str(preset), PRESETS)}")
-    shape = tuple(images.shape)
-    if images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or min(shape[2:]) < SMALLEST:
-        raise UserError(
-            f"images: {str(images.dtype).removeprefix('torch.')} {shape} cannot be corrupted; "
-            f"give uint8 (n, C, H, W) with 1 or 3 channels and sides from {SMALLEST} pixels"
-        )
-    return preset_of(*shape[2:]) if preset == "auto" else preset

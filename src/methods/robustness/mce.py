@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError
-
 
 def corruption_errors(errors: Tensor, reference: Tensor) -> Tensor:
     """Each corruption's error as a share of the reference's, 1 where both are as bad; the mCE is the mean of them.
@@ -22,11 +20,7 @@ def corruption_errors(errors: Tensor, reference: Tensor) -> Tensor:
 
     Returns:
         float64 (..., C); infinite or NaN where the reference makes no error.
-
-    Raises:
-        UserError: corruptions or severities are not as many in both.
     """
-    _check(errors, reference)
     return errors.double().sum(-1) / reference.double().sum(-1)
 
 
@@ -44,21 +38,11 @@ def relative_corruption_errors(
 
     Returns:
         float64 (..., C); infinite or NaN where the reference loses nothing, negative where one of both gains.
-
-    Raises:
-        UserError: corruptions or severities are not as many in both.
     """
-    _check(errors, reference)
-    own, other = (torch.as_tensor(value, dtype=torch.float64)[..., None, None] for value in (clean, reference_clean))
-    lost = (reference.double() - other).sum(-1)
+    clean, reference_clean = (
+        torch.as_tensor(error, dtype=torch.float64)[..., None, None] for error in (clean, reference_clean)
+    )
+    lost = (reference.double() - reference_clean).sum(-1)
     # what is left of shares that cancel is rounding, which would count as a loss of 1e-16
     lost = torch.where(lost.abs() < 1e-9, 0.0, lost)
-    return (errors.double() - own).sum(-1) / lost
-
-
-def _check(errors: Tensor, reference: Tensor) -> None:
-    if errors.dim() < 2 or errors.shape[-2:] != reference.shape[-2:]:
-        raise UserError(
-            f"errors: {tuple(errors.shape)} against a reference of {tuple(reference.shape)}; give both as "
-            "(corruptions, severities), of the same corruptions and severities"
-        )
+    return (errors.double() - clean).sum(-1) / lost

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.imageops import blur, colour, edges, filters, ice
-from src.imageops.noise import plasma
+from src.imageops import blur, colour, edges, filters
+from src.imageops.noise import pictures, plasma
 from src.imageops.resampling import zoom_crop, zoom_matrix
-from src.imageops.windows import windows
+from src.imageops.warp import windows
 
 WATER = (175, 238, 238)
 MUD = (63, 42, 20)
@@ -42,18 +42,18 @@ def snow(
 def frost(values: Tensor, generator: torch.Generator, kept: float, share: float, scale: float) -> Tensor:
     """A random part of a random picture of ice over the image.
 
-    The published images have parts of five photographs; ours are made of noise (`src.imageops.ice`), with the mean
+    The published images have parts of five photographs; ours are made of noise (`src.imageops.noise`), with the mean
     colours and the spread of those, but not their shapes. `scale` is of the picture.
     """
     count, channels, height, width = values.shape
     side = 256 if scale < 1 else 512
     while side < 2 * max(height, width):
         side *= 2
-    pictures = ice.pictures(side, scale, values.device)
-    chosen = torch.randint(0, len(pictures), (count,), generator=generator)
+    ice = pictures(side, scale, values.device)
+    chosen = torch.randint(0, len(ice), (count,), generator=generator)
     top = torch.randint(0, side - height, (count,), generator=generator)
     left = torch.randint(0, side - width, (count,), generator=generator)
-    cover = windows(pictures, top, left, height, width, chosen)
+    cover = windows(ice, top, left, height, width, chosen)
     return values.mul_(kept).add_(cover if channels == 3 else colour.luma(cover), alpha=share)
 
 

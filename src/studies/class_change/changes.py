@@ -9,7 +9,7 @@ from typing import Literal
 from src.artifacts.changed_networks import OTHER, Changed, without_outputs
 from src.artifacts.network import Trained
 from src.artifacts.tree_modules import node_images
-from src.data.fewer_images import of_classes
+from src.data.relabelled import of_classes
 from src.studies.class_change.setting import Setting, replacement_of
 
 #: What a network stands for: the changed modules that the verdict is about; the changed monolith that they are compared

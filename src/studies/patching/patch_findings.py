@@ -148,4 +148,4 @@ def shared_images(strong: Trained, weak: Trained) -> list[str]:
 
 
 def _shape_only(images: ImageSet) -> ImageSet:
-    return replace(images, masks=None, boxes=None, factors=None)
+    return replace(images, masks=None, factors=None)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.methods.robustness.out_of_distribution import auroc
-from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
+from src.statistics.bootstrap import Resampled, auc, bootstrap_weights, estimate
 from src.statistics.calibration import ece, micro_auc, per_image, reliability
 
 BINS = 15  # of reliability and of histograms
@@ -144,6 +144,9 @@ def detected(known: Tensor, unknown: Tensor, resamples: int, seed: int) -> Estim
 
     From the ranks of the known images, each resample is two sums.
     """
+    for name, scores in (("known", known), ("unknown", unknown)):
+        if bool(scores.isnan().any()):
+            raise UserError(f"scores of {name} images: {tuple(scores.shape)}; give one number for each of at least one")
     ordered = unknown.sort()
     left, right = (torch.searchsorted(ordered.values, known, right=side) for side in (False, True))
     weights_known = bootstrap_weights(len(known), resamples=resamples, seed=seed)
@@ -152,9 +155,9 @@ def detected(known: Tensor, unknown: Tensor, resamples: int, seed: int) -> Estim
     for weights, others in zip(weights_known.split(CHUNK), weights_unknown.split(CHUNK), strict=True):
         below = torch.cat([torch.zeros(len(others), 1), others.cumsum(1)], dim=1)
         samples.append(((below[:, left] + below[:, right]) * weights).sum(1).double() / (2 * len(known) * len(unknown)))
-    return estimate(
-        Resampled(float(auroc(known, unknown)), torch.cat(samples)), n=len(known) + len(unknown), unit="images"
-    )
+    both = torch.cat([known, unknown])
+    area = float(auc(both.double(), torch.arange(len(both), device=both.device) < len(known)))
+    return estimate(Resampled(area, torch.cat(samples)), n=len(both), unit="images")
 
 
 def histogram(values: Tensor, greatest: float) -> Histogram:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from src.core.result import Figure, Panel
-from src.methods.robustness.corruptions import EXTRA, KINDS
+from src.methods.robustness.corruptions import EXTRA, KIND_OF
 from src.studies.pictures import contact_sheet
 from src.studies.robustness.corruption import CorruptedImages, Robustness, Spread
 from src.studies.robustness.shifted import CELLS
@@ -124,7 +124,7 @@ def _corruptions(robustness: Robustness) -> Panel:
     rows = []
     for name, network in robustness.networks.items():
         for place, corruption in enumerate(robustness.corruptions):
-            row: dict[str, Any] = {"network": name, "corruption": corruption, "kind": KINDS[corruption]}
+            row: dict[str, Any] = {"network": name, "corruption": corruption, "kind": KIND_OF[corruption]}
             row |= network.accuracies[place].columns("accuracy")
             cells = zip(robustness.severities, network.cells[place], strict=True)
             row |= {f"severity_{severity}": cell.accuracy for severity, cell in cells}

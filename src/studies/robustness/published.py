@@ -52,8 +52,7 @@ def published(folder: Path, test: ImageSet, chosen: Tensor, batch: int) -> Reade
 
     def read(name: str, severity: int) -> Iterable[Tensor]:
         if (folder / LABELS).is_file():
-            images = read_cifar_c(folder, name, severity, classes=test.classes, labels=test.labels).images
-            return images[chosen].split(batch)
+            return read_cifar_c(folder, name, severity, test.labels)[chosen].split(batch)
         return _stream(folder, name, severity, test, chosen, batch)
 
     return read

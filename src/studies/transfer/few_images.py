@@ -15,7 +15,7 @@ from src.artifacts.predictions import batched
 from src.artifacts.trained import trained
 from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
-from src.data.fewer_images import per_class
+from src.data.relabelled import per_class
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, over_seeds, paired_difference
 from src.studies.transfer.options import Transfer

@@ -9,13 +9,14 @@ import torch
 from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits
+from src.data.sources import load_source
 from src.data.sources.glyph_shapes import FAMILIES, FAMILY_OF, SHAPES
 from src.data.sources.glyph_textures import TEXTURES, pattern
-from src.data.sources.glyphs import boxes_of, glyphs
+from tests.data.conftest import of_class
 
 
 def make(**changes: Any) -> Splits:
-    return glyphs(**({"size": 24, "train_per_class": 12, "test_per_class": 5} | changes))
+    return load_source("glyphs", {"size": 24, "train_per_class": 12, "test_per_class": 5} | changes)
 
 
 PLAIN: dict[str, Any] = {
@@ -26,6 +27,11 @@ PLAIN: dict[str, Any] = {
     "background_strength": (0, 0),
     "gradient": (0, 0),
 }
+
+
+def middles(held: torch.Tensor) -> torch.Tensor:
+    """Of the marked part of each line (n, length)."""
+    return (held.argmax(1) + held.shape[1] - held.flip(1).argmax(1)) / 2
 
 
 def equal(first: ImageSet, second: ImageSet) -> bool:
@@ -60,14 +66,14 @@ def test_more_images_per_class_begin_with_the_fewer(size: int) -> None:
     few = make(size=size, only=[4, 20], train_per_class=131).train
     more = make(size=size, only=[4, 20], train_per_class=260).train
     for label in range(2):
-        assert equal(few.of_class(label), more.of_class(label).select(torch.arange(131)))
+        assert equal(of_class(few, label), of_class(more, label).select(torch.arange(131)))
 
 
 def test_fewer_classes_leave_the_others_as_they_were() -> None:
     everything, some = make().train, make(only=[17, 3]).train
     assert some.classes == ("double_bar", "bar")
-    assert equal(some.of_class(0), everything.of_class(17))
-    assert equal(some.of_class(1), everything.of_class(3))
+    assert equal(of_class(some, 0), of_class(everything, 17))
+    assert equal(of_class(some, 1), of_class(everything, 3))
     assert make(only=["bar"]).train.classes == ("bar",)
 
 
@@ -75,15 +81,6 @@ def test_train_and_test_share_no_image() -> None:
     train, test = make(**PLAIN, position=0, rotation=0)
     both = torch.cat([train.images, test.images]).flatten(1)
     assert len(both.unique(dim=0)) == len(both)
-
-
-def test_boxes_are_the_bounds_of_the_masks() -> None:
-    train = make().train
-    assert train.masks is not None and train.boxes is not None
-    for mask, box in zip(train.masks, train.boxes.tolist(), strict=True):
-        rows, columns = mask.nonzero().unbind(1)
-        assert box == [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
-    assert boxes_of(torch.zeros(1, 5, 5, dtype=torch.uint8)).tolist() == [[0, 0, 0, 0]]
 
 
 def test_masks_are_where_the_shape_is() -> None:
@@ -102,19 +99,16 @@ def test_masks_are_where_the_shape_is() -> None:
 
 def test_shapes_stay_inside_and_follow_their_factors() -> None:
     train = make(occlusion=0, size=32, train_per_class=40).train
-    assert train.boxes is not None and train.factors is not None and train.masks is not None
-    factors, boxes = train.factors, train.boxes.float()
+    assert train.factors is not None and train.masks is not None
+    factors = train.factors
     area = train.masks.flatten(1).sum(1)
     assert int(area.min()) > 20
     assert float(torch.corrcoef(torch.stack([area, factors["radius"]]).double())[0, 1]) > 0.4
-    centre = (boxes[:, 0] + boxes[:, 2]) / 2
-    assert float((centre - factors["x"]).abs().max()) < float(factors["radius"].max())
-    discs = train.of_class(0)
-    assert discs.boxes is not None and discs.factors is not None
-    middles = (discs.boxes[:, 1] + discs.boxes[:, 3]).float() / 2
-    assert float((middles - discs.factors["y"]).abs().max()) <= 1
+    assert float((middles(train.masks.amax(1)) - factors["x"]).abs().max()) < float(factors["radius"].max())
+    discs = of_class(train, 0)
+    assert discs.masks is not None and discs.factors is not None
+    assert float((middles(discs.masks.amax(2)) - discs.factors["y"]).abs().max()) <= 1
     # a shape on the frame's border would be cut; none is
-    assert int(boxes.min()) >= 0 and int(boxes.max()) <= 32
     covered = train.masks[:, [0, -1]].sum() + train.masks[:, :, [0, -1]].sum()
     assert int(covered) < 0.001 * int(area.sum())
 
@@ -123,7 +117,7 @@ def test_every_nuisance_can_be_switched_off() -> None:
     train = make(**PLAIN, position=0, rotation=0, stretch=0, scale=(0.4, 0.4), saturation=(0, 0)).train
     assert train.masks is not None
     for label in range(len(train.classes)):
-        masks = train.of_class(label).masks
+        masks = of_class(train, label).masks
         assert masks is not None and bool((masks == masks[0]).all())
     assert bool((train.images[:, 0] == train.images[:, 2]).all())  # grey
 
@@ -183,12 +177,13 @@ def test_outlines_lie_within_radius_one_and_around_the_middle() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 8}, "size=8: allowed are 16..64"),
+        ({"size": 8}, "size=8: allowed is a whole number from 16 to 64"),
         ({"only": [3, 99]}, r"class 99 .* 0..23"),
         ({"only": [3, 3]}, "only once"),
         ({"textures": ["stripe"]}, "did you mean 'stripes'"),
-        ({"textures": []}, "at least one"),
-        ({"contrast": [0.8, 0.2]}, "contrast"),
+        ({"textures": []}, "that is not empty"),
+        ({"contrast": [0.8, 0.2]}, r"contrast=\[0.8, 0.2\]: expected \[low, high\]"),
+        ({"scale": [0.1, 0.3]}, r"scale=\[0.1, 0.3\]"),
         ({"occlusion": 2}, "occlusion=2"),
         ({"channels": 2}, "channels=2"),
     ],
@@ -201,6 +196,6 @@ def test_settings_outside_their_range_are_named(changes: dict[str, Any], message
 def test_a_linear_classifier_is_no_use() -> None:
     from sklearn.linear_model import RidgeClassifier
 
-    train, test = glyphs(only=range(10), train_per_class=100, test_per_class=40)
+    train, test = make(size=32, only=[*range(10)], train_per_class=100, test_per_class=40)
     model = RidgeClassifier(alpha=1e4).fit(train.images.flatten(1).numpy() / 255, train.labels.numpy())
     assert model.score(test.images.flatten(1).numpy() / 255, test.labels.numpy()) < 0.4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,8 @@ from src.data.sources import SOURCES, load_cached, load_source
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_has_a_documented_function(name: str) -> None:
-    from src.data.sources import _import
-
-    assert _import(SOURCES[name]).__doc__
+    module = importlib.import_module(f"src.data.sources.{SOURCES[name]}")
+    assert getattr(module, name).__doc__
 
 
 def test_only_works_where_a_source_does_not_know_it() -> None:
@@ -29,8 +29,8 @@ def test_only_works_where_a_source_does_not_know_it() -> None:
     [
         ("minst", {}, "did you mean 'mnist'"),
         ("digits", {"sice": 3}, "did you mean 'size'"),
-        ("mnist", {}, "data.source.root: 'mnist' needs it"),
-        ("image_folder", {"root": None}, "root"),
+        ("mnist", {}, "data.source.root: missing; allowed is a folder"),
+        ("image_folder", {"root": None}, "root=null: allowed is a folder"),
     ],
 )
 def test_mistakes_are_named(name: str, options: dict[str, object], message: str) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.imageops.transformations import RandomTransformation
+
 ANGLES = {"family": "rotation", "degrees": 140, "count": 5}
 SHIFTS = {"family": "translation", "shift": 0.2, "count": 1}
 SHEARS = {"family": "shear", "degrees": 60, "count": 5}
@@ -38,6 +40,12 @@ def random_images(count: int = 4, height: int = 19, width: int = 26, channels: i
     """float64 of 0..1."""
     generator = torch.Generator().manual_seed(0)
     return torch.rand(count, channels, height, width, dtype=torch.float64, generator=generator)
+
+
+def drawn(options: Any, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each of uint8 images (n, C, H, W) through its own random member."""
+    random = RandomTransformation(options)
+    return random.apply(images, random.draw(len(images), generator))
 
 
 def matrix(family: str, value: Any, height: int, width: int) -> np.ndarray:

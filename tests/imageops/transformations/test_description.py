@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from src.core.errors import UserError
-from src.imageops.transformations import drawn, interpolation_error, transformation_set
-from src.imageops.transformations.description import SINGLE, family_of
-from tests.imageops.transformations.conftest import random_images
+from src.imageops.transformations import interpolation_error, transformation_set
+from src.imageops.transformations.composition import SINGLE, family_of
+from tests.imageops.transformations.conftest import drawn, random_images
 
 FILES = sorted((Path(__file__).parents[3] / "conf" / "transformation").glob("*.yaml"))
 
@@ -43,33 +43,33 @@ PARTS = [{"family": "rotation"}, {"family": "scale"}]
         ({"family": "rotation", "degree": 90}, r"transformation\.degree: the family rotation .* mean 'degrees'"),
         ({"family": "rot90", "corners": "fill"}, r"transformation\.corners: the family rot90 has no such key"),
         ({"family": "rotation", "where": "x"}, r"transformation\.where: the family rotation has no such key"),
-        ({"family": "rotation", "degrees": 361}, r"transformation\.degrees=361: allowed are numbers above 0 to 360"),
-        ({"family": "rotation", "degrees": 0}, r"degrees=0: allowed are numbers above 0 to 360"),
-        ({"family": "rotation", "degrees": True}, r"degrees=True: allowed are numbers"),
-        ({"family": "rotation", "degrees": float("nan")}, r"degrees=nan: allowed are numbers"),
-        ({"family": "rotation", "count": 1}, r"transformation\.count=1: allowed are whole numbers from 2"),
-        ({"family": "rotation", "count": 2.0}, r"count=2\.0: allowed are whole numbers"),
-        ({"family": "rotation", "corners": "dics"}, r"corners=dics: allowed are fill, reflect, disc; did you mean"),
-        ({"family": "rotation", "fill": 255}, r"fill=255: allowed are numbers from 0 to 1"),
-        ({"family": "shear", "degrees": 175}, r"degrees=175: allowed are numbers above 0 to 170"),
-        ({"family": "shear", "count": 1}, r"count=1: allowed are whole numbers from 2"),
-        ({"family": "scale", "low": 0}, r"low=0: allowed are numbers above 0 to 1"),
-        ({"family": "scale", "low": 1.1}, r"low=1\.1: allowed are numbers above 0 to 1"),
-        ({"family": "scale", "high": 0.9}, r"high=0\.9: allowed are numbers from 1"),
+        ({"family": "rotation", "degrees": 361}, r"transformation\.degrees=361: allowed is a number above 0 to 360"),
+        ({"family": "rotation", "degrees": 0}, r"degrees=0: allowed is a number above 0 to 360"),
+        ({"family": "rotation", "degrees": True}, r"degrees=true: allowed is a number"),
+        ({"family": "rotation", "degrees": float("nan")}, r"degrees=nan: allowed is a number"),
+        ({"family": "rotation", "count": 1}, r"transformation\.count=1: allowed is a whole number from 2"),
+        ({"family": "rotation", "count": 2.0}, r"count=2\.0: allowed is a whole number"),
+        ({"family": "rotation", "corners": "dics"}, r"corners=dics: allowed is fill, reflect, disc; did you mean"),
+        ({"family": "rotation", "fill": 255}, r"fill=255: allowed is a number from 0 to 1"),
+        ({"family": "shear", "degrees": 175}, r"degrees=175: allowed is a number above 0 to 170"),
+        ({"family": "shear", "count": 1}, r"count=1: allowed is a whole number from 2"),
+        ({"family": "scale", "low": 0}, r"low=0: allowed is a number above 0 to 1"),
+        ({"family": "scale", "low": 1.1}, r"low=1\.1: allowed is a number above 0 to 1"),
+        ({"family": "scale", "high": 0.9}, r"high=0\.9: allowed is a number from 1"),
         ({"family": "scale", "low": 1, "high": 1}, r"high=1: low and high are both 1"),
-        ({"family": "scale", "count": 2}, r"count=2: allowed are whole numbers from 3"),
-        ({"family": "brightness", "low": -1}, r"low=-1: allowed are numbers above 0"),
-        ({"family": "contrast", "high": None}, r"high=None: allowed are numbers from 1"),
-        ({"family": "translation", "shift": 1.5}, r"shift=1\.5: allowed are numbers above 0 to 1"),
-        ({"family": "translation", "shift": 40, "side": 32}, r"shift=40: allowed are numbers above 0 to 32"),
-        ({"family": "translation", "side": 0}, r"side=0: allowed are whole numbers from 1"),
-        ({"family": "translation", "directions": 6}, r"directions=6: allowed are 4, 8"),
-        ({"family": "translation", "count": 0}, r"count=0: allowed are whole numbers from 1"),
-        ({"family": "blur", "low": -0.1}, r"low=-0\.1: allowed are numbers from 0"),
-        ({"family": "blur", "high": 0}, r"high=0: allowed are numbers above 0"),
-        ({"family": "blur", "low": 3}, r"high=2\.0: it is below low=3; swap them"),
-        ({"family": "noise", "seed": -1}, r"seed=-1: allowed are whole numbers from 0"),
-        ({"family": "noise", "count": "9"}, r"count=9: allowed are whole numbers from 2"),
+        ({"family": "scale", "count": 2}, r"count=2: allowed is a whole number from 3"),
+        ({"family": "brightness", "low": -1}, r"low=-1: allowed is a number above 0"),
+        ({"family": "contrast", "high": None}, r"high=null: allowed is a number from 1"),
+        ({"family": "translation", "shift": 1.5}, r"shift=1\.5: allowed is a number above 0 to 1"),
+        ({"family": "translation", "shift": 40, "side": 32}, r"shift=40: allowed is a number above 0 to 32"),
+        ({"family": "translation", "side": 0}, r"side=0: allowed is null or a whole number from 1"),
+        ({"family": "translation", "directions": 6}, r"directions=6: allowed is 4, 8"),
+        ({"family": "translation", "count": 0}, r"count=0: allowed is a whole number from 1"),
+        ({"family": "blur", "low": -0.1}, r"low=-0\.1: allowed is a number from 0"),
+        ({"family": "blur", "high": 0}, r"high=0: allowed is a number above 0"),
+        ({"family": "blur", "low": 3}, r"high=2: it is below low=3; swap them"),
+        ({"family": "noise", "seed": -1}, r"seed=-1: allowed is a whole number from 0"),
+        ({"family": "noise", "count": "9"}, r"count=9: allowed is a whole number from 2"),
         ({"family": "composition"}, r"transformation\.parts: 0 given; list at least two families"),
         ({"family": "composition", "parts": PARTS[0]}, r"transformation\.parts=.*: give a list of mappings"),
         ({"family": "composition", "parts": ["scale", *PARTS]}, r"transformation\.parts\.0=scale: give a mapping"),
@@ -85,7 +85,7 @@ PARTS = [{"family": "rotation"}, {"family": "scale"}]
             {"family": "composition", "parts": [{"family": "composition", "parts": PARTS}, PARTS[0]]},
             r"transformation\.parts\.0\.family=composition: list its parts themselves",
         ),
-        ({"family": "composition", "parts": PARTS, "corners": "none"}, r"corners=none: allowed are fill"),
+        ({"family": "composition", "parts": PARTS, "corners": "none"}, r"corners=none: allowed is fill"),
         (
             {"family": "composition", "parts": [{"family": "flips"}, {"family": "blur"}], "corners": "disc"},
             r"transformation\.corners=disc: no part leaves corners",

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.imageops.transformations import RandomTransformation, drawn, transformation_set
-from tests.imageops.transformations.conftest import ANGLES, EVERY, SCALES, random_images, title
+from src.imageops.transformations import RandomTransformation, transformation_set
+from tests.imageops.transformations.conftest import ANGLES, EVERY, SCALES, drawn, random_images, title
 
 
 def raw(count: int = 12, height: int = 18, width: int = 18) -> Tensor:
@@ -30,7 +30,7 @@ def test_each_image_goes_through_its_own_member(options: dict[str, Any], monkeyp
     assert torch.equal(random.apply(images.flip(0), parameters.flip(0)), made.flip(0))
     assert torch.equal(random.apply(images[4:5], parameters[4:5]), made[4:5])
     assert torch.equal(random.apply(images.contiguous(memory_format=torch.channels_last), parameters), made)
-    monkeypatch.setattr("src.imageops.transformations.portions.CACHED", 1)
+    monkeypatch.setattr("src.imageops.threads.CACHED", 1)
     assert torch.equal(random.apply(images, parameters), made)
 
 

@@ -20,7 +20,7 @@ def test_is_the_root_mean_square_one_image_at_a_time(
         expected.append(differences.square().mean().sqrt())
     found = interpolation_error(made, images)
     torch.testing.assert_close(found, torch.stack(expected))
-    monkeypatch.setattr("src.imageops.transformations.portions.CACHED", 1)
+    monkeypatch.setattr("src.imageops.threads.CACHED", 1)
     torch.testing.assert_close(interpolation_error(made, images), found)
 
 

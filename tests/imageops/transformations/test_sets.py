@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.imageops.transformations import portions, transformation_set
+from src.imageops.threads import portions
+from src.imageops.transformations import transformation_set
 from tests.imageops.transformations.conftest import EVERY, GEOMETRIC, random_images, title
 
 SQUARE = [*EVERY, {"family": "rot90"}, {"family": "rotation", "count": 6, "corners": "disc"}]
@@ -27,7 +28,7 @@ def test_neither_the_batch_nor_the_members_around_it_change_an_image(
     assert torch.equal(made(images, slice(1, 3)), whole[:, 1:3])
     assert torch.equal(made(images, [2, 0, 2]), whole[:, [2, 0, 2]])
     assert torch.equal(made(images, [-1]), whole[:, -1:])
-    monkeypatch.setattr("src.imageops.transformations.portions.CACHED", 1)
+    monkeypatch.setattr("src.imageops.threads.CACHED", 1)
     assert torch.equal(made(images), whole)
 
 
@@ -75,8 +76,8 @@ def test_many_sizes_of_maps_and_then_the_first_again() -> None:
 
 
 def test_portions_cover_all_images() -> None:
-    assert [*portions.portions(5, 2**18, torch.device("cpu"))] == [slice(0, 2), slice(2, 4), slice(4, 5)]
-    assert [*portions.portions(2, 2**30, torch.device("cpu"))] == [slice(0, 1), slice(1, 2)]
+    assert [*portions(5, 2**18, torch.device("cpu"))] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert [*portions(2, 2**30, torch.device("cpu"))] == [slice(0, 1), slice(1, 2)]
 
 
 def test_other_tensors_are_refused() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from torchvision.transforms import functional
 
 from src.core.errors import UserError
 from src.imageops.filters import gaussian
-from src.methods.robustness.corruptions import EXTRA, KINDS, NAMES, SEVERITIES, corrupt, corrupted, preset_of
+from src.methods.robustness.corruptions import EXTRA, KIND_OF, NAMES, SEVERITIES, corrupt, corrupted, preset_of
 from src.methods.robustness.severities import LARGE, SMALL
 
 #: after which severities the published parameters do not make the images worse, or (frost, fog) hardly so
@@ -41,9 +44,9 @@ def flat(level: int, count: int = 50, channels: int = 3, side: int = 32) -> Tens
 
 
 def test_the_nineteen_of_the_benchmark() -> None:
-    assert len(NAMES) == len(set(NAMES)) == 19 and set(KINDS) == set(SMALL) == set(LARGE) == set(NAMES)
+    assert len(NAMES) == len(set(NAMES)) == 19 and set(KIND_OF) == set(SMALL) == set(LARGE) == set(NAMES)
     assert sum(name not in EXTRA for name in NAMES) == 15
-    assert {kind: sum(k == kind for k in KINDS.values()) for kind in KINDS.values()} == {
+    assert {kind: sum(k == kind for k in KIND_OF.values()) for kind in KIND_OF.values()} == {
         "noise": 4, "blur": 5, "weather": 5, "digital": 5
     }  # fmt: skip
     assert all(len(levels) == 5 for preset in (SMALL, LARGE) for levels in preset.values())
@@ -157,7 +160,7 @@ def test_speckle_noise_grows_with_the_value() -> None:
     assert float(bright / dark) == pytest.approx(3, rel=0.02)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind == "blur"] + ["elastic_transform"])
+@pytest.mark.parametrize("name", [name for name, kind in KIND_OF.items() if kind == "blur"] + ["elastic_transform"])
 @pytest.mark.parametrize("preset", ["small", "large"])
 def test_blurs_leave_a_flat_image(name: str, preset: str) -> None:
     made = corrupt(flat(113, 3, side=64), name, 3, preset=preset)
@@ -185,6 +188,17 @@ def test_contrast_multiplies_the_differences_from_the_mean() -> None:
         assert float(made.std((2, 3)).mean()) == pytest.approx(
             factor * float(images.float().std((2, 3)).mean()), rel=0.02
         )
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 33, 47), (1, 17, 30), (3, 224, 224)])
+def test_jpeg_is_pillows_to_the_bit(shape: tuple[int, int, int]) -> None:
+    images = pictures(3, *shape)
+    levels = SMALL if preset_of(*shape[1:]) == "small" else LARGE
+    for severity, (quality,) in enumerate(levels["jpeg_compression"], start=1):
+        for image, made in zip(images, corrupt(images, "jpeg_compression", severity), strict=True):
+            file = io.BytesIO()
+            functional.to_pil_image(image).save(file, "JPEG", quality=quality)
+            assert torch.equal(functional.pil_to_tensor(Image.open(file)), made)
 
 
 def test_fog_lightens_black_up_to_its_share_of_the_range() -> None:
@@ -251,20 +265,15 @@ def test_no_images_are_no_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("images", "words"),
     [
-        ({"name": "gausian_noise"}, "corruption=gausian_noise: did you mean 'gaussian_noise'"),
-        ({"severity": 0}, "severity=0: give a whole number from 1 to 5"),
-        ({"severity": 6}, "severity=6"),
-        ({"preset": "tiny"}, "preset=tiny: known: auto, large, small"),
-        ({"images": torch.zeros(2, 3, 32, 32)}, "images: float32"),
-        ({"images": torch.zeros(2, 4, 32, 32, dtype=torch.uint8)}, "1 or 3 channels"),
-        ({"images": torch.zeros(2, 3, 15, 32, dtype=torch.uint8)}, "sides from 16 pixels"),
-        ({"images": torch.zeros(3, 32, 32, dtype=torch.uint8)}, r"give uint8 \(n, C, H, W\)"),
+        (torch.zeros(2, 3, 32, 32), "images: float32"),
+        (torch.zeros(2, 4, 32, 32, dtype=torch.uint8), "1 or 3 channels"),
+        (torch.zeros(2, 3, 15, 32, dtype=torch.uint8), "sides from 16 pixels"),
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), r"give uint8 \(n, C, H, W\)"),
     ],
 )
-def test_wrong_arguments_are_named(change: dict[str, object], words: str) -> None:
-    arguments = {"images": flat(0, 1), "name": "fog", "severity": 1, "preset": "auto"} | change
+def test_images_that_cannot_be_corrupted_are_named(images: Tensor, words: str) -> None:
     with pytest.raises(UserError, match=words) as raised:
-        corrupt(**arguments)  # type: ignore[arg-type]
+        corrupt(images, "fog", 1)
     assert "\n" not in str(raised.value)

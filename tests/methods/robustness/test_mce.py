@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from src.core.errors import UserError
 from src.methods.robustness.corruptions import NAMES
 from src.methods.robustness.mce import corruption_errors, relative_corruption_errors
 
@@ -76,10 +75,3 @@ def test_a_loss_of_nothing_but_rounding_is_no_loss() -> None:
     errors, clean = torch.tensor([[0.1, 0.2, 0.3]]), torch.tensor(0.1)
     third = torch.tensor([[0.1, 0.3, 0.2]]) / 3 * 3 + torch.tensor([[1e-9, -1e-9, 0.0]])
     assert not relative_corruption_errors(errors, clean, third, third.double().mean()).isfinite().any()
-
-
-def test_other_severities_are_refused() -> None:
-    with pytest.raises(UserError, match=r"errors: \(3, 5\) against a reference of \(3, 4\)"):
-        corruption_errors(torch.ones(3, 5), torch.ones(3, 4))
-    with pytest.raises(UserError, match="against a reference"):
-        relative_corruption_errors(torch.ones(2, 5), 0.1, torch.ones(3, 5), 0.1)

@@ -1,0 +1,33 @@
+"""What the options of several sources are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Lt
+
+from src.core.options import Count, Words, options
+
+Root = Annotated[str, Words("a folder")]
+Side = Count | None
+"""Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
+Channels = Literal[1, 3]
+Fraction = Annotated[float, Gt(0), Lt(1), Words("a number between 0 and 1")]
+Only = tuple[int | str, ...] | None
+"""Numbers or names of the classes to take, which become 0, 1, ... in this order."""
+
+
+@options
+class Downloaded:
+    """A set that is fetched where it is missing.
+
+    Attributes:
+        root: folder that holds the files, or is to hold them.
+        channels: 3, or 1 for grey.
+    """
+
+    root: Root
+    download: bool = True
+    size: Side = None
+    channels: Channels = 3
+    only: Only = None
