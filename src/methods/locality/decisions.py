@@ -5,7 +5,6 @@ Geirhos et al. (texture-vs-shape; model-vs-human): one CSV per observer or sever
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,24 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from src.core.errors import UserError
+from src.data.cue_conflict import cues_of
 
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
-_NAME = re.compile(r"([a-z]+)(\d+)-([a-z]+)(\d+)\.(?:png|jpe?g)")
-
-
-class Cues(NamedTuple):
-    """What a cue-conflict image shows: the category and the number of the picture that each cue is from."""
-
-    shape: str
-    shape_number: int
-    texture: str
-    texture_number: int
-
-
-def cues_of(name: str) -> Cues | None:
-    """Of a file's name, ``<shape><n>-<texture><n>.png`` as its last part after ``_`` or ``/``; None: it is no such."""
-    match = _NAME.fullmatch(re.split(r"[/_]", name)[-1])
-    return Cues(match[1], int(match[2]), match[3], int(match[4])) if match else None
 
 
 def read_decisions(path: Path) -> pd.DataFrame:

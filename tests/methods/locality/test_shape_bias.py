@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from src.core.errors import UserError
+from src.data.cue_conflict import cues_of
 from src.methods.locality.categories import category_scores, members_of, sixteen
 from src.methods.locality.decisions import (
     ceiling,
     consistency,
-    cues_of,
     decisions_table,
     hits,
     read_decisions,
