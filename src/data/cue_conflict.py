@@ -50,7 +50,7 @@ class CueConflict:
         return tuple(sorted({name for cues in self.cues for name in (cues.shape, cues.texture)}))
 
     def numbers(self, key: str) -> Tensor:
-        """int64 (n,): for ``shape`` and ``texture`` categories, for ``shape_source`` and ``texture_source`` pictures."""
+        """int64 (n,): for ``shape`` and ``texture`` the category, for ``shape_source`` and ``texture_source`` one."""
         if key in ("shape", "texture"):
             return torch.tensor([self.categories.index(getattr(cues, key)) for cues in self.cues])
         sources = [cues[:2] if key == "shape_source" else cues[2:] for cues in self.cues]
