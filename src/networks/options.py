@@ -192,11 +192,33 @@ class ResnetOptions(ModelOptions):
         blocks: of each stage: [2, 2, 2, 2] is ResNet-18, [3, 4, 6, 3] ResNet-34, and with ``bottleneck`` ResNet-50.
         bottleneck: blocks of a 1x1, a 3x3 (with the stride) and a 1x1 convolution with four times the kernels, instead
             of two 3x3.
+        groups: of the convolutions inside a block (ResNeXt, arXiv:1611.05431); kernels inside become a multiple of it.
+        inside: multiplies the kernels inside a block: 32 groups and 2.0 make ResNeXt-50 (32x4d) of ResNet-50.
+        squeeze: a gate per channel on a block's path, of the channel means by way of so many times fewer units
+            (squeeze and excitation, arXiv:1709.01507, which takes 16); null: none.
     """
 
     batch_norm: bool = True
     blocks: Counts = (2, 2, 2, 2)
     bottleneck: bool = False
+    groups: Count = 1
+    inside: Annotated[float, Gt(0)] = 1.0
+    squeeze: Count | None = None
+
+
+@options
+class BagnetOptions(ModelOptions):
+    """Of a bag of local features: what a place says hangs on ``field`` pixels around it and no more.
+
+    Attributes:
+        pools: convolutions of stride 2; kernels double after each.
+        kernels: of the first convolutions.
+        field: side of the receptive field in pixels, reached by 3x3 convolutions without padding.
+    """
+
+    batch_norm: bool = True
+    kernels: Count = 32
+    field: Count = 9
 
 
 @options
@@ -217,6 +239,7 @@ NETWORKS: dict[str, type[ModelOptions]] = {
     **dict.fromkeys(("rescnn", "rescnn_weak", "rescnn_svhn_weak", "rescnn_poor_fit"), LayoutOptions),
     **dict.fromkeys(("vgg19", "vgg_module"), ModelOptions),
     "all_convolutional": AllConvolutionalOptions,
+    "bagnet": BagnetOptions,
     "maxout": MaxoutOptions,
     "p4_conv": GroupConvOptions,
     "resnet": ResnetOptions,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from torch import nn
 
 from src.core.options import Count, Words, options, options_of
+from src.networks.models.bagnet import bagnet
 from src.networks.models.cnnsplitter import CNNSPLITTER, cnnsplitter
 from src.networks.models.group_conv import p4_conv
 from src.networks.models.maxout import maxout
@@ -24,6 +25,7 @@ BUILDERS: dict[str, Callable[[Any, int, tuple[int, int, int]], nn.Module]] = {
     **{name: partial(cnnsplitter, name) for name in CNNSPLITTER},
     **{name: partial(plain_vgg, name) for name in PLAIN},
     "all_convolutional": all_convolutional,
+    "bagnet": bagnet,
     "maxout": maxout,
     "p4_conv": p4_conv,
     "resnet": resnet,

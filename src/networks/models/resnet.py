@@ -21,23 +21,43 @@ FIRST = 64  # kernels of the stem and of the first stage; each further stage has
 EXPANSION = 4  # outputs of a bottleneck per kernel inside
 
 
+class Gate(nn.Module):
+    """Squeeze and excitation (Hu et al. 2018, arXiv:1709.01507): (n, C, H, W) times a factor of 0..1 per channel."""
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.mean, self.fc0, self.act = GlobalAverage(), nn.Linear(channels, units), nn.ReLU()
+        self.fc1, self.share = nn.Linear(units, channels), nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.share(self.fc1(self.act(self.fc0(self.mean(x)))))[:, :, None, None]
+
+
 class Block(nn.Module):
     """A path of convolutions whose output is added to the block's input before the last ReLU.
 
     Modules: ``c0``, ``c0norm``, ``c0act``, ``c1``, ... without a ReLU after the last convolution, then ``short`` (with
-    batch norm ``shortconv`` and ``short``; the identity where nothing changes shape), ``sum`` and ``act``.
+    batch norm ``shortconv`` and ``short``; the identity where nothing changes shape), ``sum`` and ``act``; a ``gate``
+    ends the path where there is one. Of a path of 3x3 convolutions alone, those between equal kernels are grouped.
     """
 
-    def __init__(self, channels: Sequence[int], sizes: Sequence[int], strides: Sequence[int], batch_norm: bool) -> None:
+    def __init__(
+        self, channels: Sequence[int], sizes: Sequence[int], strides: Sequence[int], options: ResnetOptions
+    ) -> None:
         """Kernels per convolution after those of the input, and the side and the stride of each convolution."""
         super().__init__()
+        batch_norm = options.batch_norm
         for index, ((inputs, outputs), size, stride) in enumerate(zip(pairwise(channels), sizes, strides, strict=True)):
-            convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=not batch_norm)
+            grouped = options.groups if size == 3 and inputs % options.groups == outputs % options.groups == 0 else 1
+            bias = not batch_norm
+            convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=grouped, bias=bias)
             self.add_module(f"c{index}", convolution)
             if batch_norm:
                 self.add_module(f"c{index}norm", nn.BatchNorm2d(outputs))
             if index < len(sizes) - 1:
                 self.add_module(f"c{index}act", nn.ReLU())
+        if options.squeeze is not None:
+            self.gate = Gate(channels[-1], max(1, channels[-1] // options.squeeze))
         self._path = list(self._modules)
         if channels[0] == channels[-1] and max(strides) == 1:
             self.short: nn.Module = nn.Identity()
@@ -81,12 +101,13 @@ def resnet(options: ResnetOptions, classes: int, input_shape: Sequence[int]) -> 
     steps["c0act"] = nn.ReLU()
     for stage, (kernels, blocks) in enumerate(zip(stages, options.blocks, strict=True)):
         outputs, stride = kernels * EXPANSION if options.bottleneck else kernels, 1 + (stage in halved)
+        inner = options.groups * max(1, round(kernels * options.inside / options.groups))
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         for index in range(blocks):
             if options.bottleneck:
-                parts[f"b{index}"] = Block((channels, kernels, kernels, outputs), (1, 3, 1), (1, stride, 1), batch_norm)
+                parts[f"b{index}"] = Block((channels, inner, inner, outputs), (1, 3, 1), (1, stride, 1), options)
             else:
-                parts[f"b{index}"] = Block((channels, kernels, outputs), (3, 3), (stride, 1), batch_norm)
+                parts[f"b{index}"] = Block((channels, inner, outputs), (3, 3), (stride, 1), options)
             channels, stride = outputs, 1
         steps[f"l{stage + 1}"] = nn.Sequential(parts)
     steps["avgp"] = GlobalAverage()

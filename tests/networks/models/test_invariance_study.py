@@ -182,11 +182,11 @@ def test_vgg_like_equals_the_network_written_out(shape: list[int]) -> None:
     assert torch.allclose(model(images), x @ state["fc2.weight"].T + state["fc2.bias"], atol=1e-5)
 
 
-@pytest.mark.parametrize("preset", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("preset", ["resnet18", "resnet34", "resnet50", "resnext50"])
 def test_resnet_equals_that_of_torchvision_with_the_small_stem(preset: str) -> None:
     """Modules are registered in the same order there, so that the weights can be handed over one by one."""
     model = small(preset, [3, 8, 8], width=1.0)
-    theirs = getattr(torchvision_resnet, preset)(num_classes=4)
+    theirs = getattr(torchvision_resnet, {"resnext50": "resnext50_32x4d"}.get(preset, preset))(num_classes=4)
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     theirs.maxpool = nn.Identity()
     assert len(theirs.state_dict()) == len(model.state_dict())

@@ -1,0 +1,119 @@
+"""Images that show the shape of one thing with the texture of another, in the layout of the public set.
+
+Geirhos et al. (ICLR 2019, arXiv:1811.12231): files ``<shape><n>-<texture><n>.png``, in folders or as rows of a parquet
+file with the columns ``img`` and ``name``. Images whose two cues are of one category are left out: they tell nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+from src.data.sources.fitting import decode, stacked
+
+_NAME = re.compile(r"([a-z]+)(\d+)-([a-z]+)(\d+)\.(?:png|jpe?g)")
+_ONE_CUE = re.compile(r"[a-z]+\d+\.(?:png|jpe?g)")  # edges and silhouettes lie beside the public images
+
+
+class Cues(NamedTuple):
+    """The category and the number of the picture that each cue is from."""
+
+    shape: str
+    shape_number: int
+    texture: str
+    texture_number: int
+
+
+@dataclass(frozen=True, eq=False)
+class CueConflict:
+    """Images with two cues.
+
+    Attributes:
+        images: uint8 (n, C, H, W). names: of their files. cues: what they show.
+    """
+
+    images: Tensor
+    names: tuple[str, ...]
+    cues: tuple[Cues, ...]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """All that are shown as shape or texture, sorted."""
+        return tuple(sorted({name for cues in self.cues for name in (cues.shape, cues.texture)}))
+
+    def numbers(self, key: str) -> Tensor:
+        """int64 (n,): for ``shape`` and ``texture`` the category, for ``shape_source`` and ``texture_source`` one."""
+        if key in ("shape", "texture"):
+            return torch.tensor([self.categories.index(getattr(cues, key)) for cues in self.cues])
+        sources = [cues[:2] if key == "shape_source" else cues[2:] for cues in self.cues]
+        ranked = sorted(set(sources))
+        return torch.tensor([ranked.index(source) for source in sources])
+
+
+def cues_of(name: str) -> Cues | None:
+    """Of a file's name, its last part after ``_`` or ``/``; None: it is not named so."""
+    match = _NAME.fullmatch(re.split(r"[/_]", name)[-1])
+    return Cues(match[1], int(match[2]), match[3], int(match[4])) if match else None
+
+
+def listed(place: Path) -> list[tuple[str, Path | int]]:
+    """Names of the images with two different cues, and each one's file or row of the parquet file, sorted by name.
+
+    Raises:
+        UserError: there is no such place, an image is not named as the public ones, or none has two cues.
+    """
+    if place.is_dir():
+        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name[0] != ".")
+        rows: list[tuple[str, Path | int]] = [(path.name, path) for path in files]
+    elif place.is_file():
+        rows = [(name, row) for row, name in enumerate(_table(place)["name"].to_pylist())]
+    else:
+        raise UserError(f"study.conflicts={place}: no such folder or file; give one with cue-conflict images")
+    chosen = []
+    for name, where in rows:
+        cues = cues_of(name)
+        if cues is None and not _ONE_CUE.fullmatch(name):
+            raise UserError(
+                f"study.conflicts={place}: '{name}' is not named <shape><n>-<texture><n>.png; remove it or rename it"
+            )
+        if cues is not None and cues.shape != cues.texture:
+            chosen.append((name, where))
+    if not chosen:
+        raise UserError(f"study.conflicts={place}: no image shows a shape and another thing's texture")
+    return sorted(chosen, key=lambda pair: pair[0])
+
+
+def read_cue_conflict(place: Path, size: int, channels: int) -> CueConflict:
+    """All images with two different cues, shorter side resized and the middle cut out.
+
+    Raises:
+        UserError: as :func:`listed`, or an image cannot be read.
+    """
+    rows = listed(place)
+    cells = None if place.is_dir() else _table(place)["img"]
+    images = []
+    for name, where in rows:
+        content = where if isinstance(where, Path) else cells[where].as_py()["bytes"]  # type: ignore[index]
+        images.append(decode(content, f"{place}, {name}", size, channels))
+    cues = tuple(shown for name, _ in rows if (shown := cues_of(name)) is not None)
+    return CueConflict(stacked(images, str(place)), tuple(name for name, _ in rows), cues)
+
+
+def _table(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"study.conflicts={path}: not a whole parquet file ({reason}); give one, or a folder") from None
+    missing = {"img", "name"} - set(table.column_names)
+    if missing:
+        raise UserError(f"study.conflicts={path}: no column {', '.join(sorted(missing))}; it needs img and name")
+    return table

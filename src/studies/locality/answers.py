@@ -1,0 +1,91 @@
+"""A network's answers to images under perturbations: what the studies of locality and of feature reliance share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from src.core.estimate import Estimate
+from src.data.image_set import ImageSet
+from src.methods.locality.grids import patch_masks
+from src.methods.locality.interaction import Interaction, interaction
+from src.methods.locality.perturbations import Perturbation, masked_area, perturb
+from src.networks.activations import predict
+from src.networks.subjects import Subject
+from src.statistics.bootstrap import bootstrap_weights
+from src.studies.protocol import Run
+
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One operation at one level.
+
+    Attributes:
+        accuracy, probability: of the true class, with intervals over images.
+        right: float64 (n,), the share of the variants in which each image is classified right.
+    """
+
+    operation: str
+    level: float
+    accuracy: Estimate
+    probability: Estimate
+    right: Tensor
+
+
+class Answers:
+    """A network's answers to one set of images under perturbations, with one set of bootstrap weights for all."""
+
+    def __init__(self, subject: Subject, test: ImageSet, batch: int, run: Run) -> None:
+        device = next(subject.model.parameters()).device
+        self.subject, self.batch, self.run = subject, batch, run
+        self.images, self.labels = test.images.to(device), test.labels.to(device)
+        self.masks = None if test.masks is None else test.masks.to(device)
+        self.weights = bootstrap_weights(len(test), resamples=run.resamples, seed=run.seed).double() / len(test)
+
+    def logits(self, how: Perturbation | None) -> Tensor:
+        """(n, N), on the device."""
+        parts = []
+        for start in range(0, len(self.images), self.batch):
+            rows = slice(start, start + self.batch)
+            masks = None if self.masks is None else self.masks[rows]
+            images = self.images[rows] if how is None else perturb(self.images[rows], how, masks, first=start)
+            parts.append(predict(self.subject.model, self.subject.normalise(images), self.batch))
+        return torch.cat(parts)
+
+    def clean(self) -> Cell:
+        """The images as they are."""
+        return self._cell(ORIGINAL, 0, [self.logits(None)])
+
+    def cell(self, how: Perturbation, variants: int) -> Cell:
+        """One operation at one level, averaged over its variants."""
+        return self._cell(how.name, how.level, [self.logits(replace(how, variant=k)) for k in range(variants)])
+
+    def _cell(self, name: str, level: float, answers: list[Tensor]) -> Cell:
+        logits = torch.stack(answers)
+        right = (logits.argmax(2) == self.labels).double().mean(0)
+        index = self.labels[None, :, None].expand(len(logits), -1, 1)
+        probability = logits.double().softmax(2).gather(2, index)[..., 0].mean(0)
+        return Cell(name, level, self._mean(right), self._mean(probability), right)
+
+    def interaction(self, side: int, fill: str) -> Interaction:
+        """What masking patches costs the true class's logit, one at a time and all at once."""
+        height, width = self.images.shape[2:]
+        patches = len(patch_masks(height, width, side, "checker"))
+        singles = [Perturbation(f"mask_single_{fill}", side, variant, self.run.seed) for variant in range(patches)]
+        every = Perturbation(f"mask_checker_{fill}", side, 0, self.run.seed)
+        return interaction(
+            self._true(None), torch.stack([self._true(single) for single in singles], 1), self._true(every),
+            masked_area(height, width, side), resamples=self.run.resamples, seed=self.run.seed,
+        )  # fmt: skip
+
+    def _true(self, how: Perturbation | None) -> Tensor:
+        return self.logits(how).gather(1, self.labels[:, None])[:, 0]
+
+    def _mean(self, values: Tensor) -> Estimate:
+        values = values.cpu()
+        low, high = torch.quantile(self.weights @ values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+        return Estimate(float(values.mean()), low, high, len(values), "images")

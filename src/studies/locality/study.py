@@ -1,0 +1,168 @@
+"""The study of locality: what a network still knows of images that are scrambled, masked, smoothed, filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.artifacts.examined_subject import Examined
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel, Verdict
+from src.data.image_set import ImageSet
+from src.methods.locality.grids import patch_masks
+from src.methods.locality.interaction import Interaction
+from src.methods.locality.perturbations import Perturbation, perturb
+from src.methods.locality.reliance import area
+from src.studies.locality.answers import Answers, Cell
+from src.studies.locality.options import Options
+from src.studies.pictures import contact_sheet
+from src.studies.protocol import Run
+from src.studies.robustness.shifted import chosen_images
+
+SECTION = "Local against global"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the study finds of one network.
+
+    Attributes:
+        clean: of the images as they are.
+        cells: by operation and level.
+        areas: operation -> area under its curve of accuracy, from the whole image on; 1: nothing is lost.
+        interactions: side of the patches in pixels -> what masking them costs.
+        chance: accuracy of guessing.
+        images: how many.
+        preview: uint8 (rows, images, C, H, W), a row for the images as they are and for each operation's last level.
+        shown: the rows' names.
+    """
+
+    clean: Cell
+    cells: tuple[Cell, ...]
+    areas: dict[str, float]
+    interactions: dict[int, Interaction]
+    chance: float
+    images: int
+    preview: Tensor
+    shown: tuple[str, ...]
+
+
+def check(options: Options, images: ImageSet | None) -> None:
+    """Refuse what can be refused before anything trains.
+
+    Raises:
+        UserError: an operation is unknown, cannot take a level, does not fit the images or needs masks.
+    """
+    if images is None:
+        return
+    two = images.select(torch.arange(min(2, len(images))))
+    for how in _perturbations(options, seed=0):
+        perturb(two.images, how, two.masks)
+    height, width = two.images.shape[2:]
+    for side in options.patches:
+        patch_masks(height, width, side, "checker")
+
+
+def estimate(examined: Examined, options: Options, run: Run) -> Findings:
+    """Predict the images as they are and under every perturbation."""
+    chosen = chosen_images(examined.test, options.images)
+    test = examined.test.select(chosen)
+    if len(test) < len(examined.test):
+        run.session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    answers = Answers(examined.subject, test, options.batch, run)
+    clean = answers.clean()
+    cells = []
+    sweeps = _perturbations(options, run.seed)
+    with run.session.stage("perturbations", len(sweeps) + len(options.patches)) as advance:
+        for how in sweeps:
+            cells.append(answers.cell(how, options.variants))
+            advance()
+        interactions = {}
+        for side in options.patches:
+            interactions[side] = answers.interaction(side, options.fill)
+            advance()
+    chance = 1 / len(test.classes)
+    curves: dict[str, list[Cell]] = {}
+    for cell in cells:
+        curves.setdefault(cell.operation, []).append(cell)
+    areas = {
+        name: area(range(1 + len(curve)), [clean.accuracy.value, *(cell.accuracy.value for cell in curve)], chance)
+        for name, curve in curves.items()
+    }
+    shown = test.select(torch.arange(min(options.pictures, len(test))))
+    strongest = [
+        Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
+    ]
+    rows = [shown.images, *(perturb(shown.images, how, shown.masks) for how in strongest)]
+    names = (clean.operation, *(f"{how.name} {how.level:g}" for how in strongest))
+    return Findings(clean, tuple(cells), areas, interactions, chance, len(test), torch.stack(rows), names)
+
+
+def panels(findings: Findings) -> Iterator[Panel]:
+    """Curves, their areas, what masked patches cost, and the images themselves."""
+    rows = []
+    for name in findings.areas:
+        curve = [findings.clean, *(cell for cell in findings.cells if cell.operation == name)]
+        rows += [
+            {"operation": name, "step": step, "level": cell.level if step else None,
+             **cell.accuracy.columns("accuracy"), **cell.probability.columns("probability")}
+            for step, cell in enumerate(curve)
+        ]  # fmt: skip
+    caption = (
+        f"{findings.images} test images; 95% intervals over images, each image's answers averaged over the draws. "
+        f"Step 0 is the images as they are, then each level in turn. Probability: of the true class. Guessing: "
+        f"{findings.chance:.1%}. block_borders is the control of block_shuffle: the same new borders, every block in "
+        "its place."
+    )
+    figure = Figure("lines", "perturbed", "Accuracy under perturbations", "Step 0: the images as they are; then each "
+                    "operation's levels, weakest first.", x="step", y="accuracy", group="operation",
+                    percent=True)  # fmt: skip
+    yield Panel(SECTION, "perturbed", rows, caption, {"accuracy": "%", "probability": "%"}, [figure])
+    areas = [{"operation": name, "area": value} for name, value in findings.areas.items()]
+    yield Panel(SECTION, "perturbation_areas", areas, "Area under the curve of accuracy from the whole image to the "
+                "strongest level, chance taken off: 100% where nothing is lost.", {"area": "%"})  # fmt: skip
+    if findings.interactions:
+        costs = [
+            {"patch": side, "patches": found.patches, "area": found.area, **found.ratio.columns("ratio"),
+             **found.sum_of_singles.columns("sum_of_singles"), **found.together.columns("together")}
+            for side, found in findings.interactions.items()
+        ]  # fmt: skip
+        told = (
+            "Patches of so many pixels' side, far apart, masked one at a time and all at once: what that takes from "
+            "the true class's logit. Ratio: the sum of the single ones over all at once; 1 where the parts count each "
+            "by itself, as in a bag of local features; below 1 where they stand in for one another. Area: masked."
+        )
+        figures = [Figure("lines", "interaction", "Do the parts add up?", x="patch", y="ratio")]
+        yield Panel(SECTION, "interaction", costs, told, {"area": "%"}, figures)
+    lines, shown = findings.preview.shape[:2]
+    if shown:
+        picture = contact_sheet(findings.preview.flatten(0, 1), shown, lines)
+        below = f"From top to bottom: {', '.join(findings.shown)}."
+        yield Panel(SECTION, "perturbed_images", picture,
+                    figures=[Figure("image", "perturbed_images", "What the network sees", below)])  # fmt: skip
+
+
+def verdict(findings: Findings) -> Verdict:
+    """Accuracy on whole images and areas under the curves; ratios of the interaction."""
+    metrics = {"clean_accuracy": findings.clean.accuracy}
+    metrics |= {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
+    metrics |= {f"interaction_{side}px": found.ratio for side, found in findings.interactions.items()}
+    units = {name: "%" for name in metrics if not name.startswith("interaction")}
+    known = findings.clean.accuracy.low > findings.chance
+    if not known:
+        sentence = f"no better than guessing on whole images ({findings.clean.accuracy.value:.1%}): nothing can be lost"
+        return Verdict(sentence, "no verdict", metrics, units)
+    kept = ", ".join(f"{name} {value:.0%}" for name, value in findings.areas.items())
+    sentence = f"{findings.clean.accuracy.value:.1%} of whole images right; of that is kept under {kept}"
+    return Verdict(sentence, metrics=metrics, units=units, screen=("perturbed", "interaction"))
+
+
+def _perturbations(options: Options, seed: int) -> list[Perturbation]:
+    return [
+        Perturbation(sweep.name, level, 0, seed, options.region)
+        for sweep in options.operations
+        for level in sweep.levels
+    ]

@@ -1,0 +1,26 @@
+"""The options of the study of shape bias; conf/study/shape_bias.yaml has their values and comments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from src.core.options import Count, Words, options
+
+VERSION = 1  # raised by hand when the findings change
+
+
+@options
+class Options:
+    """What is shown.
+
+    Attributes:
+        conflicts: a folder or a parquet file of images that show one thing's shape with another's texture.
+        rule: how the probabilities of a category's classes become one number.
+        observers: decisions of others on the same images, a CSV in the public columns; None: there are none.
+        batch: images predicted at once.
+    """
+
+    conflicts: Annotated[str, Words("a folder or a parquet file with cue-conflict images")]
+    rule: Literal["mean", "sum", "max"]
+    observers: Annotated[str, Words("a CSV of decisions")] | None
+    batch: Count

@@ -1,0 +1,169 @@
+"""The study of shape bias: what is decided where shape and texture disagree, and how others decide there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+import torch
+
+from src.artifacts.examined_subject import Examined
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel, Verdict
+from src.data.cue_conflict import listed, read_cue_conflict
+from src.data.image_set import ImageSet
+from src.methods.locality.categories import category_scores, members_of
+from src.methods.locality.decisions import (
+    Consistency,
+    against_observers,
+    ceiling,
+    decisions_table,
+    read_decisions,
+)
+from src.methods.locality.shape_bias import Sensitivity, ShapeBias, Trials, sensitivity, shape_bias
+from src.networks.activations import predict
+from src.studies.protocol import Run
+from src.studies.shape_bias.options import Options
+
+SECTION = "Shape or texture"
+NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the study finds of one network.
+
+    Attributes:
+        bias: counts and their ratio. sensitivity: to each cue, by ranks over all labels.
+        decisions: a row per trial, in the public columns.
+        others: of each observer and condition, how alike it errs; empty without observers.
+        ceiling: the same between every two observers.
+    """
+
+    bias: ShapeBias
+    sensitivity: Sensitivity
+    decisions: list[dict[str, Any]]
+    others: tuple[Consistency, ...]
+    ceiling: tuple[Consistency, ...]
+
+
+def check(options: Options, images: ImageSet | None) -> None:
+    """Refuse what can be refused before anything trains.
+
+    Raises:
+        UserError: there are no such images, one is not named as the public ones, or the decisions cannot be read.
+    """
+    listed(Path(options.conflicts).expanduser())
+    if options.observers is not None:
+        read_decisions(Path(options.observers).expanduser())
+
+
+def estimate(examined: Examined, options: Options, run: Run) -> Findings:
+    """Let the network decide.
+
+    Raises:
+        UserError: the network knows none of the categories, or an image cannot be read.
+    """
+    subject = examined.subject
+    channels, height, _ = subject.input_shape
+    with run.session.stage("images"):
+        shown = read_cue_conflict(Path(options.conflicts).expanduser(), height, channels)
+    members = members_of(shown.categories, subject.classes)
+    with run.session.stage("decisions"):
+        logits = torch.cat([
+            predict(subject.model, subject.normalise(images), options.batch)
+            for images in shown.images.split(options.batch)
+        ])  # fmt: skip
+    scores = category_scores(logits.double().softmax(1), members, options.rule)
+    shape, texture = shown.numbers("shape"), shown.numbers("texture")
+    answer = scores.argmax(1).cpu()
+    trials = Trials(answer, shape, texture, shown.numbers("shape_source"), shown.numbers("texture_source"),
+                    shown.categories)  # fmt: skip
+    labels = torch.zeros(len(shown.categories), logits.shape[1], dtype=torch.bool)
+    for number, numbers in enumerate(members.values()):
+        labels[number, numbers] = True
+    names = shown.categories
+    decisions = decisions_table(
+        NETWORK, shown.names, [names[k] for k in answer.tolist()], [names[k] for k in shape.tolist()]
+    )
+    others: list[Consistency] = []
+    between: list[Consistency] = []
+    if options.observers is not None:
+        table = read_decisions(Path(options.observers).expanduser())
+        machine = pd.DataFrame(decisions)
+        machine["condition"] = str(table["condition"].iloc[0])
+        others, between = against_observers(machine, table), ceiling(table)
+    return Findings(
+        shape_bias(trials, resamples=run.resamples, seed=run.seed), sensitivity(logits, labels[shape], labels[texture]),
+        decisions, tuple(others), tuple(between),
+    )  # fmt: skip
+
+
+def panels(findings: Findings) -> Iterator[Panel]:
+    """The ratio with its counts, by category, both sensitivities, other observers, all decisions."""
+    bias = findings.bias
+    row = {
+        "network": NETWORK, **bias.ratio.columns("shape_bias"), **bias.shape.columns("shape"),
+        **bias.texture.columns("texture"), "shape_hits": bias.shape_hits, "texture_hits": bias.texture_hits,
+        "trials": bias.trials, "no_cue_used": bias.no_cue_used,
+    }  # fmt: skip
+    told = (
+        f"{bias.trials} images whose shape is of one and whose texture is of another of {len(bias.categories)} "
+        "categories. Shape bias: decisions for the shape as a share of those for either cue; all others are left out. "
+        "No cue used: both together are named no more often than by guessing. 95% intervals resample the pictures that "
+        "shapes and textures are from, crossed."
+    )
+    yield Panel(SECTION, "shape_bias", [row], told, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
+    classes = [
+        {"category": name, "observer": NETWORK, "shape_bias": value}
+        for name, value in zip(bias.categories, bias.by_category, strict=True)
+    ]
+    figure = Figure("points", "shape_bias_by_category", "Shape bias by the shape's category",
+                    "Right: by shape; left: by texture.", x="shape_bias", y="category", group="observer",
+                    percent=True)  # fmt: skip
+    yield Panel(SECTION, "shape_bias_by_category", classes, "", {"shape_bias": "%"}, [figure])
+    ranks = findings.sensitivity
+    cues = [
+        {"cue": "shape", "sensitivity": ranks.shape, "chance": ranks.shape_chance},
+        {"cue": "texture", "sensitivity": ranks.texture, "chance": ranks.texture_chance},
+    ]
+    yield Panel(SECTION, "cue_sensitivity", cues, "Reciprocal rank of the cue's label among all labels of the network, "
+                "less what a random order gives (chance): 0 where the network does not notice the cue.")  # fmt: skip
+    if findings.others:
+        groups = {"network and observer": findings.others, "two observers": findings.ceiling}
+        rows = [
+            {"pair": name, "pairs": len(found), "kappa": fmean(each.kappa for each in found),
+             "observed": fmean(each.observed for each in found),
+             "accuracy_difference": fmean(each.accuracy_difference for each in found)}
+            for name, found in groups.items() if found
+        ]  # fmt: skip
+        caption = (
+            "How alike errors are (Geirhos et al. 2020): observed is the share of trials that both get right or both "
+            "wrong, kappa what of it is beyond chance at their accuracies; means over pairs. Two observers are the "
+            "ceiling."
+        )
+        yield Panel(SECTION, "observers", rows, caption, {"observed": "%", "accuracy_difference": "%"})
+    yield Panel(SECTION, "decisions", findings.decisions, "Every decision, in the columns of the public data sets.")
+
+
+def verdict(findings: Findings) -> Verdict:
+    """The ratio, or that neither cue is used."""
+    bias, ranks = findings.bias, findings.sensitivity
+    metrics = {"shape_bias": bias.ratio, "shape_decisions": bias.shape, "texture_decisions": bias.texture}
+    units = dict.fromkeys(metrics, "%")
+    metrics |= {"shape_sensitivity": Estimate(ranks.shape), "texture_sensitivity": Estimate(ranks.texture)}
+    if bias.no_cue_used:
+        sentence = (
+            f"neither cue is used: {bias.shape_hits} decisions for the shape and {bias.texture_hits} for the texture "
+            f"of {bias.trials}, no more than by guessing"
+        )
+        return Verdict(sentence, "no verdict", metrics, units)
+    sentence = (
+        f"{bias.ratio.value:.1%} of the decisions for a cue are for the shape [{bias.ratio.low:.1%}, "
+        f"{bias.ratio.high:.1%}]: {bias.shape_hits} shape, {bias.texture_hits} texture, {bias.trials} images"
+    )
+    return Verdict(sentence, metrics=metrics, units=units, screen=("shape_bias", "cue_sensitivity"))

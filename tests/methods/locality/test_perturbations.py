@@ -1,0 +1,185 @@
+"""Perturbations: what they take away is gone, what they leave is untouched, and no batch size changes an image."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+from src.methods.locality.grids import derangements, from_blocks, patch_grid, patch_masks, to_blocks
+from src.methods.locality.perturbations import OPERATIONS, Perturbation, auto_thresholds, masked_area, perturb
+from src.methods.locality.smoothing import bilateral
+
+LEVELS = {"block_shuffle": 8, "block_borders": 8, "block_rotation": 8, "smooth": 2, "bilateral": 6, "residual": 2,
+          "inverse_residual": 2, "low_pass": 1.5, "high_pass": 1.5, "phase_noise": 90, "grayscale": 0.5,
+          "channel_shuffle": 1, "contrast": 0.5, "silhouette": 1, "outline": 1, "edges": 0.9}  # fmt: skip
+
+
+def images(count: int = 5, side: int = 32) -> Tensor:
+    return torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+
+
+def masks(count: int = 5, side: int = 32) -> Tensor:
+    held = torch.zeros(count, side, side, dtype=torch.uint8)
+    held[:, 8:20, 10:24] = 1
+    return held
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_image_is_its_own_whatever_the_batch(name: str) -> None:
+    how = Perturbation(name, LEVELS.get(name, 5), seed=3)
+    whole = perturb(images(), how, masks())
+    assert whole.dtype == torch.uint8 and whole.shape == images().shape
+    assert torch.equal(whole[3:], perturb(images()[3:], how, masks()[3:], first=3))
+    assert not torch.equal(whole, images())
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_region_leaves_the_rest(name: str) -> None:
+    inside = (masks() != 0)[:, None].expand_as(images())
+    within = perturb(images(), Perturbation(name, LEVELS.get(name, 5), region="inside"), masks())
+    beyond = perturb(images(), Perturbation(name, LEVELS.get(name, 5), region="outside"), masks())
+    assert torch.equal(within[~inside], images()[~inside]) and torch.equal(beyond[inside], images()[inside])
+    assert torch.equal(
+        torch.where(inside, within, beyond), perturb(images(), Perturbation(name, LEVELS.get(name, 5)), masks())
+    )
+
+
+def test_blocks_come_back() -> None:
+    assert torch.equal(from_blocks(to_blocks(images(), 4), 32, 32), images())
+
+
+def test_a_shuffle_keeps_every_block_and_none_in_its_place() -> None:
+    shuffled = to_blocks(perturb(images(), Perturbation("block_shuffle", 8)), 8).flatten(2)
+    before = to_blocks(images(), 8).flatten(2)
+    for row, blocks in zip(shuffled, before, strict=True):
+        same = (row[:, None] == blocks).all(2)
+        assert torch.equal(same.sum(1), torch.ones(16, dtype=torch.long)) and not same.diagonal().any()
+
+
+def test_every_derangement_of_three_is_drawn() -> None:
+    drawn = derangements(400, 3, 7)
+    assert {tuple(row) for row in drawn.tolist()} == {(1, 2, 0), (2, 0, 1)}
+    share = (drawn[:, 0] == 1).float().mean()
+    assert 0.4 < float(share) < 0.6
+    with pytest.raises(UserError, match="no other place"):
+        derangements(1, 1, 7)
+
+
+def test_the_control_of_a_shuffle_has_its_borders_alone() -> None:
+    control = to_blocks(perturb(images(), Perturbation("block_borders", 8)), 8)
+    shuffled, before = to_blocks(perturb(images(), Perturbation("block_shuffle", 8)), 8), to_blocks(images(), 8)
+    assert torch.equal(control[..., 1:-1, 1:-1], before[..., 1:-1, 1:-1])
+    assert torch.equal(control[..., 0, :], shuffled[..., 0, :]) and torch.equal(control[..., -1], shuffled[..., -1])
+
+
+def test_the_thesis_counts() -> None:
+    """201 masked images per picture, 6,060 of 30 with the originals; 13 scrambled each, 390."""
+    sizes = {p: len(patch_masks(224, 224, p, "checker")) for p in range(10, 80, 10)}
+    assert list(sizes.values()) == [121, 36, 16, 9, 4, 4, 4]
+    assert sum(count + 1 for count in sizes.values()) == 201 and 30 * (201 + 1) == 6060
+    assert [patch_grid(224, 224, p)[::2] for p in range(10, 80, 10)] == [
+        (21, 7), (11, 2), (7, 7), (5, 12), (3, 37), (3, 22), (3, 7)]  # fmt: skip
+    areas = [round(masked_area(224, 224, p), 3) for p in range(10, 80, 10)]
+    assert areas == [0.241, 0.287, 0.287, 0.287, 0.199, 0.287, 0.391]
+    assert 30 * (1 + 3 * len([side for side in (112, 56, 32, 28) if 224 % side == 0])) == 390
+
+
+def test_single_patches_make_up_all() -> None:
+    apart = [perturb(images(), Perturbation("mask_single_black", 5, variant=k)) for k in range(9)]
+    every = perturb(images(), Perturbation("mask_checker_black", 5))
+    assert torch.equal(torch.stack(apart).amin(0), every)
+    assert all(not torch.equal(one, every) for one in apart)
+    with pytest.raises(UserError, match=r"allowed are the patches 0\.\.8"):
+        perturb(images(), Perturbation("mask_single_black", 5, variant=9))
+
+
+def test_fills() -> None:
+    chosen = patch_masks(32, 32, 5, "checker").any(0).expand_as(images())
+    means = images().float().mean((2, 3), keepdim=True).round().to(torch.uint8).expand_as(images())
+    assert torch.equal(perturb(images(), Perturbation("mask_checker_mean", 5))[chosen], means[chosen])
+    assert not perturb(images(), Perturbation("mask_checker_black", 5))[chosen].any()
+
+
+def test_bilateral_against_loops() -> None:
+    """Pixel by pixel, by the formula."""
+    image = images(1, 9).double()
+    filtered = bilateral(image, 4, 80.0)
+    around = torch.nn.functional.pad(image, [2] * 4, mode="reflect")[0]
+    for y, x in ((0, 0), (4, 5), (8, 3)):
+        total, weights = torch.zeros(3, dtype=torch.float64), 0.0
+        for down in range(-2, 3):
+            for right in range(-2, 3):
+                if down**2 + right**2 <= 4:
+                    there = around[:, y + 2 + down, x + 2 + right]
+                    apart = float((there - image[0, :, y, x]).abs().sum())
+                    weight = math.exp(-(down**2 + right**2) / (2 * 75**2) - apart**2 / (2 * 80**2))
+                    total, weights = total + weight * there, weights + weight
+        assert torch.allclose(filtered[0, :, y, x], total / weights, atol=1e-9)
+
+
+def test_smoothing_and_residual_make_the_image_together() -> None:
+    smooth = perturb(images(), Perturbation("smooth", 1)).int()
+    residual = perturb(images(), Perturbation("residual", 1)).int()
+    assert ((images().int() - smooth).abs() - residual).abs().max() <= 1  # each is rounded by itself
+    inverse = perturb(images(), Perturbation("inverse_residual", 1)).int()
+    assert (255 - residual - inverse).abs().max() <= 1
+
+
+def test_low_and_high_pass_make_the_image_together() -> None:
+    grey = torch.full((1, 3, 16, 16), 128, dtype=torch.uint8)
+    grey[:, :, 4:9, 5:11] = 150
+    low = perturb(grey, Perturbation("low_pass", 2)).int()
+    high = perturb(grey, Perturbation("high_pass", 2)).int()
+    mean = grey.float().mean().item()
+    assert (low + high - mean - grey.int()).abs().max() <= 1.01
+
+
+def test_phase_noise_keeps_the_amplitudes() -> None:
+    """As far as bytes can: a mid-grey image of small contrast is cut off nowhere."""
+    quiet = (images().float() / 255 * 60 + 98).to(torch.uint8)
+    noisy = perturb(quiet, Perturbation("phase_noise", 180)).float()
+    before, after = torch.fft.fft2(quiet.float()).abs(), torch.fft.fft2(noisy).abs()
+    assert (before - after).abs().mean() < 0.03 * before[..., 1:, 1:].mean()
+    assert torch.equal(perturb(quiet, Perturbation("phase_noise", 0)), quiet)
+    angle = (torch.fft.fft2(noisy) / torch.fft.fft2(quiet.float())).angle()[..., 3, 5]
+    assert angle.std() > 0.5
+
+
+def test_grey_and_contrast_at_their_ends() -> None:
+    grey = perturb(images(), Perturbation("grayscale", 1))
+    assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 1], grey[:, 2])
+    assert torch.equal(perturb(images(), Perturbation("grayscale", 0)), images())
+    faded = perturb(images(), Perturbation("contrast", 1))
+    assert (faded.flatten(2).amax(2) == faded.flatten(2).amin(2)).all()
+
+
+def test_silhouette_and_outline() -> None:
+    black = perturb(images(), Perturbation("silhouette", 1), masks())
+    assert torch.equal(black[:, 0] == 0, masks() != 0)
+    drawn = perturb(images(), Perturbation("outline", 1), masks())[0, 0] != 0
+    assert int(drawn.sum()) == 2 * 12 + 2 * 14 - 4  # the border of a rectangle of 12 x 14
+
+
+def test_thresholds_of_the_thesis() -> None:
+    assert auto_thresholds(100, 0.9) == (9.0, 190.0) and auto_thresholds(200, 0.9) == (19.0, 255.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (Perturbation("block_shufle", 8), "did you mean 'block_shuffle'"),
+        (Perturbation("block_shuffle", 5), "blocks of 5 pixels do not fill 32x32"),
+        (Perturbation("block_shuffle", 2.5), "allowed are whole numbers from 1"),
+        (Perturbation("grayscale", 1.5), "grayscale, level 1.5: allowed are numbers from 0 to 1"),
+        (Perturbation("mask_checker_mean", 40), "patches of 40 pixels do not fit 32x32"),
+        (Perturbation("silhouette", 1), "the data has no masks of objects"),
+        (Perturbation("grayscale", 1, region="inside"), "the data has no masks of objects"),
+    ],
+)
+def test_what_cannot_be_is_told(how: Perturbation, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        perturb(images(), how)
