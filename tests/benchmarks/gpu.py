@@ -35,9 +35,11 @@ from src.networks.memory.formula import saved_bytes
 from src.networks.models import build
 from src.networks.slicing import plan_for
 from src.training.determinism import prepare
+from src.training.fitting import VariantTraining, fit
+from src.training.learners.width_variant import WidthVariant
 from tests.benchmarks.candidates import candidates
 from tests.benchmarks.invariance import STEPS
-from tests.benchmarks.overhead import Noise, trained_variant
+from tests.benchmarks.overhead import OPTIM, Noise
 
 SHAPE = (3, 32, 32)
 Figures = dict[str, Any]
@@ -121,9 +123,10 @@ def epoch_of_variants(device: torch.device, tiny: bool) -> Figures:
     for name, widths in {"vgg": None, "heaviest": ranked()[-1]}.items():
         for precision in ("32-true", "bf16-mixed"):
             options = {"width": 1 / 16} if tiny else {} if widths is None else {"widths": list(widths)}
+            learner = WidthVariant({"name": "vgg", **base(), **options}, OPTIM, data.batch_size)
             with tempfile.TemporaryDirectory() as folder:
                 begin = time.perf_counter()
-                trained_variant({"name": "vgg", **base(), **options}, data, Path(folder), precision, device)
+                fit(learner, data, VariantTraining(1, precision), Path(folder), seed=0, device=device)
                 synchronise(device)
             seconds = time.perf_counter() - begin
             figures[f"{name}_{precision}"] = {"seconds": seconds, "images_per_s": count / seconds}

@@ -38,12 +38,12 @@ OPTIM = {"name": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
 
 class Noise(ImageData):
-    """Random images of 8 pixels; two of them to validate with."""
+    """Random images, by default of 8 pixels; two of them to validate with."""
 
-    def __init__(self, count: int, batch: int, augment: bool) -> None:
+    def __init__(self, count: int, batch: int, augment: bool, side: int = 8) -> None:
         how = {"crop_padding": 1, "flip": True} if augment else None
         super().__init__({"name": "noise"}, batch_size=batch, augment=how, normalisation="half")
-        self.count = count
+        self.count, self.side = count, side
 
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
@@ -53,7 +53,7 @@ class Noise(ImageData):
         generator = torch.Generator().manual_seed(0)
 
         def noise(count: int) -> ImageSet:
-            images = torch.randint(0, 256, (count, 3, 8, 8), generator=generator).to(torch.uint8)
+            images = torch.randint(0, 256, (count, 3, self.side, self.side), generator=generator).to(torch.uint8)
             return ImageSet(images, torch.arange(count) % 10, tuple("0123456789"))
 
         return Splits(noise(self.count), noise(2))
