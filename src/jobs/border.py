@@ -24,6 +24,7 @@ from src.core.errors import UserError, close_to
 from src.core.files import read_json
 from src.core.options import Count, Whole, Words, check_value, options_of
 from src.core.running import Running
+from src.data.class_names import NAMES
 from src.networks.options import NETWORKS, PREFIXES, model_options
 from src.tasks.options import keys_of, task_options
 from src.tasks.versions import ANCESTORS
@@ -101,11 +102,13 @@ def _check_stage(task: str, until: str | None) -> None:
 
 def _check_targets(values: Mapping[str, Any]) -> None:
     """Refuse a target class that the strong network's own list of classes rules out."""
-    classes = values.get("strong", {}).get("data", {}).get("classes") or []
+    data = values.get("strong", {}).get("data", {})
+    classes = data.get("classes") or []
+    names = dict(enumerate(NAMES.get(str(data.get("source", {}).get("name")), ())))
     given = values.get("target_class", [])
     for item in given if isinstance(given, list) else [given]:
         if item not in classes and any(type(other) is type(item) for other in classes):
-            listed = ", ".join(map(str, classes))
+            listed = ", ".join(f"{name} {names[name]}" if name in names else str(name) for name in classes)
             message = f"target_class={given}: the strong network has no class {item}; its classes: {listed}"
             raise UserError(message, "target_class")
 

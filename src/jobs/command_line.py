@@ -26,7 +26,7 @@ from src.core.running import Running
 from src.jobs.border import checked
 from src.jobs.composing import Composer, loader_of, set_values
 from src.studies.protocol import studies
-from src.tasks.options import SUBJECTS, TASKS
+from src.tasks.options import PARTS, SUBJECTS, TASKS
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
 MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb", "pools")
@@ -208,7 +208,7 @@ def _check_verbs(chosen: Sequence[Override], composer: Composer) -> None:
     if named["experiment"] and named["task"]:
         (experiment,), (task,) = named.values()
         own_task = composer.compose([experiment]).hydra.runtime.choices.get("task")
-        if own_task not in (None, task.value()):
+        if own_task not in (None, task.value()) and task.value() not in PARTS.get(own_task, ()):
             both = f"{experiment.input_line} {task.input_line}"
             raise UserError(f"{both}: the experiment is task={own_task}; leave out one of the two")
 

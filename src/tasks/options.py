@@ -90,6 +90,9 @@ TASKS: dict[str, type[Any]] = {
     "compare": Compare,
 }
 
+#: Task -> tasks that an experiment of it may be given instead: they make a part of what it makes, as jobs of their own.
+PARTS: dict[str, tuple[str, ...]] = {"compose": ("train_module",)}
+
 #: Kind of subject -> what its networks are made of.
 SUBJECTS: dict[str, type[Any]] = {
     "trained": TrainedOptions,

@@ -247,7 +247,7 @@ def test_the_preset_has_the_keys_that_the_loader_reads() -> None:
     assert isinstance(preset, dict) and data_module(preset) is StreamingImages  # type: ignore[arg-type]
     del preset["data_seed"]
     arguments = set(inspect.signature(StreamingImages).parameters)
-    assert arguments - set(preset) == {"channels_last", "shuffle_seed"}
+    assert arguments - set(preset) == {"shuffle_seed"}
     data = StreamingImages(**preset)  # type: ignore[arg-type]
     assert data.folder.keys() == {"name", "root", "size", "below", "leave_out", "tree"}
     assert data.training_cut.crop == 224 and data.training_cut.side == 256 and data.seed == 3

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from src.core.errors import UserError
+from src.data.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES
 from src.data.datamodule import ImageData
 from src.data.sources import load_source
-from src.data.sources.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES
 from src.data.splits import drop_seen, groups_of
 
 

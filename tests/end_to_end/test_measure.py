@@ -111,9 +111,12 @@ def test_bad_input_of_the_study_of_invariance_is_one_line(argv, said, run, train
     ("argv", "said"),
     [
         (("study.severities=[9]",), "study.severities=[9]: allowed is a list of different ones of 1, 2, 3, 4, 5"),
-        (("study.reference=/nowhere",), "study.reference=/nowhere: no result can be read there"),
+        (("study.reference=/nowhere",), "study.reference=/nowhere: no such file or folder"),
         (("data@study.unknown=glyphs",), "study.unknown: its class"),
-        (("subject=checkpoint", "subject.path=/nowhere.safetensors"), "/nowhere.safetensors is missing"),
+        (
+            ("subject=checkpoint", "subject.path=/nowhere.safetensors"),
+            "subject.path=/nowhere.safetensors: no such file or folder",
+        ),
         (("subject=torchvision", "data=digits", "subject.model=resnt18"), "did you mean 'resnet18'"),
         (("subject=trainde",), "no subject 'trainde'; did you mean 'trained'"),
     ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from src.core.options import options
+from src.data.class_names import DIGITS
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.class_names import DIGITS
 from src.data.sources.fitting import fit
 from src.data.sources.options import Channels, Fraction, Only, Side
 from src.data.splits import hold_out

@@ -12,8 +12,8 @@ import torch
 
 from src.core.errors import UserError
 from src.core.options import Count, options
+from src.data.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES, DIGITS
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.class_names import CIFAR10, CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES, DIGITS
 from src.data.sources.fitting import fit
 from src.data.sources.image_folder import read_classes
 from src.data.sources.options import Downloaded

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.options import options
+from src.data.class_names import DIGITS, FASHION, KUZUSHIJI
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.class_names import DIGITS, FASHION, KUZUSHIJI
 from src.data.sources.downloads import fetch
 from src.data.sources.fitting import fit
 from src.data.sources.options import Channels, Downloaded

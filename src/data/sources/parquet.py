@@ -14,10 +14,10 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import Count, Whole, Words, options
+from src.data.class_names import NAMES
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
-from src.data.sources.class_names import NAMES
 from src.data.sources.fitting import decode, stacked
 from src.data.sources.options import Channels, Fraction, Only, Side
 from src.data.splits import hold_out

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from src.core.errors import UserError
+from src.data.class_names import CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES
 from src.data.sources import load_source
-from src.data.sources.class_names import CIFAR100, CIFAR100_PARENT, CIFAR100_SUPERCLASSES
 
 
 class FakeSet:

@@ -199,3 +199,9 @@ def test_a_linear_classifier_is_no_use() -> None:
     train, test = make(size=32, only=[*range(10)], train_per_class=100, test_per_class=40)
     model = RidgeClassifier(alpha=1e4).fit(train.images.flatten(1).numpy() / 255, train.labels.numpy())
     assert model.score(test.images.flatten(1).numpy() / 255, test.labels.numpy()) < 0.4
+
+
+def test_the_names_are_known_without_torch() -> None:
+    from src.data.class_names import NAMES
+
+    assert NAMES["glyphs"] == tuple(SHAPES)

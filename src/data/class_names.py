@@ -43,12 +43,20 @@ FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 
 KUZUSHIJI = tuple("o ki su tsu na ha ma ya re wo".split())
 
+GLYPHS = tuple(
+    """
+    disc triangle star5 bar arrow two_dots ring square star4 cross heart three_dots ellipse pentagon star6 tee
+    half_disc double_bar crescent hexagon burst ell drop chevron
+    """.split()
+)
+
 NAMES: dict[str, tuple[str, ...]] = {
     "cifar10": CIFAR10,
     "cifar100": CIFAR100,
     "cifar100_coarse": CIFAR100_SUPERCLASSES,
     "digits": DIGITS,
     "fashion": FASHION,
+    "glyphs": GLYPHS,
     "kuzushiji": KUZUSHIJI,
 }
 """Name lists that a config may ask for."""
