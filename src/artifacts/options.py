@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
 from src.core.errors import UserError
-from src.core.options import Count, Share, Whole, Words, options
+from src.core.options import Count, Share, Whole, Words, options, options_of
+from src.methods.modularity.search_settings import SearchSettings
 
 #: Versions of what jobs leave in the store, raised by hand when code changes what it makes: it is then made again.
 ENTRY_VERSIONS = {"checkpoint": 1, "variant": 1, "modules": 1, "module": 1, "composed": 2}
@@ -95,6 +96,9 @@ class ModulesOptions(StrongOptions):
     sensitivity: Sensitivity
     search: dict[str, Any]
     seed: Whole
+
+    def __post_init__(self) -> None:
+        options_of(SearchSettings, {**self.search, "seed": self.seed}, "search")  # before the strong network trains
 
 
 @options

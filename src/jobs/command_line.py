@@ -152,7 +152,7 @@ def _parsed(line: str, composer: Composer) -> Override:
     try:
         override = composer.parse(line)
     except HydraException as error:
-        todo = "write 'key=value' in quotes"
+        todo = "write 'key=value' in quotes" if equals else "write key=value, as experiment=NAME; --help lists them"
         with suppress(HydraException):
             composer.parse(f"{key}='{value}'")
             todo = f"type it as {in_quotes(key, value)}" if equals and value[0] not in "[{" else todo

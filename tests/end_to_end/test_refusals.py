@@ -70,6 +70,8 @@ def outputs(tmp_path, monkeypatch):
         ),
         ([JOB, "until=strog"], "did you mean 'strong'?"),
         (["task=train", "until=strong"], "until=strong: task=train has no such stage (it has: none)"),
+        ([JOB, "search.alpha=2"], "search.alpha=2: allowed is a number from 0 to 1"),
+        (["help"], "write key=value, as experiment=NAME; --help lists them"),
         ([JOB, "target_class=99"], "target_class=99: the strong network has no class 99; its classes: 0 disc, "),
         ([JOB, "target_class=[0,99]"], "the strong network has no class 99"),
         ([JOB, "+strong.model.nmae=3"], "strong.model.nmae=3: simcnn has no such option"),

@@ -133,7 +133,7 @@ def verdict(findings: Findings) -> Verdict:
     units = dict.fromkeys(metrics, "%")
     if findings.clean.low <= findings.chance or any(map(math.isnan, findings.by_cue.values())):
         sentence = f"no better than guessing on whole images ({findings.clean.value:.1%}): nothing can be lost"
-        return Verdict(sentence, "no verdict", metrics, units)
+        return Verdict(sentence, "no verdict", {"clean_accuracy": findings.clean}, {"clean_accuracy": "%"})
     ranked = sorted(findings.by_cue.items(), key=lambda pair: -pair[1])
     said = ", ".join(f"{lost:.0%} without {cue}" for cue, lost in ranked)
     sentence = f"{findings.clean.value:.1%} right; of what it knows the network loses {said}"

@@ -135,7 +135,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
             "the true class's logit. Ratio: the sum of the single ones over all at once; 1 where the parts count each "
             "by itself, as in a bag of local features; below 1 where they stand in for one another. Area: masked."
         )
-        figures = [Figure("lines", "interaction", "Do the parts add up?", x="patch", y="ratio")]
+        below = "Patch: side in pixels. Ratio: 1 where the parts count each by itself."
+        figures = [Figure("lines", "interaction", "Do the parts add up?", below, x="patch", y="ratio")]
         yield Panel(SECTION, "interaction", costs, told, {"area": "%"}, figures)
     lines, shown = findings.preview.shape[:2]
     if shown:
@@ -154,7 +155,7 @@ def verdict(findings: Findings) -> Verdict:
     known = findings.clean.accuracy.low > findings.chance
     if not known:
         sentence = f"no better than guessing on whole images ({findings.clean.accuracy.value:.1%}): nothing can be lost"
-        return Verdict(sentence, "no verdict", metrics, units)
+        return Verdict(sentence, "no verdict", {"clean_accuracy": findings.clean.accuracy}, {"clean_accuracy": "%"})
     kept = ", ".join(f"{name} {value:.0%}" for name, value in findings.areas.items())
     sentence = f"{findings.clean.accuracy.value:.1%} of whole images right; of that is kept under {kept}"
     return Verdict(sentence, metrics=metrics, units=units, screen=("perturbed", "interaction"))
