@@ -70,7 +70,8 @@ def overview(folders: Iterable[Path], path: Path) -> Result:
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
     result.metrics = {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
     result.captions = {
-        "jobs": "One row per job; brackets are the intervals of each job. Click a job for its page, or for its result where it has none."
+        "jobs": "One row per job; brackets are the intervals of each job. Click a job for its page, or for its result "
+        "where it has none."
     }
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
     result.events = [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.items()]
