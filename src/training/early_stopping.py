@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from annotated_types import Ge
 from pytorch_lightning import callbacks
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+from torch import Tensor
 
 from src.core.options import Count, options
 
@@ -36,6 +37,9 @@ class LossStopping(callbacks.EarlyStopping):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
+
+    def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
+        return super()._evaluate_stopping_criteria(current.cpu())  # asked for once, not at each comparison
 
 
 class EarlySkip(callbacks.Checkpoint):

@@ -56,7 +56,9 @@ class ComposedNetwork(nn.Module):
         self.columns = None if columns is None else [list(outputs) for outputs in columns]
         for node, outputs in enumerate(columns or ()):
             self.register_buffer(f"columns_{node}", torch.tensor(outputs), persistent=False)
-        self.preparation = preparation
+        # what was fitted on images in memory joins modules that were trained on a GPU
+        weights = next((weights for module in modules for weights in module.parameters()), None)
+        self.preparation = preparation if preparation is None or weights is None else preparation.to(weights.device)
         self.trunk = trunk
         self.parts = nn.ModuleList(modules)
 
