@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
-from src.statistics.bootstrap import bootstrap_weights
+from src.statistics.bootstrap import Resampled, estimate
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Interaction:
     patches: int
 
 
-def interaction(
-    clean: Tensor, singles: Tensor, together: Tensor, area: float, *, resamples: int, seed: int
-) -> Interaction:
+def interaction(clean: Tensor, singles: Tensor, together: Tensor, area: float, weights: Tensor) -> Interaction:
     """The ratio of means over images, with an interval over images.
 
     Not a mean of ratios, and not a correlation: that of sum and whole over images is also high where they differ by a
@@ -46,21 +44,13 @@ def interaction(
         singles: (n, patches), with each patch masked.
         together: (n,), with all of them masked.
         area: share of the image that all patches cover.
+        weights: float64 (B, n), of each image in each resample; rows sum to 1.
     """
     drops = torch.stack([(clean[:, None] - singles).sum(1), clean - together]).double().cpu()
-    weights = bootstrap_weights(len(clean), resamples=resamples, seed=seed).double() / len(clean)
     summed, whole = weights @ drops[0], weights @ drops[1]
-    means = drops.mean(1)
-    count = len(clean)
-
-    def estimate(value: Tensor, samples: Tensor) -> Estimate:
-        low, high = torch.quantile(samples, torch.tensor([0.025, 0.975], dtype=samples.dtype)).tolist()
-        return Estimate(float(value), low, high, count, "images")
-
-    return Interaction(
-        estimate(means[0] / means[1], summed / whole),
-        estimate(means[0], summed),
-        estimate(means[1], whole),
-        area,
-        singles.shape[1],
+    sums, wholes = drops.mean(1)
+    ratio, singly, at_once = (
+        estimate(Resampled(float(value), samples), n=len(clean), unit="images")
+        for value, samples in ((sums / wholes, summed / whole), (sums, summed), (wholes, whole))
     )
+    return Interaction(ratio, singly, at_once, area, singles.shape[1])

@@ -14,14 +14,8 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
-from src.statistics.bootstrap import bootstrap_weights
+from src.statistics.bootstrap import Resampled, estimate
 
-#: cue -> operations of `src.methods.locality.perturbations` that suppress it, at least two for each
-CUES: dict[str, tuple[str, ...]] = {
-    "shape": ("block_shuffle", "block_rotation"),
-    "texture": ("bilateral", "low_pass"),
-    "colour": ("grayscale", "channel_shuffle"),
-}
 TOLERANCE = 0.05  # of accuracy: a network that is this near to chance knows nothing any more; less than this is no loss
 
 
@@ -39,28 +33,24 @@ class Reliance:
     accuracy: Estimate
 
 
-def reliance(clean: Tensor, suppressed: Tensor, chance: float, *, resamples: int, seed: int) -> Reliance:
+def reliance(clean: Tensor, suppressed: Tensor, chance: float, weights: Tensor) -> Reliance:
     """The drop with an interval over images, clean and suppressed in pairs.
 
     Args:
         clean: (n,), whether each whole image is classified right, or in what share of draws. suppressed: the same
             without the cue.
         chance: accuracy of guessing.
+        weights: float64 (B, n), of each image in each resample; rows sum to 1.
     """
     right = torch.stack([clean, suppressed]).double().cpu()
-    weights = bootstrap_weights(len(clean), resamples=resamples, seed=seed).double() / len(clean)
     before, after = weights @ right[0], weights @ right[1]
     whole, rest = right.mean(1).tolist()
-    accuracy = _estimate(rest, after, len(clean))
+    accuracy = estimate(Resampled(rest, after), n=len(clean), unit="images")
     if whole <= chance:
         return Reliance(Estimate(math.nan, n=len(clean), unit="images"), accuracy)
     known = (before - chance).clamp_min(1 / len(clean))  # a resample at chance: one image better, not minus infinity
-    return Reliance(_estimate((whole - rest) / (whole - chance), (before - after) / known, len(clean)), accuracy)
-
-
-def _estimate(value: float, samples: Tensor, n: int) -> Estimate:
-    low, high = torch.quantile(samples, torch.tensor([0.025, 0.975], dtype=samples.dtype)).tolist()
-    return Estimate(value, low, high, n, "images")
+    drop = Resampled((whole - rest) / (whole - chance), (before - after) / known)
+    return Reliance(estimate(drop, n=len(clean), unit="images"), accuracy)
 
 
 def area(levels: Sequence[float], accuracies: Sequence[float], chance: float) -> float:
@@ -71,12 +61,8 @@ def area(levels: Sequence[float], accuracies: Sequence[float], chance: float) ->
     known = accuracies[0] - chance
     if known <= 0 or len(levels) < 2:
         return math.nan
-    heights = [(accuracy - chance) / known for accuracy in accuracies]
-    pieces = [
-        (b - a) * (left + right) / 2
-        for a, b, left, right in zip(levels[:-1], levels[1:], heights[:-1], heights[1:], strict=True)
-    ]
-    return sum(pieces) / (levels[-1] - levels[0])
+    x, y = torch.tensor([list(levels), list(accuracies)], dtype=torch.float64)
+    return float(torch.trapezoid((y - chance) / known, x)) / (levels[-1] - levels[0])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.statistics.bootstrap import Resampled, estimate
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,8 @@ def crossed_weights(shapes: Tensor, textures: Tensor, *, resamples: int, seed: i
 
 
 def _estimate(value: float, samples: Tensor, pictures: int) -> Estimate:
-    kept = samples[samples.isfinite()]  # a resample in which neither cue was named has no ratio
-    if len(kept) < 2:
-        return Estimate(value, n=pictures, unit="shape pictures")
-    low, high = torch.quantile(kept, torch.tensor([0.025, 0.975], dtype=kept.dtype)).tolist()
-    return Estimate(value, low, high, pictures, "shape pictures")
+    # a resample in which neither cue was named has no ratio, and is left out
+    return estimate(Resampled(value, samples), n=pictures, unit="shape pictures")
 
 
 class Sensitivity(NamedTuple):

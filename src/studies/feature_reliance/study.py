@@ -10,18 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-import torch
-
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
 from src.data.image_set import ImageSet
-from src.methods.locality.perturbations import Perturbation, perturb
+from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, area, reliance
 from src.studies.feature_reliance.options import Options
-from src.studies.locality.answers import Answers
+from src.studies.locality.answers import Answers, check_perturbations, images_to_perturb
 from src.studies.protocol import Run
-from src.studies.robustness.shifted import chosen_images
 
 SECTION = "Feature reliance"
 
@@ -64,20 +61,14 @@ def check(options: Options, images: ImageSet | None) -> None:
     Raises:
         UserError: an operation is unknown, cannot take a level, does not fit the images or needs masks.
     """
-    if images is None:
-        return
-    two = images.select(torch.arange(min(2, len(images))))
-    for sweeps in options.cues.values():
-        for sweep in sweeps:
-            for level in sweep.levels:
-                perturb(two.images, Perturbation(sweep.name, level), two.masks)
+    if images is not None:
+        sweeps = [sweep for several in options.cues.values() for sweep in several]
+        check_perturbations((Perturbation(sweep.name, level) for sweep in sweeps for level in sweep.levels), images)
 
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and with each cue suppressed."""
-    test = examined.test.select(chosen_images(examined.test, options.images))
-    if len(test) < len(examined.test):
-        run.session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    test = images_to_perturb(examined, options.images, run)
     answers, chance = Answers(examined.subject, test, options.batch, run), 1 / len(test.classes)
     clean = answers.clean()
     suppressions = []
@@ -88,7 +79,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
                 losses = []
                 for level in sweep.levels:
                     cell = answers.cell(Perturbation(sweep.name, level, seed=run.seed), options.variants)
-                    losses.append(reliance(clean.right, cell.right, chance, resamples=run.resamples, seed=run.seed))
+                    losses.append(reliance(clean.right, cell.right, chance, answers.weights))
                     advance()
                 kept = [clean.accuracy.value, *(loss.accuracy.value for loss in losses)]
                 lost = 1 - area(range(len(kept)), kept, chance)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
@@ -14,8 +17,9 @@ from src.methods.locality.interaction import Interaction, interaction
 from src.methods.locality.perturbations import Perturbation, masked_area, perturb
 from src.networks.activations import predict
 from src.networks.subjects import Subject
-from src.statistics.bootstrap import bootstrap_weights
+from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.protocol import Run
+from src.studies.robustness.shifted import chosen_images
 
 ORIGINAL = "original"
 
@@ -34,6 +38,25 @@ class Cell:
     accuracy: Estimate
     probability: Estimate
     right: Tensor
+
+
+def check_perturbations(perturbations: Iterable[Perturbation], images: ImageSet) -> None:
+    """Try each on two images.
+
+    Raises:
+        UserError: an operation is unknown, cannot take a level, does not fit the images or needs masks.
+    """
+    two = images.select(torch.arange(min(2, len(images))))
+    for how in perturbations:
+        perturb(two.images, how, two.masks)
+
+
+def images_to_perturb(examined: Examined, count: int | None, run: Run) -> ImageSet:
+    """``count`` test images, of each class in turn, or all; fewer are an event."""
+    test = examined.test.select(chosen_images(examined.test, count))
+    if len(test) < len(examined.test):
+        run.session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    return test
 
 
 class Answers:
@@ -56,9 +79,14 @@ class Answers:
             parts.append(predict(self.subject.model, self.subject.normalise(images), self.batch))
         return torch.cat(parts)
 
+    @cached_property
+    def whole(self) -> Tensor:
+        """Logits (n, N) of the images as they are."""
+        return self.logits(None)
+
     def clean(self) -> Cell:
         """The images as they are."""
-        return self._cell(ORIGINAL, 0, [self.logits(None)])
+        return self._cell(ORIGINAL, 0, [self.whole])
 
     def cell(self, how: Perturbation, variants: int) -> Cell:
         """One operation at one level, averaged over its variants."""
@@ -78,14 +106,13 @@ class Answers:
         singles = [Perturbation(f"mask_single_{fill}", side, variant, self.run.seed) for variant in range(patches)]
         every = Perturbation(f"mask_checker_{fill}", side, 0, self.run.seed)
         return interaction(
-            self._true(None), torch.stack([self._true(single) for single in singles], 1), self._true(every),
-            masked_area(height, width, side), resamples=self.run.resamples, seed=self.run.seed,
+            self._true(self.whole), torch.stack([self._true(self.logits(single)) for single in singles], 1),
+            self._true(self.logits(every)), masked_area(height, width, side), self.weights,
         )  # fmt: skip
 
-    def _true(self, how: Perturbation | None) -> Tensor:
-        return self.logits(how).gather(1, self.labels[:, None])[:, 0]
+    def _true(self, logits: Tensor) -> Tensor:
+        return logits.gather(1, self.labels[:, None])[:, 0]
 
     def _mean(self, values: Tensor) -> Estimate:
         values = values.cpu()
-        low, high = torch.quantile(self.weights @ values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-        return Estimate(float(values.mean()), low, high, len(values), "images")
+        return estimate(Resampled(float(values.mean()), self.weights @ values), n=len(values), unit="images")

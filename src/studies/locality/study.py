@@ -16,11 +16,10 @@ from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
 from src.methods.locality.reliance import area
-from src.studies.locality.answers import Answers, Cell
+from src.studies.locality.answers import Answers, Cell, check_perturbations, images_to_perturb
 from src.studies.locality.options import Options
 from src.studies.pictures import contact_sheet
 from src.studies.protocol import Run
-from src.studies.robustness.shifted import chosen_images
 
 SECTION = "Local against global"
 
@@ -58,20 +57,15 @@ def check(options: Options, images: ImageSet | None) -> None:
     """
     if images is None:
         return
-    two = images.select(torch.arange(min(2, len(images))))
-    for how in _perturbations(options, seed=0):
-        perturb(two.images, how, two.masks)
-    height, width = two.images.shape[2:]
+    check_perturbations(_perturbations(options, seed=0), images)
+    height, width = images.images.shape[2:]
     for side in options.patches:
         patch_masks(height, width, side, "checker")
 
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and under every perturbation."""
-    chosen = chosen_images(examined.test, options.images)
-    test = examined.test.select(chosen)
-    if len(test) < len(examined.test):
-        run.session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    test = images_to_perturb(examined, options.images, run)
     answers = Answers(examined.subject, test, options.batch, run)
     clean = answers.clean()
     cells = []

@@ -12,6 +12,11 @@ from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import interaction
 from src.methods.locality.perturbations import Perturbation, perturb
 from src.methods.locality.reliance import area, calibrate, reliance
+from src.statistics.bootstrap import bootstrap_weights
+
+
+def weights(images, resamples):
+    return bootstrap_weights(images, resamples=resamples, seed=0).double() / images
 
 
 class Local(nn.Module):
@@ -39,7 +44,7 @@ def test_a_local_network_adds_up() -> None:
     images = torch.rand(6, 3, 28, 28, dtype=torch.float64)
     clean, singles, together = drops(Local().double(), images, 5)  # patches 5 apart, farther than its field of 5
     assert torch.allclose((clean[:, None] - singles).sum(1), clean - together, atol=1e-5)
-    found = interaction(clean, singles, together, 0.3, resamples=100, seed=0)
+    found = interaction(clean, singles, together, 0.3, weights(6, 100))
     assert found.ratio.value == pytest.approx(1, abs=1e-5) and found.ratio.low == pytest.approx(1, abs=1e-4)
     assert found.patches == 9
 
@@ -51,7 +56,7 @@ def test_a_global_network_does_not() -> None:
         return x.mean((1, 2, 3), keepdim=True)[:, :, 0, 0] ** 2
 
     clean, singles, together = drops(product, images, 5)
-    assert interaction(clean, singles, together, 0.3, resamples=100, seed=0).ratio.value > 1.1
+    assert interaction(clean, singles, together, 0.3, weights(6, 100)).ratio.value > 1.1
 
 
 def test_one_by_one_convolutions_do_not_see_a_shuffle() -> None:
@@ -66,11 +71,11 @@ def test_one_by_one_convolutions_do_not_see_a_shuffle() -> None:
 def test_reliance_by_hand() -> None:
     clean = torch.tensor([True] * 8 + [False] * 2)
     suppressed = torch.tensor([True] * 3 + [False] * 7)
-    found = reliance(clean, suppressed, 0.1, resamples=300, seed=0)
+    found = reliance(clean, suppressed, 0.1, weights(10, 300))
     assert found.drop.value == pytest.approx(0.5 / 0.7) and found.accuracy.value == pytest.approx(0.3)
     assert found.drop.low < found.drop.value < found.drop.high
-    assert reliance(clean, clean, 0.1, resamples=50, seed=0).drop.value == 0
-    assert math.isnan(reliance(~clean, suppressed, 0.25, resamples=50, seed=0).drop.value)
+    assert reliance(clean, clean, 0.1, weights(10, 50)).drop.value == 0
+    assert math.isnan(reliance(~clean, suppressed, 0.25, weights(10, 50)).drop.value)
 
 
 def test_area_under_a_curve() -> None:
