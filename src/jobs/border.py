@@ -72,6 +72,8 @@ def checked(config: DictConfig) -> dict[str, Any]:
     own.use(whole.get("own"))
     rules = whole.pop("shrink", None)
     check_open(whole)
+    if rules:
+        shrink(whole, rules)
     running = running_of(whole)
     declared = keys_of(Running, *map(type, task_options(whole)))
     whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
@@ -79,7 +81,6 @@ def checked(config: DictConfig) -> dict[str, Any]:
     _check_targets(whole)
     _check_models(whole)
     if rules:
-        shrink(whole, rules)
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
     return whole
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.end_to_end.conftest import TINY, Ran, Run
 
 TARGETS = "target_class=0,1,2"
+FOLDER = ("task=train", "data@recipe.data=image_folder", "recipe.data.source.size=32", *TINY)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,12 @@ def test_a_single_run_gives_the_same_bits_in_the_same_folder(sweep, tiny):
     assert same(twin["metrics"], tiny.result["metrics"])
 
 
-def test_one_failing_job_fails_the_sweep_and_leaves_the_others(run, tmp_path_factory):
-    ran = run(
-        tmp_path_factory.mktemp("failing"), "-m", "experiment=modularize", "seed=0", "search.population=6,3", *TINY
-    )
+def test_one_failing_job_fails_the_sweep_and_leaves_the_others(run, tmp_path):
+    images(tmp_path / "whole", 20)
+    shutil.copytree(tmp_path / "whole", tmp_path / "damaged")
+    (tmp_path / "damaged" / "dark" / "3.png").write_bytes(b"no image")
+    root = f"recipe.data.source.root={tmp_path / 'whole'},{tmp_path / 'damaged'}"
+    ran = run(tmp_path / "out", "-m", *FOLDER, "seed=0", root)
     assert ran.code == 1
     assert sorted(result["status"] for result in ran.results) == ["failed", "ok"]
     assert "2 jobs: 1 ended, 1 failed" in ran.text and "Traceback" not in ran.text
@@ -65,18 +68,18 @@ def same(first, second):
     )
 
 
-def test_changed_images_are_noticed_and_a_copy_of_them_is_not(run: Run, tmp_path: Path):
-    def images(folder: Path, count: int, start: int = 0) -> None:
-        generator = torch.Generator().manual_seed(start)
-        for name in ("light", "dark"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            for number in range(start, start + count):
-                noise = torch.rand(32, 32, 3, generator=generator) * 128 + (127 if name == "light" else 0)
-                Image.fromarray(noise.to(torch.uint8).numpy()).save(folder / name / f"{number}.png")
+def images(folder: Path, count: int, start: int = 0) -> None:
+    generator = torch.Generator().manual_seed(start)
+    for name in ("light", "dark"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(start, start + count):
+            noise = torch.rand(32, 32, 3, generator=generator) * 128 + (127 if name == "light" else 0)
+            Image.fromarray(noise.to(torch.uint8).numpy()).save(folder / name / f"{number}.png")
 
+
+def test_changed_images_are_noticed_and_a_copy_of_them_is_not(run: Run, tmp_path: Path):
     def sweep(folder: Path) -> Ran:
-        return run(tmp_path / "out", "-m", "task=train", "data@recipe.data=image_folder", "seed=0,1", *TINY,
-                   f"recipe.data.source.root={folder}", "recipe.data.source.size=32")  # fmt: skip
+        return run(tmp_path / "out", "-m", *FOLDER, "seed=0,1", f"recipe.data.source.root={folder}")
 
     images(tmp_path / "photos", 20)
     first = sweep(tmp_path / "photos")
