@@ -122,7 +122,7 @@ def _measured(dosed: Mapping[tuple[float, int], Trained], bench: Bench, run: Run
 def _source(options: LocalGlobal) -> dict[str, Any]:
     """How the images of the measures are drawn: as those of the recipe, but for the couplings."""
     source = {key: value for key, value in options.recipe["data"]["source"].items() if key != "name"}
-    return {**source, "test_per_class": options.study_images}
+    return {**source, "test_per_class": options.images}
 
 
 def _drawn(options: LocalGlobal, texture: float | None, hue: float | None) -> ImageSet:

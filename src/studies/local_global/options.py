@@ -20,7 +20,7 @@ class LocalGlobal(TrainedOptions):
     Attributes:
         doses: shares of the training images whose texture is their class's own.
         networks: of each dose, with the seeds ``recipe.seed``, ``recipe.seed + 1`` ...
-        study_images: of each class, drawn for the measures and never trained on.
+        images: of each class, drawn for the measures and never trained on.
         studies: name of a study -> its section.
     """
 
@@ -31,7 +31,7 @@ class LocalGlobal(TrainedOptions):
         Words("a list of different shares, at least two"),
     ]
     networks: Count
-    study_images: Count
+    images: Count
     studies: dict[str, Any]
     seed: Whole
     resamples: Resamples

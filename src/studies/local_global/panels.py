@@ -78,6 +78,8 @@ def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Pan
             if each.instrument.sign == sign
             for dose in sorted({network.dose for network in dosed})
         ]  # fmt: skip
+        if not rows:
+            continue
         figure = Figure("lines", name, title, "Means over seeds with 95% intervals over seeds.", x="dose", y="measure",
                         group="instrument")  # fmt: skip
         yield Panel(SECTION, name, rows, "", figures=[figure])
