@@ -46,7 +46,8 @@ class Agreement:
     Attributes:
         correlation: rank correlation with the dose over all networks, signed so that 1 is as expected; the interval
             resamples seeds. without_zero: the same without dose 0, where the texture is never the class's own.
-        quiet: control -> whether it shows none, as it should: not defined, or an interval that holds 0.
+        quiet: control -> whether it shows none, as it should: it is not defined, or its
+            interval holds what a network that goes by neither cue gets.
     """
 
     instrument: Instrument
@@ -98,7 +99,7 @@ def findings_of(
     controls = [network for network in networks if network.role != "dose"]
     agreements = []
     for instrument in instruments:
-        quiet = {each.role: _shows_none(each.measured.values[instrument.name]) for each in controls}
+        quiet = {each.role: _shows_none(each.measured.values[instrument.name], instrument.none) for each in controls}
         with_zero, without_zero = (
             _correlation(some, instrument, resamples=resamples, seed=seed)
             for some in (dosed, [network for network in dosed if network.dose > 0])
@@ -127,7 +128,5 @@ def _correlation(networks: Sequence[Network], instrument: Instrument, *, resampl
     return estimate(Resampled(float(value), samples), n=counted, unit="seeds")
 
 
-def _shows_none(value: Estimate) -> bool:
-    if math.isnan(value.value):
-        return True
-    return value.low <= 0 <= value.high if not math.isnan(value.low) else False
+def _shows_none(value: Estimate, none: float) -> bool:
+    return math.isnan(value.value) or value.low <= none <= value.high

@@ -28,17 +28,19 @@ class Instrument:
     Attributes:
         sign: 1 where it ought to rise with the dose, -1 where it ought to fall.
         meaning: what it says, for a reader.
+        none: its value for a network that goes by neither cue.
     """
 
     name: str
     sign: int
     meaning: str
+    none: float = 0.0
 
 
 #: operation -> whether accuracy under it ought to rise with the dose
 AREAS = {"block_shuffle": 1, "block_rotation": 1, "residual": 1, "high_pass": 1, "smooth": -1, "low_pass": -1}
 BIASES = (
-    Instrument("shape_bias", -1, "decisions for the shape, of those for shape or texture, where the two disagree"),
+    Instrument("shape_bias", -1, "decisions for the shape, of those for shape or texture, where the two disagree", 0.5),
     Instrument("shape_sensitivity", -1, "how high the shape's class is ranked there, beyond chance"),
     Instrument("texture_sensitivity", 1, "how high the texture's class is ranked there, beyond chance"),
 )
