@@ -22,11 +22,10 @@ SHOWN = 14  # images of each kind
 def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
     rows = [
-        {"instrument": each.instrument.name, "meaning": each.instrument.meaning,
-         "expected": "rises" if each.instrument.sign > 0 else "falls", **each.correlation.columns("correlation"),
-         **each.without_zero.columns("without_dose_0"),
-         **{f"quiet_{name.replace(' ', '_')}": quiet for name, quiet in each.quiet.items()},
-         "judgement": each.judgement}
+        {"instrument": each.instrument.name, "expected": "rises" if each.instrument.sign > 0 else "falls",
+         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+         "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
+         "measures": each.instrument.meaning}
         for each in findings.agreements
     ]  # fmt: skip
     caption = (
