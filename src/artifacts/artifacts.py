@@ -1,7 +1,5 @@
 """What the making of networks on demand needs of the job that asks for them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,4 +22,4 @@ class Artifacts:
 
     running: Running
     store: Store
-    session: Session
+    session: "Session"

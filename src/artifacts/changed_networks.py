@@ -1,7 +1,5 @@
 """Networks that were changed after their training: put together anew, an output dropped, and what the change cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -41,7 +39,7 @@ class Changed:
 
     name: str
     subject: Subject
-    before: Changed | None = None
+    before: "Changed | None" = None
     updates: tuple[Trained, ...] = ()
     origins: tuple[Trained, ...] = ()
 

@@ -1,7 +1,5 @@
 """Networks composed of the modules of a label tree, from the store or made now."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A composed network as a subject, and what its modules answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Two networks at equal accuracy: of the better one an earlier epoch, as accurate on validation images as the other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,7 @@ class Compared(Generic[Role]):
     earlier: Role | None
 
 
-def compared(networks: Mapping[Role, Trained], session: Session, *, match: bool) -> Compared[Role]:
+def compared(networks: Mapping[Role, Trained], session: "Session", *, match: bool) -> Compared[Role]:
     """Two networks, as near in accuracy as the epochs of the better one come to the other where they are to match."""
     subjects = {role: network.subject for role, network in networks.items()}
     accuracy = {role: network.accuracy for role, network in networks.items()}

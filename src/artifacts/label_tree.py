@@ -1,7 +1,5 @@
 """The label tree that a job's configuration names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

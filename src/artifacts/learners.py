@@ -1,7 +1,5 @@
 """Which learner trains a recipe's network, on what and how: ``learner: monolithic``, ``modular``, ``width_variant``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How large the monolith is that a modular network is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 
-def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
+def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: "Session") -> dict[str, Any]:
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
     multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
 

@@ -1,7 +1,5 @@
 """The modules of a strong network, from the store or searched now (CNNSplitter, Qi et al., ASE 2022)."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path

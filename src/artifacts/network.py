@@ -1,7 +1,5 @@
 """A network that was trained here, with the data and the course of its training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

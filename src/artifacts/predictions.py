@@ -1,7 +1,5 @@
 """What networks answer to raw images, batch by batch, whether the images are in memory or in files."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,7 +24,7 @@ def batched(subject: Subject, images: Tensor, batch: int = BATCH) -> Tensor:
 
 
 @torch.inference_mode()
-def of_part(network: Trained, part: str, batch: int = BATCH) -> tuple[Tensor, Tensor]:
+def of_part(network: "Trained", part: str, batch: int = BATCH) -> tuple[Tensor, Tensor]:
     """Logits (n, N) of a trained network on a part of its own data as it was trained on it, and the labels (n,)."""
     model, images = network.subject.model, network.data.sets[part]
     device = next(model.parameters()).device

@@ -1,7 +1,5 @@
 """The target classes of a patch, as the networks on both sides know them."""
 
-from __future__ import annotations
-
 from src.artifacts.options import PatchedOptions
 from src.core.errors import UserError
 from src.data.datamodule import ImageData

@@ -1,7 +1,5 @@
 """Trained networks: from the store, or trained now."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -215,7 +213,7 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
     return settings | {"precision": training.precision}
 
 
-def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
+def images_of(recipe: Mapping[str, Any], session: "Session", role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
     kind = data_module(recipe["data"])
     data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])

@@ -1,7 +1,5 @@
 """All modules of a label tree in one training: from the start, on a shared trunk, or after each had its own."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast

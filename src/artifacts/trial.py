@@ -1,7 +1,5 @@
 """A weak network, the modules that may patch it, the controls, and the images that judge them."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any

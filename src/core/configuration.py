@@ -1,7 +1,5 @@
 """Configurations as plain values: shrunk, read as arguments; and what of them decides a job's identity."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields

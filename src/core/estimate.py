@@ -1,7 +1,5 @@
 """A number with its interval: what every finding is told in."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The random numbers are drawn on the CPU from a stream named by (seed, epoch, ste
 sees the same images as one that was never stopped, on any device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 

@@ -9,8 +9,6 @@ colours, standardised per channel, it takes the rows of the eigenvectors' matrix
 squared eigenvalue times 127.5, which makes the shifts far stronger.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Hendrycks and Dietterich, ICLR 2019 (arXiv:1903.12261). CIFAR: ``NAME.npy``, uin
 at severity 1, then 2 ..., and ``labels.npy`` (5 N,). ImageNet: ``NAME/SEVERITY/WNID/*.JPEG``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -17,8 +17,6 @@ and as published, from two sources::
       test_target: 100
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence

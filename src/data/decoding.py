@@ -8,8 +8,6 @@ Workers are forked: started in any other way they cannot be under the joblib lau
 whatever is random comes with the request, so that their number changes nothing.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Several batches at once from images that stay on the device: no transfers, and few draws of random numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple

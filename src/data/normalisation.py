@@ -4,8 +4,6 @@ With contrast ``global`` every image is first brought to mean 0 and standard dev
 with ``per_pixel`` and ``zca`` all images are whitened first (`src.imageops.whitening`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which data module a configuration of the data group asks for: images in memory, or in files where they are many."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 All modules of a network then see an image alike (but for a whitening of another scope than ``train``).
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Stratified by class and drawn by the data seed alone, so they do not depend on h
 Identical images (CIFAR-100 has 26 groups of them) always fall into the same part.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 

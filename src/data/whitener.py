@@ -1,7 +1,5 @@
 """The whitenings of a data set's parts, fitted when they are first asked for."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -52,7 +50,7 @@ class Whitener:
         """Another one with the same options, by the statistics of uint8 images (n, C, H, W)."""
         return Whitening.fit(images, self.kind, eps=self.options.eps, rule=self.options.rule)
 
-    def for_subset(self, sets: Mapping[str, ImageSet]) -> Whitener:
+    def for_subset(self, sets: Mapping[str, ImageSet]) -> "Whitener":
         """What whitens some classes of the data set."""
         return self if self.options.scope == "train" else Whitener(sets, self.kind, self.options)
 

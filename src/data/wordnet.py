@@ -1,7 +1,5 @@
 """WordNet's is-a graph and its names, from the files that come with ImageNet."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ behavior and detection rate of CNNs", 2020, names it as a motive and does not me
 what it does to all other classes, against a monolith of matched size.
 """
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.trained import no_verdict
 from src.core.result import Result

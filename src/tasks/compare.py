@@ -1,7 +1,5 @@
 """The comparison of many jobs: one table, what is claimed of it, and a page to explore it. Every sweep ends in one."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The study of L. Friedrichsen, "Impact of modularization on learning behavior and
 what it left out: controls, intervals, the split of the gap, its own error heuristic in numbers, all 19 corruptions.
 """
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of

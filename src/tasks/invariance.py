@@ -5,8 +5,6 @@ Quiroga, Torrents-Barrena, Lanzarini and Puig, "Measuring (in)variances in convo
 accuracy, exact angles, and both ways to make units of maps, between which its own findings change sign.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """``task=measure``: any subject by any study. The subject says what is examined, the study says how."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts

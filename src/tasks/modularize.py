@@ -1,7 +1,5 @@
 """``task=modularize``: cut a strong network into one module per class (CNNSplitter, Qi et al., ASE 2022)."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.trained import history_panel, no_verdict, stopped, trained

@@ -1,7 +1,5 @@
 """``task=patch``: patch a weak network on its target class with a module of a strong one (CNNSplitter, ASE 2022)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts

@@ -1,7 +1,5 @@
 """``task=train``: train one network from a recipe."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.predictions import of_part
 from src.artifacts.trained import history_panel, no_verdict, trained

@@ -1,7 +1,5 @@
 """``task=train_module``: one module of a label tree, so that all of them can be trained side by side by a sweep."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.predictions import of_part

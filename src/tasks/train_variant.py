@@ -1,7 +1,5 @@
 """``task=train_variant``: one distribution of VGG's features over its layers (Mundt et al. 2018, arXiv:1812.05836)."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 (2014): few images of the target, with the source's weights and without.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Dropout whose masks are drawn for a whole batch at once, so that they do not depend on the size of a pass."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from src.training.ghost_norm import Rows

@@ -6,8 +6,6 @@ layout), which the thesis on modular networks took (L. Friedrichsen 2020): of a 
 window by itself, much the weaker bound, of a linear layer all weights of a unit, of a bias the whole vector.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The gradient of a batch in as many passes as memory needs, with the same result for any number of them."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -5,8 +5,6 @@ an epoch is counted in whole batches, so a ragged last batch overshoots the cycl
 step of a restart still belongs to the old cycle.
 """
 
-from __future__ import annotations
-
 import math
 
 from src.core.errors import UserError

@@ -1,7 +1,5 @@
 """Whether a network has collapsed to one answer."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

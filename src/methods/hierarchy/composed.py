@@ -1,7 +1,5 @@
 """The modules of a label tree as one network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import cast

@@ -1,7 +1,5 @@
 """What a network of modules costs, stored and for one image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

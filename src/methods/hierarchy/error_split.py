@@ -6,8 +6,6 @@ level has a share of it. In the thesis on modular networks (L. Friedrichsen 2020
 the right superclass, against 53.19% and 65.12%) the router has 17% and the experts have 83%.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

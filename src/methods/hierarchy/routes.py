@@ -1,7 +1,5 @@
 """The way that an image takes through a label tree, to be read by people."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

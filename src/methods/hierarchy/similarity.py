@@ -1,7 +1,5 @@
 """How near two classes stand in a label tree."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from src.methods.hierarchy.nodes import Tree

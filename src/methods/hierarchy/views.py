@@ -1,7 +1,5 @@
 """Crops and mirror images that a network sees of one image; what it answers is averaged."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

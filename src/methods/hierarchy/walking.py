@@ -1,7 +1,5 @@
 """From the root of a label tree to its classes, for a batch of images; and answers to several crops of an image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 

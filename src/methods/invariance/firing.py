@@ -8,8 +8,6 @@ later work takes L over all images and their transformations: it is 1 of an inva
 more only where the transformation moves the unit's mean.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 

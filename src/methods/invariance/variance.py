@@ -6,8 +6,6 @@ Quiroga et al., "Measuring (in)variances in convolutional networks", JCC&BD 2019
 ``NV = TV / SV``: 0 is invariant, 1 as variable under the transformation as between images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

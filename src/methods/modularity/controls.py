@@ -1,7 +1,5 @@
 """What a module must be compared with: kernels taken at random."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Every draw is a pure function of (seed, generation, class): classes differ from 
 on as it would have. (The original starts all classes from identical genes.)
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Modules as patches: a module's answer takes the place of the weak model's for the target class (Qi et al. 2022)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ A generation: every class's candidates are judged on the same images, a tourname
 and the fittest breed. Tensors from genes to fitness; the network is hidden behind ``evaluate``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path

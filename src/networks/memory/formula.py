@@ -4,8 +4,6 @@ The saved bytes agree with autograd's own to 0.1 %: of each convolution its outp
 of each pool its output and indices of 8 bytes. Sums of skip connections save nothing more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

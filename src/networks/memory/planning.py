@@ -1,7 +1,5 @@
 """What to do so that a training fits: as little as possible, in a fixed order, and never silently."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 The groups are small on purpose: of an early-heavy variant nearly all memory is one block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

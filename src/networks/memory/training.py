@@ -1,7 +1,5 @@
 """A training as far as its memory goes: the network, the batch, and the measures that save memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial

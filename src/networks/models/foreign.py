@@ -1,7 +1,5 @@
 """Networks of other packages behind our registry: torchvision, timm, and any importable callable."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Callable, Mapping

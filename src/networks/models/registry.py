@@ -1,7 +1,5 @@
 """Networks by name: our own, and others by a prefix (``torchvision:``, ``timm:``, ``python:package.module:name``)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """A network in two parts: a trunk that several networks can share, and a head."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from src.core.errors import UserError

@@ -4,8 +4,6 @@ An optional extra, used at plan time only. Its graph takes unknown operations fo
 without an error, which is why every plan is verified.
 """
 
-from __future__ import annotations
-
 import copy
 import ctypes
 import threading

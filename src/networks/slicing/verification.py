@@ -4,8 +4,6 @@ Static checks S look at the plan and the layers' kinds; T0 to T3 run the network
 random batch-norm statistics, so that no small or dead weight can hide a mistake of the wiring.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 

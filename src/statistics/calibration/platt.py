@@ -1,7 +1,5 @@
 """Platt scaling: one score as a probability."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Whether a network is as often right as it says."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot

@@ -1,7 +1,5 @@
 """What single images say about the probabilities that a network gives (Ovadia et al. 2019, 1906.02530)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

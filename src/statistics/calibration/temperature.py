@@ -1,7 +1,5 @@
 """Temperature scaling: logits as probabilities."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """A class joins, leaves, or an expert is replaced: the networks before and after, of modules and as monoliths."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

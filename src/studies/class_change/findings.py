@@ -1,7 +1,5 @@
 """What a change of classes did: accuracy on the class and on all others, forgetting, and its cost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

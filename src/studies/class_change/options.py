@@ -1,7 +1,5 @@
 """What task=add_class is told; conf/task/add_class.yaml has the values."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from src.artifacts.options import MatchedOptions, Resamples

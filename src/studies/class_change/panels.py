@@ -1,7 +1,5 @@
 """What a change of classes did, in tables, figures and a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a change of classes starts from: images and trees with and without the class, and how modules are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Every rule of composition against the monolith: accuracy, probabilities, agreement with the tree."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

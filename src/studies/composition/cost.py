@@ -1,7 +1,5 @@
 """What modular and monolithic networks cost: stored and active, to train and to ask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import cast
 

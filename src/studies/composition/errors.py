@@ -1,7 +1,5 @@
 """Where a modular network errs: router or expert, which superclass, and what its modules' own errors foretold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Accuracies of several predictions on the same images, compared in pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Learning behaviour: accuracy against what was spent, of the composed modules and of the monolith."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Modular and monolithic networks: accuracy, errors, learning, cost and single images, as tables and figures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Single images on their way through a modular network: the route, its probabilities, the runner-up."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

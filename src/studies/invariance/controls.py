@@ -1,7 +1,5 @@
 """What a transformation does to the images themselves, measured as a network is: what no network can be blamed for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -29,7 +27,7 @@ def controls(
     transformations: TransformationSet,
     ways: Sequence[Way],
     options: Options,
-    session: Session,
+    session: "Session",
 ) -> PixelControls | None:
     """Over the pixels that always hold the image; None where there is no such pixel."""
     mask = transformations.valid(*images.shape[1:])

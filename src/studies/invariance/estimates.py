@@ -1,7 +1,5 @@
 """From the passes over networks to findings: accuracies, curves over layers, trends, all with intervals over images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The further measures of a network: distances, analysis of variance, firing, maps moved back."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The images that are measured, and the classes that their transformation exchanges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from src.report.session import Session
 
 
-def chosen_images(test: ImageSet, per_class: int | None, session: Session | None = None) -> ImageSet:
+def chosen_images(test: ImageSet, per_class: int | None, session: "Session | None" = None) -> ImageSet:
     """As many of each class, the first ones.
 
     Args:

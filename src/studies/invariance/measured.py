@@ -1,7 +1,5 @@
 """One network under all transformations: what it answers, and how much each of its activations varies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -140,7 +138,7 @@ def correct(subject: Subject, images: Tensor, labels: Tensor, transformations: T
     return torch.cat(parts).cpu()
 
 
-def untrained_like(subject: Subject, images: ImageSet, seed: int, session: Session) -> Subject | None:
+def untrained_like(subject: Subject, images: ImageSet, seed: int, session: "Session") -> Subject | None:
     """The same architecture with random weights on the same device, or None where it is made of other networks.
 
     Its batch norms have the statistics of these images: with those of no image at all, mean 0 and variance 1, most

@@ -1,7 +1,5 @@
 """What modules are worth one by one and composed, on test images, which neither trained nor chose anything."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """Reliability, confidence, entropy, and images of unknown classes, as tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """Images of none of the classes that a network knows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

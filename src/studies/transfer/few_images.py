@@ -1,7 +1,5 @@
 """Experts on images of another look: as they are, and trained further on a few of these images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Experts of one label tree in another one: only the routers are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
