@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from src.artifacts.network import Trained
 from src.networks.subjects import Subject, load_subject
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.report.session import Session
 
 NEAR = 0.005  # of the validation images: networks that are as close need no earlier epoch
 EQUAL = 0.02  # of the validation images: networks that are as close count as equally accurate
@@ -32,7 +30,7 @@ class Compared(Generic[Role]):
     earlier: Role | None
 
 
-def compared(networks: Mapping[Role, Trained], session: "Session", *, match: bool) -> Compared[Role]:
+def compared(networks: Mapping[Role, Trained], session: Session, *, match: bool) -> Compared[Role]:
     """Two networks, as near in accuracy as the epochs of the better one come to the other where they are to match."""
     subjects = {role: network.subject for role, network in networks.items()}
     accuracy = {role: network.accuracy for role, network in networks.items()}

@@ -1,11 +1,9 @@
 """The network that a measure examines, wherever it comes from, and the images it is measured on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -33,11 +31,9 @@ from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import module_score
 from src.methods.widths.variants import BASELINE
 from src.networks.subjects import Subject, load_subject
+from src.report.session import Session
 from src.statistics.calibration import fit_platt
 from src.training.determinism import device_of
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """How large the monolith is that a modular network is compared with."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,14 +15,12 @@ from src.methods.hierarchy.nodes import Tree
 from src.networks.cost import Cost, cost
 from src.networks.models import build
 from src.networks.models.splitting import trunk_and_head
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.report.session import Session
 
 STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 
-def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: "Session") -> dict[str, Any]:
+def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
     multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.callbacks import Callback
 from safetensors.torch import save_file
@@ -25,15 +25,13 @@ from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
+from src.report.session import Session
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
 from src.training.learners.stepping import Stepping
 from src.training.optimisation import build_optimizer
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 def trained(
@@ -213,7 +211,7 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
     return settings | {"precision": training.precision}
 
 
-def images_of(recipe: Mapping[str, Any], session: "Session", role: str, where: str = "") -> ImageData:
+def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
     kind = data_module(recipe["data"])
     data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,10 @@ from src.data.ranks import rank_within_class
 from src.imageops.transformations import TransformationSet, interpolation_error
 from src.methods.invariance.passes import Examination, Transformations
 from src.methods.invariance.variance import variances
+from src.report.session import Session
 from src.studies.invariance.findings import EQUIVARIANCE, PixelControl, PixelControls, Way
 from src.studies.invariance.measured import setup_of
 from src.studies.invariance.options import Options
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 IMAGES = 256  # about as many, of all classes alike, are enough for a mean over all pixels
 
@@ -27,7 +24,7 @@ def controls(
     transformations: TransformationSet,
     ways: Sequence[Way],
     options: Options,
-    session: "Session",
+    session: Session,
 ) -> PixelControls | None:
     """Over the pixels that always hold the image; None where there is no such pixel."""
     mask = transformations.valid(*images.shape[1:])

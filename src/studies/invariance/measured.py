@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,15 +13,13 @@ from src.methods.invariance.variance import Variances, groups_of_members, varian
 from src.networks.activations import evaluating
 from src.networks.slicing.recalibration import recalibrate
 from src.networks.subjects import COMPOSED, PATCHED, Subject, rebuild
+from src.report.session import Session
 from src.studies.invariance.findings import EQUIVARIANCE, Further, Role, Way
 from src.studies.invariance.further import further
 from src.studies.invariance.options import Options
 from src.studies.invariance.words import aggregation_of, called
 from src.studies.protocol import Run
 from src.training.determinism import seed_everything
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 RECALIBRATED = 512  # images that an untrained network's batch norms take their statistics from
@@ -138,7 +135,7 @@ def correct(subject: Subject, images: Tensor, labels: Tensor, transformations: T
     return torch.cat(parts).cpu()
 
 
-def untrained_like(subject: Subject, images: ImageSet, seed: int, session: "Session") -> Subject | None:
+def untrained_like(subject: Subject, images: ImageSet, seed: int, session: Session) -> Subject | None:
     """The same architecture with random weights on the same device, or None where it is made of other networks.
 
     Its batch norms have the statistics of these images: with those of no image at all, mean 0 and variance 1, most

@@ -1,9 +1,6 @@
 """Images of another look that experts are moved to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,10 +11,8 @@ from src.data.datamodule import ImageData
 from src.data.opening import data_module
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
+from src.report.session import Session
 from src.studies.transfer.options import Transfer
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 @dataclass(frozen=True)
