@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from src.artifacts.composition import composition_of, views_of
-from src.artifacts.network import Trained
+from src.artifacts.network import Trained, batched
 from src.artifacts.options import ModuleTreeOptions
-from src.artifacts.predictions import batched
 from src.artifacts.trained import check_recipe
 from src.artifacts.tree_modules import TreeModules
 from src.artifacts.warm_start import warm_start

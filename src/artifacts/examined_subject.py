@@ -19,9 +19,8 @@ from src.artifacts.options import (
     VariantOptions,
 )
 from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
-from src.artifacts.targets import check_target, target_names
 from src.artifacts.trained import did_not_train, images_of, trained
-from src.artifacts.trial import Trial
+from src.artifacts.trial import Trial, check_target, target_names
 from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData

@@ -15,7 +15,7 @@ from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic
 from src.training.learners.stepping import Stepping
 from src.training.learners.width_variant import WidthVariant
-from src.training.sgdr import cycle_ends
+from src.training.optimisation import cycle_ends
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "modular", "width_variant")

@@ -5,9 +5,8 @@ from typing import Literal
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.network import Trained
-from src.artifacts.targets import check_target, target_names
 from src.artifacts.trained import history_panel, images_of, no_verdict, stopped, trained
-from src.artifacts.trial import Trial, all_labelled
+from src.artifacts.trial import Trial, all_labelled, check_target, target_names
 from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.patching.module_findings import module_findings

@@ -2,7 +2,7 @@
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
-from src.artifacts.predictions import of_part
+from src.artifacts.network import of_part
 from src.artifacts.trained import history_panel, images_of, trained
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError

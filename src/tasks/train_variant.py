@@ -15,7 +15,7 @@ from src.core.result import Result, Verdict
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict
 from src.networks.cost import cost
-from src.networks.memory.formula import saved_bytes
+from src.networks.memory.planning import saved_bytes
 from src.networks.models import build
 from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainVariant

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from src.artifacts.composed import Networks
 from src.artifacts.composition import answers, composed, composition_of, seen_through_views
-from src.artifacts.predictions import log_probabilities
+from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
 from src.core.errors import UserError
 from src.core.estimate import Estimate

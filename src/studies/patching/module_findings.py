@@ -15,9 +15,8 @@ from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves
 from src.networks.activations import predict
 from src.networks.cost import Cost, cost
-from src.statistics.bootstrap import auc
+from src.statistics.bootstrap import accuracies, auc
 from src.statistics.calibration import fit_platt
-from src.studies.composition.estimates import accuracies
 from src.studies.patching.options import Modularize, Patch
 
 #: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.

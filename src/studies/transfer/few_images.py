@@ -8,8 +8,7 @@ from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
-from src.artifacts.network import Trained
-from src.artifacts.predictions import batched
+from src.artifacts.network import Trained, batched
 from src.artifacts.trained import trained
 from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
