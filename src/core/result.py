@@ -151,12 +151,16 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
     error: str = ""
 
-    def add(self, panel: Panel) -> None:
-        """Take in a panel: the one place that writes tables, pictures, captions, sections and units of columns.
+    def add(self, *panels: Panel) -> None:
+        """Take in panels: the one place that writes tables, pictures, captions, sections and units of columns.
 
         Raises:
             ValueError: a table or a picture of that name is there, or a unit or a figure is of no column.
         """
+        for panel in panels:
+            self._add(panel)
+
+    def _add(self, panel: Panel) -> None:
         if panel.name in self.tables or panel.name in self.images:
             raise ValueError(f"two panels are called '{panel.name}'")
         columns: Collection[str] = ()

@@ -73,11 +73,6 @@ def check_crop(crop: int | None, shape: Sequence[int]) -> None:
         )
 
 
-def geometry(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What :func:`augment` takes of the augmentation."""
-    return {key: value for key, value in options.items() if key != "rgb_pca"}
-
-
 def draw(
     count: int, *, crop_padding: int, flip: bool, seed: int, epoch: int, step: int, spare: tuple[int, int] = (0, 0)
 ) -> Draws:
@@ -129,36 +124,6 @@ def crop_and_flip(
     rows, columns = rows + down[:, None], columns + right[:, None]
     number = torch.arange(count, device=device)[:, None, None]
     return padded[number, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def augment(
-    images: Tensor,
-    *,
-    crop_padding: int = 0,
-    flip: bool = False,
-    crop: int | None = None,
-    flip_axis: str = FLIP_AXES[0],
-    transformation: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    epoch: int = 0,
-    step: int = 0,
-) -> Tensor:
-    """Random transformations, and then crops and flips, of a batch (n, C, H, W); without any, the batch itself."""
-    if transformation is not None:
-        parameters = draw_transformations(transformation, len(images), seed=seed, epoch=epoch, step=step)
-        images = transform(images, transformation, parameters)
-    if not crop_padding and not flip and crop is None:
-        return images
-    draws = draw(
-        len(images),
-        crop_padding=crop_padding,
-        flip=flip,
-        seed=seed,
-        epoch=epoch,
-        step=step,
-        spare=spare_of(images, crop),
-    )
-    return crop_and_flip(images, draws, crop_padding, crop, flip_axis)
 
 
 def centre(images: Tensor, crop: int | None) -> Tensor:

@@ -274,36 +274,19 @@ class ImageData(pl.LightningDataModule):
         digest.update(repr(settings).encode())
         return digest.hexdigest()
 
-    def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
-        """All images of a part and their labels, for studies.
+    def tensor(self, part: str) -> tuple[Tensor, Tensor]:
+        """All images of a part as the model sees them, float32 (N, C, H, W), and their labels, int64 (N,)."""
+        images, labels = self.resident(part, self._set(part).images.device)
+        return self.normalise(images), labels
 
-        Args:
-            part: train, validation, calibration or test.
-            normalised: float32 in the layout the model sees, else the raw uint8.
-            whole: without the crop.
-
-        Returns:
-            (N, C, H, W) and int64 (N,).
-        """
-        raw = self._set(part)
-        if not normalised:
-            return raw.images, raw.labels
-        images, labels = self.resident(part, raw.images.device)
-        return self.normalise(images, whole), labels
-
-    def normalise(self, images: Tensor, whole: bool = False) -> Tensor:
-        """uint8 (n, C, H, W) -> float32 as the model sees it.
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W), raw (uint8) or as `resident` gives them -> float32 as the model sees them.
 
         Floats have been whitened already; images of the size of a crop have been cut out already.
-
-        Args:
-            images: raw, or what `resident` gives.
-            whole: without the crop.
         """
         if self.whitener is not None and not images.is_floating_point():
             images = whitened(images, self.whitener.of("train", images.device), True)
-        seen = images if whole else centre(images, self.augment.get("crop"))
-        return normalise(seen, self.mean, self.std, contrast=self.contrast)
+        return normalise(centre(images, self.augment.get("crop")), self.mean, self.std, contrast=self.contrast)
 
     def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """A part's images, raw or, where they are whitened, float32, and its labels, on the device."""

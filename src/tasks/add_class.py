@@ -23,8 +23,7 @@ def add_class(options: AddClass, artifacts: Artifacts) -> Result:
         findings = class_change_findings(changed, setting, resamples=options.resamples, seed=options.seed)
     uses = dict.fromkeys(digest for network in changed.networks for digest in network.subject.lineage)
     result = Result("add_class", artifacts.running.name, uses=list(uses))
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     row = {"data": setting.data.source["name"], "change": options.change, "class": options.class_name}
     conclusion = verdict(findings, row)
     for name, network in changed.monoliths.items():

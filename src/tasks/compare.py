@@ -41,8 +41,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
         if means is not None:
             _add_first(result, [means], screen=[means.name, *result.screen])
     if asked.get("over_depth"):
-        for panel in over_depth(folders, asked["over_depth"]):
-            result.add(panel)
+        result.add(*over_depth(folders, asked["over_depth"]))
     if not asked.get("claims") and not asked.get("explorer"):
         return result
     jobs = result.tables["jobs"]
@@ -63,8 +62,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
 
 def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> None:
     """Before the tables that are there already."""
-    for panel in panels:
-        result.add(panel)
+    result.add(*panels)
     first = {panel.name: result.tables[panel.name] for panel in panels}
     result.tables = {**first, **result.tables}
     result.screen = screen

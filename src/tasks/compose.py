@@ -31,8 +31,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     modules = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
     result.add(history_panel({MONOLITH: networks.monolith, **modules}))
     findings = estimate(networks, unknown, options, artifacts.session)
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     result.conclude(verdict(findings))
     result.row = {
         "data": options.monolith["data"]["source"]["name"],

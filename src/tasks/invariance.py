@@ -68,8 +68,7 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
         measured.append(examine(pair.earlier, complete, images, transformations, study, run, aside=True))
     findings = findings_of(measured, images, transformations, study, run)
     findings = replace(findings, comparison=comparison(findings, pair.accuracy))
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     if options.retrain.layers != "none":
         again = retraining(
             networks[PLAIN], recipes[AUGMENTED], images, transformations, study.batch, options.retrain, artifacts, run

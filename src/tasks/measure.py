@@ -29,8 +29,7 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
         result.verdict, result.verdict_kind = examined.problem, "no verdict"
         return result
     findings = study.estimate(examined, asked, Run(artifacts.session, options.seed, options.resamples))
-    for panel in study.panels(findings):
-        result.add(panel)
+    result.add(*study.panels(findings))
     verdict = study.verdict(findings)
     if not isinstance(verdict, Verdict):
         name, kind = options.study["name"], type(verdict).__name__

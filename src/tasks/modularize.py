@@ -23,8 +23,7 @@ def modularize(options: Modularize, artifacts: Artifacts) -> Result:
     result.uses.append(modules.digest)
     with artifacts.session.stage("modules: evaluation"):
         findings = module_findings(modules, options)
-    for panel in module_panels(findings):
-        result.add(panel)
+    result.add(*module_panels(findings))
     metrics = module_metrics(findings)
     sentence = (
         f"{len(findings.classes)} modules together classify {metrics['composed_accuracy'].value:.1%} of the test "

@@ -50,8 +50,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     with artifacts.session.stage("modules: test"):
         worth = module_findings(modules, options)
     history = history_panel({"strong": strong, "weak": weak})
-    for panel in (*patch_panels(comparison), *module_panels(worth), history):
-        result.add(panel)
+    result.add(*patch_panels(comparison), *module_panels(worth), history)
     result.conclude(patch_verdict(comparison, worth))
     save_modules(modules, artifacts.session.folder)
     save_subject(trial.patched_network(), artifacts.session.folder / "patched")

@@ -54,8 +54,7 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
     result = Result("transfer", artifacts.running.name, uses=list(dict.fromkeys([*uses, *digests])))
-    for panel in (tree_panel(trees), *target_panels(on_target)):
-        result.add(panel)
+    result.add(tree_panel(trees), *target_panels(on_target))
     row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
     conclusion = verdict(trees, on_target, row)
     unfit = next((node for node in experts if not modules.modules[node].converged), None)

@@ -9,7 +9,6 @@ from torch import Tensor
 from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.augment import (
-    augment,
     centre,
     channel_statistics,
     check_crop,
@@ -59,7 +58,6 @@ def test_smaller_crops_and_the_other_axis_equal_the_loop(
     expected = naive(images, *draws, padding, crop, 2 if flip_axis == "left_right" else 1)
     how: dict[str, Any] = {"crop_padding": padding, "crop": crop, "flip_axis": flip_axis}
     assert torch.equal(crop_and_flip(images, draws, **how), expected)
-    assert torch.equal(augment(images, flip=True, **how, seed=1, epoch=2, step=3), expected)
     assert expected.shape == (40, 3, crop, crop)
 
 
@@ -103,7 +101,7 @@ def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
 
 def test_is_a_pure_function_of_seed_epoch_and_step(images: Tensor) -> None:
     def make(seed: int = 0, epoch: int = 0, step: int = 0) -> Tensor:
-        return augment(images, crop_padding=3, flip=True, seed=seed, epoch=epoch, step=step)
+        return crop_and_flip(images, draw(40, crop_padding=3, flip=True, seed=seed, epoch=epoch, step=step), 3)
 
     reference = make()
     torch.manual_seed(99)
@@ -120,10 +118,6 @@ def test_draws_are_independent_and_use_the_whole_range() -> None:
     assert draws.down.unique().tolist() == draws.right.unique().tolist() == [0, 1, 2, 3, 4]
     assert 0.45 < float(draws.flipped.float().mean()) < 0.55
     assert abs(float(torch.corrcoef(torch.stack([draws.down, draws.right]).float())[0, 1])) < 0.1
-
-
-def test_without_augmentation_the_batch_is_untouched(images: Tensor) -> None:
-    assert augment(images) is images
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
