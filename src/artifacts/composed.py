@@ -10,7 +10,7 @@ from src.artifacts.composition import composed, composition_of, confusion, views
 from src.artifacts.label_tree import tree_of
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
-from src.artifacts.options import ComposedOptions
+from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.artifacts.tree_training import parts_of, trained_together
@@ -86,7 +86,7 @@ def composed_of(options: ComposedOptions, artifacts: Artifacts) -> tuple[Subject
     return subject, data, modules.uses
 
 
-def tree_in(options: ComposedOptions, data: ImageData, artifacts: Artifacts) -> Tree:
+def tree_in(options: MatchedOptions, data: ImageData, artifacts: Artifacts) -> Tree:
     """The tree of the configuration; for a clustered one the monolith is trained first."""
 
     def confusions() -> Tensor:

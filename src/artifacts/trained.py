@@ -17,12 +17,11 @@ from src.artifacts.network import SELECT, Trained, select_epoch
 from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
-from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
 from src.core.result import Figure, Panel, Result, Verdict
 from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
-from src.data.opening import data_module
+from src.data.opening import data_of
 from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
 from src.report.session import Session
@@ -213,8 +212,7 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
-    kind = data_module(recipe["data"])
-    data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
+    data = data_of(recipe["data"], f"{where or role}.data", shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
     if not len(data.sets["validation"]):

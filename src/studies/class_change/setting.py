@@ -9,8 +9,8 @@ from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, altered, assembled
-from src.artifacts.composition import composition_of, confusion, seen_through_views, views_of
-from src.artifacts.label_tree import tree_of
+from src.artifacts.composed import tree_in
+from src.artifacts.composition import composition_of, seen_through_views, views_of
 from src.artifacts.learners import architecture_of
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
@@ -173,12 +173,7 @@ def setting_of(options: AddClass, artifacts: Artifacts) -> Setting:
     views_of(options, data)
     if name not in data.classes:
         raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
-
-    def confusions() -> Tensor:
-        network = trained(options.monolith, artifacts, role="monolith", data=data)
-        return confusion(network, "validation")
-
-    tree = tree_of(options.tree, data, confusions)
+    tree = tree_in(options, data, artifacts)
     node = tree.path_of(tree.label(name))[-1][0]
     above = tree.nodes[node]
     if len(above.children) == 2 and change != "replace":

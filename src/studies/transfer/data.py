@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.core.configuration import keywords
 from src.core.errors import UserError
 from src.data.datamodule import ImageData
-from src.data.opening import data_module
+from src.data.opening import data_of
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
 from src.report.session import Session
@@ -40,8 +39,7 @@ def target_images(options: Transfer, source: ImageData, session: Session) -> Tar
             f"data.contrast={source.contrast}: whitening is fitted to one data set; take none or global for a transfer"
         )
     seen = {"normalisation": {"mean": list(source.mean), "std": list(source.std)}, "contrast": source.contrast}
-    kind = data_module(options.target)
-    target = kind(**keywords(kind, options.target | seen, "target"), shuffle_seed=options.seed)
+    target = data_of(options.target | seen, "target", shuffle_seed=options.seed)
     with session.stage("target: images"):
         target.setup()
     for event in target.events:
