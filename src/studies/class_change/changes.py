@@ -32,7 +32,7 @@ class ChangedNetworks:
 
 def changed_networks(setting: Setting) -> ChangedNetworks:
     """The networks before and after the change, from the store or trained now."""
-    return {"add": _added, "remove": _removed, "replace": _replaced}[setting.change](setting)
+    return {"add": _added, "remove": _removed, "replace": _replaced}[setting.options.change](setting)
 
 
 def _added(setting: Setting) -> ChangedNetworks:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +24,6 @@ from src.methods.hierarchy.tree import without_class
 from src.networks.models import build
 from src.networks.subjects import Subject
 from src.studies.class_change.options import AddClass
-
-Change = Literal["add", "remove", "replace"]
 
 
 @dataclass
@@ -49,12 +47,6 @@ class Setting:
     node: int
 
     @property
-    def change(self) -> Change:
-        """A class joins, a class leaves, or an expert is replaced."""
-        change: Change = self.options.change
-        return change
-
-    @property
     def expert(self) -> str:
         """Name of the node."""
         return self.tree.nodes[self.node].name
@@ -67,7 +59,9 @@ class Setting:
     @property
     def changed(self) -> Tensor:
         """Bool (N,): the classes that the change is about."""
-        return self.near if self.change == "replace" else self._of([self.tree.label(str(self.options.class_name))])
+        return (
+            self.near if self.options.change == "replace" else self._of([self.tree.label(str(self.options.class_name))])
+        )
 
     def _of(self, labels: Iterable[int]) -> Tensor:
         classes = torch.zeros(len(self.data.classes), dtype=torch.bool)
