@@ -3,8 +3,6 @@
 A result is a folder: ``result.json`` (written last, atomically), ``tables/*.parquet`` and ``figures/*.png``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -97,7 +95,7 @@ class Panel:
 
     section: str
     name: str
-    rows: Sequence[Mapping[str, Any]] | Table | np.ndarray
+    rows: "Sequence[Mapping[str, Any]] | Table | np.ndarray"
     caption: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[Figure] = ()
@@ -138,7 +136,7 @@ class Result:
     screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
     units: dict[str, str] = field(default_factory=dict)  # of metrics, and of columns of tables without their own
     table_units: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> unit: see UNITS
-    images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
+    images: "dict[str, np.ndarray]" = field(default_factory=dict)  # uint8 (H, W, 3)
     figures: list[Figure] = field(default_factory=list)
     row: dict[str, Any] = field(default_factory=dict)  # what a table over many jobs says of this one beside its metrics
     explorer: Explorer | None = None
