@@ -29,15 +29,13 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import options_of
-from src.data.augment import KEYS, centre, check_crop, checked, normalise, random_transformation
-from src.data.colours import colour_components
+from src.data.augment import KEYS, centre, check_crop, checked, colour_components, normalise, random_transformation
 from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
-from src.data.normalisation import CONTRASTS, statistics
+from src.data.normalisation import CONTRASTS, Whitener, WhiteningOptions, statistics, whitened
 from src.data.sources import load_cached
 from src.data.splits import drop_seen, split_pool
-from src.data.whitener import Whitener, WhiteningOptions, whitened
 from src.imageops.whitening import WHITENINGS, Whitening
 
 Options = Mapping[str, Any]
@@ -61,7 +59,7 @@ class ImageData(pl.LightningDataModule):
         eval_batch_size: of everything else.
         augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
             crop, the side of what is cut out at random, and in the middle of all other images; rgb_pca, the standard
-            deviation of `src.data.colours`; transformation, a family of `src.imageops.transformations`, of which each
+            deviation of `colour_components`; transformation, a family of `src.imageops.transformations`, of which each
             image goes through a random member before it is cropped and flipped.
         normalisation: ``train``, a published one by name, or mean and std.
         seed: the data seed: splits, caps, noise.
@@ -69,7 +67,7 @@ class ImageData(pl.LightningDataModule):
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
             and pixels; `normalisation` comes after it, and ``train`` is measured after it. ``per_pixel``, ``zca``:
             whitened (`src.imageops.whitening`) before anything is cut out, which is the normalisation ``train``.
-        whitening: scope, eps and rule of `src.data.whitener.WhiteningOptions`.
+        whitening: scope, eps and rule of `src.data.normalisation.WhiteningOptions`.
 
     Attributes (after `setup`):
         sets: part -> ImageSet.

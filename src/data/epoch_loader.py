@@ -8,8 +8,17 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.augment import FLIP_AXES, Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
-from src.data.colours import draw_colours, shift_colours
+from src.data.augment import (
+    FLIP_AXES,
+    Draws,
+    crop_and_flip,
+    draw,
+    draw_colours,
+    draw_transformations,
+    shift_colours,
+    spare_of,
+    transform,
+)
 
 PER_CALL = 16  # batches
 CALL_BYTES = 64 * 2**20

@@ -15,8 +15,7 @@ from torch import Tensor
 from src.core.contents import contents_digest
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.data.augment import FLIP_AXES, check_crop
-from src.data.colours import colour_components
+from src.data.augment import FLIP_AXES, check_crop, colour_components
 from src.data.datamodule import ImageData, Options, _options
 from src.data.decoding import Cut, number_of_workers
 from src.data.epoch_loader import Call, InOrder, cut, share

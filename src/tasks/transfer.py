@@ -10,16 +10,23 @@ from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
+from src.artifacts.composed import tree_of
 from src.artifacts.composition import composition_of, confusion, views_of
-from src.artifacts.label_tree import tree_of
 from src.artifacts.trained import check_recipe, images_of, no_verdict, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree
 from src.core.errors import UserError
 from src.core.result import Result
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
-from src.studies.transfer.data import TargetImages, sizes_of, target_images
-from src.studies.transfer.few_images import TargetFindings, expert_findings, target_findings, trained_further
+from src.studies.transfer.few_images import (
+    TargetFindings,
+    TargetImages,
+    expert_findings,
+    sizes_of,
+    target_findings,
+    target_images,
+    trained_further,
+)
 from src.studies.transfer.options import Transfer
 from src.studies.transfer.panels import target_panels, tree_panel, verdict
 from src.studies.transfer.tree import (

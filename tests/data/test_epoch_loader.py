@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.augment import crop_and_flip, draw
-from src.data.colours import draw_colours, shift_colours
+from src.data.augment import crop_and_flip, draw, draw_colours, shift_colours
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader, InOrder, cut, share
 from src.data.image_set import ImageSet

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from src.core.estimate import Estimate
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import greedy
+from src.methods.hierarchy.walking import greedy
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 
 Reading = Literal["argmax", "summed"]

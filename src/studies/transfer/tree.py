@@ -9,8 +9,8 @@ from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, Spent, altered, spent
+from src.artifacts.composed import tree_of
 from src.artifacts.composition import composed, counts
-from src.artifacts.label_tree import tree_of
 from src.artifacts.network import log_probabilities
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.core.errors import UserError
