@@ -71,6 +71,7 @@ def test_contrast_is_normalised_before_the_channels() -> None:
 
 def test_without_contrast_the_digest_is_the_one_from_before_there_was_a_choice() -> None:
     data = make()
+    data.setup()
     found = hashlib.sha256()
     for part in ("train", "validation", "calibration"):
         images = data.sets[part]
@@ -146,6 +147,7 @@ def test_the_target_of_the_mix_is_the_class_that_the_strong_model_knows() -> Non
     weak = make(classes=None, mix={"others": [10, 11], "target": 3})
     strong = make()
     strong.setup()
+    weak.setup()
     assert torch.equal(weak.sets["test"].images[12:], of_class(strong.sets["test"], 1).images)
 
 

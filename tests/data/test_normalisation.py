@@ -111,7 +111,7 @@ def test_a_training_whitens_its_images_once(monkeypatch: pytest.MonkeyPatch) -> 
     (call,) = calls_of(data)
     assert call.images.shape[1:] == data.input_shape == (3, 12, 12)
     (held_out,) = data.val_dataloader()
-    middle = by(data, "validation", "train")[:, :, 2:14, 2:14]
+    middle = by(data, "train", "validation")[:, :, 2:14, 2:14]
     assert torch.equal(data.on_after_batch_transfer(held_out, 0).images, middle)
     loader = data.train_dataloader()
     monkeypatch.setattr(Whitening, "forward", lambda *_: pytest.fail("whitened again"))

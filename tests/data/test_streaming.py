@@ -182,6 +182,7 @@ def test_evaluation_sees_the_middle_normalised(make: Make, folder: Path) -> None
 
 def test_normalisation_can_be_measured_on_training_images(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make(normalisation="train")
+    data.setup()
     raw = data.sets["train"].images
     values = files_of(data.sets["train"]).to("cpu").double() / 255
     assert len(raw) == 40
@@ -272,6 +273,7 @@ def test_a_module_of_a_tree_sees_its_images_alone_and_cut_alike(make: Make) -> N
 
 def test_the_tasks_use_streamed_images_as_they_use_tensors(make: Make) -> None:
     data = make(workers=2)
+    data.setup()
     test = data.sets["test"].images
     assert len(test) == 20 and test.shape == (20, 3, SIZE, SIZE) and test[:3].to("cpu").shape == (3, 3, SIZE, SIZE)
     assert torch.equal(torch.cat(list(test.split(9))), test.to("cpu"))
