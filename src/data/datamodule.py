@@ -283,7 +283,7 @@ class ImageData(pl.LightningDataModule):
         Floats have been whitened already; images of the size of a crop have been cut out already.
         """
         if self.whitener is not None and not images.is_floating_point():
-            images = whitened(images, self.whitener.of("train", images.device), True)
+            images = whitened(images, self.whitener.of("train", images.device))
         return normalise(centre(images, self.augment.get("crop")), self.mean, self.std, contrast=self.contrast)
 
     def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -291,8 +291,7 @@ class ImageData(pl.LightningDataModule):
         images = self._set(part)
         if self.whitener is None:
             return images.images.to(device), images.labels.to(device)
-        whitening = self.whitener.of(part, device)
-        return whitened(images.images, whitening, True), images.labels.to(device)
+        return whitened(images.images, self.whitener.of(part, device)), images.labels.to(device)
 
     @property
     def whitening(self) -> Whitening | None:

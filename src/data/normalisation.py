@@ -120,10 +120,9 @@ class Whitener:
 
 
 @torch.no_grad()
-def whitened(images: Tensor, whitening: Whitening, channels_last: bool) -> Tensor:
+def whitened(images: Tensor, whitening: Whitening) -> Tensor:
     """All of uint8 (N, C, H, W) as float32 on the whitening's device, some at a time."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    made = torch.empty(images.shape, device=whitening.mean.device, memory_format=layout)
+    made = torch.empty(images.shape, device=whitening.mean.device, memory_format=torch.channels_last)
     for into, chunk in zip(made.split(BATCH), images.split(BATCH), strict=True):
         into.copy_(whitening(chunk.to(made.device) / 255))
     return made
