@@ -1,5 +1,7 @@
 """Edges of grey images, distances from them, and histograms made even."""
 
+from __future__ import annotations
+
 import math
 
 import torch

@@ -1,5 +1,7 @@
 """Command lines: composed once; what cannot be composed is then found out, and said in one line with what is right."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress

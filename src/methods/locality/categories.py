@@ -1,5 +1,7 @@
 """From the classes of a network's head to the categories that decisions are counted in."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

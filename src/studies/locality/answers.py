@@ -1,5 +1,7 @@
 """A network's answers to images under perturbations: what the studies of locality and of feature reliance share."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
