@@ -40,8 +40,7 @@ def compared(networks: Mapping[Role, Trained], session: Session, *, match: bool)
     else:
         network, earlier = networks[better], better
         accuracy[better] = network.history[epoch]["val/accuracy"]
-        subjects[better] = load_subject(_weights(network, epoch), [network.digest])
-        subjects[better].model.to(next(network.subject.model.parameters()).device)
+        subjects[better] = subject_at(network, epoch)
         session.event(
             f"match_accuracy=true: the {better} network is measured after epoch {epoch} "
             f"({accuracy[better]:.1%} of the validation images right instead of {network.accuracy:.1%}), as near as "
@@ -59,13 +58,27 @@ def matched_epoch(networks: Mapping[Role, Trained]) -> tuple[Role, int | None]:
     By accuracy on validation images that are not transformed, among the epochs whose weights were kept.
     """
     better, worse = sorted(networks, key=lambda role: -networks[role].accuracy)
-    network, aim = networks[better], networks[worse].accuracy
+    return better, nearest_epoch(networks[better], networks[worse].accuracy)
+
+
+def nearest_epoch(network: Trained, aim: float) -> int | None:
+    """The epoch that comes nearest to an accuracy on validation images, of those whose weights were kept.
+
+    None where that is the chosen epoch, or where it is near enough.
+    """
     epochs = [epoch for epoch in range(len(network.history)) if _weights(network, epoch).exists()]
     if not epochs or network.accuracy - aim <= NEAR:
-        return better, None
+        return None
     nearest = min(epochs, key=lambda epoch: (abs(network.history[epoch]["val/accuracy"] - aim), -epoch))
     closer = abs(network.history[nearest]["val/accuracy"] - aim) < abs(network.accuracy - aim)
-    return better, nearest if closer else None
+    return nearest if closer else None
+
+
+def subject_at(network: Trained, epoch: int) -> Subject:
+    """The network as it was after an epoch whose weights were kept, on the device of the chosen one."""
+    subject = load_subject(_weights(network, epoch), [network.digest])
+    subject.model.to(next(network.subject.model.parameters()).device)
+    return subject
 
 
 def _weights(network: Trained, epoch: int) -> Path:

@@ -7,9 +7,10 @@ file with the columns ``img`` and ``name``. Images whose two cues are of one cat
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,11 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.data.sources import load_cached
 from src.data.sources.fitting import decode, stacked
+from src.data.sources.glyph_textures import TEXTURES
+
+TEXTURED = tuple(name for name in TEXTURES if name != "solid")
 
 _NAME = re.compile(r"([a-z]+)(\d+)-([a-z]+)(\d+)\.(?:png|jpe?g)")
 _ONE_CUE = re.compile(r"[a-z]+\d+\.(?:png|jpe?g)")  # edges and silhouettes lie beside the public images
@@ -105,6 +110,31 @@ def read_cue_conflict(place: Path, size: int, channels: int) -> CueConflict:
         images.append(decode(content, f"{place}, {name}", size, channels))
     cues = tuple(shown for name, _ in rows if (shown := cues_of(name)) is not None)
     return CueConflict(stacked(images, str(place)), tuple(name for name, _ in rows), cues)
+
+
+def conflicting_glyphs(classes: Sequence[str], **source: Any) -> CueConflict:
+    """Drawn shapes with the texture of another class each.
+
+    Args:
+        classes: of the network, names of shapes; at most 7, in the order that gives each its texture.
+        source: options of the glyphs (as in conf/data/glyphs_cues.yaml); their test images are drawn.
+
+    Raises:
+        UserError: a class is no shape, or there are more classes than textures.
+    """
+    given = {"textures": TEXTURED, "seed": 0, "test_per_class": 40, **source}
+    given |= {"only": tuple(classes), "texture_coupling": 0.0, "shape_coupling": 1.0, "train_per_class": 1}
+    drawn = load_cached("glyphs", given).test
+    assert drawn.factors is not None
+    names = list(TEXTURES)
+    textures = {names.index(texture): name for texture, name in zip(given["textures"], classes, strict=False)}
+    cues = tuple(
+        Cues(classes[label], number, textures[texture], number)
+        for number, (label, texture) in enumerate(
+            zip(drawn.labels.tolist(), drawn.factors["texture"].tolist(), strict=True)
+        )
+    )
+    return CueConflict(drawn.images, tuple(f"{a}{n}-{b}{n}.png" for a, n, b, _ in cues), cues)
 
 
 def _table(path: Path) -> pa.Table:

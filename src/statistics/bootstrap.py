@@ -108,6 +108,28 @@ def auc(scores: Tensor, positive: Tensor) -> Tensor:
     return (below + not_above).double() / (2 * pairs) if pairs else torch.full(scores.shape[:-1], torch.nan).double()
 
 
+def rank_correlation(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Spearman's rank correlation in each resample: float64 (B,); ties share their mean rank, NaN counts for nothing.
+
+    Args:
+        x, y: (n,).
+        weights: (B, n), how often each of n occurs in each resample.
+    """
+    import torch
+
+    held = weights.double() * ~(x.isnan() | y.isnan())
+
+    def ranks(values: Tensor) -> Tensor:
+        values = values.nan_to_num()
+        below = (values[None] < values[:, None]).double() + 0.5 * (values[None] == values[:, None]).double()
+        rank = held @ below.T
+        return rank - (rank * held).sum(1, keepdim=True) / held.sum(1, keepdim=True)
+
+    first, second = ranks(x), ranks(y)
+    spread = torch.sqrt((held * first**2).sum(1) * (held * second**2).sum(1))
+    return (held * first * second).sum(1) / spread
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Each p corrected for all of them, so that the chance of any false finding stays below a level (Holm 1979).
 

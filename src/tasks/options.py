@@ -21,6 +21,7 @@ from src.core.options import Whole, Words, options, options_of
 from src.studies.class_change.options import AddClass
 from src.studies.composition.options import Compose
 from src.studies.invariance.options import Invariance
+from src.studies.local_global.options import LocalGlobal
 from src.studies.patching.options import Modularize, Patch
 from src.studies.protocol import study_options
 from src.studies.transfer.options import Transfer
@@ -83,6 +84,7 @@ TASKS: dict[str, type[Any]] = {
     "add_class": AddClass,
     "transfer": Transfer,
     "invariance": Invariance,
+    "local_global": LocalGlobal,
     "measure": Measure,
     "store": Store,
     "compare": Compare,

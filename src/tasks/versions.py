@@ -19,6 +19,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "add_class": (2, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),
     "invariance": (1, ("checkpoint",)),
+    "local_global": (1, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
 
@@ -37,8 +38,8 @@ def version_of(config: Mapping[str, Any]) -> str:
         UserError: there is no such study.
     """
     task, kinds = TASKS.get(config["task"], (1, ()))
-    study = config["study"]["name"] if config["task"] in STUDYING else None
-    studied = [f"{study}{version_of_study(study)}"] if study else []
+    studies = [config["study"]["name"]] if config["task"] in STUDYING else config.get("studies", ())
+    studied = [f"{study}{version_of_study(study)}" for study in studies]
     return " ".join([str(task), *(f"{kind}{ENTRY_VERSIONS[kind]}" for kind in kinds), *studied])
 
 

@@ -2,7 +2,7 @@
 
 Twenty-four classes in six families (`glyph_shapes`). Each image is one shape of random position, size, rotation,
 stretch, colour and texture before a textured background, with small distracting fragments, sometimes an occluding
-patch, and pixel noise. Nothing but the shape tells the class, unless `texture_bias` ties the texture to it.
+patch, and pixel noise. Nothing but the shape tells the class, unless texture and hue are coupled to it as well.
 Every image is a pure function of (seed, split, class, number within the class): asking for more images per class,
 or for fewer classes, leaves the others as they were; train and test never share a random stream.
 """
@@ -10,8 +10,7 @@ or for fewer classes, leaves the others as they were; train and test never share
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import torch
@@ -22,7 +21,7 @@ from src.core.options import Share, options
 from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.mixing import class_numbers
-from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES, Shape
+from src.data.sources.glyph_shapes import FAMILY_OF, SHAPES
 from src.data.sources.glyph_textures import TEXTURES, Texture, pattern
 from src.data.sources.options import Channels, Only
 
@@ -49,8 +48,9 @@ class Look:
         saturation: how coloured shape and background are, of 0..1; hues are independent.
         textures, backgrounds: of the shape and of the background (None: all eight).
         texture_strength, background_strength: amplitude of the texture in brightness.
-        texture_bias: probability that the texture is the class's own (its number modulo the textures), not random.
-        test_texture_bias: the same for the test images (None: as `texture_bias`).
+        shape_coupling, texture_coupling, hue_coupling: probability that the shape (the texture, the hue) is the one of
+            the image's class; else it is drawn evenly among those of the other classes. None: without regard to the
+            class. The classes have a texture each, in the order of `only` and `textures`, and hues evenly apart.
         gradient: difference of brightness across the background.
         clutter: most fragments behind the shape.
         occlusion: probability of a patch over a part of the shape.
@@ -71,8 +71,9 @@ class Look:
     saturation: Range = (0.0, 0.5)
     textures: Textures = None
     texture_strength: Range = (0.05, 0.15)
-    texture_bias: Share = 0.0
-    test_texture_bias: Share | None = None
+    shape_coupling: Share = 1.0
+    texture_coupling: Share | None = None
+    hue_coupling: Share | None = None
     backgrounds: Textures = None
     background_strength: Range = (0.0, 0.08)
     gradient: Range = (0.0, 0.2)
@@ -86,6 +87,15 @@ class Look:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"data.source.{name}=[{low}, {high}]: expected [low, high]; swap them")
+        if self.texture_coupling is not None:
+            classes = len(SHAPES) if self.only is None else len(self.only)
+            names = [name for name in self.textures or () if name != "solid"]
+            if len(set(names)) < classes:
+                raise ValueError(
+                    f"data.source.textures={list(self.textures or ())}: texture_coupling needs one texture per class "
+                    f"({classes}), 'solid' not among them; choose at most 7 classes (data.source.only) and as many of "
+                    f"{', '.join(name for name in TEXTURES if name != 'solid')}"
+                )
 
 
 def glyphs(look: Look) -> Splits:
@@ -97,26 +107,23 @@ def glyphs(look: Look) -> Splits:
         (pixels), stretch, clutter (fragments), occluded (0/1), noise.
     """
     chosen = class_numbers(range(len(SHAPES)) if look.only is None else look.only, tuple(SHAPES))
-    test_look = replace(
-        look, texture_bias=look.texture_bias if look.test_texture_bias is None else look.test_texture_bias
-    )
     return Splits(
-        concatenate([_render_class(number, look.train_per_class, look, "train") for number in chosen]),
-        concatenate([_render_class(number, look.test_per_class, test_look, "test") for number in chosen]),
+        concatenate([_render_class(number, chosen, look.train_per_class, look, "train") for number in chosen]),
+        concatenate([_render_class(number, chosen, look.test_per_class, look, "test") for number in chosen]),
     )
 
 
-def _render_class(number: int, count: int, look: Look, split: str) -> ImageSet:
-    """All images of one class in one split, in chunks."""
-    name, shape = list(SHAPES.items())[number]
-    factors, hidden = _draw(number, name, count, look, split)
+def _render_class(number: int, chosen: Sequence[int], count: int, look: Look, split: str) -> ImageSet:
+    """All images of one of the ``chosen`` classes in one split, in chunks."""
+    name = tuple(SHAPES)[number]
+    factors, hidden = _draw(number, chosen, count, look, split)
     noise = stream(look.seed, "glyphs", split, name, "noise")
     images, masks = [], []
     for start in range(0, count, _CHUNK):
         shown, concealed = (
             {name: values[start : start + _CHUNK] for name, values in each.items()} for each in (factors, hidden)
         )
-        image, mask = _compose(shape, shown, concealed, look, noise)
+        image, mask = _compose(shown, concealed, look, noise)
         images.append(image)
         masks.append(mask)
     return ImageSet(
@@ -129,8 +136,11 @@ def _render_class(number: int, count: int, look: Look, split: str) -> ImageSet:
     )
 
 
-def _draw(number: int, name: str, count: int, look: Look, split: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _draw(
+    number: int, chosen: Sequence[int], count: int, look: Look, split: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Factors (n,) to be reported, and those (n,) or (n, fragments) that only the renderer needs."""
+    name, place = tuple(SHAPES)[number], chosen.index(number)
     # one row per image, so that a longer draw begins with the shorter one
     columns = iter(torch.rand(count, 32, generator=stream(look.seed, "glyphs", split, name, "factors")).unbind(1))
     fragments = torch.rand(count, 16, 8, generator=stream(look.seed, "glyphs", split, name, "fragments"))
@@ -138,11 +148,15 @@ def _draw(number: int, name: str, count: int, look: Look, split: str) -> tuple[d
     radius = _between(columns, look.scale) * look.size
     stretch = 1 + look.stretch * (2 * next(columns) - 1)
     room = (look.size / 2 - radius * torch.maximum(stretch, 1 / stretch)).clamp_min(0) * look.position
-    biased = next(columns) < look.texture_bias
     textures, backgrounds = (
         [list(TEXTURES).index(texture) for texture in names or TEXTURES] for names in (look.textures, look.backgrounds)
     )
-    texture = torch.where(biased, torch.tensor(textures[number % len(textures)]), _choice(columns, textures))
+    whether, which = next(columns), next(columns)
+    if look.texture_coupling is None:
+        texture = _choice(which, textures)
+    else:
+        own_textures = [kind for kind in textures if kind != list(TEXTURES).index("solid")][: len(chosen)]
+        texture = torch.tensor(own_textures)[_coupled(place, len(chosen), look.texture_coupling, whether, which)]
     brightness = 0.08 + 0.84 * next(columns)
     contrast = _between(columns, look.contrast)
     # brighter or darker than the background at random, where both fit; else whichever has the room
@@ -152,7 +166,7 @@ def _draw(number: int, name: str, count: int, look: Look, split: str) -> tuple[d
     pieces = (next(columns) * (look.clutter + 1)).floor()
     factors = {
         "texture": texture,
-        "background": _choice(columns, backgrounds),
+        "background": _choice(next(columns), backgrounds),
         "hue": 2 * math.pi * next(columns),
         "background_hue": 2 * math.pi * next(columns),
         "contrast": contrast,
@@ -182,6 +196,11 @@ def _draw(number: int, name: str, count: int, look: Look, split: str) -> tuple[d
         "patch_hue": 2 * math.pi * next(columns),
         "fragments": fragments[:, : look.clutter],
     }
+    whether_hue, whether_shape, which = next(columns), next(columns), next(columns)
+    if look.hue_coupling is not None:
+        hue = _coupled(place, len(chosen), look.hue_coupling, whether_hue, factors["hue"] / (2 * math.pi))
+        factors["hue"] = 2 * math.pi / len(chosen) * hue
+    hidden["shape"] = torch.tensor(chosen)[_coupled(place, len(chosen), look.shape_coupling, whether_shape, which)]
     return factors, hidden
 
 
@@ -189,8 +208,14 @@ def _between(columns: Iterator[Tensor], bounds: tuple[float, float]) -> Tensor:
     return bounds[0] + (bounds[1] - bounds[0]) * next(columns)
 
 
-def _choice(columns: Iterator[Tensor], among: list[int]) -> Tensor:
-    return torch.tensor(among)[(next(columns) * len(among)).long()]
+def _choice(draws: Tensor, among: list[int]) -> Tensor:
+    return torch.tensor(among)[(draws * len(among)).long()]
+
+
+def _coupled(place: int, classes: int, coupling: float, whether: Tensor, which: Tensor) -> Tensor:
+    """int64 (n,): the class's own ``place`` with probability ``coupling``, else another's, all alike; draws in 0..1."""
+    others = [other for other in range(classes) if other != place] or [place]
+    return torch.where(whether < coupling, place, _choice(which, others))
 
 
 def _colour(brightness: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
@@ -208,8 +233,17 @@ def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
     return x * cos + y * sin, y * cos - x * sin
 
 
+def _distance(shapes: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(n, H, W), negative inside: of each row's shape, a number of `SHAPES`."""
+    values = torch.empty_like(x)
+    for number in shapes.unique().tolist():
+        rows = shapes == number
+        values[rows] = tuple(SHAPES.values())[number](x[rows], y[rows])
+    return values
+
+
 def _compose(
-    shape: Shape, factors: dict[str, Tensor], hidden: dict[str, Tensor], look: Look, noise: torch.Generator
+    factors: dict[str, Tensor], hidden: dict[str, Tensor], look: Look, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Render a chunk: uint8 images (n, C, H, W) and masks (n, H, W)."""
     middle = torch.arange(look.size, dtype=torch.float32) + 0.5
@@ -222,7 +256,7 @@ def _compose(
 
     along, across = _turned(x, y, factors["rotation"])
     radius, stretch = _plane(factors["radius"]), _plane(factors["stretch"])
-    distance = shape(along / (radius * stretch), across * stretch / radius) * radius
+    distance = _distance(hidden["shape"], along / (radius * stretch), across * stretch / radius) * radius
     cover = (0.5 - distance).clamp(0, 1)
     u, v = _turned(x, y, hidden["texture_angle"])
     period = _plane(hidden["texture_period"])

@@ -288,13 +288,14 @@ def outline(batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Operation:
-    """``work`` on a batch; ``lowest`` and ``highest`` level; ``whole``: levels are whole numbers."""
+    """``work`` on a batch; ``lowest`` and ``highest`` level; ``whole``: levels are whole numbers; ``random``: draws."""
 
     work: Callable[[Batch], Tensor]
     lowest: float
     highest: float
     whole: bool = False
     needs_masks: bool = False
+    random: bool = False
 
     def check(self, how: Perturbation) -> None:
         """UserError where the level is not allowed."""
@@ -307,10 +308,10 @@ class Operation:
 
 _PIXELS: Mapping[str, Any] = {"lowest": 1, "highest": 4096, "whole": True}
 OPERATIONS: dict[str, Operation] = {
-    "block_shuffle": Operation(block_shuffle, **_PIXELS),
-    "block_borders": Operation(block_borders, **_PIXELS),
-    "block_rotation": Operation(block_rotation, **_PIXELS),
-    **{f"mask_{layout}_{fill}": Operation(_mask(layout, fill, False), **_PIXELS)
+    "block_shuffle": Operation(block_shuffle, **_PIXELS, random=True),
+    "block_borders": Operation(block_borders, **_PIXELS, random=True),
+    "block_rotation": Operation(block_rotation, **_PIXELS, random=True),
+    **{f"mask_{layout}_{fill}": Operation(_mask(layout, fill, False), **_PIXELS, random=fill == "noise")
        for layout in LAYOUTS for fill in FILLS},
     **{f"mask_single_{fill}": Operation(_mask("checker", fill, True), **_PIXELS) for fill in FILLS},
     "smooth": Operation(smooth, 0, 50, whole=True),
@@ -319,9 +320,9 @@ OPERATIONS: dict[str, Operation] = {
     "inverse_residual": Operation(inverse_residual, 1, 50, whole=True),
     "low_pass": Operation(low_pass, 0, 1000),
     "high_pass": Operation(high_pass, 0, 1000),
-    "phase_noise": Operation(phase_noise, 0, 180),
+    "phase_noise": Operation(phase_noise, 0, 180, random=True),
     "grayscale": Operation(grayscale, 0, 1),
-    "channel_shuffle": Operation(channel_shuffle, 1, 1),
+    "channel_shuffle": Operation(channel_shuffle, 1, 1, random=True),
     "contrast": Operation(fade, 0, 1),
     "silhouette": Operation(silhouette, 1, 1, needs_masks=True),
     "outline": Operation(outline, 1, 1, needs_masks=True),

@@ -96,6 +96,8 @@ def calibrate(
         clean: cue -> its accuracy on whole images.
         chance: accuracy of guessing.
     """
+    if clean[cue] <= chance + TOLERANCE:
+        return Level(None, False, {})  # it knows nothing that could be suppressed
     for number, level in enumerate(levels):
         if accuracies[cue][number] <= chance + TOLERANCE:
             losses = {name: clean[name] - values[number] for name, values in accuracies.items()}

@@ -63,13 +63,14 @@ class ShapeBias:
         return self.shape_hits + self.texture_hits <= 2 / len(self.categories) * self.trials
 
 
-def shape_bias(trials: Trials, *, resamples: int, seed: int) -> ShapeBias:
-    """The ratio with an interval over pictures: sources of shapes and of textures are resampled, crossed.
+def shape_bias(trials: Trials, weights: Tensor) -> ShapeBias:
+    """The ratio with an interval over pictures.
 
-    1,200 public images are made of 160 shapes and 48 textures; they are not 1,200 independent ones.
+    Args:
+        weights: float64 (B, n), how often each trial occurs in each resample (`crossed_weights`): 1,200 public images
+            are made of 160 shapes and 48 textures; they are not 1,200 independent ones.
     """
     by_shape, by_texture = trials.answer == trials.shape, trials.answer == trials.texture
-    weights = crossed_weights(trials.shape_source, trials.texture_source, resamples=resamples, seed=seed)
     hits = torch.stack([by_shape, by_texture, torch.ones_like(by_shape)]).double()
     shape, texture, count = (weights @ hits.T).unbind(1)
     n_shape, n_texture, n = (int(value) for value in hits.sum(1))
@@ -115,30 +116,33 @@ def _estimate(value: float, samples: Tensor, pictures: int) -> Estimate:
 
 
 class Sensitivity(NamedTuple):
-    """Mean reciprocal rank of each cue's label over all labels of the head, less what guessing gives."""
+    """Mean reciprocal rank of each cue's label over all labels of the head, less what guessing gives (chance)."""
 
-    shape: float
-    texture: float
+    shape: Estimate
+    texture: Estimate
     shape_chance: float
     texture_chance: float
 
 
-def sensitivity(scores: Tensor, shape: Tensor, texture: Tensor) -> Sensitivity:
+def sensitivity(scores: Tensor, shape: Tensor, texture: Tensor, weights: Tensor) -> Sensitivity:
     """Absolute sensitivity to each cue, by where its label stands among all.
 
     Args:
         scores: (n, K), one per label of the head.
         shape: bool (n, K), the labels of the shape's category; the best placed of them counts. texture: the texture's.
+        weights: float64 (B, n), how often each trial occurs in each resample (`crossed_weights`).
     """
     labels = scores.shape[1]
     order = scores.argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(1, labels + 1, device=order.device).expand_as(order))
 
-    def excess(members: Tensor) -> tuple[float, float]:
+    def excess(members: Tensor) -> tuple[Estimate, float]:
         best = rank.masked_fill(~members.to(rank.device), labels).amin(1)
         chances = [chance_reciprocal_rank(labels, count) for count in range(1, int(members.sum(1).max()) + 1)]
         chance = torch.tensor(chances, dtype=torch.float64)[members.sum(1).cpu() - 1].mean().item()
-        return best.double().reciprocal().mean().item() - chance, chance
+        reciprocal = best.double().reciprocal().cpu() - chance
+        samples = weights @ reciprocal / weights.sum(1)
+        return estimate(Resampled(reciprocal.mean().item(), samples), n=len(scores), unit="images"), chance
 
     (shape_excess, shape_chance), (texture_excess, texture_chance) = excess(shape), excess(texture)
     return Sensitivity(shape_excess, texture_excess, shape_chance, texture_chance)

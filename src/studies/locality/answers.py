@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction, interaction
-from src.methods.locality.perturbations import Perturbation, masked_area, perturb
+from src.methods.locality.perturbations import OPERATIONS, Perturbation, masked_area, perturb
 from src.networks.activations import predict
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
@@ -59,25 +59,50 @@ def images_to_perturb(examined: Examined, count: int | None, run: Run) -> ImageS
     return test
 
 
-class Answers:
-    """A network's answers to one set of images under perturbations, with one set of bootstrap weights for all."""
+class Stimuli:
+    """One set of images, as they are and perturbed, on a device: what several networks are shown.
 
-    def __init__(self, subject: Subject, test: ImageSet, batch: int, run: Run) -> None:
-        device = next(subject.model.parameters()).device
-        self.subject, self.batch, self.run = subject, batch, run
+    Attributes:
+        images, labels: of the set.
+        kept: whether perturbed images stay in memory for the next network.
+    """
+
+    def __init__(self, test: ImageSet, batch: int, device: torch.device, *, kept: bool = False) -> None:
         self.images, self.labels = test.images.to(device), test.labels.to(device)
         self.masks = None if test.masks is None else test.masks.to(device)
-        self.weights = bootstrap_weights(len(test), resamples=run.resamples, seed=run.seed).double() / len(test)
+        self.batch, self.kept = batch, kept
+        self._memory: dict[Perturbation, list[Tensor]] = {}
 
-    def logits(self, how: Perturbation | None) -> Tensor:
-        """(n, N), on the device."""
-        parts = []
+    def batches(self, perturbation: Perturbation | None) -> Iterable[Tensor]:
+        """uint8 (batch, C, H, W) each."""
+        if perturbation is None:
+            return self.images.split(self.batch)
+        if perturbation in self._memory:
+            return self._memory[perturbation]
+        batches = self._perturbed(perturbation)
+        return self._memory.setdefault(perturbation, list(batches)) if self.kept else batches
+
+    def _perturbed(self, perturbation: Perturbation) -> Iterator[Tensor]:
         for start in range(0, len(self.images), self.batch):
             rows = slice(start, start + self.batch)
             masks = None if self.masks is None else self.masks[rows]
-            images = self.images[rows] if how is None else perturb(self.images[rows], how, masks, first=start)
-            parts.append(predict(self.subject.model, self.subject.normalise(images), self.batch))
-        return torch.cat(parts)
+            yield perturb(self.images[rows], perturbation, masks, first=start)
+
+
+class Answers:
+    """A network's answers to one set of images under perturbations, with one set of bootstrap weights for all."""
+
+    def __init__(self, subject: Subject, stimuli: Stimuli, run: Run) -> None:
+        self.subject, self.stimuli, self.run = subject, stimuli, run
+        self.labels, count = stimuli.labels, len(stimuli.images)
+        self.weights = bootstrap_weights(count, resamples=run.resamples, seed=run.seed).double() / count
+
+    def logits(self, perturbation: Perturbation | None) -> Tensor:
+        """(n, N), on the device."""
+        return torch.cat([
+            predict(self.subject.model, self.subject.normalise(images), len(images))
+            for images in self.stimuli.batches(perturbation)
+        ])  # fmt: skip
 
     @cached_property
     def whole(self) -> Tensor:
@@ -88,9 +113,11 @@ class Answers:
         """The images as they are."""
         return self._cell(ORIGINAL, 0, [self.whole])
 
-    def cell(self, how: Perturbation, variants: int) -> Cell:
-        """One operation at one level, averaged over its variants."""
-        return self._cell(how.name, how.level, [self.logits(replace(how, variant=k)) for k in range(variants)])
+    def cell(self, perturbation: Perturbation, variants: int) -> Cell:
+        """One operation at one level, averaged over its variants; one is enough where nothing is drawn."""
+        draws = range(variants if OPERATIONS[perturbation.name].random else 1)
+        answers = [self.logits(replace(perturbation, variant=draw)) for draw in draws]
+        return self._cell(perturbation.name, perturbation.level, answers)
 
     def _cell(self, name: str, level: float, answers: list[Tensor]) -> Cell:
         logits = torch.stack(answers)
@@ -101,7 +128,7 @@ class Answers:
 
     def interaction(self, side: int, fill: str) -> Interaction:
         """What masking patches costs the true class's logit, one at a time and all at once."""
-        height, width = self.images.shape[2:]
+        height, width = self.stimuli.images.shape[2:]
         patches = len(patch_masks(height, width, side, "checker"))
         singles = [Perturbation(f"mask_single_{fill}", side, variant, self.run.seed) for variant in range(patches)]
         every = Perturbation(f"mask_checker_{fill}", side, 0, self.run.seed)

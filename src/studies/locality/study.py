@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
 from src.methods.locality.reliance import area
-from src.studies.locality.answers import Answers, Cell, check_perturbations, images_to_perturb
+from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations, images_to_perturb
 from src.studies.locality.options import Options
 from src.studies.pictures import contact_sheet
 from src.studies.protocol import Run
@@ -45,8 +45,8 @@ class Findings:
     interactions: dict[int, Interaction]
     chance: float
     images: int
-    preview: Tensor
-    shown: tuple[str, ...]
+    preview: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    shown: tuple[str, ...] = ()
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -66,7 +66,20 @@ def check(options: Options, images: ImageSet | None) -> None:
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and under every perturbation."""
     test = images_to_perturb(examined, options.images, run)
-    answers = Answers(examined.subject, test, options.batch, run)
+    device = next(examined.subject.model.parameters()).device
+    findings = answered(Answers(examined.subject, Stimuli(test, options.batch, device), run), options)
+    shown = test.select(torch.arange(min(options.pictures, len(test))))
+    strongest = [
+        Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
+    ]
+    rows = [shown.images, *(perturb(shown.images, how, shown.masks) for how in strongest)]
+    names = (ORIGINAL, *(f"{how.name} {how.level:g}" for how in strongest))
+    return replace(findings, preview=torch.stack(rows), shown=names)
+
+
+def answered(answers: Answers, options: Options) -> Findings:
+    """What one network's answers come to, without pictures."""
+    run = answers.run
     clean = answers.clean()
     cells = []
     sweeps = _perturbations(options, run.seed)
@@ -78,7 +91,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
         for side in options.patches:
             interactions[side] = answers.interaction(side, options.fill)
             advance()
-    chance = 1 / len(test.classes)
+    chance = 1 / answers.whole.shape[1]
     curves: dict[str, list[Cell]] = {}
     for cell in cells:
         curves.setdefault(cell.operation, []).append(cell)
@@ -86,13 +99,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
         name: area(range(1 + len(curve)), [clean.accuracy.value, *(cell.accuracy.value for cell in curve)], chance)
         for name, curve in curves.items()
     }
-    shown = test.select(torch.arange(min(options.pictures, len(test))))
-    strongest = [
-        Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
-    ]
-    rows = [shown.images, *(perturb(shown.images, how, shown.masks) for how in strongest)]
-    names = (clean.operation, *(f"{how.name} {how.level:g}" for how in strongest))
-    return Findings(clean, tuple(cells), areas, interactions, chance, len(test), torch.stack(rows), names)
+    return Findings(clean, tuple(cells), areas, interactions, chance, len(answers.labels))
 
 
 def panels(findings: Findings) -> Iterator[Panel]:

@@ -14,13 +14,14 @@ class Options:
     """What is shown.
 
     Attributes:
-        conflicts: a folder or a parquet file of images that show one thing's shape with another's texture.
+        conflicts: a folder or a parquet file of images that show one thing's shape with another's texture; or
+            ``glyphs``: drawn here, for a network whose classes are shapes.
         rule: how the probabilities of a category's classes become one number.
         observers: decisions of others on the same images, a CSV in the public columns; None: there are none.
         batch: images predicted at once.
     """
 
-    conflicts: Annotated[str, Words("a folder or a parquet file with cue-conflict images")]
+    conflicts: Annotated[str, Words("a folder or a parquet file with cue-conflict images, or glyphs")]
     rule: Literal["mean", "sum", "max"]
     observers: Annotated[str, Words("a CSV of decisions")] | None
     batch: Count

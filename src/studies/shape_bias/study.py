@@ -12,9 +12,8 @@ import pandas as pd
 import torch
 
 from src.artifacts.examined_subject import Examined
-from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
-from src.data.cue_conflict import listed, read_cue_conflict
+from src.data.cue_conflict import CueConflict, conflicting_glyphs, listed, read_cue_conflict
 from src.data.image_set import ImageSet
 from src.methods.locality.categories import category_scores, members_of
 from src.methods.locality.decisions import (
@@ -24,13 +23,15 @@ from src.methods.locality.decisions import (
     decisions_table,
     read_decisions,
 )
-from src.methods.locality.shape_bias import Sensitivity, ShapeBias, Trials, sensitivity, shape_bias
+from src.methods.locality.shape_bias import Sensitivity, ShapeBias, Trials, crossed_weights, sensitivity, shape_bias
 from src.networks.activations import predict
+from src.networks.subjects import Subject
 from src.studies.protocol import Run
 from src.studies.shape_bias.options import Options
 
 SECTION = "Shape or texture"
 NETWORK = "network"
+GLYPHS = "glyphs"  # conflicts that are drawn here
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def check(options: Options, images: ImageSet | None) -> None:
     Raises:
         UserError: there are no such images, one is not named as the public ones, or the decisions cannot be read.
     """
-    listed(Path(options.conflicts).expanduser())
+    if options.conflicts != GLYPHS:
+        listed(Path(options.conflicts).expanduser())
     if options.observers is not None:
         read_decisions(Path(options.observers).expanduser())
 
@@ -68,10 +70,21 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     Raises:
         UserError: the network knows none of the categories, or an image cannot be read.
     """
-    subject = examined.subject
-    channels, height, _ = subject.input_shape
+    channels, height, _ = examined.subject.input_shape
     with run.session.stage("images"):
-        shown = read_cue_conflict(Path(options.conflicts).expanduser(), height, channels)
+        if options.conflicts == GLYPHS:
+            shown = conflicting_glyphs(examined.subject.classes, size=height, channels=channels)
+        else:
+            shown = read_cue_conflict(Path(options.conflicts).expanduser(), height, channels)
+    return decided(examined.subject, shown, options, run)
+
+
+def decided(subject: Subject, shown: CueConflict, options: Options, run: Run) -> Findings:
+    """Let the network decide on images that are there already.
+
+    Raises:
+        UserError: the network knows none of the categories.
+    """
     members = members_of(shown.categories, subject.classes)
     with run.session.stage("decisions"):
         logits = torch.cat([
@@ -81,8 +94,9 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     scores = category_scores(logits.double().softmax(1), members, options.rule)
     shape, texture = shown.numbers("shape"), shown.numbers("texture")
     answer = scores.argmax(1).cpu()
-    trials = Trials(answer, shape, texture, shown.numbers("shape_source"), shown.numbers("texture_source"),
-                    shown.categories)  # fmt: skip
+    sources = shown.numbers("shape_source"), shown.numbers("texture_source")
+    trials = Trials(answer, shape, texture, *sources, shown.categories)
+    weights = crossed_weights(*sources, resamples=run.resamples, seed=run.seed)
     labels = torch.zeros(len(shown.categories), logits.shape[1], dtype=torch.bool)
     for number, numbers in enumerate(members.values()):
         labels[number, numbers] = True
@@ -98,8 +112,8 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
         machine["condition"] = str(table["condition"].iloc[0])
         others, between = against_observers(machine, table), ceiling(table)
     return Findings(
-        shape_bias(trials, resamples=run.resamples, seed=run.seed), sensitivity(logits, labels[shape], labels[texture]),
-        decisions, tuple(others), tuple(between),
+        shape_bias(trials, weights), sensitivity(logits, labels[shape], labels[texture], weights), decisions,
+        tuple(others), tuple(between),
     )  # fmt: skip
 
 
@@ -128,8 +142,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
     yield Panel(SECTION, "shape_bias_by_category", classes, "", {"shape_bias": "%"}, [figure])
     ranks = findings.sensitivity
     cues = [
-        {"cue": "shape", "sensitivity": ranks.shape, "chance": ranks.shape_chance},
-        {"cue": "texture", "sensitivity": ranks.texture, "chance": ranks.texture_chance},
+        {"cue": "shape", **ranks.shape.columns("sensitivity"), "chance": ranks.shape_chance},
+        {"cue": "texture", **ranks.texture.columns("sensitivity"), "chance": ranks.texture_chance},
     ]
     yield Panel(SECTION, "cue_sensitivity", cues, "Reciprocal rank of the cue's label among all labels of the network, "
                 "less what a random order gives (chance): 0 where the network does not notice the cue.")  # fmt: skip
@@ -155,7 +169,7 @@ def verdict(findings: Findings) -> Verdict:
     bias, ranks = findings.bias, findings.sensitivity
     metrics = {"shape_bias": bias.ratio, "shape_decisions": bias.shape, "texture_decisions": bias.texture}
     units = dict.fromkeys(metrics, "%")
-    metrics |= {"shape_sensitivity": Estimate(ranks.shape), "texture_sensitivity": Estimate(ranks.texture)}
+    metrics |= {"shape_sensitivity": ranks.shape, "texture_sensitivity": ranks.texture}
     if bias.no_cue_used:
         sentence = (
             f"neither cue is used: {bias.shape_hits} decisions for the shape and {bias.texture_hits} for the texture "

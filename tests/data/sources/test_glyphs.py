@@ -133,17 +133,64 @@ def test_distinct_classes_have_distinct_outlines() -> None:
     assert float(overlap.max()) < 0.95  # disc and hexagon are near relatives
 
 
-def test_textures_are_independent_of_the_class_unless_biased() -> None:
-    def own(train: ImageSet) -> float:
-        assert train.factors is not None
-        return float((train.factors["texture"] == train.labels % len(TEXTURES)).float().mean())
+CUES: dict[str, Any] = {
+    "only": ["heart", "disc", "cross"],
+    "textures": ["checks", "solid", "dots", "rings"],
+    "train_per_class": 200,
+    "test_per_class": 200,
+}
 
-    assert own(make(train_per_class=60).train) < 0.2
-    assert own(make(texture_bias=1.0).train) == 1.0
-    biased = make(train_per_class=60, test_per_class=60, texture_bias=0.8, test_texture_bias=0.0)
-    assert 0.75 < own(biased.train) < 0.9 and own(biased.test) < 0.2
-    only = make(textures=["checks"], only=[1, 2]).train.factors
-    assert only is not None and only["texture"].unique().tolist() == [list(TEXTURES).index("checks")]
+
+def of_the_class(train: ImageSet, factor: str) -> float:
+    """Share of images whose texture or hue is their class's own."""
+    assert train.factors is not None
+    if factor == "hue":
+        given = (train.factors["hue"] * 3 / (2 * math.pi)).round().long()
+    else:
+        order = [list(TEXTURES).index(name) for name in ("checks", "dots", "rings")]
+        given = torch.tensor([order.index(kind) for kind in train.factors["texture"].tolist()])
+    return float((given == train.labels).float().mean())
+
+
+def test_textures_and_hues_are_coupled_to_the_class_as_asked() -> None:
+    for coupling in (0.0, 0.3, 1.0):
+        splits = make(**CUES, texture_coupling=coupling, hue_coupling=1 - coupling)
+        for images in (splits.train, splits.test):
+            assert of_the_class(images, "texture") == pytest.approx(coupling, abs=0.05)
+            assert of_the_class(images, "hue") == pytest.approx(1 - coupling, abs=0.05)
+    # where it is not the class's own, each of the others is drawn alike
+    assert splits.train.factors is not None
+    hues = make(**CUES, hue_coupling=0.0).train
+    assert hues.factors is not None
+    of_hearts = (hues.factors["hue"][hues.labels == 0] * 3 / (2 * math.pi)).round().long().bincount()
+    assert of_hearts[0] == 0 and abs(int(of_hearts[1] - of_hearts[2])) < 40
+
+
+def test_without_a_coupling_nothing_but_the_shape_tells_the_class() -> None:
+    free, coupled = make(**CUES).train, make(**CUES, texture_coupling=1.0).train
+    assert free.factors is not None and coupled.factors is not None
+    assert len(free.factors["texture"].unique()) == 4  # solid among them
+    # all else stays as it was drawn
+    assert torch.equal(free.factors["rotation"], coupled.factors["rotation"])
+
+
+def test_a_class_may_show_the_shapes_of_others() -> None:
+    plain = {**CUES, "position": 0, "rotation": 0, "stretch": 0, "scale": (0.4, 0.4), "occlusion": 0.0}
+    own_shape = make(**plain).train.masks
+    assert own_shape is not None
+    heart, disc, cross = own_shape[::200]
+    mixed = make(**plain, shape_coupling=0.25).train.masks
+    assert mixed is not None
+    shares = [float((mixed[:200] == shape).all((1, 2)).float().mean()) for shape in (heart, disc, cross)]
+    assert shares[0] == pytest.approx(0.25, abs=0.08) and shares[1] == pytest.approx(shares[2], abs=0.15)
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_a_coupling_needs_a_texture_for_every_class() -> None:
+    with pytest.raises(UserError, match=r"one texture per class \(3\), 'solid' not among them"):
+        make(**{**CUES, "textures": ["checks", "solid", "dots"]}, texture_coupling=0.5)
+    with pytest.raises(UserError, match=r"one texture per class \(24\)"):
+        make(texture_coupling=0.5)
 
 
 def test_occlusion_and_clutter_follow_their_settings() -> None:

@@ -18,7 +18,14 @@ from src.methods.locality.decisions import (
     hits,
     read_decisions,
 )
-from src.methods.locality.shape_bias import Trials, chance_reciprocal_rank, crossed_weights, sensitivity, shape_bias
+from src.methods.locality.shape_bias import (
+    ShapeBias,
+    Trials,
+    chance_reciprocal_rank,
+    crossed_weights,
+    sensitivity,
+    shape_bias,
+)
 
 
 def trials(answers: list[int], shapes: list[int], textures: list[int], kinds: int = 4) -> Trials:
@@ -27,8 +34,13 @@ def trials(answers: list[int], shapes: list[int], textures: list[int], kinds: in
                   tuple("abcdefgh"[:kinds]))  # fmt: skip
 
 
+def judged(*arguments: list[int]) -> ShapeBias:
+    shown = trials(*arguments)
+    return shape_bias(shown, crossed_weights(shown.shape_source, shown.texture_source, resamples=200, seed=0))
+
+
 def test_the_ratio_by_hand() -> None:
-    found = shape_bias(trials([0, 0, 1, 3, 2, -1], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 2, 2]), resamples=200, seed=0)
+    found = judged([0, 0, 1, 3, 2, -1], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 2, 2])
     assert (found.shape_hits, found.texture_hits, found.trials) == (2, 2, 6)
     assert found.ratio.value == 0.5 and found.shape.value == pytest.approx(1 / 3)
     assert found.by_category[0] == pytest.approx(2 / 3) and found.by_category[1] == 0.0
@@ -37,9 +49,8 @@ def test_the_ratio_by_hand() -> None:
 
 
 def test_no_cue_used() -> None:
-    guessing = trials([0, 1, 2, 3] * 4, [0] * 16, [1] * 16)
-    assert shape_bias(guessing, resamples=20, seed=0).no_cue_used
-    assert not shape_bias(trials([0] * 16, [0] * 16, [1] * 16), resamples=20, seed=0).no_cue_used
+    assert judged([0, 1, 2, 3] * 4, [0] * 16, [1] * 16).no_cue_used
+    assert not judged([0] * 16, [0] * 16, [1] * 16).no_cue_used
 
 
 def test_resampling_of_both_sources_is_wider_than_of_images() -> None:
@@ -63,10 +74,11 @@ def test_chance_of_reciprocal_ranks() -> None:
 def test_sensitivity_by_hand() -> None:
     scores = torch.tensor([[0.1, 0.5, 0.4, 0.0], [0.9, 0.0, 0.05, 0.01]])
     shape = torch.tensor([[0, 1, 0, 0], [1, 0, 0, 0]]).bool()
-    found = sensitivity(scores, shape, torch.tensor([[0, 0, 1, 0], [0, 0, 1, 1]]).bool())
-    assert found.shape == pytest.approx(1 - chance_reciprocal_rank(4))
+    weights = torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64)
+    found = sensitivity(scores, shape, torch.tensor([[0, 0, 1, 0], [0, 0, 1, 1]]).bool(), weights)
+    assert found.shape.value == found.shape.low == pytest.approx(1 - chance_reciprocal_rank(4))
     expected = (1 / 2 + 1 / 2) / 2 - (chance_reciprocal_rank(4) + chance_reciprocal_rank(4, 2)) / 2
-    assert found.texture == pytest.approx(expected)
+    assert found.texture.value == pytest.approx(expected)
 
 
 def test_the_sixteen_categories() -> None:

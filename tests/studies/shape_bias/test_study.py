@@ -74,7 +74,7 @@ def test_a_network_of_shapes_and_one_of_textures(conflicts: Path) -> None:
     found, result = measured(conflicts, BySide())
     assert (found.bias.shape_hits, found.bias.texture_hits, found.bias.trials) == (12, 0, 12)
     assert result.metrics["shape_bias"].value == 1.0 and result.verdict_kind == ""
-    assert found.sensitivity.shape > 0.3 > 0 > found.sensitivity.texture - 1
+    assert found.sensitivity.shape.low > 0.3 > 0 > found.sensitivity.texture.value - 1
     assert len(result.tables["decisions"]["trial"]) == 12 and "edges" not in result.tables
     found, _ = measured(conflicts, BySide(right=True))
     assert (found.bias.shape_hits, found.bias.texture_hits) == (0, 12)

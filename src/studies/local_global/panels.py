@@ -1,0 +1,134 @@
+"""What the page of a dose study shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel, Verdict
+from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
+from src.studies.local_global.findings import AGREES, ALIKE, EQUAL, SEEDS, Findings, Network
+from src.studies.pictures import contact_sheet
+
+SECTION = "Do the instruments follow the dose?"
+CALIBRATION = "Cues and levels"
+SHOWN = 14  # images of each kind
+
+
+def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
+    """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
+    rows = [
+        {"instrument": each.instrument.name, "expected": "rises" if each.instrument.sign > 0 else "falls",
+         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+         "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
+         "measures": each.instrument.meaning}
+        for each in findings.agreements
+    ]  # fmt: skip
+    caption = (
+        "Dose: the share of a network's training images whose texture was their class's own; the more of it, the less "
+        "there is to gain from shape. Correlation: Spearman's, of the measure with the dose, 1 where it does what is "
+        f"expected; 95% intervals over seeds. Without dose 0: the same without networks whose texture was never their "
+        f"class's own. An instrument agrees where both are at least {AGREES} with intervals above 0 and the controls "
+        f"(an untrained network, one whose labels nothing in the image told) show none; below {SEEDS} seeds there is "
+        "no verdict."
+    )
+    yield Panel(SECTION, "agreement", rows, caption)
+    yield from _against_dose(findings, resamples, seed)
+    networks = [
+        {"network": each.role, "dose": each.dose, "seed": each.seed, "validation_accuracy": each.accuracy,
+         "agreeing_accuracy": each.measured.clean.value, "neutral_accuracy": each.measured.neutral.value,
+         **{name: value.value for name, value in each.measured.values.items()}}
+        for each in findings.networks
+    ]  # fmt: skip
+    told = (
+        "Validation images are of the network's own training distribution; on agreeing images shape, texture and hue "
+        "all tell the class, on neutral ones the shape alone."
+    )
+    units = dict.fromkeys(("validation_accuracy", "agreeing_accuracy", "neutral_accuracy"), "%")
+    yield Panel(SECTION, "networks", networks, told, units)
+    levels = [
+        {"cue": cue, "operation": name, "level": level.level, "admitted": level.admitted,
+         **{f"{of}_network_loses": level.losses.get(of, math.nan) for of in findings.singles}}
+        for (cue, name), level in findings.levels.items()
+    ]  # fmt: skip
+    told = (
+        "A network that knows one cue alone chooses the level of what suppresses this cue: the least that takes it to "
+        "within 5 points of guessing. The operation is admitted if the networks of the other cues lose less than 5 "
+        "points there. No level: none of those tried was enough. Accuracy of these networks on validation images: "
+        + ", ".join(f"{cue} {accuracy:.1%}" for cue, accuracy in findings.singles.items())
+        + "."
+    )
+    yield Panel(CALIBRATION, "levels", levels, told, {f"{cue}_network_loses": "points" for cue in findings.singles})
+
+
+def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Panel]:
+    """Two tables and figures: what ought to rise, and what ought to fall."""
+    dosed = [network for network in findings.networks if network.role == "dose"]
+    for sign, name, title in ((-1, "falling", "Expected to fall with the dose"),
+                              (1, "rising", "Expected to rise with the dose")):  # fmt: skip
+        rows = [
+            {"instrument": each.instrument.name, "dose": dose,
+             **_over_seeds(dosed, dose, each.instrument.name, resamples, seed).columns("measure")}
+            for each in findings.agreements
+            if each.instrument.sign == sign
+            for dose in sorted({network.dose for network in dosed})
+        ]  # fmt: skip
+        if not rows:
+            continue
+        figure = Figure("lines", name, title, "Means over seeds with 95% intervals over seeds.", x="dose", y="measure",
+                        group="instrument")  # fmt: skip
+        yield Panel(SECTION, name, rows, "", figures=[figure])
+
+
+def _over_seeds(networks: Sequence[Network], dose: float, name: str, resamples: int, seed: int) -> Estimate:
+    values = torch.tensor([each.measured.values[name].value for each in networks if each.dose == dose])
+    values = values[~values.isnan()].double()
+    if len(values) < 2:
+        return Estimate(float(values.mean()), n=len(values), unit="seeds")
+    weights = bootstrap_weights(len(values), resamples=resamples, seed=seed).double()
+    return estimate(Resampled(float(values.mean()), weights @ values / len(values)), n=len(values), unit="seeds")
+
+
+def picture(shown: dict[str, Tensor]) -> Panel:
+    """A row of images of each kind: name -> uint8 (n, C, H, W)."""
+    count = min(SHOWN, *map(len, shown.values()))
+    # of each class in turn, as images stand class by class
+    images = torch.cat([each[torch.arange(count) * len(each) // count] for each in shown.values()])
+    below = f"From top to bottom: {'; '.join(shown)}."
+    figure = Figure("image", "images", "What the networks are trained on and measured with", below)
+    return Panel(CALIBRATION, "images", contact_sheet(images, count, len(shown)), figures=[figure])
+
+
+def verdict(findings: Findings) -> Verdict:
+    """Which instruments agree; their correlations as metrics."""
+    metrics = {f"correlation_{each.instrument.name}": each.correlation for each in findings.agreements}
+    metrics |= {f"correlation_{each.instrument.name}_without_dose_0": each.without_zero for each in findings.agreements}
+    row = {"model": "", "seeds": max((each.seeds for each in findings.agreements), default=0)}
+    screen = ("agreement", "levels")
+    problems = []
+    shape, texture = findings.singles["shape"], findings.singles["texture"]
+    if abs(shape - texture) > ALIKE:
+        problems.append(f"shape alone is {shape:.1%} right and texture alone {texture:.1%}: they are not equally easy")
+    if findings.unequal:
+        spans = ", ".join(f"{span:.1%} (seed {seed})" for seed, span in findings.unequal.items())
+        problems.append(f"networks of one seed are up to {spans} apart, more than {EQUAL:.0%}")
+    if problems:
+        return Verdict("; ".join(problems), "no verdict", metrics, row=row, screen=screen)
+    seeds = row["seeds"]
+    if not isinstance(seeds, int) or seeds < SEEDS:
+        high = [each.instrument.name for each in findings.agreements if each.correlation.value >= AGREES]
+        sentence = (
+            f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
+            f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture: {', '.join(high)}"
+        )
+        return Verdict(sentence, "no verdict", metrics, row=row, screen=screen)
+    agreeing = [each.instrument.name for each in findings.agreements if each.judgement == "agrees"]
+    rest = [each.instrument.name for each in findings.agreements if each.judgement != "agrees"]
+    sentence = f"{len(agreeing)} of {len(findings.agreements)} instruments follow the dose of texture"
+    sentence += f" ({', '.join(agreeing)})" if agreeing else ""
+    sentence += f"; these do not: {', '.join(rest)}" if rest else ""
+    return Verdict(sentence, "success" if agreeing else "no success", metrics, row=row, screen=screen)
