@@ -249,6 +249,16 @@ NETWORKS: dict[str, type[ModelOptions]] = {
 }
 
 
+def family(architecture: Mapping[str, Any]) -> str:
+    """What the field calls a network: its name, or of residual networks which kind they are of."""
+    name = str(architecture["name"])
+    if name != "resnet":
+        return name
+    return (
+        f"{'se_' if architecture.get('squeeze') else ''}{'resnext' if architecture.get('groups', 1) > 1 else 'resnet'}"
+    )
+
+
 def model_options(name: str, values: Mapping[str, Any]) -> ModelOptions:
     """The options of our network ``name``.
 

@@ -9,6 +9,8 @@ from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
 from src.networks.cost import cost
+from src.networks.options import family
+from src.networks.subjects import Subject
 from src.studies.protocol import Run, study_of, study_options
 from src.tasks.options import Measure
 
@@ -37,5 +39,16 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
     result.conclude(verdict)
     costs = cost(examined.subject.model, examined.subject.input_shape)
     result.metrics |= {"parameters": Estimate(costs.parameters), "macs": Estimate(costs.macs)}
-    result.row |= {"subject": options.subject["kind"], "study": options.study["name"]}
+    result.row |= _row(options, networks, examined.subject)
     return result
+
+
+def _row(options: Measure, networks: Any, subject: Subject) -> dict[str, Any]:
+    """What a table over many jobs says of this one: what was examined, on which images, how."""
+    model, (_, height, _) = family(subject.architecture), subject.input_shape
+    recipe = getattr(networks, "recipe", None) or getattr(networks, "strong", None) or {}
+    source = (recipe.get("data") or getattr(networks, "data", None) or {}).get("source", {})
+    data = source.get("names") or source.get("name") or ""
+    return {"subject": options.subject["kind"], "study": options.study["name"], "model": model,
+            "data": f"{data} {height} px", "training": options.subject.get("training", "plain"), "seed": options.seed,
+            "network": f"{model} {options.seed}"}  # fmt: skip

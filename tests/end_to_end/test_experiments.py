@@ -30,6 +30,7 @@ FILES = {
     "modular_animals": lambda folder: write_imagenet(folder / "imagenet"),
     "invariance_mnist": write_fake_mnist,
     "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
+    "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
 }
 #: what makes one network of modules enough
 FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views=centre"]
@@ -48,6 +49,7 @@ MORE = {
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
     "invariance_mnist": ONE,
     "invariance_cifar10": ONE,
+    "local_global_cifar10": ["model@recipe.model=se_resnext_small", "seed=0"],
 }
 
 

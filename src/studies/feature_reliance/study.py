@@ -121,7 +121,8 @@ def verdict(findings: Findings) -> Verdict:
     """What is lost of each cue, the greatest first."""
     metrics = {"clean_accuracy": findings.clean}
     metrics |= {f"reliance_{cue}": Estimate(lost) for cue, lost in findings.by_cue.items()}
-    units = dict.fromkeys(metrics, "%")
+    metrics["shape_over_texture"] = Estimate(findings.by_cue["shape"] - findings.by_cue["texture"])
+    units = {**dict.fromkeys(metrics, "%"), "shape_over_texture": "points"}
     if findings.clean.low <= findings.chance or any(map(math.isnan, findings.by_cue.values())):
         sentence = f"no better than guessing on whole images ({findings.clean.value:.1%}): nothing can be lost"
         return Verdict(sentence, "no verdict", {"clean_accuracy": findings.clean}, {"clean_accuracy": "%"})

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from src.artifacts.examined_subject import Examined
+from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
 from src.data.cue_conflict import CueConflict, conflicting_glyphs, listed, read_cue_conflict
 from src.data.image_set import ImageSet
@@ -167,6 +168,8 @@ def verdict(findings: Findings) -> Verdict:
     bias, ranks = findings.bias, findings.sensitivity
     metrics = {"shape_bias": bias.ratio, "shape_decisions": bias.shape, "texture_decisions": bias.texture}
     units = dict.fromkeys(metrics, "%")
+    metrics["shape_over_texture_decisions"] = Estimate(bias.shape.value - bias.texture.value)
+    units["shape_over_texture_decisions"] = "points"
     metrics |= {"shape_sensitivity": ranks.shape, "texture_sensitivity": ranks.texture}
     if bias.no_cue_used:
         sentence = (
