@@ -3,8 +3,6 @@
 Everything heavy is imported late: the list of experiments and a misspelt key answer at once.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,15 +1,10 @@
 """What the making of networks on demand needs of the job that asks for them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from src.core.running import Running
 from src.core.store import Store
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.report.session import Session
 
 
 @dataclass(frozen=True)

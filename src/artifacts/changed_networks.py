@@ -1,7 +1,5 @@
 """Networks that were changed after their training: put together anew, an output dropped, and what the change cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,9 +8,8 @@ import torch
 from torch import Tensor
 
 from src.artifacts.composition import composition_of, views_of
-from src.artifacts.network import Trained
+from src.artifacts.network import Trained, batched
 from src.artifacts.options import ModuleTreeOptions
-from src.artifacts.predictions import batched
 from src.artifacts.trained import check_recipe
 from src.artifacts.tree_modules import TreeModules
 from src.artifacts.warm_start import warm_start
@@ -41,7 +38,7 @@ class Changed:
 
     name: str
     subject: Subject
-    before: Changed | None = None
+    before: "Changed | None" = None
     updates: tuple[Trained, ...] = ()
     origins: tuple[Trained, ...] = ()
 

@@ -1,28 +1,29 @@
-"""Networks composed of the modules of a label tree, from the store or made now."""
+"""Label trees as a configuration names them, and networks composed of their modules, from the store or made now."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composition import composed, composition_of, confusion, views_of
-from src.artifacts.label_tree import tree_of
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
-from src.artifacts.options import ComposedOptions
+from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.artifacts.tree_training import parts_of, trained_together
+from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.composition import Composition
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.tree import random_like
+from src.methods.hierarchy.tree import clustered, from_plain, from_superclasses, random_like, read_tree, regrouped
 from src.networks.subjects import Subject
 
 MONOLITH = "monolith"  # the key of its recipe, and its name in tables
+TREES = ("superclasses", "data", "random", "clustered", "regrouped", "file")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def composed_of(options: ComposedOptions, artifacts: Artifacts) -> tuple[Subject
     return subject, data, modules.uses
 
 
-def tree_in(options: ComposedOptions, data: ImageData, artifacts: Artifacts) -> Tree:
+def tree_in(options: MatchedOptions, data: ImageData, artifacts: Artifacts) -> Tree:
     """The tree of the configuration; for a clustered one the monolith is trained first."""
 
     def confusions() -> Tensor:
@@ -107,3 +108,45 @@ def modules_in_tree(
     if modules is None or options.finetune_epochs:
         modules = parts_of(trained_together(options, tree, data, artifacts, modules), options, tree)
     return modules, composed(options, modules, data)
+
+
+def tree_of(options: Mapping[str, Any], data: ImageData, confusion: Callable[[], Tensor], where: str = "tree") -> Tree:
+    """The tree over the classes of ``data``.
+
+    Args:
+        options: ``name``, and what the tree of this name needs.
+        confusion: gives counts (N, N) of true against predicted classes, for a clustered tree.
+        where: key of the options in the configuration, for messages.
+
+    Raises:
+        UserError: no such tree, or it does not fit the classes.
+    """
+    group = "tree" if where == "tree" else f"tree@{where}"  # what the command line chooses a tree by
+    match options:
+        case {"name": "superclasses"}:
+            superclasses = data.sets["train"].superclasses
+            if superclasses is None:
+                raise UserError(
+                    f"{where}.name=superclasses: this data set has none; take {group}=file with a JSON tree, or "
+                    f"{group}=clustered"
+                )
+            return from_superclasses(data.classes, superclasses, where)
+        case {"name": "data"}:
+            nested = getattr(data, "tree", None)
+            if nested is None:
+                raise UserError(
+                    f"{where}.name=data: this data set has no tree of its own; take {group}=file or {group}=clustered"
+                )
+            return from_plain(nested, data.classes, where)
+        case {"name": "random", "like": like, "seed": seed}:
+            if like not in ("superclasses", "data"):
+                raise UserError(f"{where}.like={like}: allowed are superclasses, data")
+            return random_like(tree_of({"name": like}, data, confusion, where), seed)
+        case {"name": "regrouped", "groups": groups}:
+            return regrouped(tree_of({"name": "superclasses"}, data, confusion, where), confusion(), groups, where)
+        case {"name": "clustered", "groups": groups}:
+            return clustered(confusion(), data.classes, groups, where)
+        case {"name": "file", "path": path}:
+            return read_tree(Path(path).expanduser(), data.classes, where)
+    name = str(options.get("name"))
+    raise UserError(f"{where}.name={name}: {suggestion(name, TREES)}; conf/tree shows them whole")

@@ -1,7 +1,5 @@
 """A composed network as a subject, and what its modules answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -9,9 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from src.artifacts.network import Trained
+from src.artifacts.network import BATCH, Trained, of_part
 from src.artifacts.options import ModuleTreeOptions
-from src.artifacts.predictions import BATCH, of_part
 from src.artifacts.tree_modules import TreeModules
 from src.core.errors import UserError
 from src.data.datamodule import ImageData

@@ -1,17 +1,13 @@
 """Two networks at equal accuracy: of the better one an earlier epoch, as accurate on validation images as the other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from src.artifacts.network import Trained
 from src.networks.subjects import Subject, load_subject
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.report.session import Session
 
 NEAR = 0.005  # of the validation images: networks that are as close need no earlier epoch
 EQUAL = 0.02  # of the validation images: networks that are as close count as equally accurate

@@ -1,11 +1,9 @@
 """The network that a measure examines, wherever it comes from, and the images it is measured on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -21,23 +19,19 @@ from src.artifacts.options import (
     VariantOptions,
 )
 from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
-from src.artifacts.targets import check_target, target_names
 from src.artifacts.trained import did_not_train, images_of, trained
-from src.artifacts.trial import Trial
-from src.core.configuration import keywords
+from src.artifacts.trial import Trial, check_target, target_names
 from src.core.errors import UserError, suggestion
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
-from src.data.opening import data_module
+from src.data.opening import data_of
 from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import module_score
 from src.methods.widths.variants import BASELINE
 from src.networks.subjects import Subject, load_subject
+from src.report.session import Session
 from src.statistics.calibration import fit_platt
 from src.training.determinism import device_of
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 @dataclass
@@ -93,9 +87,7 @@ def images_to_measure(subject: Mapping[str, Any], options: Any) -> ImageSet | No
     where = MEASURED_ON.get(str(subject["kind"]))
     if where is None:
         return None
-    recipe = getattr(options, where)
-    kind = data_module(recipe["data"])
-    data = kind(**keywords(kind, {**recipe["data"], "augment": None}, f"{where}.data"))
+    data = data_of({**getattr(options, where)["data"], "augment": None}, f"{where}.data")
     data.setup()
     return data.sets["test"]
 
@@ -245,8 +237,7 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
 
 
 def _images(options: ImagesOptions, session: Session) -> ImageData:
-    kind = data_module(options.data)
-    data = kind(**keywords(kind, options.data, "data"))
+    data = data_of(options.data, "data")
     with session.stage("images"):
         data.setup()
     for event in data.events:

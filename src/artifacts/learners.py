@@ -1,7 +1,5 @@
 """Which learner trains a recipe's network, on what and how: ``learner: monolithic``, ``modular``, ``width_variant``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +15,7 @@ from src.training.learners.modular import Modular
 from src.training.learners.monolithic import Monolithic
 from src.training.learners.stepping import Stepping
 from src.training.learners.width_variant import WidthVariant
-from src.training.sgdr import cycle_ends
+from src.training.optimisation import cycle_ends
 
 LARGE = 100  # pixels above which the published networks have larger hidden layers
 LEARNERS = ("monolithic", "modular", "width_variant")

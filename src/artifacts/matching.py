@@ -1,9 +1,7 @@
 """How large the monolith is that a modular network is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -17,9 +15,7 @@ from src.methods.hierarchy.nodes import Tree
 from src.networks.cost import Cost, cost
 from src.networks.models import build
 from src.networks.models.splitting import trunk_and_head
-
-if TYPE_CHECKING:
-    from src.report.session import Session
+from src.report.session import Session
 
 STEPS = 14  # of the bisection: the width to a part in ten thousand
 

@@ -1,7 +1,5 @@
 """How a training is made to fit the memory there is, decided before it runs and told with its result."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,9 +1,7 @@
 """The modules of a strong network, from the store or searched now (CNNSplitter, Qi et al., ASE 2022)."""
 
-from __future__ import annotations
-
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +74,12 @@ class Modules:
 
     def subject(self, target: int) -> Subject:
         """The module as a subject: all N outputs are there, its own class is ``notes['target']``."""
-        strong = self.strong.subject
-        return Subject(
-            self.network(target),
-            strong.architecture,
-            strong.classes,
-            strong.mean,
-            strong.std,
-            kept_of(self.keep[target], self.plan.offsets),
-            (self.strong.digest, self.digest),
-            {"target": target},
-            strong.contrast,
+        return replace(
+            self.strong.subject,
+            model=self.network(target),
+            kept=kept_of(self.keep[target], self.plan.offsets),
+            lineage=(self.strong.digest, self.digest),
+            notes={"target": target},
         )
 
     def costs(self) -> list[Cost]:

@@ -4,8 +4,6 @@ A task's options are those of the stages that it goes through and its own (src/t
 of a stage are equal share what the stage leaves in the store.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen, Predicate

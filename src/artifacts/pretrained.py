@@ -1,7 +1,5 @@
 """Networks of torchvision and timm with their ImageNet weights, where those are on this machine: nothing is fetched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,12 +1,10 @@
 """Trained networks: from the store, or trained now."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.callbacks import Callback
 from safetensors.torch import save_file
@@ -19,23 +17,20 @@ from src.artifacts.network import SELECT, Trained, select_epoch
 from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
-from src.core.configuration import keywords
 from src.core.errors import UserError, suggestion
 from src.core.result import Figure, Panel, Result, Verdict
 from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
-from src.data.opening import data_module
+from src.data.opening import data_of
 from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
+from src.report.session import Session
 from src.training.checkpoints import HISTORY, events_of
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
 from src.training.learners.stepping import Stepping
 from src.training.optimisation import build_optimizer
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 def trained(
@@ -217,8 +212,7 @@ def _training_part(recipe: Mapping[str, Any], training: Training) -> dict[str, A
 
 def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str = "") -> ImageData:
     """The recipe's images, loaded and split."""
-    kind = data_module(recipe["data"])
-    data = kind(**keywords(kind, recipe["data"], f"{where or role}.data"), shuffle_seed=recipe["seed"])
+    data = data_of(recipe["data"], f"{where or role}.data", shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
     if not len(data.sets["validation"]):

@@ -1,7 +1,5 @@
 """One module per inner node of a label tree: trained by itself, or all of them in one training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

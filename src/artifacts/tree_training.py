@@ -1,7 +1,5 @@
 """All modules of a label tree in one training: from the start, on a shared trunk, or after each had its own."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -92,14 +90,12 @@ def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModule
     modules = []
     for node, place in enumerate(tree.nodes):
         part = network.parts[node]
-        module = Subject(
-            part if network.trunk is None else nn.Sequential(network.trunk, part),
-            _architecture(options, tree, node, whole.data),
-            place.children,
-            subject.mean,
-            subject.std,
-            lineage=subject.lineage,
-            contrast=subject.contrast,
+        module = replace(
+            subject,
+            model=part if network.trunk is None else nn.Sequential(network.trunk, part),
+            architecture=_architecture(options, tree, node, whole.data),
+            classes=place.children,
+            notes={},
         )
         modules.append(replace(whole, subject=module, data=node_images(options, tree, node, whole.data)))
     return TreeModules(tree, modules, whole)

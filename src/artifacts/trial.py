@@ -1,7 +1,5 @@
 """A weak network, the modules that may patch it, the controls, and the images that judge them."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,12 +10,12 @@ from torch import Tensor
 from src.artifacts.modules import Modules
 from src.artifacts.network import Trained
 from src.artifacts.options import PatchedOptions
+from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.data.image_set import concatenate
-from src.methods.modularity.controls import random_kernels
 from src.methods.modularity.evaluation import Evaluator
 from src.methods.modularity.patched import Patch, patched_subject
-from src.methods.modularity.patching import compose, fit_calibration, module_score, tuned_bias
+from src.methods.modularity.patching import compose, fit_calibration, module_score, random_kernels, tuned_bias
 from src.networks.activations import predict
 from src.statistics.calibration import class_weights, fit_temperature
 from src.training.determinism import derive
@@ -146,3 +144,39 @@ def all_labelled(data: ImageData, targets: int) -> ImageData:
     labelled = copy.copy(data)
     labelled.sets = {**data.sets, "train": merged.select(everything)}
     return labelled
+
+
+def check_target(options: PatchedOptions, strong: ImageData) -> None:
+    """Say what is wrong with the target class in the words of the one who chose it, before the weak data is mixed."""
+    given, chosen = shown(options), options.strong["data"].get("classes")
+    numbers = list(chosen or range(len(strong.classes)))
+    for item in options.targets:
+        known = numbers if isinstance(item, int) else strong.classes
+        if item not in known and any(isinstance(other, type(item)) for other in known):
+            listed = ", ".join(f"{number} {name}" for number, name in zip(numbers, strong.classes, strict=True))
+            raise UserError(f"target_class={given}: the strong network has no class {item}; its classes: {listed}")
+
+
+def target_names(options: PatchedOptions, weak: ImageData, strong: ImageData) -> list[str]:
+    """Names of the target classes, in the order in which they end the weak network's classes."""
+    given, count = shown(options), len(options.targets)
+    names = list(weak.classes[-count:])
+    for name in names:
+        if name not in strong.classes:
+            raise UserError(
+                f"target_class={given}: the strong network has no class '{name}'; "
+                f"its classes: {', '.join(strong.classes)}"
+            )
+    if weak.input_shape != strong.input_shape:
+        raise UserError(
+            f"weak.data has images of shape {weak.input_shape}, strong.data {strong.input_shape}; "
+            "give both sources the same size and channels"
+        )
+    if count >= len(strong.classes):
+        raise UserError(f"target_class={given}: leave at least one class for the control with a wrong module")
+    return names
+
+
+def shown(options: PatchedOptions) -> int | str | list[int | str]:
+    """The target class as it was written."""
+    return options.targets if isinstance(options.target_class, tuple) else options.target_class

@@ -1,7 +1,5 @@
 """A training that begins with another network's weights instead of random ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

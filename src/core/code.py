@@ -1,7 +1,5 @@
 """The source of a user's own code as a digest: what was made by other code is not taken for what this code makes."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import sys

@@ -1,19 +1,14 @@
 """Configurations as plain values: shrunk, read as arguments; and what of them decides a job's identity."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from src.core.errors import UserError, suggestion
 from src.core.paths import CONF
 from src.core.running import PROVENANCE
 from src.core.store import digest_of
-
-T = TypeVar("T")
 
 #: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.
 LEFT_OUT = "left out"
@@ -77,34 +72,17 @@ def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:
                 mapping[key] = value
 
 
-def settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Build the dataclass ``cls`` from a part of the configuration.
-
-    Raises:
-        UserError: ``values`` has a key that ``cls`` does not know, or lacks one that it needs.
-    """
-    known = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
-    _check_known(values, known, where)
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}; known settings: {', '.join(known)}") from None
-
-
 def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """``values`` as keyword arguments of ``function``.
 
     Raises:
         UserError: ``function`` has no such argument.
     """
-    _check_known(values, [key for key in inspect.signature(function).parameters if key != "self"], where)
-    return dict(values)
-
-
-def _check_known(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    known = [key for key in inspect.signature(function).parameters if key != "self"]
     for key in values:
         if key not in known:
             raise UserError(f"{where}.{key} is not a setting; {suggestion(key, known)}", f"{where}.{key}")
+    return dict(values)
 
 
 def options(group: str, folders: Sequence[Path] = (CONF,)) -> list[str]:

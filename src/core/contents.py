@@ -4,8 +4,6 @@ Names, sizes and times only save reading a file again: the digest of a file is t
 the names and digests of its files. Hidden files are no data.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The one kind of error that is the user's to mend: shown as one line, without a traceback."""
 
-from __future__ import annotations
-
 import difflib
 import errno
 import os

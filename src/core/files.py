@@ -1,7 +1,5 @@
 """Files that are there whole or not at all, and JSON that knows when it is damaged."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@
 value, what is allowed, and the nearest right word.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -103,13 +101,13 @@ def _takes(annotation: Any, value: Any) -> bool:
 
 
 @cache
-def _adapter(cls: Any) -> TypeAdapter[Any]:
+def _adapter(cls: Any) -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter
 
     return TypeAdapter(cls)
 
 
-def _refusal(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) -> UserError:
+def _refusal(cls: Any, values: Any, where: str, errors: "Sequence[ErrorDetails]") -> UserError:
     """The first error in our words; of a list, the whole list is shown."""
     first = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
     key, annotation, value = where, cls, values

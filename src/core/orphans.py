@@ -3,8 +3,6 @@
 joblib's workers would wait five minutes for further jobs. What they were at goes on from its last checkpoint.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

@@ -4,8 +4,6 @@ The folder joins Python's path, so that ``python:nets:Net`` is ``FOLDER/nets.py`
 process of a job learns of it: the parent from its command line, a launcher's worker from the configuration.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

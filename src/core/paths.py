@@ -1,7 +1,5 @@
 """Where the project's own files are, and the names that several rooms look for on disk."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]

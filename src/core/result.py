@@ -3,8 +3,6 @@
 A result is a folder: ``result.json`` (written last, atomically), ``tables/*.parquet`` and ``figures/*.png``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -97,7 +95,7 @@ class Panel:
 
     section: str
     name: str
-    rows: Sequence[Mapping[str, Any]] | Table | np.ndarray
+    rows: "Sequence[Mapping[str, Any]] | Table | np.ndarray"
     caption: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[Figure] = ()
@@ -138,7 +136,7 @@ class Result:
     screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
     units: dict[str, str] = field(default_factory=dict)  # of metrics, and of columns of tables without their own
     table_units: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> column -> unit: see UNITS
-    images: dict[str, np.ndarray] = field(default_factory=dict)  # uint8 (H, W, 3)
+    images: "dict[str, np.ndarray]" = field(default_factory=dict)  # uint8 (H, W, 3)
     figures: list[Figure] = field(default_factory=list)
     row: dict[str, Any] = field(default_factory=dict)  # what a table over many jobs says of this one beside its metrics
     explorer: Explorer | None = None
@@ -151,12 +149,16 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
     error: str = ""
 
-    def add(self, panel: Panel) -> None:
-        """Take in a panel: the one place that writes tables, pictures, captions, sections and units of columns.
+    def add(self, *panels: Panel) -> None:
+        """Take in panels: the one place that writes tables, pictures, captions, sections and units of columns.
 
         Raises:
             ValueError: a table or a picture of that name is there, or a unit or a figure is of no column.
         """
+        for panel in panels:
+            self._add(panel)
+
+    def _add(self, panel: Panel) -> None:
         if panel.name in self.tables or panel.name in self.images:
             raise ValueError(f"two panels are called '{panel.name}'")
         columns: Collection[str] = ()

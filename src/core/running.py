@@ -1,7 +1,5 @@
 """Where and how a job runs: recorded with its result, and never part of what decides it."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal

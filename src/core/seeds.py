@@ -1,7 +1,5 @@
 """Random streams named by what they are for, so that no two uses of one seed share numbers."""
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -5,8 +5,6 @@ built in ``<digest>.work/`` under a lock and renamed when complete, so that an e
 jobs at once build it once, and a killed builder finds its own work folder again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -165,7 +163,7 @@ class Store:
     def _folder(self, key: Key) -> Path:
         return self.root / key.kind / key.digest()
 
-    def _lock(self, key: Key) -> FileLock:
+    def _lock(self, key: Key) -> "FileLock":
         from filelock import FileLock
 
         folder = self._folder(key)

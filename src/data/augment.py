@@ -4,8 +4,6 @@ The random numbers are drawn on the CPU from a stream named by (seed, epoch, ste
 sees the same images as one that was never stopped, on any device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -28,6 +26,7 @@ ALLOWED = {
     "rgb_pca": Annotated[float, Ge(0)],
 }
 KEYS = (*ALLOWED, "transformation")
+CHUNK = 4096  # images whose colours are summed at once
 
 
 class Draws(NamedTuple):
@@ -73,11 +72,6 @@ def check_crop(crop: int | None, shape: Sequence[int]) -> None:
         raise UserError(
             f"data.augment.crop={crop}: the images have {shape[1]}x{shape[2]} pixels; take at most {min(shape[1:])}"
         )
-
-
-def geometry(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What :func:`augment` takes of the augmentation."""
-    return {key: value for key, value in options.items() if key != "rgb_pca"}
 
 
 def draw(
@@ -131,36 +125,6 @@ def crop_and_flip(
     rows, columns = rows + down[:, None], columns + right[:, None]
     number = torch.arange(count, device=device)[:, None, None]
     return padded[number, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def augment(
-    images: Tensor,
-    *,
-    crop_padding: int = 0,
-    flip: bool = False,
-    crop: int | None = None,
-    flip_axis: str = FLIP_AXES[0],
-    transformation: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    epoch: int = 0,
-    step: int = 0,
-) -> Tensor:
-    """Random transformations, and then crops and flips, of a batch (n, C, H, W); without any, the batch itself."""
-    if transformation is not None:
-        parameters = draw_transformations(transformation, len(images), seed=seed, epoch=epoch, step=step)
-        images = transform(images, transformation, parameters)
-    if not crop_padding and not flip and crop is None:
-        return images
-    draws = draw(
-        len(images),
-        crop_padding=crop_padding,
-        flip=flip,
-        seed=seed,
-        epoch=epoch,
-        step=step,
-        spare=spare_of(images, crop),
-    )
-    return crop_and_flip(images, draws, crop_padding, crop, flip_axis)
 
 
 def centre(images: Tensor, crop: int | None) -> Tensor:
@@ -219,3 +183,44 @@ def _contrast_statistics(images: Tensor) -> tuple[list[float], list[float]]:
     count = images.numel() / images.shape[1]
     mean = first / count
     return mean.tolist(), (second / count - mean.square()).clamp(min=0).sqrt().clamp(min=1 / 255).tolist()
+
+
+def colour_components(images: Tensor) -> Tensor:
+    """The principal components of the pixels, as rows of the length of a standard deviation, in grey levels.
+
+    As in AlexNet (Krizhevsky et al., NeurIPS 2012): to every pixel of an image the same colour is added, the sum over
+    the components of a number from N(0, std) times the component. The paper has the eigenvalue for its length, which is
+    a variance and would depend on the unit of the pixels.
+
+    The thesis that these options are of (L. Friedrichsen 2020) deviates: its components are those of the images' mean
+    colours, standardised per channel, it takes the rows of the eigenvectors' matrix for its columns, and it scales by
+    the squared eigenvalue times 127.5, which makes the shifts far stronger.
+
+    Args:
+        images: uint8 (N, C, H, W).
+
+    Returns:
+        float32 (C, C) on the CPU, in ascending order; signs are arbitrary.
+    """
+    channels = images.shape[1]
+    total = torch.zeros(channels, dtype=torch.float64)
+    products = torch.zeros(channels, channels, dtype=torch.float64)
+    for chunk in images.split(CHUNK):
+        values = chunk.transpose(0, 1).reshape(channels, -1).cpu().double()  # whole numbers: the sums are exact
+        total += values.sum(1)
+        products += values @ values.T
+    count = images.numel() / channels
+    mean = total / count
+    variances, vectors = torch.linalg.eigh(products / count - mean.outer(mean))
+    return (vectors * variances.clamp(min=0).sqrt()).T.float()
+
+
+def draw_colours(count: int, channels: int, std: float, *, seed: int, epoch: int, step: int) -> Tensor:
+    """How much of each component each of `count` images gets (n, C): N(0, std), a pure function of the arguments."""
+    return std * torch.randn(count, channels, generator=stream(seed, "colours", epoch, step))
+
+
+def shift_colours(images: Tensor, shares: Tensor, components: Tensor) -> Tensor:
+    """uint8 (n, C, H, W) with its own colour added to each image, rounded and cut to 0..255; memory format kept."""
+    shift = (shares @ components.to(shares.device))[:, :, None, None].to(images.device)
+    return (images + shift).round_().clamp_(0, 255).to(torch.uint8)

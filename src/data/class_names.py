@@ -2,8 +2,6 @@
 
 # ruff: noqa: SIM905 (as literals the lists would be two hundred lines)
 
-from __future__ import annotations
-
 CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 
 CIFAR100 = tuple(

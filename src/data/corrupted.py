@@ -4,8 +4,6 @@ Hendrycks and Dietterich, ICLR 2019 (arXiv:1903.12261). CIFAR: ``NAME.npy``, uin
 at severity 1, then 2 ..., and ``labels.npy`` (5 N,). ImageNet: ``NAME/SEVERITY/WNID/*.JPEG``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.sources.fitting import decode, stacked
@@ -81,7 +80,7 @@ def _array(path: Path) -> NDArray[np.generic]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path}: not a whole .npy file ({str(error).splitlines()[0][:120]})") from error
+        raise UserError(f"{path}: not a whole .npy file ({first_line(error)[:120]})") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: not a .npy file of one array")
     return array

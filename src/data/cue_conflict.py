@@ -4,8 +4,6 @@ Geirhos et al. (ICLR 2019, arXiv:1811.12231): files ``<shape><n>-<texture><n>.pn
 file with the columns ``img`` and ``name``. Images whose two cues are of one category are left out: they tell nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

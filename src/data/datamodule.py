@@ -17,8 +17,6 @@ and as published, from two sources::
       test_target: 100
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -31,15 +29,13 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import options_of
-from src.data.augment import KEYS, centre, check_crop, checked, normalise, random_transformation
-from src.data.colours import colour_components
+from src.data.augment import KEYS, centre, check_crop, checked, colour_components, normalise, random_transformation
 from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
-from src.data.normalisation import CONTRASTS, statistics
+from src.data.normalisation import CONTRASTS, Whitener, WhiteningOptions, statistics, whitened
 from src.data.sources import load_cached
 from src.data.splits import drop_seen, split_pool
-from src.data.whitener import Whitener, WhiteningOptions, whitened
 from src.imageops.whitening import WHITENINGS, Whitening
 
 Options = Mapping[str, Any]
@@ -63,7 +59,7 @@ class ImageData(pl.LightningDataModule):
         eval_batch_size: of everything else.
         augment: of training images: crop_padding in pixels; flip, along flip_axis (``left_right``, ``up_down``);
             crop, the side of what is cut out at random, and in the middle of all other images; rgb_pca, the standard
-            deviation of `src.data.colours`; transformation, a family of `src.imageops.transformations`, of which each
+            deviation of `colour_components`; transformation, a family of `src.imageops.transformations`, of which each
             image goes through a random member before it is cropped and flipped.
         normalisation: ``train``, a published one by name, or mean and std.
         seed: the data seed: splits, caps, noise.
@@ -71,7 +67,7 @@ class ImageData(pl.LightningDataModule):
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
             and pixels; `normalisation` comes after it, and ``train`` is measured after it. ``per_pixel``, ``zca``:
             whitened (`src.imageops.whitening`) before anything is cut out, which is the normalisation ``train``.
-        whitening: scope, eps and rule of `src.data.whitener.WhiteningOptions`.
+        whitening: scope, eps and rule of `src.data.normalisation.WhiteningOptions`.
 
     Attributes (after `setup`):
         sets: part -> ImageSet.
@@ -276,44 +272,26 @@ class ImageData(pl.LightningDataModule):
         digest.update(repr(settings).encode())
         return digest.hexdigest()
 
-    def tensor(self, part: str, normalised: bool = True, whole: bool = False) -> tuple[Tensor, Tensor]:
-        """All images of a part and their labels, for studies.
+    def tensor(self, part: str) -> tuple[Tensor, Tensor]:
+        """All images of a part as the model sees them, float32 (N, C, H, W), and their labels, int64 (N,)."""
+        images, labels = self.resident(part, self._set(part).images.device)
+        return self.normalise(images), labels
 
-        Args:
-            part: train, validation, calibration or test.
-            normalised: float32 in the layout the model sees, else the raw uint8.
-            whole: without the crop.
-
-        Returns:
-            (N, C, H, W) and int64 (N,).
-        """
-        raw = self._set(part)
-        if not normalised:
-            return raw.images, raw.labels
-        images, labels = self.resident(part, raw.images.device)
-        return self.normalise(images, whole), labels
-
-    def normalise(self, images: Tensor, whole: bool = False) -> Tensor:
-        """uint8 (n, C, H, W) -> float32 as the model sees it.
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W), raw (uint8) or as `resident` gives them -> float32 as the model sees them.
 
         Floats have been whitened already; images of the size of a crop have been cut out already.
-
-        Args:
-            images: raw, or what `resident` gives.
-            whole: without the crop.
         """
         if self.whitener is not None and not images.is_floating_point():
-            images = whitened(images, self.whitener.of("train", images.device), True)
-        seen = images if whole else centre(images, self.augment.get("crop"))
-        return normalise(seen, self.mean, self.std, contrast=self.contrast)
+            images = whitened(images, self.whitener.of("train", images.device))
+        return normalise(centre(images, self.augment.get("crop")), self.mean, self.std, contrast=self.contrast)
 
     def resident(self, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """A part's images, raw or, where they are whitened, float32, and its labels, on the device."""
         images = self._set(part)
         if self.whitener is None:
             return images.images.to(device), images.labels.to(device)
-        whitening = self.whitener.of(part, device)
-        return whitened(images.images, whitening, True), images.labels.to(device)
+        return whitened(images.images, self.whitener.of(part, device)), images.labels.to(device)
 
     @property
     def whitening(self) -> Whitening | None:

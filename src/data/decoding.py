@@ -8,8 +8,6 @@ Workers are forked: started in any other way they cannot be under the joblib lau
 whatever is random comes with the request, so that their number changes nothing.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import shutil
@@ -24,8 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from src.core.errors import UserError
-from src.data.augment import FLIP_AXES
-from src.data.colours import shift_colours
+from src.data.augment import FLIP_AXES, shift_colours
 
 PIECE = 32  # images that a worker hands over at once: what bounds the shared memory and the time to the first batch
 PREFETCH = 2  # pieces per worker

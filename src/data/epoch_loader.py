@@ -1,7 +1,5 @@
 """Several batches at once from images that stay on the device: no transfers, and few draws of random numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
@@ -10,8 +8,17 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.augment import FLIP_AXES, Draws, crop_and_flip, draw, draw_transformations, spare_of, transform
-from src.data.colours import draw_colours, shift_colours
+from src.data.augment import (
+    FLIP_AXES,
+    Draws,
+    crop_and_flip,
+    draw,
+    draw_colours,
+    draw_transformations,
+    shift_colours,
+    spare_of,
+    transform,
+)
 
 PER_CALL = 16  # batches
 CALL_BYTES = 64 * 2**20

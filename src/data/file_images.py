@@ -1,7 +1,5 @@
 """Images that stay in files, behind the few operations of a tensor that an image set and the tasks use on one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -53,7 +51,7 @@ class FileImages:
         """Four."""
         return 4
 
-    def __getitem__(self, index: Tensor | slice) -> FileImages:
+    def __getitem__(self, index: Tensor | slice) -> "FileImages":
         """Those at int64 or bool positions, still in their files."""
         rows = torch.arange(len(self))[index]
         return replace(

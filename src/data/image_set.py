@@ -1,7 +1,5 @@
 """Labelled images in memory: what every source returns and every later step of the data room takes and gives."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -62,7 +60,7 @@ class ImageSet:
         """int64 (classes,): how many images each class has."""
         return torch.bincount(self.labels, minlength=len(self.classes))
 
-    def select(self, index: Tensor) -> ImageSet:
+    def select(self, index: Tensor) -> "ImageSet":
         """The images at ``index`` (int64 (M,) positions in any order, or bool (N,)); classes keep their numbers."""
         masks = None if self.masks is None else self.masks[index]
         factors = None if self.factors is None else {name: values[index] for name, values in self.factors.items()}

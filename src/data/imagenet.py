@@ -9,8 +9,6 @@ L. Friedrichsen (2020) took the classes by name and had to remove two that were 
 the machine "crane". Ours are taken by their WordNet ids: neither is below "animal".
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ knows better (CNNSplitter, ASE'22). The published mixtures, as `patching_set` ma
 - SVHN: others = digits 6 7 8 9, target = one of the digits 0..4, all images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The position of each image within its class: what caps, splits and label noise all draw by."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 All modules of a network then see an image alike (but for a whitening of another scope than ``train``).
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -64,7 +62,6 @@ def relabelled(
     names: Sequence[str],
     *,
     cap: int | None = None,
-    cap_seed: int = 0,
     where: str = "tree",
 ) -> ImageData:
     """The classes of ``data`` that have a target, with it as label, in all four parts.
@@ -75,7 +72,6 @@ def relabelled(
         names: of the new labels.
         cap: most training images of all classes together, as many of each (one more of the first ones where they do
             not share out evenly, and more of the others where a class has too few); None: all.
-        cap_seed: which images these are.
         where: key of the tree that the new labels stand in, for messages.
 
     Returns:
@@ -92,7 +88,7 @@ def relabelled(
         raise ValueError(f"targets: do not reach each of the {len(names)} names")
     rows = {part: (new[images.labels] >= 0).nonzero()[:, 0] for part, images in data.sets.items()}
     if cap is not None:
-        rows["train"] = capped(data.sets["train"].labels, rows["train"], cap, cap_seed)
+        rows["train"] = capped(data.sets["train"].labels, rows["train"], cap)
     made = with_rows(data, rows)
     made.sets = {
         part: replace(images, labels=new[images.labels], classes=tuple(names), superclasses=None)
@@ -109,9 +105,9 @@ def relabelled(
     return made
 
 
-def capped(labels: Tensor, rows: Tensor, cap: int, seed: int) -> Tensor:
-    """``cap`` of the ``rows`` (int64 positions in ``labels``), evenly from each class, drawn by ``seed``; in order."""
+def capped(labels: Tensor, rows: Tensor, cap: int) -> Tensor:
+    """``cap`` of the ``rows`` (int64 positions in ``labels``), evenly from each class, drawn by lot; in order."""
     chosen = labels[rows]
-    ranks = rank_within_class(chosen, stream(seed, "cap of a module"))
+    ranks = rank_within_class(chosen, stream(0, "cap of a module"))
     first = (ranks * (int(labels.max()) + 1) + chosen).argsort()[:cap]  # rank by rank, class by class
     return rows[first.sort().values]

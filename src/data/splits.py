@@ -4,15 +4,12 @@ Stratified by class and drawn by the data seed alone, so they do not depend on h
 Identical images (CIFAR-100 has 26 groups of them) always fall into the same part.
 """
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits
 from src.data.ranks import rank_within_class
@@ -90,23 +87,3 @@ def _share(name: str, size: float | int, available: Tensor) -> Tensor:
         return torch.full_like(available, int(size))
     # a class that has few images still shows in every part that is asked for
     return (available * size).round().long().clamp_min(1 if size else 0)
-
-
-def apply_indices(pool: ImageSet, indices: Mapping[str, Tensor | Sequence[int]]) -> dict[str, Tensor]:
-    """Saved index lists (from a JSON or safetensors file) as tensors, checked against the pool they are meant for.
-
-    Raises:
-        UserError: unknown parts, an index outside the pool, or an index in two parts.
-    """
-    parts = {}
-    for name, values in indices.items():
-        if name not in PARTS:
-            raise UserError(f"split_indices: no part '{name}'; {suggestion(name, PARTS)}")
-        parts[name] = torch.as_tensor(values, dtype=torch.int64)
-    together = torch.cat(list(parts.values()))
-    if len(together) and not 0 <= int(together.min()) <= int(together.max()) < len(pool):
-        raise UserError(f"split_indices: positions outside 0..{len(pool) - 1}; they belong to another data set")
-    if len(together.unique()) != len(together):
-        raise UserError("split_indices: an image is in two parts")
-    empty = torch.zeros(0, dtype=torch.int64)
-    return {name: parts.get(name, empty) for name in PARTS}

@@ -4,8 +4,6 @@ A config has the arguments of `StreamingImages` for keys, as conf/data/imagenet_
 out of the whole image, all others out of its middle square.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,8 +15,7 @@ from torch import Tensor
 from src.core.contents import contents_digest
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.data.augment import FLIP_AXES, check_crop
-from src.data.colours import colour_components
+from src.data.augment import FLIP_AXES, check_crop, colour_components
 from src.data.datamodule import ImageData, Options, _options
 from src.data.decoding import Cut, number_of_workers
 from src.data.epoch_loader import Call, InOrder, cut, share
@@ -169,11 +166,11 @@ class StreamingImages(ImageData):
         axis = self.augment.get("flip_axis", FLIP_AXES[0])
         return Cut(self.size, self.augment.get("crop", self.size), axis, self.augment.get("flip", False), self.colours)
 
-    def train_dataloader(self) -> StreamedCalls:
+    def train_dataloader(self) -> "StreamedCalls":
         """Shuffled images, cut at random, raw; another order and other cuts every epoch."""
         return self.stream(self._epoch, self._unit, self._process)
 
-    def stream(self, epoch: Callable[[], int], unit: int = 1, process: tuple[int, int] = (0, 1)) -> StreamedCalls:
+    def stream(self, epoch: Callable[[], int], unit: int = 1, process: tuple[int, int] = (0, 1)) -> "StreamedCalls":
         """The training images of the epoch that ``epoch`` tells, in calls of one batch."""
         self.setup()
         return StreamedCalls(self, epoch, unit, process)

@@ -1,13 +1,12 @@
 """WordNet's is-a graph and its names, from the files that come with ImageNet."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from src.core.configuration import first_line
 from src.core.errors import UserError
 
 IS_A, WORDS, MAPPING = "wordnet.is_a.txt", "words.txt", "LOC_synset_mapping.txt"
@@ -91,7 +90,7 @@ def read_meta(path: Path) -> WordNet:
             for child in _numbers(row["children"]):
                 parents.setdefault(ids[child], []).append(str(row["WNID"]))
     except Exception as error:  # of a damaged file scipy makes errors of any type
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problem = first_line(error)
         raise UserError(f"{path}: not the devkit's list of synsets ({problem}); unpack the devkit anew") from error
     return WordNet(META, parents, names, ids)
 

@@ -5,8 +5,6 @@ going down from the root, the node with the most classes is replaced by its chil
 as are asked for; from there on for the next level. Which class is where therefore differs from the thesis.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,10 +34,10 @@ class Node:
     """Of WordNet, as far as the classes reach; children by id. A class has none."""
 
     synset: str
-    children: list[Node] = field(default_factory=list)
+    children: "list[Node]" = field(default_factory=list)
     other: bool = False  # those children of the synset that were too small to stand alone
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> "Iterator[Node]":
         """Itself and all below it."""
         yield self
         for child in self.children:

@@ -1,7 +1,5 @@
 """Blurs that are no product of rows and columns: out of focus, and by motion."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import lru_cache, reduce

@@ -1,7 +1,5 @@
 """Colour: luma, and value and saturation changed at constant hue, without a way through hue itself."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Edges of grey images, distances from them, and histograms made even."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ A filter of one axis, its border included, is a matrix of the side's length, and
 product with it is faster than a convolution of few channels, on processors and accelerators, up to sides of hundreds.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

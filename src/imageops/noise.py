@@ -1,7 +1,5 @@
 """Random fields: clouds by the diamond-square algorithm, and pictures of ice: needles in all directions over clouds."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from typing import NamedTuple

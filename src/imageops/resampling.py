@@ -1,7 +1,5 @@
 """Images made larger and smaller: zooms, as matrices of rows and columns, and pixels made coarse."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

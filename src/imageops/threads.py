@@ -4,8 +4,6 @@ Operations on a few images are so short that threads which share them mostly wai
 by one thread alone, so that it has the same bits for any number of threads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 

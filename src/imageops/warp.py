@@ -1,7 +1,5 @@
 """Images cut out, and bent: by an affine map, by a field of displacements, by pixels that take a neighbour's place."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -8,8 +8,6 @@ f(s) = (s + eps)^-1/2. Of N images with more values than that, all but N of the 
 those of the N x N products of the images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -43,7 +41,7 @@ class Whitening(nn.Module):
         self.register_buffer("matrix", None if matrix is None else matrix.float())
 
     @classmethod
-    def empty(cls, kind: str, input_shape: Sequence[int]) -> Whitening:
+    def empty(cls, kind: str, input_shape: Sequence[int]) -> "Whitening":
         """One that changes nothing, to load a state into."""
         _check(kind, input_shape)
         mean = torch.zeros(*input_shape)
@@ -51,7 +49,7 @@ class Whitening(nn.Module):
 
     @classmethod
     @torch.no_grad()
-    def fit(cls, images: Tensor, kind: str, *, eps: float = 1e-3, rule: Rule = "clamp") -> Whitening:
+    def fit(cls, images: Tensor, kind: str, *, eps: float = 1e-3, rule: Rule = "clamp") -> "Whitening":
         """By the statistics of a set, on its device; sums are exact, the rest is float64.
 
         Args:

@@ -1,7 +1,5 @@
 """What the command line can be asked: which experiments there are, which keys matter for one, how a line goes on."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator
@@ -81,7 +79,7 @@ def hydra_says(argv: list[str]) -> int:
     return 0
 
 
-def keys_of_interest(line: CommandLine) -> str:
+def keys_of_interest(line: "CommandLine") -> str:
     """The keys of an experiment and its task with their values, comments, and what is allowed; then the groups."""
     from omegaconf import DictConfig, OmegaConf
 

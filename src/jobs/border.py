@@ -4,8 +4,6 @@ What passes is declared: the options of the task (src/tasks/options.py) decide w
 not; a key that neither knows was there for interpolations alone and ends here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields

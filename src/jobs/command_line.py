@@ -1,7 +1,5 @@
 """Command lines: composed once; what cannot be composed is then found out, and said in one line with what is right."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress

@@ -4,8 +4,6 @@ Setting them is left to Hydra's own function, and interpolations are resolved wh
 ways to a configuration give the same one.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a job ran on: recorded with its result, never part of its identity."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """One job from its composed configuration to its result folder, alone or in a sweep, in whatever process."""
 
-from __future__ import annotations
-
 import importlib
 import shlex
 import sys
@@ -52,7 +50,7 @@ def run_alone(values: Mapping[str, Any]) -> dict[str, Any]:
         return refused(full_disk(error, folder) or str(error), folder)
 
 
-def run_in_sweep(composed: DictConfig) -> dict[str, Any]:
+def run_in_sweep(composed: "DictConfig") -> dict[str, Any]:
     """Run a job as a launcher asks for it, whatever comes, and leave its outcome to the sweep.
 
     Returns:

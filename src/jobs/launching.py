@@ -1,7 +1,5 @@
 """From a command line that is right to the outcomes of its jobs: one runs here, a sweep's go to Hydra's launcher."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec

@@ -3,8 +3,6 @@
 Without torch, as far as that goes: its import takes longer than everything here.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Mapping

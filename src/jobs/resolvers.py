@@ -1,7 +1,5 @@
 """The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a job gets of the machine that it shares with the other jobs of its sweep, under the launcher that runs them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

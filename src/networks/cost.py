@@ -1,7 +1,5 @@
 """What a network costs: parameters, multiply-adds per image, and time."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from statistics import median

@@ -4,8 +4,6 @@ Imports no torch, so that a model can be refused before anything heavy is loaded
 options; the defaults here are for architectures that were stored or written by hand without some of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, NamedTuple

@@ -4,8 +4,6 @@ Whatever a network is (trained, extracted from another, a user's file), a measur
 it came from. On disk a subject is ``NAME.safetensors`` beside ``subject.json``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields

@@ -1,7 +1,5 @@
 """The weights of a network as a safetensors file (no pickle, whole or not at all), and a network without them."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from pathlib import Path

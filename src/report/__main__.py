@@ -1,7 +1,5 @@
 """``python -m src.report FOLDER ...``: the pages of jobs and sweeps, made anew from their results."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 USAGE = "Make the pages of jobs and sweeps anew from their results."
 
 
-def main(arguments: Sequence[str], compare: Compare | None = None) -> int:
+def main(arguments: Sequence[str], compare: "Compare | None" = None) -> int:
     """Rebuild each folder's page and print its path; 0: all were written, 2: one could not be."""
     parser = argparse.ArgumentParser(prog="python -m src.report", description=USAGE)
     parser.add_argument(

@@ -1,7 +1,5 @@
 """A table as it is shown: intervals beside their values, units in the titles, numbers written alike."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ class Link(str):
 
     target: str
 
-    def __new__(cls, text: str, target: str) -> Link:
+    def __new__(cls, text: str, target: str) -> "Link":
         link = super().__new__(cls, text)
         link.target = target
         return link

@@ -1,7 +1,5 @@
 """What a `Figure` says, read from its table into series and grids that any plotting library can draw."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping

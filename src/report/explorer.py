@@ -3,8 +3,6 @@
 Everything that moves is in ``explorer.js``; this file only says what there is, in the words of all other views.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 Colours of text and grid are left to the page, which knows whether it is read in the light or in the dark.
 """
 
-from __future__ import annotations
-
 import html
 import math
 import textwrap

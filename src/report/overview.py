@@ -1,7 +1,5 @@
 """A page over many results, as a sweep leaves them: one row per job, what differs between them, and how each ended."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """One job's result as one HTML file that needs nothing else: it opens by a double click, offline, years later."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -88,7 +86,7 @@ def render(result: Result) -> str:
 
 
 @cache
-def _templates() -> Environment:
+def _templates() -> "Environment":
     """Every text is escaped, for class names may be hostile, and nothing that is not there is passed over."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -195,7 +193,7 @@ def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> d
     return shown | {"number": len(drawn) - 1, "height": spec["layout"]["height"]}
 
 
-def _image(pixels: np.ndarray) -> dict[str, Any]:
+def _image(pixels: "np.ndarray") -> dict[str, Any]:
     """A small one is enlarged by whole pixels, so that a reader sees what the network saw."""
     from PIL import Image
 

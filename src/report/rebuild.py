@@ -1,7 +1,5 @@
 """What is made anew from results alone: the page of a folder, and the verdicts of sweeps in a README."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path

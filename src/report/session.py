@@ -1,7 +1,5 @@
 """What a task tells its readers while it runs, and all views of its result when it has ended."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

@@ -3,8 +3,6 @@
 W&B is only a view. Whatever fails here is told as an event and never costs a result or waits for a keyboard.
 """
 
-from __future__ import annotations
-
 import math
 import netrc
 import os

@@ -1,7 +1,5 @@
 """How names and numbers are written for people, the same on the screen, the page and in pictures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any

@@ -6,7 +6,7 @@ Torch is imported inside the functions: light parts of the project want :class:`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from src.core.estimate import Estimate
@@ -142,3 +142,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(tested) - rank) * p))
         corrected[index] = largest
     return corrected
+
+
+def accuracies(
+    predictions: Mapping[str, Tensor], labels: Tensor, reference: str, *, resamples: int, seed: int
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Accuracy of each method's predicted classes (n,), and its difference to the reference's, with intervals."""
+    weights = bootstrap_weights(len(labels), resamples=resamples, seed=seed)
+    runs = {}
+    for name, predicted in predictions.items():
+        hits = (predicted == labels).float()
+        runs[name] = Resampled(hits.mean().item(), (weights @ hits).double() / len(labels))
+    estimates = {name: estimate(run, n=len(labels), unit="images") for name, run in runs.items()}
+    against = {
+        name: estimate(paired_difference(run, runs[reference]), n=len(labels), unit="images")
+        for name, run in runs.items()
+    }
+    return estimates, against

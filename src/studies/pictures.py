@@ -1,7 +1,5 @@
 """Images side by side, for the page."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

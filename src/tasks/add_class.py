@@ -5,8 +5,6 @@ behavior and detection rate of CNNs", 2020, names it as a motive and does not me
 what it does to all other classes, against a monolith of matched size.
 """
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.trained import no_verdict
 from src.core.result import Result
@@ -25,8 +23,7 @@ def add_class(options: AddClass, artifacts: Artifacts) -> Result:
         findings = class_change_findings(changed, setting, resamples=options.resamples, seed=options.seed)
     uses = dict.fromkeys(digest for network in changed.networks for digest in network.subject.lineage)
     result = Result("add_class", artifacts.running.name, uses=list(uses))
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     row = {"data": setting.data.source["name"], "change": options.change, "class": options.class_name}
     conclusion = verdict(findings, row)
     for name, network in changed.monoliths.items():

@@ -1,7 +1,5 @@
 """The comparison of many jobs: one table, what is claimed of it, and a page to explore it. Every sweep ends in one."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,8 +41,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
         if means is not None:
             _add_first(result, [means], screen=[means.name, *result.screen])
     if asked.get("over_depth"):
-        for panel in over_depth(folders, asked["over_depth"]):
-            result.add(panel)
+        result.add(*over_depth(folders, asked["over_depth"]))
     if not asked.get("claims") and not asked.get("explorer"):
         return result
     jobs = result.tables["jobs"]
@@ -65,8 +62,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
 
 def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> None:
     """Before the tables that are there already."""
-    for panel in panels:
-        result.add(panel)
+    result.add(*panels)
     first = {panel.name: result.tables[panel.name] for panel in panels}
     result.tables = {**first, **result.tables}
     result.screen = screen

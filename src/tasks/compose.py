@@ -4,8 +4,6 @@ The study of L. Friedrichsen, "Impact of modularization on learning behavior and
 what it left out: controls, intervals, the split of the gap, its own error heuristic in numbers, all 19 corruptions.
 """
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of
@@ -33,8 +31,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     modules = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
     result.add(history_panel({MONOLITH: networks.monolith, **modules}))
     findings = estimate(networks, unknown, options, artifacts.session)
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     result.conclude(verdict(findings))
     result.row = {
         "data": options.monolith["data"]["source"]["name"],

@@ -5,8 +5,6 @@ Quiroga, Torrents-Barrena, Lanzarini and Puig, "Measuring (in)variances in convo
 accuracy, exact angles, and both ways to make units of maps, between which its own findings change sign.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -70,8 +68,7 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
         measured.append(examine(pair.earlier, complete, images, transformations, study, run, aside=True))
     findings = findings_of(measured, images, transformations, study, run)
     findings = replace(findings, comparison=comparison(findings, pair.accuracy))
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     if options.retrain.layers != "none":
         again = retraining(
             networks[PLAIN], recipes[AUGMENTED], images, transformations, study.batch, options.retrain, artifacts, run

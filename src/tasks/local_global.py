@@ -5,8 +5,6 @@ shape against texture that means anything follows it; an untrained network, and 
 tells, show none.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

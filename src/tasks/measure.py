@@ -1,7 +1,5 @@
 """``task=measure``: any subject by any study. The subject says what is examined, the study says how."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
@@ -33,8 +31,7 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
         result.verdict, result.verdict_kind = examined.problem, "no verdict"
         return result
     findings = study.estimate(examined, asked, Run(artifacts.session, options.seed, options.resamples))
-    for panel in study.panels(findings):
-        result.add(panel)
+    result.add(*study.panels(findings))
     verdict = study.verdict(findings)
     if not isinstance(verdict, Verdict):
         name, kind = options.study["name"], type(verdict).__name__

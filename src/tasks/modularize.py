@@ -1,7 +1,5 @@
 """``task=modularize``: cut a strong network into one module per class (CNNSplitter, Qi et al., ASE 2022)."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.trained import history_panel, no_verdict, stopped, trained
@@ -25,8 +23,7 @@ def modularize(options: Modularize, artifacts: Artifacts) -> Result:
     result.uses.append(modules.digest)
     with artifacts.session.stage("modules: evaluation"):
         findings = module_findings(modules, options)
-    for panel in module_panels(findings):
-        result.add(panel)
+    result.add(*module_panels(findings))
     metrics = module_metrics(findings)
     sentence = (
         f"{len(findings.classes)} modules together classify {metrics['composed_accuracy'].value:.1%} of the test "

@@ -3,8 +3,6 @@
 Imports no torch: a sweep's parent reads it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal

@@ -1,15 +1,12 @@
 """``task=patch``: patch a weak network on its target class with a module of a strong one (CNNSplitter, ASE 2022)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.network import Trained
-from src.artifacts.targets import check_target, target_names
 from src.artifacts.trained import history_panel, images_of, no_verdict, stopped, trained
-from src.artifacts.trial import Trial, all_labelled
+from src.artifacts.trial import Trial, all_labelled, check_target, target_names
 from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.patching.module_findings import module_findings
@@ -53,8 +50,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     with artifacts.session.stage("modules: test"):
         worth = module_findings(modules, options)
     history = history_panel({"strong": strong, "weak": weak})
-    for panel in (*patch_panels(comparison), *module_panels(worth), history):
-        result.add(panel)
+    result.add(*patch_panels(comparison), *module_panels(worth), history)
     result.conclude(patch_verdict(comparison, worth))
     save_modules(modules, artifacts.session.folder)
     save_subject(trial.patched_network(), artifacts.session.folder / "patched")

@@ -1,7 +1,5 @@
 """``task=store``: what the store keeps, how large it is, which results use it; and what may go."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,13 +1,11 @@
 """``task=train``: train one network from a recipe."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.predictions import of_part
+from src.artifacts.network import of_part
 from src.artifacts.trained import history_panel, no_verdict, trained
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
-from src.studies.composition.estimates import accuracies
+from src.statistics.bootstrap import accuracies
 from src.tasks.options import Train
 
 

@@ -1,10 +1,8 @@
 """``task=train_module``: one module of a label tree, so that all of them can be trained side by side by a sweep."""
 
-from __future__ import annotations
-
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
-from src.artifacts.predictions import of_part
+from src.artifacts.network import of_part
 from src.artifacts.trained import history_panel, images_of, trained
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError

@@ -1,7 +1,5 @@
 """``task=train_variant``: one distribution of VGG's features over its layers (Mundt et al. 2018, arXiv:1812.05836)."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ from src.core.result import Result, Verdict
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict
 from src.networks.cost import cost
-from src.networks.memory.formula import saved_bytes
+from src.networks.memory.planning import saved_bytes
 from src.networks.models import build
 from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainVariant

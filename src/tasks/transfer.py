@@ -4,24 +4,29 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 (2014): few images of the target, with the source's weights and without.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
+from src.artifacts.composed import tree_of
 from src.artifacts.composition import composition_of, confusion, views_of
-from src.artifacts.label_tree import tree_of
 from src.artifacts.trained import check_recipe, images_of, no_verdict, trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree
 from src.core.errors import UserError
 from src.core.result import Result
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
-from src.studies.transfer.data import TargetImages, sizes_of, target_images
-from src.studies.transfer.few_images import TargetFindings, expert_findings, target_findings, trained_further
+from src.studies.transfer.few_images import (
+    TargetFindings,
+    TargetImages,
+    expert_findings,
+    sizes_of,
+    target_findings,
+    target_images,
+    trained_further,
+)
 from src.studies.transfer.options import Transfer
 from src.studies.transfer.panels import target_panels, tree_panel, verdict
 from src.studies.transfer.tree import (
@@ -56,8 +61,7 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
     result = Result("transfer", artifacts.running.name, uses=list(dict.fromkeys([*uses, *digests])))
-    for panel in (tree_panel(trees), *target_panels(on_target)):
-        result.add(panel)
+    result.add(tree_panel(trees), *target_panels(on_target))
     row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
     conclusion = verdict(trees, on_target, row)
     unfit = next((node for node in experts if not modules.modules[node].converged), None)

@@ -1,7 +1,5 @@
 """What a sweep must know of a task before any of its jobs runs. Imports nothing heavy: the sweep's parent reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Weights that a training leaves behind, and the state from which a killed one goes on."""
 
-from __future__ import annotations
-
 import json
 import time
 import zipfile

@@ -1,7 +1,5 @@
 """Seed, threads and precision: the one place that touches torch's global state."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 from typing import Any

@@ -1,7 +1,5 @@
 """End a training early: where the validation loss no longer falls, or where a network has learnt nothing at first."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import pytorch_lightning as pl

@@ -1,7 +1,5 @@
 """One training run: a learner meets its data under a Lightning trainer."""
 
-from __future__ import annotations
-
 import json
 import signal
 import threading

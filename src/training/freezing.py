@@ -1,7 +1,5 @@
 """Training of some layers alone: all others keep their weights, and their statistics of batch normalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 

@@ -4,8 +4,6 @@ Ghost batches are those of Hoffer et al. 2017 (arXiv:1705.08741). The statistics
 groups pass at once, so neither do the weights that are learnt.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

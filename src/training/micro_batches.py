@@ -1,7 +1,5 @@
 """The gradient of a batch in as many passes as memory needs, with the same result for any number of them."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,8 +11,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.data.epoch_loader import cut
-from src.networks.memory.recomputation import can_recompute, recomputed
-from src.training.batch_dropout import follow_dropout
+from src.networks.memory.training import can_recompute, recomputed
 from src.training.ghost_norm import Rows, follow_norms
 
 
@@ -225,3 +222,30 @@ def _generator(device: torch.device) -> torch.Generator:
     if device.type == "cuda":
         return torch.cuda.default_generators[device.index or 0]
     return torch.default_generator
+
+
+class BatchDropout(nn.Dropout):
+    """Draws the mask of all images of an optimiser step and applies the rows of those that pass now."""
+
+    rows: Rows
+    drawn: tuple[int, Tensor] | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        rows = self.rows
+        if self.drawn is None or self.drawn[0] != rows.steps:
+            live = getattr(self, "live", x.shape[1])  # channels that a padded network computes with
+            mask = x.new_zeros((rows.whole, *x.shape[1:]))
+            mask[:, :live] = x.new_empty((rows.whole, live, *x.shape[2:])).bernoulli_(1 - self.p)
+            self.drawn = (rows.steps, mask)
+        mask = self.drawn[1][rows.first : rows.first + len(x)]
+        return (x * mask).mul_(1 / (1 - self.p))
+
+
+def follow_dropout(model: nn.Module, rows: Rows) -> None:
+    """Turn the dropouts of ``model`` into ones at the rows of ``rows``."""
+    for module in model.modules():
+        if type(module) is nn.Dropout:
+            module.__class__ = BatchDropout
+            module.rows, module.drawn = rows, None  # type: ignore[assignment]

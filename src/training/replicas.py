@@ -4,8 +4,6 @@ The gradients are sums over the groups, so the weights are those of one process,
 Each process may split its share into passes as it likes, and replay it, before the processes meet.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -60,7 +58,7 @@ def quieten() -> None:
 
 
 @torch.no_grad()
-def sum_gradients(batches: MicroBatches) -> None:
+def sum_gradients(batches: "MicroBatches") -> None:
     """Replace gradients and running statistics of this process's share by those of the whole batch."""
     tensors: list[Tensor] = []
     for parameter in batches.model.parameters():
@@ -93,7 +91,7 @@ def sum_gradients(batches: MicroBatches) -> None:
         value.add_(old)
 
 
-def share_state(batches: MicroBatches) -> None:
+def share_state(batches: "MicroBatches") -> None:
     """Every process learns what the others had to do to fit, so that any of them can tell and resume it."""
     states: list[dict[str, Any]] = [{} for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(states, batches.state_dict())

@@ -44,8 +44,7 @@ def test_every_kind_has_its_file_of_the_configuration():
 
 
 def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "data_module", lambda options: FakeData)
-    monkeypatch.setattr(module, "keywords", lambda *_: {})
+    monkeypatch.setattr(module, "data_of", lambda options, where: FakeData())
     path, session = save_subject(subject(), tmp_path), FakeSession()
     asked = {"kind": "checkpoint", "path": str(path)}, ImagesOptions({}), artifacts(session)
     found = subject_of(*asked)

@@ -31,7 +31,7 @@ from src.methods.widths.variants import variants
 from src.networks.cost import cost
 from src.networks.memory import Training as TrainingMemory
 from src.networks.memory import calibrate, measure, trace
-from src.networks.memory.formula import saved_bytes
+from src.networks.memory.planning import saved_bytes
 from src.networks.models import build
 from src.networks.slicing import plan_for
 from src.training.determinism import prepare

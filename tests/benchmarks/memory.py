@@ -16,7 +16,7 @@ import torch
 
 from src.methods.widths.variants import variants
 from src.networks.memory import Training, calibrate, measure, trace
-from src.networks.memory.formula import saved_bytes
+from src.networks.memory.planning import saved_bytes
 from src.networks.models import build
 
 MIB = 2**20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from src.artifacts.options import ComposedOptions
-from src.core.configuration import PROVENANCE, identity, options, settings, shrink
+from src.core.configuration import PROVENANCE, identity, options, shrink
 from src.core.errors import UserError
 from src.core.paths import CONF, ROOT
 from src.core.running import Running
@@ -262,26 +261,3 @@ def test_plain_refuses_what_is_not_there(value: str):
     with pytest.raises(UserError, match="path") as error:
         plain(config)
     assert "\n" not in str(error.value)
-
-
-@dataclass
-class Settings:
-    epochs: int
-    rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UserError(f"epochs={self.epochs}: at least 1")
-
-
-def test_settings_build_a_dataclass():
-    assert settings(Settings, {"epochs": 3}, "training") == Settings(3)
-    for values, message in (
-        ({"epochs": 3, "rat": 1.0}, "training.rat is not a setting; did you mean 'rate'?"),
-        ({"epochs": 0}, "epochs=0: at least 1"),
-    ):
-        with pytest.raises(UserError) as error:
-            settings(Settings, values, "training")
-        assert str(error.value) == message
-    with pytest.raises(UserError, match=r"^training: .*missing.*'epochs'; known settings: epochs, rate$"):
-        settings(Settings, {"rate": 1.0}, "training")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,15 +10,17 @@ from torch import Tensor
 from src.core.errors import UserError
 from src.core.seeds import stream
 from src.data.augment import (
-    augment,
     centre,
     channel_statistics,
     check_crop,
     checked,
+    colour_components,
     crop_and_flip,
     draw,
+    draw_colours,
     global_contrast,
     normalise,
+    shift_colours,
     spare_of,
 )
 
@@ -59,7 +62,6 @@ def test_smaller_crops_and_the_other_axis_equal_the_loop(
     expected = naive(images, *draws, padding, crop, 2 if flip_axis == "left_right" else 1)
     how: dict[str, Any] = {"crop_padding": padding, "crop": crop, "flip_axis": flip_axis}
     assert torch.equal(crop_and_flip(images, draws, **how), expected)
-    assert torch.equal(augment(images, flip=True, **how, seed=1, epoch=2, step=3), expected)
     assert expected.shape == (40, 3, crop, crop)
 
 
@@ -103,7 +105,7 @@ def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
 
 def test_is_a_pure_function_of_seed_epoch_and_step(images: Tensor) -> None:
     def make(seed: int = 0, epoch: int = 0, step: int = 0) -> Tensor:
-        return augment(images, crop_padding=3, flip=True, seed=seed, epoch=epoch, step=step)
+        return crop_and_flip(images, draw(40, crop_padding=3, flip=True, seed=seed, epoch=epoch, step=step), 3)
 
     reference = make()
     torch.manual_seed(99)
@@ -120,10 +122,6 @@ def test_draws_are_independent_and_use_the_whole_range() -> None:
     assert draws.down.unique().tolist() == draws.right.unique().tolist() == [0, 1, 2, 3, 4]
     assert 0.45 < float(draws.flipped.float().mean()) < 0.55
     assert abs(float(torch.corrcoef(torch.stack([draws.down, draws.right]).float())[0, 1])) < 0.1
-
-
-def test_without_augmentation_the_batch_is_untouched(images: Tensor) -> None:
-    assert augment(images) is images
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
@@ -161,3 +159,45 @@ def test_global_contrast_is_of_each_image_over_all_its_values(images: Tensor, ch
 @pytest.mark.parametrize("value", [0, 77, 255])
 def test_global_contrast_of_one_single_value_is_nothing(value: int) -> None:
     assert not global_contrast(torch.full((2, 3, 223, 223), value, dtype=torch.uint8)).any()
+
+
+def coloured(count: int = 60) -> Tensor:
+    """Colours that vary most along (2, 1, 0)."""
+    generator = torch.Generator().manual_seed(0)
+    along = torch.randn(count, 1, 8, 8, generator=generator) * torch.tensor([2.0, 1.0, 0.0]).view(1, 3, 1, 1)
+    noise = torch.randn(count, 3, 8, 8, generator=generator)
+    return (100 + 15 * along + 3 * noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def test_components_are_the_principal_ones_of_all_pixels() -> None:
+    some = coloured()
+    found = colour_components(some)
+    pixels = some.permute(1, 0, 2, 3).reshape(3, -1).numpy().astype(np.float64)
+    np.testing.assert_allclose((found.T @ found).numpy(), np.cov(pixels, bias=True), atol=1e-3)
+    lengths = found.norm(dim=1)
+    assert torch.equal(lengths, lengths.sort().values)
+    for first in range(3):
+        for second in range(first):
+            assert abs(float(found[first] @ found[second])) < 1e-2, "they are at right angles"
+    direction = (found[2] / found[2].norm()).abs()
+    torch.testing.assert_close(direction, torch.tensor([2.0, 1.0, 0.0]) / 5**0.5, atol=0.02, rtol=0)
+
+
+def test_each_image_gets_one_colour_of_its_own() -> None:
+    some = coloured(4).contiguous(memory_format=torch.channels_last)
+    components = torch.tensor([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0], [5.0, 10.0, 200.0]])
+    shares = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.3, 0.0, -1.0]])
+    made = shift_colours(some, shares, components)
+    for number, shift in enumerate(([0, 0, 0], [2, 3, 0], [5, 10, 200], [-5, -10, -200])):  # -4.7 is rounded
+        expected = (some[number].int() + torch.tensor(shift).view(3, 1, 1)).clamp(0, 255)
+        assert torch.equal(made[number].int(), expected)
+    assert made.dtype == torch.uint8 and made.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_draws_are_normal_and_a_pure_function_of_the_moment() -> None:
+    drawn = draw_colours(4000, 3, 0.1, seed=1, epoch=2, step=3)
+    torch.testing.assert_close(drawn.std(0), torch.full((3,), 0.1), atol=0.005, rtol=0)
+    torch.testing.assert_close(drawn.mean(0), torch.zeros(3), atol=0.01, rtol=0)
+    assert torch.equal(drawn, draw_colours(4000, 3, 0.1, seed=1, epoch=2, step=3))
+    for change in ({"seed": 0}, {"epoch": 0}, {"step": 0}):
+        assert not torch.equal(drawn, draw_colours(4000, 3, 0.1, **({"seed": 1, "epoch": 2, "step": 3} | change)))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.data.augment import normalise
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call
 from tests.data.conftest import of_class
@@ -49,7 +50,7 @@ def test_tensors_are_normalised_by_the_training_part() -> None:
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
     assert len(labels) == 42
-    assert data.tensor("test", normalised=False)[0].dtype == torch.uint8
+    assert data.sets["test"].images.dtype == torch.uint8
     with pytest.raises(UserError, match="did you mean 'test'"):
         data.tensor("tests")
 
@@ -70,10 +71,11 @@ def test_contrast_is_normalised_before_the_channels() -> None:
 
 def test_without_contrast_the_digest_is_the_one_from_before_there_was_a_choice() -> None:
     data = make()
+    data.setup()
     found = hashlib.sha256()
     for part in ("train", "validation", "calibration"):
-        images, labels = data.tensor(part, normalised=False)
-        found.update(images.contiguous().numpy().tobytes() + labels.numpy().tobytes())
+        images = data.sets[part]
+        found.update(images.images.contiguous().numpy().tobytes() + images.labels.numpy().tobytes())
     crops = {"crop_padding": 2, "flip": True}
     found.update(repr([data.mean, data.std, crops, 8, 0, (3, 16, 16), ("disc", "bar", "two_dots")]).encode())
     assert data.digest() == found.hexdigest()
@@ -89,10 +91,11 @@ def test_new_ways_to_augment_change_the_digest_and_old_ones_do_not() -> None:
 def test_images_seen_by_a_model_are_cropped_and_raw_ones_are_not() -> None:
     data = make(augment={"crop": 12})
     assert data.input_shape == (3, 12, 12)
-    seen, whole, raw = data.tensor("test")[0], data.tensor("test", whole=True)[0], data.tensor("test", False)[0]
+    seen, raw = data.tensor("test")[0], data.sets["test"].images
+    whole = normalise(raw, data.mean, data.std)
     assert torch.equal(seen, whole[:, :, 2:14, 2:14]) and whole.shape == raw.shape == (18, 3, 16, 16)
     assert seen.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(data.normalise(raw), seen) and torch.equal(data.normalise(raw, whole=True), whole)
+    assert torch.equal(data.normalise(raw), seen)
 
 
 def test_the_protocol_without_a_held_out_part_says_so() -> None:
@@ -144,7 +147,8 @@ def test_the_target_of_the_mix_is_the_class_that_the_strong_model_knows() -> Non
     weak = make(classes=None, mix={"others": [10, 11], "target": 3})
     strong = make()
     strong.setup()
-    assert torch.equal(weak.tensor("test", False)[0][12:], of_class(strong.sets["test"], 1).images)
+    weak.setup()
+    assert torch.equal(weak.sets["test"].images[12:], of_class(strong.sets["test"], 1).images)
 
 
 def test_mix_of_two_sources() -> None:

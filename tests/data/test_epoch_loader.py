@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
-from src.data.augment import crop_and_flip, draw
-from src.data.colours import draw_colours, shift_colours
+from src.data.augment import crop_and_flip, draw, draw_colours, shift_colours
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader, InOrder, cut, share
 from src.data.image_set import ImageSet
@@ -165,7 +164,7 @@ def test_crops_flips_and_colours(per_call: int):
     assert float((expected - data.normalise(cropped)).abs().mean()) > 0.05
     (call,) = data.val_dataloader()
     held_out = data.on_after_batch_transfer(call, 0).images
-    assert torch.equal(held_out, data.tensor("validation", whole=True)[0][:, :, 2:14, 2:14])
+    assert torch.equal(held_out, data.normalise(data.sets["validation"].images[:, :, 2:14, 2:14]))
 
 
 def test_a_call_takes_no_more_than_its_bytes(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch):

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from src.core.errors import UserError
 from src.data.image_set import ImageSet
-from src.data.splits import apply_indices, digests, drop_seen, groups_of, split_pool
+from src.data.splits import digests, drop_seen, groups_of, split_pool
 from tests.data.conftest import MakeSet
 
 
@@ -81,24 +79,3 @@ def test_a_class_needs_an_image_to_train_on(make_set: MakeSet) -> None:
 def test_a_small_class_shows_in_every_part(make_set: MakeSet) -> None:
     parts = split_pool(make_set(per_class=4), validation=0.1, calibration=0.1)
     assert [len(index) for index in parts.values()] == [6, 3, 3]
-
-
-def test_saved_indices_come_back(make_set: MakeSet) -> None:
-    pool = make_set()
-    parts = split_pool(pool, validation=0.2, seed=4)
-    saved = json.loads(json.dumps({name: index.tolist() for name, index in parts.items()}))
-    restored = apply_indices(pool, saved)
-    assert all(torch.equal(restored[name], parts[name]) for name in parts)
-
-
-@pytest.mark.parametrize(
-    ("indices", "message"),
-    [
-        ({"train": [0, 99]}, "outside"),
-        ({"train": [0, 1], "validation": torch.tensor([1])}, "two parts"),
-        ({"trian": [0]}, "did you mean"),
-    ],
-)
-def test_wrong_indices_are_refused(make_set: MakeSet, indices: dict[str, list[int] | Tensor], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        apply_indices(make_set(), indices)

@@ -182,7 +182,8 @@ def test_evaluation_sees_the_middle_normalised(make: Make, folder: Path) -> None
 
 def test_normalisation_can_be_measured_on_training_images(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make(normalisation="train")
-    raw = data.tensor("train", normalised=False)[0]
+    data.setup()
+    raw = data.sets["train"].images
     values = files_of(data.sets["train"]).to("cpu").double() / 255
     assert len(raw) == 40
     np.testing.assert_allclose(data.mean, values.mean((0, 2, 3)), atol=1e-6)
@@ -272,7 +273,8 @@ def test_a_module_of_a_tree_sees_its_images_alone_and_cut_alike(make: Make) -> N
 
 def test_the_tasks_use_streamed_images_as_they_use_tensors(make: Make) -> None:
     data = make(workers=2)
-    test = data.tensor("test", normalised=False)[0]
+    data.setup()
+    test = data.sets["test"].images
     assert len(test) == 20 and test.shape == (20, 3, SIZE, SIZE) and test[:3].to("cpu").shape == (3, 3, SIZE, SIZE)
     assert torch.equal(torch.cat(list(test.split(9))), test.to("cpu"))
     assert torch.equal(test[torch.tensor([5, 2])].to("cpu"), test.to("cpu")[[5, 2]])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import stream
-from src.data.augment import augment, crop_and_flip, draw, draw_transformations, transform
+from src.data.augment import crop_and_flip, draw, draw_transformations, transform
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call, EpochLoader
 from src.data.image_set import ImageSet, Splits
@@ -33,17 +33,15 @@ def images() -> Tensor:
 
 
 @pytest.mark.parametrize("options", [TURNS, NOISE, BOTH], ids=lambda options: options["family"])
-def test_images_are_transformed_and_then_cropped_and_flipped(images: Tensor, options: dict[str, Any]) -> None:
+def test_images_are_transformed_by_their_draws(images: Tensor, options: dict[str, Any]) -> None:
     expected = drawn(options, images, stream(1, "transformation", 2, 3))
-    assert torch.equal(augment(images, transformation=options, **WHEN), expected)
+    assert torch.equal(transform(images, options, draw_transformations(options, 40, **WHEN)), expected)
     assert not torch.equal(expected, images) and expected.dtype == torch.uint8
-    cropped = crop_and_flip(expected, draw(40, **CROPS, **WHEN), 2)  # with the draws of old
-    assert torch.equal(augment(images, transformation=options, **CROPS, **WHEN), cropped)
 
 
 def test_is_a_pure_function_of_seed_epoch_and_step(images: Tensor) -> None:
     def make(**changes: int) -> Tensor:
-        return augment(images, transformation=TURNS, **(WHEN | changes))
+        return transform(images, TURNS, draw_transformations(TURNS, 40, **(WHEN | changes)))
 
     reference = make()
     torch.manual_seed(99)

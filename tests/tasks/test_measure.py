@@ -55,8 +55,7 @@ def examined(count: int = 24) -> Examined:
 def measured(session=None, **changes) -> Result:
     result = Result("measure", "n")
     findings = study.estimate(examined(), options(**changes), run(session))
-    for panel in study.panels(findings):
-        result.add(panel)
+    result.add(*study.panels(findings))
     result.conclude(study.verdict(findings))
     return result
 

@@ -4,8 +4,6 @@ Each source is a function of its options in a file of this folder, imported only
 the classes that ``only``, which all options have, does not name.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json

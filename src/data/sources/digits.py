@@ -1,7 +1,5 @@
 """The 1,797 handwritten digits that come with scikit-learn: real images that need no download."""
 
-from __future__ import annotations
-
 import torch
 
 from src.core.options import options

@@ -1,7 +1,5 @@
 """Colour sets that torchvision fetches: CIFAR-10, CIFAR-100, SVHN and Imagenette, as uint8 tensors."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Callable
 from dataclasses import replace

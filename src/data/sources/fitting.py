@@ -1,7 +1,5 @@
 """Images of any size and colour as uint8 tensors of the size and colour that were asked for."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable
 from pathlib import Path

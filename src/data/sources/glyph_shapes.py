@@ -5,8 +5,6 @@ that returns the distance to the outline, negative inside. Distances are exact n
 anti-aliasing needs them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import reduce

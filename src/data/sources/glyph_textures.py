@@ -1,7 +1,5 @@
 """Surface patterns in [-1, 1] for a batch of pixel grids; the row decides the pattern, no row is looped over."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal

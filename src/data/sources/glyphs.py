@@ -7,8 +7,6 @@ Every image is a pure function of (seed, split, class, number within the class):
 or for fewer classes, leaves the others as they were; train and test never share a random stream.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated

@@ -3,8 +3,6 @@
 The files may be gzipped or not, and packed by anyone: the content is checked, not the checksum of the archive.
 """
 
-from __future__ import annotations
-
 import gzip
 import struct
 import zlib

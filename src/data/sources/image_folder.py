@@ -1,7 +1,5 @@
 """A user's own images: one folder per class."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the options of several sources are made of."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt

@@ -1,7 +1,5 @@
 """Parquet files as the Hugging Face hub lays out image sets: a struct of encoded bytes and path, and a label."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ of its outer pixels (``align_corners=False``). Linear parts are the same at any 
 heights, so that maps of another size than the image are moved by the same geometry.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

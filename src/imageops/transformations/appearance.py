@@ -1,7 +1,5 @@
 """Families that change what pixels look like and not where they are; values stay within 0..1, as images of bytes do."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial

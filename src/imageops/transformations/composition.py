@@ -1,7 +1,5 @@
 """Families by name, and one after another: those in a row that are affine become one, with one interpolation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby

@@ -1,7 +1,5 @@
 """What a family of transformations is: parameters to choose or draw, and what they do to images."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Families that move pixels: rotations, flips, scalings, translations, shears."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Members of a family: its grid applied to a batch in one go, and undone on a network's maps; and random ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

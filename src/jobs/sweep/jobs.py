@@ -1,7 +1,5 @@
 """The jobs of a sweep before they run: which are done, what several of them share, and in which order they go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

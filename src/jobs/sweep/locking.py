@@ -1,7 +1,5 @@
 """One process at a time in a job's folder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -4,8 +4,6 @@
 ``label``, ``verdict``, ``folder``, ``seconds``. The folder of a sweep vanishes when the sweep has ended.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

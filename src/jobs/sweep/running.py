@@ -1,7 +1,5 @@
 """A sweep from its list of jobs to its end: what is done is left alone, the rest runs, and everything is told."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Chaining: a last module that reads what the other modules say, and nothing else."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

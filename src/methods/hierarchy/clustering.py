@@ -1,7 +1,5 @@
 """Groups of classes that a network confuses."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The modules of a label tree as one network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -83,17 +81,6 @@ class ComposedNetwork(nn.Module):
         logs = self._gated(features.flatten(0, 1)[None])
         return logs.view(crops, count, -1).logsumexp(0) - math.log(crops)
 
-    def reached(self, images: Tensor) -> Tensor:
-        """float64 (n, nodes): the share of each image's crops that each module is given; per image 0 or 1."""
-        features = self._features(images)
-        count, nodes = features.shape[1], len(self.parts)
-        if self.composition.rule not in GATED:
-            return torch.ones(count, nodes, dtype=torch.float64, device=images.device)
-        seen = features if self.composition.route == "image" else features.flatten(0, 1)[None]
-        asked = torch.zeros(seen.shape[1], nodes, dtype=torch.float64, device=images.device)
-        self._gated(seen, asked)
-        return asked.view(-1, count, nodes).mean(0)
-
     def _features(self, images: Tensor) -> Tensor:
         """(T, n, ...): what the modules take, of every crop."""
         seen = images if self.preparation is None else self.preparation(images)
@@ -117,13 +104,11 @@ class ComposedNetwork(nn.Module):
             return logits[0]
         return logits.double().log_softmax(2).logsumexp(0) - math.log(len(logits))
 
-    def _gated(self, features: Tensor, asked: Tensor | None = None) -> Tensor:
-        """Log-probabilities (n, N) of features (T, n, ...); notes in ``asked`` (n, nodes) who was given to whom."""
+    def _gated(self, features: Tensor) -> Tensor:
+        """Log-probabilities (n, N) of features (T, n, ...)."""
         count = features.shape[1]
 
         def ask(node: int, rows: Tensor) -> Tensor:
-            if asked is not None:
-                asked[rows, node] = 1.0
             answer = self._answer(node, features if len(rows) == count else features[:, rows])
             return self.composition.tempered(node, answer).log_softmax(1)
 

@@ -1,7 +1,5 @@
 """The modules of a label tree as one subject, saved and loaded as any other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

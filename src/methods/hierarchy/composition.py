@@ -16,8 +16,6 @@ right child, and 1 behind the end of a path (Genest and Zidek 1986).
 probability of each inner node shared evenly among the classes below.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """What a network of modules costs, stored and for one image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,31 +25,21 @@ class CompositionCost(NamedTuple):
     soft_macs: int
 
 
-def composition_cost(
-    tree: Tree,
-    modules: Sequence[Cost],
-    *,
-    shares: Tensor | None = None,
-    reached: Tensor | None = None,
-    trunk: Cost | None = None,
-) -> CompositionCost:
+def composition_cost(tree: Tree, modules: Sequence[Cost], *, trunk: Cost | None = None) -> CompositionCost:
     """The cost of a composition from that of its modules, in the order of the tree's nodes.
+
+    Of images of all classes alike, which take the right way.
 
     Args:
         modules: without the trunk.
-        shares: (N,) of the classes among the images, which take the right way; None: all alike.
-        reached: (n, nodes), the share of each image's crops that each module was given
-            (:meth:`src.methods.hierarchy.composed.ComposedNetwork.reached`), instead of ``shares``.
         trunk: what all modules share.
     """
     parameters, macs = (torch.tensor(values, dtype=torch.float64) for values in zip(*modules, strict=True))
     common = trunk or Cost(0, 0)
-    # (N or n, nodes): the modules that each class, or each image, meets
-    ways = (tree.on(torch.device("cpu")).targets >= 0).T.double() if reached is None else reached.double().cpu()
-    weights = shares.double().cpu() if shares is not None and reached is None else torch.ones(len(ways)).double()
+    ways = (tree.on(torch.device("cpu")).targets >= 0).T.double()  # (N, nodes): the modules that each class meets
 
     def mean(values: Tensor, of_trunk: int) -> float:
-        return float((weights * (ways @ values + of_trunk)).sum() / weights.sum())
+        return float((ways @ values + of_trunk).sum() / len(ways))
 
     return CompositionCost(
         int(parameters.sum()) + common.parameters,

@@ -13,8 +13,6 @@ one class this is no more a bound: it is the distance itself, 2 (1 - p(true)). T
 their own images take the place of what they say of the image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

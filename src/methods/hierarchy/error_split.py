@@ -6,8 +6,6 @@ level has a share of it. In the thesis on modular networks (L. Friedrichsen 2020
 the right superclass, against 53.19% and 65.12%) the router has 17% and the experts have 83%.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from src.core.estimate import Estimate
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import greedy
+from src.methods.hierarchy.walking import greedy
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 
 Reading = Literal["argmax", "summed"]

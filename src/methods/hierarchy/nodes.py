@@ -1,7 +1,5 @@
 """Label trees: one module decides between the children of every inner node."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Label trees from what users have: nested names, superclasses, confusions, another tree."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ class _Node:
     """A node while a tree is read: a class where it has no children."""
 
     name: str
-    children: tuple[_Node, ...] = ()
+    children: "tuple[_Node, ...]" = ()
 
     def leaves(self) -> Iterator[str]:
         if not self.children:

@@ -1,7 +1,5 @@
 """Crops and mirror images that a network sees of one image; what it answers is averaged."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -46,10 +44,6 @@ class Views:
         centre = (down // 2, right // 2)
         corners = [] if self.kind == "centre" else [(0, 0), (0, right), (down, 0), (down, right)]
         return list(dict.fromkeys([*corners, centre]))
-
-    def count(self, height: int, width: int) -> int:
-        """T, the number of crops of an image."""
-        return len(self.offsets(height, width)) * (2 if self.kind == "ten" else 1)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) -> (T * n, C, size, size): the first crop of all images, then the second ...

@@ -6,8 +6,6 @@ them out. The latter supposes that all pairs of transformations correlate alike:
 too many.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Is a layer more invariant for some classes than for others? Tested by giving images each other's classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

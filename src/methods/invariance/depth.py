@@ -1,7 +1,5 @@
 """How a measure changes from the first layer to the last, comparable between networks of any depth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ arXiv:2310.17404). All pairs are compared, whatever the batch: the distances bet
 activations at once, so that there is one pass for TD, and one or more for SD, as the memory allows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

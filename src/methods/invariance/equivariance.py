@@ -1,7 +1,5 @@
 """How far maps of transformed images lie from the transformed maps: same-equivariance in one number per channel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

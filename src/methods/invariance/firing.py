@@ -8,8 +8,6 @@ later work takes L over all images and their transformations: it is 1 of an inva
 more only where the transformation moves the unit's mean.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 
@@ -30,18 +28,14 @@ class LayerFiring:
     """Of one layer; float64 (units) in its shape, on the CPU, NaN where a unit never fires.
 
     Attributes:
-        score: L / G.
+        score: L / G, of the sign with the higher one.
         simple: the same with L over all images.
-        rate: G, which ties and few images keep from being what was asked for.
-        sign: +1 or -1, the one of the higher score.
         silent: how many units fire for no untransformed image, with neither sign.
     """
 
     layer: Layer
     score: Tensor
     simple: Tensor
-    rate: Tensor
-    sign: Tensor
     silent: int
 
     def top(self, share: float = 0.2) -> float:
@@ -144,7 +138,6 @@ class _Counts:
         score = self.local.double() / (self.images * transformations) / rate
         simple = self.everywhere.double() / (images * transformations) / rate
         negative = score[0].isnan() | (score[1] > score[0])
-        sign = torch.where(negative, -1, 1).to(torch.int8)
-        chosen = [torch.where(negative, each[1], each[0]) for each in (score, simple, rate)]
-        score, simple, rate, sign = (examination.shaped(each, layer).cpu() for each in (*chosen, sign))
-        return LayerFiring(layer, score, simple, rate, sign, int(score.isnan().sum()))
+        chosen = (torch.where(negative, each[1], each[0]) for each in (score, simple))
+        score, simple = (examination.shaped(each, layer).cpu() for each in chosen)
+        return LayerFiring(layer, score, simple, int(score.isnan().sum()))

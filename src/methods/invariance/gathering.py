@@ -1,7 +1,5 @@
 """The activations of all images under one transformation, of as many units at a time as the memory allows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@ more than all of them do, so that intervals are rather too wide. Where the sprea
 (``after=mean``), those kept are of single positions, which again vary more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

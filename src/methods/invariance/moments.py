@@ -6,8 +6,6 @@ as soon as one image is done; that over images needs, for each transformation, t
 float64 across them.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Forward passes over all images under all transformations, each activation handed on where it is made."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,7 +113,7 @@ class Examination:
                 )
         self._check_rows()
 
-    def reordered(self, order: Tensor) -> Examination:
+    def reordered(self, order: Tensor) -> "Examination":
         """The same with its images in another order."""
         other = copy.copy(self)
         other.images = self.images[order.to(self.images.device)]

@@ -1,7 +1,5 @@
 """The ratio of two spreads, with units that do nothing and units without a ratio told apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

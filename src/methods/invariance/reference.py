@@ -1,7 +1,5 @@
 """The images as they are, among the transformed ones, for measures that compare with them."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 

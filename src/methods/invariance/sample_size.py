@@ -1,7 +1,5 @@
 """How many images and transformations a measure needs: NV of parts of them against that of all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import nan
 from typing import NamedTuple

@@ -6,8 +6,6 @@ Quiroga et al., "Measuring (in)variances in convolutional networks", JCC&BD 2019
 ``NV = TV / SV``: 0 is invariant, 1 as variable under the transformation as between images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +30,6 @@ class LayerVariance:
         kept: float32 (S, T, m), the activations of m units drawn at random, for intervals; on the model's device.
         stratified: float64 (units), the mean over classes of the ratio within a class, where finite; None without
             labels.
-        by_class: float64 (classes,), the layer's mean ratio among images of one class; None without labels.
         class_units: float64 (classes, units): the ratio of each unit among images of one class; kept of the last
             layer alone.
     """
@@ -41,7 +38,6 @@ class LayerVariance:
     ratio: Ratio
     kept: Tensor
     stratified: Tensor | None = None
-    by_class: Tensor | None = None
     class_units: Tensor | None = None
 
     def ratios(self, stratified: bool) -> Tensor:
@@ -170,8 +166,7 @@ class _Sums:
         finite = within.isfinite()
         mean = torch.where(finite, within, 0.0).sum(0) / finite.sum(0)  # 0 / 0 where it is dead in all classes
         stratified = mean.masked_fill(within.isinf().any(0) & ~finite.any(0), torch.inf)
-        by_class = torch.tensor([mean_of_finite(each) for each in within], dtype=torch.float64)
-        return LayerVariance(self.layer, ratio, kept, stratified, by_class, within if with_units else None)
+        return LayerVariance(self.layer, ratio, kept, stratified, within if with_units else None)
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """From the classes of a network's head to the categories that decisions are counted in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

@@ -3,8 +3,6 @@
 Geirhos et al. (texture-vs-shape; model-vs-human): one CSV per observer or several observers in one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Images cut into square blocks, and the grids of patches that are masked."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Brendel and Bethge (BagNets, ICLR 2019, arXiv:1904.00760) mask far apart patches
 network that adds up local evidence loses, with all, the sum of what it loses with each.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -6,8 +6,6 @@ levels change an image. After M. Bütner (thesis, Bamberg 2020), Burgert et al. 
 Geirhos et al. (NeurIPS 2018, arXiv:1808.08750); where a formula is not theirs, it is stated with the operation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

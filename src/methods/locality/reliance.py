@@ -4,8 +4,6 @@ Burgert et al. (NeurIPS 2025, arXiv:2509.20234). Their levels are chosen by eye;
 alone can be trained, they are chosen by what they do to those (`calibrate`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

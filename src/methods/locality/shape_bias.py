@@ -5,8 +5,6 @@ A ratio alone is unstable where few decisions count, so the number of decisions,
 sensitivity stand beside it (after 'On the reliability of cue conflict and beyond', 2026, arXiv:2603.10834).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import NamedTuple

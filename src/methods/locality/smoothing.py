@@ -1,7 +1,5 @@
 """Edge-preserving smoothing: the bilateral filter, batched, with the parameters that OpenCV's users know."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -6,8 +6,6 @@ highest logit and, where it is right, the logit of the true class; whether a joi
 comparison per image instead of an argmax over its modules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Answers of many sub-networks on the same images: what the search asks thousands of times."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +93,7 @@ class Evaluator:
         return torch.stack([logits[index] for index in range(len(candidates))]).cpu()
 
     @torch.inference_mode()
-    def _one(self, keep: Tensor, columns: Sequence[int] | None, shared: _Shared) -> Tensor:
+    def _one(self, keep: Tensor, columns: Sequence[int] | None, shared: "_Shared") -> Tensor:
         tensors = self.network.cut(keep, columns)
         tensors = {name: _channels_last(tensor) for name, tensor in tensors.items()}
         if self._calibration:
@@ -103,7 +101,7 @@ class Evaluator:
         parts = [self.network.finish(tensors, state, shared.start) for state in shared.images]
         return torch.cat(parts).float()
 
-    def _beginning(self, start: int) -> _Shared:
+    def _beginning(self, start: int) -> "_Shared":
         """The states before step ``start``, which all sub-networks share that lose no kernel earlier.
 
         Only the last one is kept: a study of one layer after the other, as of their sensitivity, asks for each in turn.
@@ -115,7 +113,7 @@ class Evaluator:
         return self._shared
 
     @torch.inference_mode()
-    def _compute_beginning(self, start: int) -> _Shared:
+    def _compute_beginning(self, start: int) -> "_Shared":
         network = self.network
         images = [network.start(part) for part in self._images]
         calibration = [network.start(part) for part in self._calibration]

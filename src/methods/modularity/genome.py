@@ -4,8 +4,6 @@ Qi et al., Patching Weak Convolutional Neural Network Models through Modularizat
 The kernels of all layers lie on one axis of length K; coupled convolutions are one layer here, as in a slice plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """How much each kernel matters to each class: the mean L1 norm of its map (CNNSplitter, Qi et al., ASE 2022)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

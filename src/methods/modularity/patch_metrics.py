@@ -1,7 +1,5 @@
 """What a patch does to the target class and to the others, compared over methods on the same images."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 CNNSplitter, Qi et al., ASE 2022.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,7 +35,7 @@ class Patch(NamedTuple):
     score: Score
 
     @classmethod
-    def of(cls, target: int, column: int, network: nn.Module, calibration: Calibrated, score: Score) -> Patch:
+    def of(cls, target: int, column: int, network: nn.Module, calibration: Calibrated, score: Score) -> "Patch":
         """The patch of a module whose logits were calibrated by ``fit_calibration``."""
         if isinstance(calibration, Platt):
             return cls(target, column, network, calibration.slope, calibration.intercept, True, score)

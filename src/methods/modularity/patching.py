@@ -1,7 +1,5 @@
 """Modules as patches: a module's answer takes the place of the weak model's for the target class (Qi et al. 2022)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -122,3 +120,18 @@ def tuned_bias(logits: Tensor, labels: Tensor, target: int, *, weight: Tensor | 
     f1 = f1.masked_fill(high - low <= 1e-6 * (1 + bias.abs()), -1.0)
     best = f1 >= f1.max() - 1e-12
     return bias[best][bias[best].abs().argmin()].item()
+
+
+def random_kernels(keep: Tensor, group_index: Tensor, generator: torch.Generator) -> Tensor:
+    """As many kernels of each layer as ``keep`` bool (K,) has, drawn at random: bool (K,).
+
+    ``group_index`` int64 (K,): the layer of each kernel (``plan.group_index``).
+    """
+    groups = int(group_index.max()) + 1
+    counts = torch.zeros(groups, dtype=torch.int64).scatter_add_(0, group_index, keep.long())
+    chance = torch.rand(len(keep), generator=generator)
+    order = (group_index + chance).argsort()  # by layer, and within it by chance
+    start = torch.bincount(group_index, minlength=groups).cumsum(0) - torch.bincount(group_index, minlength=groups)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(keep))
+    return rank - start[group_index] < counts[group_index]

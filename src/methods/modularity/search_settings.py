@@ -1,7 +1,5 @@
 """What a search for modules can be told."""
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """What a search needs to go on from: one file, written whole or not at all, read without unpickling anything."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Which layers a network cannot do without: composed accuracy as one layer at a time is thinned out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Each takes float values (n, C, H, W) of 0..255, which it may overwrite, and a CPU generator.
 """
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -6,8 +6,6 @@ the same on every device but for rounding. Where ours differ from the published 
 (pictures made of noise instead of photographs), spatter (exact distances).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

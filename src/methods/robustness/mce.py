@@ -5,8 +5,6 @@ reference's sum, and averaged over corruptions, so that no corruption counts mor
 is over all corruptions but the four of `src.methods.robustness.corruptions.EXTRA`.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -6,8 +6,6 @@ scaled to others, but for the elastic transform, whose lengths are published as 
 noise are of values in 0..1.
 """
 
-from __future__ import annotations
-
 import math
 
 

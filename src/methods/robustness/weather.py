@@ -1,7 +1,5 @@
 """Snow, frost, fog, and spatter. Each takes float values (n, C, H, W) of 0..255, which it may overwrite."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What a variant's training costs, by formula: a sweep orders its jobs by it before anything is built."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

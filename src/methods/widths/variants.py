@@ -6,8 +6,6 @@ the area between i and i + 1 as its share of VGG's total number of features. Not
 the list before it starts anything.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

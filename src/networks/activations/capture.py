@@ -1,7 +1,5 @@
 """Outputs of named modules, evaluation mode for a while, and batched prediction."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial

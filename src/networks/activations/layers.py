@@ -1,7 +1,5 @@
 """The activations of a network by name, chosen by patterns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -5,8 +5,6 @@ function mode. Nothing is kept: whoever listens gets the map before a later step
 is called twice, or two equal functions in one module, are told apart: ``relu``, ``relu#2``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

@@ -7,9 +7,8 @@
 from src.networks.memory.budget import budget
 from src.networks.memory.measurement import calibrate, measure
 from src.networks.memory.planning import MEASURES, Plan, plan
-from src.networks.memory.recomputation import can_recompute
 from src.networks.memory.tracing import trace
-from src.networks.memory.training import PRECISIONS, Training
+from src.networks.memory.training import PRECISIONS, Training, can_recompute
 
 __all__ = ["MEASURES", "PRECISIONS", "Plan", "Training", "budget", "calibrate", "can_recompute", "measure", "plan",
            "trace"]  # fmt: skip

@@ -1,7 +1,5 @@
 """The memory that a training may take."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Literal

@@ -3,8 +3,6 @@
 ``python -m src.networks.memory.measurement``
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

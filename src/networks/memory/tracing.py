@@ -1,7 +1,5 @@
 """The memory of a training step, allocation by allocation, on tensors without memory (torch's FakeTensorMode)."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass

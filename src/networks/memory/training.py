@@ -1,8 +1,7 @@
 """A training as far as its memory goes: the network, the batch, and the measures that save memory."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from src.networks.memory.recomputation import recomputed
+from torch.utils.checkpoint import checkpoint
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -90,3 +88,37 @@ def passes(model: nn.Module, images: Tensor, labels: Tensor, training: Training)
         loss.backward()
         del loss
         yield "backward"
+
+
+def can_recompute(model: nn.Module) -> bool:
+    """Whether the network tells its steps, as those of :mod:`src.networks.models.layout` do."""
+    return hasattr(model, "run") and hasattr(model, "passes")
+
+
+def recomputed(model: Any, again: AbstractContextManager[Any] | None = None) -> Callable[[Tensor], Tensor]:
+    """The forward pass of ``model`` that keeps the inputs of its groups only; within ``again`` they are computed again.
+
+    Groups are a convolution, its norm and its ReLU (Chen et al. 2016, arXiv:1604.06174): small on purpose, for of an
+    early-heavy variant nearly all memory is one block.
+
+    Raises:
+        TypeError: the network does not tell its steps.
+    """
+    if not can_recompute(model):
+        raise TypeError(f"{type(model).__name__} has no known groups of layers to compute again")
+    groups = model.passes()
+
+    def forward(images: Tensor) -> Tensor:
+        state = (images, images)
+        for start, stop, is_group in groups:
+            if is_group:
+                # no random numbers are drawn within a group
+                state = checkpoint(
+                    model.run, state, start, stop, use_reentrant=False, preserve_rng_state=False,
+                    context_fn=lambda: (nullcontext(), nullcontext() if again is None else again),
+                )  # fmt: skip
+            else:
+                state = model.run(state, start, stop)
+        return state[0]
+
+    return forward

@@ -5,8 +5,6 @@ the plain idea for small images: 3x3 convolutions without padding until the fiel
 convolution, then logits of every place, averaged. The logits are linear in what the places say.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

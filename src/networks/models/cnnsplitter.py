@@ -3,8 +3,6 @@
 Of ResCNN the sum comes after the ReLU and no ReLU follows it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Networks of other packages behind our registry: torchvision, timm, and any importable callable."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from src.core.configuration import first_line
 from src.core.errors import UserError, suggestion
 from src.networks.activations import evaluating
 
@@ -89,7 +88,7 @@ def _called(name: str, factory: Callable[..., Any], *arguments: Any, **options: 
         return factory(*arguments, **options)
     except (TypeError, ValueError, KeyError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise UserError(f"model.name={name} cannot be built with {given}: {_first_line(error)}") from error
+        raise UserError(f"model.name={name} cannot be built with {given}: {first_line(error)}") from error
 
 
 def _with_stem(
@@ -133,11 +132,7 @@ def _try_one_image(name: str, model: nn.Module, classes: int, input_shape: tuple
             logits = model(image)
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         shape = "x".join(map(str, input_shape))
-        raise UserError(f"model.name={name} cannot take a {shape} image: {_first_line(error)}") from error
+        raise UserError(f"model.name={name} cannot take a {shape} image: {first_line(error)}") from error
     if not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
         answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UserError(f"model.name={name} answers one image with {answer}; it has to return logits (1, {classes})")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

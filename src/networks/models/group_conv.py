@@ -5,8 +5,6 @@ A map has four channels per kernel, one for each orientation in which the kernel
 each orientation on to the next. The largest over orientations turns with the image, and its mean over positions stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -5,8 +5,6 @@ remembers the present map, and "add" adds the remembered map to the present one 
 input of the convolution that follows to its output before the ReLU, cut or zero-padded to its number of kernels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -47,13 +45,13 @@ class Layout:
         places = [place for place, token in enumerate(self.tokens) if token == "P"]
         return [sum(isinstance(token, int) for token in self.tokens[:place]) - 1 for place in places]
 
-    def scaled(self, width: float) -> Layout:
+    def scaled(self, width: float) -> "Layout":
         """All kernel and hidden counts times ``width``, rounded, at least 1."""
         scale = lambda count: max(1, round(width * count))  # noqa: E731
         tokens = tuple(scale(token) if isinstance(token, int) else token for token in self.tokens)
         return replace(self, tokens=tokens, hidden=tuple(scale(count) for count in self.hidden))
 
-    def pooled_after(self, pools: Sequence[int]) -> Layout:
+    def pooled_after(self, pools: Sequence[int]) -> "Layout":
         """The same convolutions with max-pools after those of the given indices (and after their "add") only."""
         last = len(self.kernels) - 1
         if not all(0 <= index <= last for index in pools):
@@ -72,7 +70,7 @@ class Layout:
                 tokens.append("P")
         return replace(self, tokens=tuple(tokens))
 
-    def sized(self, width: float, pools: Sequence[int] | None) -> Layout:
+    def sized(self, width: float, pools: Sequence[int] | None) -> "Layout":
         """:meth:`scaled`, and :meth:`pooled_after` unless ``pools`` is None, which leaves the pools where they are."""
         scaled = self.scaled(width)
         return scaled if pools is None else scaled.pooled_after(pools)

@@ -5,8 +5,6 @@ ones are reduced to their largest. The presets ``conf/model/maxout_*.yaml`` are 
 on modular networks (2020) and of its notebooks, for crops of 28x28 pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Ways to make a map smaller: 2x2 pools, one of them anti-aliased, and the mean over all positions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Networks by name: our own, and others by a prefix (``torchvision:``, ``timm:``, ``python:package.module:name``)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -18,7 +16,7 @@ from src.networks.models.simple_conv import all_convolutional, simple_conv, vgg_
 from src.networks.models.spatial_transformer import spatial_transformer
 from src.networks.models.ti_pooling import ti_pooling
 from src.networks.models.vgg import PLAIN, plain_vgg, vgg
-from src.networks.options import NETWORKS, PREFIXES, model_options
+from src.networks.options import PREFIXES, model_options
 
 #: Name -> what builds the network from its options, the number of its outputs and the shape of its images.
 BUILDERS: dict[str, Callable[[Any, int, tuple[int, int, int]], nn.Module]] = {
@@ -44,11 +42,6 @@ class Required:
     name: str
     classes: Count
     input_shape: Annotated[tuple[Count, Count, Count], Words("[channels, height, width], whole numbers from 1")]
-
-
-def names() -> list[str]:
-    """Names of our own networks, sorted; the prefixes reach more."""
-    return sorted(NETWORKS)
 
 
 def build(architecture: Mapping[str, Any]) -> nn.Module:

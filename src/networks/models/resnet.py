@@ -4,8 +4,6 @@ The presets ``conf/model/resnet{18,34,50}.yaml`` are the networks of the study o
 doi 10.1007/978-3-030-27713-0_9). Those with a stem for large images: ``torchvision:resnet18``.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise

@@ -8,8 +8,6 @@ al. 2015, arXiv:1412.6806); the study's released code pads its 1x1 convolution a
 neither is meant and both can be had.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 

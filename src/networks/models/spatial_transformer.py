@@ -1,7 +1,5 @@
 """A network that straightens its image before it looks at it (Jaderberg et al., NeurIPS 2015, arXiv:1506.02025)."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Each feature is the largest that the trunk finds in any copy of the image. Where
 as the four quarter turns, a turn of the image by one of them only reorders the copies.
 """
 
-from __future__ import annotations
-
 import math
 from collections import OrderedDict
 from collections.abc import Sequence

@@ -6,8 +6,6 @@ the last linear layer. ``vgg19`` is as published, and ``vgg_module`` a small one
 batch norm, with dropout also after the pools, the networks of L. Friedrichsen's thesis on modular networks (2020).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

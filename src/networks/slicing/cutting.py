@@ -1,7 +1,5 @@
 """Cuts a network's tensors by a slice plan, and the definition that cutting has to equal: masks at the readers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial

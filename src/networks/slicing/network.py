@@ -1,7 +1,5 @@
 """Runs and extracts sub-networks: the tensors are cut, the code is the network's own."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Which rows and columns of which tensors belong to which kernel: a network's slice plan."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -68,7 +66,7 @@ class SlicePlan:
         cuts: Iterable[tuple[str, int, Tensor]],
         input_shape: tuple[int, int, int],
         output: str,
-    ) -> SlicePlan:
+    ) -> "SlicePlan":
         """The plan that cuts (tensor, dimension) by positions; equal ones are stored once, so that cutting is cheap."""
         maps: list[Tensor] = []
         uses: list[Use] = []

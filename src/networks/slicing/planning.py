@@ -1,7 +1,5 @@
 """A verified slice plan for any network: its own description where it has one, else Torch-Pruning's graph."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ A sub-network's inner maps have other means and variances than the full network'
 it: of a network with 80% of its kernels they left 25% accuracy, where recomputed ones gave 87%.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -4,8 +4,6 @@ An optional extra, used at plan time only. Its graph takes unknown operations fo
 without an error, which is why every plan is verified.
 """
 
-from __future__ import annotations
-
 import copy
 import ctypes
 import threading
@@ -16,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.networks.slicing.plan import ALWAYS, KernelGroup, SlicePlan, Tap
 from src.networks.slicing.verification import failure
@@ -46,7 +45,7 @@ def from_torch_pruning(
     except UserError:
         raise
     except Exception as error:  # it raises anything, ZeroDivisionError included
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         number = version("torch-pruning")  # the package's own __version__ lags behind
         raise failure("S", f"Torch-Pruning {number} cannot trace {type(model).__name__} ({reason})") from error
     return _plan(model, groups, input_shape, output)

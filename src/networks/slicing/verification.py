@@ -4,8 +4,6 @@ Static checks S look at the plan and the layers' kinds; T0 to T3 run the network
 random batch-norm statistics, so that no small or dead weight can hide a mistake of the wiring.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.networks.slicing.cutting import masked
 from src.networks.slicing.network import SlicedNetwork, tensors_of
@@ -127,7 +126,7 @@ class _Trial:
         try:
             return difference(groups), ""
         except RUN_ERRORS as error:
-            return float("inf"), (str(error).strip() or type(error).__name__).splitlines()[0]
+            return float("inf"), first_line(error)
 
     def _permuted(self, groups: list[int]) -> float:
         moved = torch.arange(self.plan.kernels)

@@ -1,7 +1,5 @@
 """Hydra finds the configuration groups of a user's own folder after those of the project."""
 
-from __future__ import annotations
-
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 

@@ -1,7 +1,5 @@
 """Hydra finds sweepers in the namespace package ``hydra_plugins``. This one is Hydra's own grid with a memory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is claimed of many jobs, judged: the verdicts, and the regressions behind them."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Several seeds of one setting: the mean of each metric with its interval over seeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

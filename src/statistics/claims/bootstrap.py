@@ -1,7 +1,5 @@
 """Slopes with intervals over units and their repeated measures: all resamples in one product of matrices."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import NamedTuple
 

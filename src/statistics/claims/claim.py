@@ -1,7 +1,5 @@
 """A claim as data: what is said, by whom, and what would count for or against it, written down before it is tested."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path

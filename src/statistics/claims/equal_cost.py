@@ -1,7 +1,5 @@
 """Early-heavy against late-heavy networks where both exist at the same cost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Claims against results: the verdict is computed, never typed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What a run is judged by: a column of its row, or what is read from its learning curves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What goes with an outcome over all runs: each term alone, and all beside one another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

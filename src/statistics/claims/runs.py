@@ -1,7 +1,5 @@
 """The rows that a model is fitted to, as arrays in an order that does not depend on the table's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a model or a condition reads from a row: ``location``, ``log macs``, ``{minimum_width: [16, null]}``."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +18,7 @@ class Term(NamedTuple):
     scale: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Term:
+    def parse(cls, text: str) -> "Term":
         first, _, rest = text.partition(" ")
         return cls(rest.strip(), SCALES[first]) if rest and first in SCALES else cls(text)
 

@@ -1,7 +1,5 @@
 """How verdicts are written: in a sentence, as a table for a page, and as Markdown for the README."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +30,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
     """A row per claim and data set; ``effect`` as text with its interval, as its unit differs from row to row."""
     return {
         "claim": [verdict.statement for verdict in verdicts],
@@ -46,7 +44,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     }
 
 
-def readme_table(verdicts: Sequence[Verdict]) -> str:
+def readme_table(verdicts: "Sequence[Verdict]") -> str:
     """A table in GitHub's Markdown: claim with its source, data, estimate with interval, Holm's p, verdict, n."""
     levels = sorted({f"{verdict.level:.0%}" for verdict in verdicts})
     title = f"Estimate [{levels[0]} interval]" if len(levels) == 1 else "Estimate [interval]"

@@ -1,7 +1,5 @@
 """A class joins, leaves, or an expert is replaced: the networks before and after, of modules and as monoliths."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +32,7 @@ class ChangedNetworks:
 
 def changed_networks(setting: Setting) -> ChangedNetworks:
     """The networks before and after the change, from the store or trained now."""
-    return {"add": _added, "remove": _removed, "replace": _replaced}[setting.change](setting)
+    return {"add": _added, "remove": _removed, "replace": _replaced}[setting.options.change](setting)
 
 
 def _added(setting: Setting) -> ChangedNetworks:

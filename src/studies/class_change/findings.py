@@ -1,7 +1,5 @@
 """What a change of classes did: accuracy on the class and on all others, forgetting, and its cost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +11,8 @@ from src.artifacts.changed_networks import Changed, Spent, answers_among, spent
 from src.core.estimate import Estimate
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, paired_difference
 from src.studies.class_change.changes import ChangedNetworks, Role
-from src.studies.class_change.setting import Change, Setting
+from src.studies.class_change.options import Change
+from src.studies.class_change.setting import Setting
 
 #: Classes that the change is not about: all, those below the changed expert, and those below other nodes.
 Group = Literal["others", "siblings", "elsewhere"]
@@ -123,17 +122,17 @@ def class_change_findings(
         if network.before is not None:
             old = answers[id(network.before)]
             forgetting = {name: forgotten(old, logs, test.labels, group, weights) for name, group in groups.items()}
-        stays = ~about if setting.change == "remove" else torch.ones_like(about)
+        stays = ~about if setting.options.change == "remove" else torch.ones_like(about)
         findings[id(network)] = NetworkFindings(
             network.name,
             accuracy_on(logs, test.labels, stays, weights),
             accuracy_on(logs, test.labels, ~about, weights),
-            None if setting.change == "remove" else accuracy_on(logs, test.labels, about, weights),
+            None if setting.options.change == "remove" else accuracy_on(logs, test.labels, about, weights),
             forgetting,
             None if network.before is None else _cost(network),
         )
     return ClassChangeFindings(
-        setting.change,
+        setting.options.change,
         str(setting.options.class_name),
         setting.expert,
         setting.options.match,

@@ -1,11 +1,9 @@
 """What a change of classes did, in tables, figures and a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from src.core.estimate import Estimate
+from src.core.estimate import Estimate, columns_of
 from src.core.result import Figure, Panel, Verdict
 from src.studies.class_change.changes import Role
 from src.studies.class_change.findings import ClassChangeFindings, Group, Match
@@ -73,13 +71,8 @@ def verdict(findings: ClassChangeFindings, row: Mapping[str, Any]) -> Verdict:
 
 
 def _networks(findings: ClassChangeFindings) -> Panel:
-    rows = []
-    for network in findings.networks:
-        row = {"network": network.name, **network.accuracy.columns("accuracy")}
-        row |= network.other_accuracy.columns("other_accuracy")
-        if network.changed_recall is not None:
-            row |= network.changed_recall.columns("changed_recall")
-        rows.append(row)
+    rows = [{"network": network.name, **columns_of(network, "name", "forgetting", "cost")}
+            for network in findings.networks]  # fmt: skip
     after = {
         "add": "Changed recall: of the images of the new class; networks from before cannot tell it",
         "remove": "Accuracy is that on the classes that stay",

@@ -1,18 +1,16 @@
 """What a change of classes starts from: images and trees with and without the class, and how modules are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, altered, assembled
-from src.artifacts.composition import composition_of, confusion, seen_through_views, views_of
-from src.artifacts.label_tree import tree_of
+from src.artifacts.composed import tree_in
+from src.artifacts.composition import composition_of, seen_through_views, views_of
 from src.artifacts.learners import architecture_of
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
@@ -26,8 +24,6 @@ from src.methods.hierarchy.tree import without_class
 from src.networks.models import build
 from src.networks.subjects import Subject
 from src.studies.class_change.options import AddClass
-
-Change = Literal["add", "remove", "replace"]
 
 
 @dataclass
@@ -51,12 +47,6 @@ class Setting:
     node: int
 
     @property
-    def change(self) -> Change:
-        """A class joins, a class leaves, or an expert is replaced."""
-        change: Change = self.options.change
-        return change
-
-    @property
     def expert(self) -> str:
         """Name of the node."""
         return self.tree.nodes[self.node].name
@@ -69,7 +59,9 @@ class Setting:
     @property
     def changed(self) -> Tensor:
         """Bool (N,): the classes that the change is about."""
-        return self.near if self.change == "replace" else self._of([self.tree.label(str(self.options.class_name))])
+        return (
+            self.near if self.options.change == "replace" else self._of([self.tree.label(str(self.options.class_name))])
+        )
 
     def _of(self, labels: Iterable[int]) -> Tensor:
         classes = torch.zeros(len(self.data.classes), dtype=torch.bool)
@@ -175,12 +167,7 @@ def setting_of(options: AddClass, artifacts: Artifacts) -> Setting:
     views_of(options, data)
     if name not in data.classes:
         raise UserError(f"class_name={name}: the data have no such class; {suggestion(name, data.classes)}")
-
-    def confusions() -> Tensor:
-        network = trained(options.monolith, artifacts, role="monolith", data=data)
-        return confusion(network, "validation")
-
-    tree = tree_of(options.tree, data, confusions)
+    tree = tree_in(options, data, artifacts)
     node = tree.path_of(tree.label(name))[-1][0]
     above = tree.nodes[node]
     if len(above.children) == 2 and change != "replace":

@@ -1,7 +1,5 @@
 """What modular and monolithic networks cost: stored and active, to train and to ask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from src.artifacts.network import Trained
-from src.artifacts.predictions import of_part
+from src.artifacts.network import Trained, of_part
 from src.artifacts.tree_modules import TreeModules
 from src.core.estimate import Estimate
 from src.methods.hierarchy.composed import ComposedNetwork

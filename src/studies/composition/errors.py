@@ -1,7 +1,5 @@
 """Where a modular network errs: router or expert, which superclass, and what its modules' own errors foretold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -65,17 +63,17 @@ class Branch:
     """The test images of one child of the root, and one network.
 
     Attributes:
-        recall: the share of them that stays in the branch.
+        recall_of_branch: the share of them that stays in the branch.
         accuracy: the share that is put into its class.
-        within: the second as a share of the first.
+        within_branch: the second as a share of the first.
         answers: the share of all test images that is put into this branch.
     """
 
     superclass: str
     network: str
-    recall: float
+    recall_of_branch: float
     accuracy: float
-    within: float
+    within_branch: float
     answers: float
 
 
@@ -188,9 +186,9 @@ def branches_of(tree: Tree, network: str, predicted: Tensor, labels: Tensor) -> 
         Branch(
             superclass=child,
             network=network,
-            recall=float(stays[place] / sizes[place]),
+            recall_of_branch=float(stays[place] / sizes[place]),
             accuracy=float(hits[place] / sizes[place]),
-            within=float(hits[place] / stays[place].clamp(min=1)),
+            within_branch=float(hits[place] / stays[place].clamp(min=1)),
             answers=float((taken == place).double().mean()),
         )
         for place, child in enumerate(children)

@@ -1,16 +1,13 @@
 """What is found of a modular network beside a monolith, and what it comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from src.artifacts.composed import Networks
 from src.artifacts.composition import answers, composed, composition_of, seen_through_views
-from src.artifacts.predictions import log_probabilities
+from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
 from src.core.errors import UserError
 from src.core.estimate import Estimate
@@ -19,6 +16,7 @@ from src.data.datamodule import ImageData
 from src.methods.hierarchy.chaining import fit_chain
 from src.methods.hierarchy.composition import RULES, compose, oracle
 from src.networks.subjects import Subject
+from src.report.session import Session
 from src.studies.composition.accuracy import HARD, MONOLITH, Accuracy, accuracy_of_networks, of_rule
 from src.studies.composition.cost import Costs, costs_of
 from src.studies.composition.errors import Errors, ModuleAnswers, errors_of, metrics_of
@@ -29,9 +27,6 @@ from src.studies.robustness.calibration import Calibration, Detection, calibrati
 from src.studies.robustness.corruption import Robustness, robustness
 from src.studies.robustness.shifted import chosen_images, predictor, under_corruption
 from src.studies.robustness.unknown_images import check_unknown, open_unknown
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 @dataclass(frozen=True)

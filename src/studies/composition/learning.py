@@ -1,14 +1,11 @@
 """Learning behaviour: accuracy against what was spent, of the composed modules and of the monolith."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from src.artifacts.composed import Networks
 from src.artifacts.composition import composed, seen_through_views
-from src.artifacts.network import Trained
-from src.artifacts.predictions import batched
+from src.artifacts.network import Trained, batched
 from src.artifacts.tree_modules import TreeModules
 from src.data.image_set import ImageSet
 from src.networks.cost import BACKWARD, cost

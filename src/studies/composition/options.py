@@ -1,7 +1,5 @@
 """What task=compose is told; conf/task/compose.yaml has the values."""
 
-from __future__ import annotations
-
 from src.artifacts.options import ComposedOptions, Data, Resamples
 from src.core.options import Count, options
 from src.studies.robustness.options import Corruptions, Severities

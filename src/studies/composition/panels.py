@@ -1,15 +1,12 @@
 """Modular and monolithic networks: accuracy, errors, learning, cost and single images, as tables and figures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from torch import Tensor
 
-from src.core.estimate import Estimate
+from src.core.estimate import Estimate, columns_of
 from src.core.result import Figure, Panel
 from src.studies.composition.accuracy import KEYS, Accuracy
 from src.studies.composition.cost import Costs
@@ -43,24 +40,12 @@ def panels(findings: Findings) -> Iterator[Panel]:
 
 def accuracy_panel(networks: Mapping[str, Accuracy]) -> Panel:
     """Table ``networks``: every network and rule."""
-    estimates = ("accuracy", "against_monolith")
-    rows = []
-    for name, network in networks.items():
-        rest = {column: value for column, value in asdict(network).items() if column not in estimates}
-        rows.append(
-            {
-                "network": name,
-                **network.accuracy.columns("accuracy"),
-                **network.against_monolith.columns("against_monolith"),
-                **rest,
-            }
-        )
     percents = ("accuracy", "superclass_accuracy", "within_superclass", "top5", "ece", "auc", "confidence",
                 "smallest_share", "largest_share")  # fmt: skip
     return Panel(
         ACCURACY,
         "networks",
-        rows,
+        [{"network": name, **columns_of(network)} for name, network in networks.items()],
         "On test images, which nothing was trained or chosen on. Within superclass: of the images put into the right "
         "branch of the root. NLL clipped at a probability of 1e-7 (hard rules give some classes none: infinite NLL "
         "counts those images). Semantic similarity: shared part of the paths to the true and to the predicted class. "
@@ -81,43 +66,34 @@ def error_panels(errors: Errors) -> Iterator[Panel]:
 
 def _gap(errors: Errors) -> Panel:
     """Router and experts in the gap to the monolith, which is read in two ways; the thesis's for comparison."""
-
-    def row(
-        network: str,
-        reading: str,
-        gap: Estimate,
-        shares: tuple[Estimate, Estimate],
-        modular: tuple[float, float],
-        monolith: tuple[float, float],
-    ) -> dict[str, Any]:
-        return {
-            "network": network,
-            "monolith_superclass": READINGS[reading],
-            **gap.columns("log_gap"),
-            **shares[0].columns("router_share"),
-            **shares[1].columns("experts_share"),
-            "superclass_accuracy": modular[0],
-            "monolith_superclass_accuracy": monolith[0],
-            "within_superclass": modular[1],
-            "monolith_within_superclass": monolith[1],
-        }
-
     rows = [
-        row(
-            gap.network,
-            gap.reading,
-            gap.split.gap,
-            (gap.split.router, gap.split.experts),
-            (gap.split.network[0].value, gap.split.network[-1].value),
-            (gap.split.benchmark[0].value, gap.split.benchmark[-1].value),
-        )
+        {
+            "network": gap.network,
+            "monolith_superclass": READINGS[gap.reading],
+            **gap.split.gap.columns("log_gap"),
+            **gap.split.router.columns("router_share"),
+            **gap.split.experts.columns("experts_share"),
+            "superclass_accuracy": gap.split.network[0].value,
+            "monolith_superclass_accuracy": gap.split.benchmark[0].value,
+            "within_superclass": gap.split.network[-1].value,
+            "monolith_within_superclass": gap.split.benchmark[-1].value,
+        }
         for gap in errors.gaps
     ]
     router, experts = thesis_shares()
     rows.append(
-        row("thesis (2020), CIFAR-100, hard", "argmax", Estimate(math.log(0.5319 / 0.3569)),
-            (Estimate(router), Estimate(experts)), THESIS_MODULES, THESIS_MONOLITH)
-    )  # fmt: skip
+        {
+            "network": "thesis (2020), CIFAR-100, hard",
+            "monolith_superclass": READINGS["argmax"],
+            **Estimate(math.log(0.5319 / 0.3569)).columns("log_gap"),
+            **Estimate(router).columns("router_share"),
+            **Estimate(experts).columns("experts_share"),
+            "superclass_accuracy": THESIS_MODULES[0],
+            "monolith_superclass_accuracy": THESIS_MONOLITH[0],
+            "within_superclass": THESIS_MODULES[1],
+            "monolith_within_superclass": THESIS_MONOLITH[1],
+        }
+    )
     percents = ("router_share", "experts_share", "superclass_accuracy", "monolith_superclass_accuracy",
                 "within_superclass", "monolith_within_superclass")  # fmt: skip
     return Panel(
@@ -157,11 +133,7 @@ def _superclasses(errors: Errors) -> Panel:
     return Panel(
         ERRORS,
         "superclasses",
-        [
-            {"superclass": branch.superclass, "network": branch.network, "recall_of_branch": branch.recall,
-             "accuracy": branch.accuracy, "within_branch": branch.within, "answers": branch.answers}
-            for branch in errors.branches
-        ],
+        [asdict(branch) for branch in errors.branches],
         "Of the test images of a superclass: those put into its branch, those put into their class, and the second as "
         "a share of the first. Answers: share of all test images that are put into this branch.",
         dict.fromkeys(("recall_of_branch", "accuracy", "within_branch", "answers"), "%"),

@@ -1,7 +1,5 @@
 """Single images on their way through a modular network: the route, its probabilities, the runner-up."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ from torch import Tensor
 from src.core.seeds import stream
 from src.data.image_set import ImageSet
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import Step, route
+from src.methods.hierarchy.walking import Step, route
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The options of the study of feature reliance; conf/study/feature_reliance.yaml has their values and comments."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from annotated_types import MinLen

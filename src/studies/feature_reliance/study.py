@@ -3,8 +3,6 @@
 Burgert et al. (NeurIPS 2025, arXiv:2509.20234): drop = (clean - suppressed) / (clean - chance).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Activations as pictures: every unit of every layer as one field, and maps side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A network trained on transformed images against one trained on images as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from src.artifacts.equal_accuracy import EQUAL

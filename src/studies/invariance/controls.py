@@ -1,10 +1,7 @@
 """What a transformation does to the images themselves, measured as a network is: what no network can be blamed for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +11,10 @@ from src.data.ranks import rank_within_class
 from src.imageops.transformations import TransformationSet, interpolation_error
 from src.methods.invariance.passes import Examination, Transformations
 from src.methods.invariance.variance import variances
+from src.report.session import Session
 from src.studies.invariance.findings import EQUIVARIANCE, PixelControl, PixelControls, Way
 from src.studies.invariance.measured import setup_of
 from src.studies.invariance.options import Options
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 IMAGES = 256  # about as many, of all classes alike, are enough for a mean over all pixels
 

@@ -1,7 +1,5 @@
 """From the passes over networks to findings: accuracies, curves over layers, trends, all with intervals over images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +12,7 @@ from src.imageops.transformations import TransformationSet
 from src.methods.invariance.class_conditional import class_conditional
 from src.methods.invariance.depth import depth_trend
 from src.methods.invariance.intervals import resampled_layer, resampled_network
+from src.methods.invariance.ratio import mean_of_finite
 from src.methods.invariance.sample_size import ALL_LAYERS, sample_size
 from src.methods.invariance.variance import LayerVariance, Variances
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
@@ -157,8 +156,8 @@ def variability(variances: Variances, labels: Tensor, resamples: Resamples, *, d
             layer.layer.kind,
             over_images(nv),
             over_images(resampled_layer(layer, resamples.within_classes, labels)),
-            _finite_mean(layer.ratio.transformation),
-            _finite_mean(layer.ratio.sample),
+            mean_of_finite(layer.ratio.transformation),
+            mean_of_finite(layer.ratio.sample),
             layer.ratio.values,
             layer.ratio.dead,
             layer.ratio.infinite,
@@ -208,7 +207,3 @@ def _halves(count: int) -> list[int]:
     while (count := count // 2) >= 2 and len(parts) < PARTS:
         parts.append(count)
     return parts[::-1]
-
-
-def _finite_mean(values: Tensor) -> float:
-    return float(values[values.isfinite()].mean())

@@ -1,7 +1,5 @@
 """What the study of invariance finds: tensors, estimates and plain numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal

@@ -1,18 +1,13 @@
 """The images that are measured, and the classes that their transformation exchanges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from src.core.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.mixing import class_numbers
 from src.data.ranks import rank_within_class
+from src.report.session import Session
 from src.studies.invariance.options import Options
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 
 def chosen_images(test: ImageSet, per_class: int | None, session: Session | None = None) -> ImageSet:

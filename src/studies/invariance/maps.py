@@ -1,7 +1,5 @@
 """Maps that a transformation changes least and most, as pictures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,30 +1,38 @@
-"""One network under all transformations: what it answers, and how much each of its activations varies."""
+"""One network under all transformations: what it answers, how much each activation varies, and further measures."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
+from src.methods.invariance.anova import LayerAnova, anova
+from src.methods.invariance.distance import distances
+from src.methods.invariance.equivariance import equivariance_distances
+from src.methods.invariance.firing import LayerFiring, firing
 from src.methods.invariance.passes import After, Examination, Setup
 from src.methods.invariance.variance import Variances, groups_of_members, variances
 from src.networks.activations import evaluating
 from src.networks.slicing.recalibration import recalibrate
 from src.networks.subjects import COMPOSED, PATCHED, Subject, rebuild
-from src.studies.invariance.findings import EQUIVARIANCE, Further, Role, Way
-from src.studies.invariance.further import further
-from src.studies.invariance.options import Options
+from src.report.session import Session
+from src.studies.invariance.findings import (
+    EQUIVARIANCE,
+    Further,
+    LayerDistance,
+    LayerMoved,
+    LayerScore,
+    LayerTurnedBack,
+    Role,
+    Way,
+)
+from src.studies.invariance.options import Measure, Options
 from src.studies.invariance.words import aggregation_of, called
 from src.studies.protocol import Run
 from src.training.determinism import seed_everything
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 RECALIBRATED = 512  # images that an untrained network's batch norms take their statistics from
@@ -155,3 +163,49 @@ def untrained_like(subject: Subject, images: ImageSet, seed: int, session: Sessi
     model.to(device).eval()
     recalibrate(model, subject.normalise(images.images[:RECALIBRATED].to(device)))
     return replace(subject, model=model, lineage=())
+
+
+def further(examination: Examination, measures: Sequence[Measure], back: Examination | None = None) -> Further:
+    """The measures that are asked for.
+
+    Args:
+        examination: each position a unit.
+        back: the same with maps moved back, where that is wanted.
+    """
+    return Further(
+        distance=_distances(examination) if "distance" in measures else (),
+        anova=_moved(examination) if "anova" in measures else (),
+        firing=tuple(_score(each) for each in firing(examination)) if "firing" in measures else (),
+        equivariance=_turned_back(back) if back is not None else (),
+    )
+
+
+def _distances(examination: Examination) -> tuple[LayerDistance, ...]:
+    return tuple(
+        LayerDistance(each.layer.name, each.ratio.mean, each.ratio.dead, each.ratio.infinite)
+        for each in distances(examination).layers
+    )
+
+
+def _moved(examination: Examination) -> tuple[LayerMoved, ...]:
+    designs: list[list[LayerAnova]] = [list(anova(examination)), list(anova(examination, design="independent"))]
+    return tuple(
+        LayerMoved(repeated.layer.name, repeated.share, independent.share, repeated.critical, repeated.dead)
+        for repeated, independent in zip(*designs, strict=True)
+    )
+
+
+def _score(each: LayerFiring) -> LayerScore:
+    simple = each.simple[each.simple.isfinite()]
+    rate = float(simple.mean()) if len(simple) else math.nan
+    return LayerScore(each.layer.name, each.top(), float(each.score.nanmean()), rate, each.silent)
+
+
+def _turned_back(examination: Examination) -> tuple[LayerTurnedBack, ...]:
+    layers = []
+    for each in equivariance_distances(examination):
+        positions = examination.units(each.layer) // each.layer.shape[0]
+        # a root mean square over positions of maps of length 1 would shrink with the number of positions
+        relative = float(each.relative.nanmean()) * positions**0.5
+        layers.append(LayerTurnedBack(each.layer.name, float(each.distance.nanmean()), relative, each.zero_maps))
+    return tuple(layers)

@@ -1,7 +1,5 @@
 """What is shown besides curves over layers: classes, further measures, units, maps, sample size, controls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any

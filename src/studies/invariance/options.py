@@ -1,7 +1,5 @@
 """The options of the study of invariance and of its task; their values: conf/{study,task}/invariance.yaml."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen

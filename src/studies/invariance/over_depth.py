@@ -1,7 +1,5 @@
 """Curves over the layers of networks of any depth, on one page: stretched to percent of depth, means over jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean

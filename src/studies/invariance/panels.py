@@ -1,7 +1,5 @@
 """What is shown of networks under transformations: accuracy, networks as a whole, curves over layers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ The layer-wise retraining of Quiroga et al. 2019 (doi 10.1007/978-3-030-27713-0_
 never run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

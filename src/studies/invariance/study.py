@@ -1,7 +1,5 @@
 """The study of invariance for one network, wherever it comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from src.artifacts.examined_subject import Examined

@@ -1,7 +1,5 @@
 """How networks and ways of measuring are called: in metrics, in tables, and in sentences."""
 
-from __future__ import annotations
-
 from src.studies.invariance.findings import EQUIVARIANCE, Network, Role, Way
 from src.studies.invariance.options import Options
 

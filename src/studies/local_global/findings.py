@@ -1,7 +1,5 @@
 """Do the instruments follow the dose?"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

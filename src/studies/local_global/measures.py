@@ -1,7 +1,5 @@
 """All instruments on one network: the same images, the same levels, for every network of a dose study."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

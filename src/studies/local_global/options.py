@@ -1,7 +1,5 @@
 """The options of ``task=local_global``; conf/task/local_global.yaml has their values and comments."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from annotated_types import MinLen, Predicate

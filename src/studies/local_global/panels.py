@@ -1,7 +1,5 @@
 """What the page of a dose study shows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """A network's answers to images under perturbations: what the studies of locality and of feature reliance share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property

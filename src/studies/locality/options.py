@@ -1,7 +1,5 @@
 """The options of the study of locality; conf/study/locality.yaml has their values and comments."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from annotated_types import MinLen

@@ -1,7 +1,5 @@
 """The study of locality: what a network still knows of images that are scrambled, masked, smoothed, filtered."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 

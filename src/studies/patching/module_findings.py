@@ -1,7 +1,5 @@
 """What modules are worth one by one and composed, on test images, which neither trained nor chose anything."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,9 +15,8 @@ from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves
 from src.networks.activations import predict
 from src.networks.cost import Cost, cost
-from src.statistics.bootstrap import auc
+from src.statistics.bootstrap import accuracies, auc
 from src.statistics.calibration import fit_platt
-from src.studies.composition.estimates import accuracies
 from src.studies.patching.options import Modularize, Patch
 
 #: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.

@@ -1,7 +1,5 @@
 """What modules are worth one by one and composed: tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from src.core.result import Figure, Panel

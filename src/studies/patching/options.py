@@ -1,7 +1,5 @@
 """What task=modularize and task=patch are told; conf/task has the values."""
 
-from __future__ import annotations
-
 from src.artifacts.options import ExtractedOptions, PatchedOptions, Resamples
 from src.core.options import Count, options
 

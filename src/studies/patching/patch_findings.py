@@ -1,7 +1,5 @@
 """What a patch does to its target classes and to all others, against every control, on the same test images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

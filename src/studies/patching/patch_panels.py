@@ -1,7 +1,5 @@
 """What a patch does: a table of all methods, figures, pictures, and the sentence of the job."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

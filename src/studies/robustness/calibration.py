@@ -1,7 +1,5 @@
 """Whether networks know what they do not know: calibration, and how they tell images of unknown classes from others."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,14 +1,14 @@
 """Reliability, confidence, entropy, and images of unknown classes, as tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
+from src.core.estimate import columns_of
 from src.core.result import Figure, Panel
 from src.studies.robustness.calibration import Calibration, Detection, Histogram
 
 SECTION, UNKNOWN = "Calibration", "Unknown classes"
+NOT_SHOWN = ("known", "unknown", "entropies_known", "entropies_unknown")  # of a detection, in its table
 
 
 def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
@@ -56,18 +56,7 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
     yield Panel(
         UNKNOWN,
         "unknown_classes",
-        [
-            {
-                "network": name,
-                **network.auroc_confidence.columns("auroc_confidence"),
-                **network.auroc_entropy.columns("auroc_entropy"),
-                "confidence_known": network.confidence_known,
-                "confidence_unknown": network.confidence_unknown,
-                "entropy_known": network.entropy_known,
-                "entropy_unknown": network.entropy_unknown,
-            }
-            for name, network in networks.items()
-        ],
+        [{"network": name, **columns_of(network, *NOT_SHOWN)} for name, network in networks.items()],
         f"{one.known} test images against {one.unknown} images of {unknown}, which show none of the classes. AUROC: "
         "how often a known image has the higher confidence, or the lower entropy, of a known and an unknown one "
         "(50: no better than chance), with 95% intervals over images.",

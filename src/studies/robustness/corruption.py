@@ -3,8 +3,6 @@
 Intervals are over images. Nothing here is a table; :mod:`src.studies.robustness.corruption_panels` shows it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What corrupted images do to networks, as tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any

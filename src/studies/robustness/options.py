@@ -1,7 +1,5 @@
 """The options of the study of robustness; conf/study/robustness.yaml has their values and comments."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen

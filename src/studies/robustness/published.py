@@ -1,7 +1,5 @@
 """Corrupted images as others published them, in the order of the clean images that a network is measured on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Several networks on the same corrupted images: each image is corrupted once, seen by all, and never kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +48,7 @@ class Shifted:
     def images(self) -> int:
         return self.scores["correct"].shape[-1]
 
-    def reference(self, network: str) -> Reference:
+    def reference(self, network: str) -> "Reference":
         """One of its networks as the one that errors are divided by."""
         row = self.networks.index(network)
         return Reference(network, 1 - self.scores["correct"][row].double(), 1 - self.clean["correct"][row].double())
@@ -97,7 +95,7 @@ def under_corruption(
     severities: Sequence[int] = SEVERITIES,
     seed: int,
     batch: int,
-    session: Session,
+    session: "Session",
     device: torch.device | str = "cpu",
     read: Reader | None = None,
 ) -> Shifted:

@@ -1,11 +1,8 @@
 """The study of robustness: corrupted images, calibration, images of unknown classes, for any network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,6 +11,7 @@ from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Panel, Verdict
 from src.data.image_set import ImageSet
+from src.report.session import Session
 from src.statistics.calibration import fit_temperature
 from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
@@ -33,9 +31,6 @@ from src.studies.robustness.shifted import (
     under_corruption,
 )
 from src.studies.robustness.unknown_images import check_fitting, check_unknown, fitted, open_unknown
-
-if TYPE_CHECKING:
-    from src.report.session import Session
 
 NETWORK, UNFITTED = "network", "without temperature"  # names in tables
 UNKNOWN = "study.unknown"  # the key of the images of unknown classes

@@ -1,17 +1,13 @@
 """Images of none of the classes that a network knows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from src.core.configuration import keywords
 from src.core.errors import UserError
-from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
-from src.data.opening import data_module
+from src.data.opening import data_of
 from src.data.sources.fitting import fit
 
 
@@ -24,8 +20,7 @@ def open_unknown(options: Mapping[str, Any], where: str) -> ImageSet:
     Raises:
         UserError: they cannot be opened.
     """
-    kind = data_module(options)
-    data: ImageData = kind(**keywords(kind, {**options, "augment": None}, where))
+    data = data_of({**options, "augment": None}, where)
     data.setup()
     return data.sets["test"]
 

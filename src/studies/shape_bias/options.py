@@ -1,7 +1,5 @@
 """The options of the study of shape bias; conf/study/shape_bias.yaml has their values and comments."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from src.core.options import Count, Words, options

@@ -1,7 +1,5 @@
 """The study of shape bias: what is decided where shape and texture disagree, and how others decide there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

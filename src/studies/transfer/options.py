@@ -1,7 +1,5 @@
 """What task=transfer is told; conf/task/transfer.yaml has the values."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from annotated_types import MinLen

@@ -1,11 +1,9 @@
 """What a transfer of experts did, in tables, figures and a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from src.core.estimate import Estimate
+from src.core.estimate import Estimate, columns_of
 from src.core.result import Figure, Panel, Verdict
 from src.studies.transfer.few_images import SCRATCH, STARTS, WARM, TargetFindings
 from src.studies.transfer.tree import Arrangement, TreeFindings
@@ -23,11 +21,7 @@ def tree_panel(findings: TreeFindings) -> Panel:
     rows = [
         {
             "network": NAMES[name],
-            **network.accuracy.columns("accuracy"),
-            **network.against_anew.columns("against_anew"),
-            "modules": network.modules,
-            "moved": network.moved,
-            "trained": network.trained,
+            **columns_of(network, "cost"),
             "steps": network.cost.steps,
             "training_macs": network.cost.macs / 1e9,
             "training_seconds": network.cost.seconds,

@@ -1,7 +1,5 @@
 """Experts of one label tree in another one: only the routers are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,16 +9,16 @@ from torch import Tensor
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, Spent, altered, spent
+from src.artifacts.composed import tree_of
 from src.artifacts.composition import composed, counts
-from src.artifacts.label_tree import tree_of
-from src.artifacts.predictions import log_probabilities
+from src.artifacts.network import log_probabilities
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import regrouped
-from src.studies.composition.estimates import accuracies
+from src.statistics.bootstrap import accuracies
 from src.studies.transfer.options import Transfer
 
 WHERE = "other_tree"  # its key in the configuration

@@ -1,7 +1,5 @@
 """The learner of modules: one of a label tree by itself, or all of them at once, several optimiser steps per call."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The learner of one network trained as a whole."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ A step costs little beside its tensors: Lightning is gone through once per call,
 per epoch, for the sums.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The learner of width variants, which memory may not hold whole."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

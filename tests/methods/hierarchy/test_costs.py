@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
 from src.methods.hierarchy.composed import ComposedNetwork
@@ -22,14 +21,6 @@ def test_all_classes_alike():
     assert found.stored_parameters == 150 and found.soft_macs == 1500
     assert found.hard_macs == pytest.approx((2 * 300 + 3 * 800 + 2 * 900 + 100) / 8)
     assert found.hard_parameters == pytest.approx(found.hard_macs / 10)
-
-
-def test_shares_of_classes_and_true_ways():
-    shares = torch.tensor([3.0, 0, 0, 0, 0, 0, 0, 1.0])
-    assert composition_cost(THREE, PARTS, shares=shares).hard_macs == pytest.approx((3 * 300 + 100) / 4)
-    reached = torch.tensor([[1.0, 1, 0, 0, 0], [1, 0.5, 0.5, 0.25, 0.25]])
-    found = composition_cost(THREE, PARTS, reached=reached)
-    assert found.hard_macs == pytest.approx((300 + 100 + 100 + 150 + 100 + 125) / 2)
 
 
 def test_a_trunk_counts_once():

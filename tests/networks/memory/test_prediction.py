@@ -7,7 +7,7 @@ import torch
 
 from src.methods.widths.variants import baseline, variants
 from src.networks.memory import Training, measure, trace
-from src.networks.memory.formula import safe_bound, saved_bytes
+from src.networks.memory.planning import safe_bound, saved_bytes
 from src.networks.memory.training import made_ready, passes
 from src.networks.models import build
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from src.core.errors import UserError
-from src.networks.models import build, names
+from src.networks.models import build
 from src.networks.models.registry import BUILDERS
 from src.networks.options import NETWORKS, PREFIXES, model_options
 from tests.networks.models.presets import FOLDER, architecture
@@ -21,7 +21,7 @@ from tests.networks.models.presets import FOLDER, architecture
 SMALL: dict[str, Any] = {"classes": 4, "input_shape": [3, 32, 32], "width": 0.125}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted(NETWORKS))
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_every_model_runs_forward_and_backward(name: str, batch_norm: bool) -> None:
     model = build({"name": name, **SMALL, "batch_norm": batch_norm})
@@ -32,14 +32,14 @@ def test_every_model_runs_forward_and_backward(name: str, batch_norm: bool) -> N
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == batch_norm
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_model_can_be_traced(name: str) -> None:
     model = build({"name": name, **SMALL}).eval()
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(torch.fx.symbolic_trace(model)(images), model(images))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_model_takes_the_same_options(name: str) -> None:
     assert name in BUILDERS
     keys = [field.name for field in fields(NETWORKS[name])]

@@ -11,7 +11,7 @@ from torch import nn
 
 from src.core.errors import UserError
 from src.networks.cost import cost
-from src.networks.models import names
+from src.networks.options import NETWORKS
 from src.networks.slicing import SlicedNetwork, extract, masked, plan_for, slice_tensors
 from src.networks.slicing.network import tensors_of
 from tests.networks.slicing.nets import SHAPE, UNSLICED, Separable, at_least_one, tiny
@@ -27,7 +27,9 @@ def hooks(model: nn.Module) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not name.endswith("poor_fit") and name not in UNSLICED])
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(NETWORKS) if not name.endswith("poor_fit") and name not in UNSLICED]
+)
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_masked_equals_sliced_equals_extracted(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from src.core.errors import UserError
-from src.networks.models import names
+from src.networks.options import NETWORKS
 from src.networks.slicing import SlicePlan, Tap, plan_for, verify
 from src.networks.slicing.plan import ALWAYS
 from src.networks.slicing.verification import permuted_positions
@@ -20,7 +20,7 @@ from tests.networks.slicing.nets import SHAPE, UNSLICED, Described, tiny
 IMAGE = (3, 16, 16)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in UNSLICED])
+@pytest.mark.parametrize("name", [name for name in sorted(NETWORKS) if name not in UNSLICED])
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_our_own_networks_pass(name: str, batch_norm: bool) -> None:
     model = tiny(name, batch_norm)

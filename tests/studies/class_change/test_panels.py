@@ -69,8 +69,7 @@ def test_an_expert_that_was_replaced(largest: float, said: str) -> None:
 
 def test_tables_hold_what_was_found() -> None:
     result = Result("add_class", "test")
-    for panel in panels(joined()):
-        result.add(panel)
+    result.add(*panels(joined()))
     assert len(rows(result.tables["networks"])) == 5
     changed = ["modules, warm", "monolith, alone", "monolith, warm", "monolith, anew"]
     assert [row["network"] for row in rows(result.tables["cost"])] == changed
@@ -90,8 +89,7 @@ def test_a_class_that_left_has_no_recall() -> None:
         joined(), change="remove", networks=[replace(each, changed_recall=None) for each in joined().networks]
     )
     result = Result("add_class", "test")
-    for panel in panels(left):
-        result.add(panel)
+    result.add(*panels(left))
     assert "changed_recall" not in result.tables["networks"]
     assert [figure.y for figure in result.figures if figure.table == "networks"] == ["accuracy"]
     assert "Accuracy is that on the classes that stay" in result.captions["networks"]

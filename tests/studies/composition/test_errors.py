@@ -45,15 +45,15 @@ def test_branches_by_hand():
     predicted = torch.tensor([CAT, CAT, CAR, CAT, CAR, BUS, CAT, CAT])
     animals, vehicles = branches_of(TWO, "n", predicted, LABELS)
     assert (animals.superclass, vehicles.superclass) == ("animals", "vehicles")
-    assert (animals.recall, animals.accuracy) == (0.75, 0.5) and animals.within == pytest.approx(2 / 3)
-    assert (vehicles.recall, vehicles.accuracy, vehicles.within) == (0.5, 0.5, 1.0)
+    assert (animals.recall_of_branch, animals.accuracy) == (0.75, 0.5) and animals.within_branch == pytest.approx(2 / 3)
+    assert (vehicles.recall_of_branch, vehicles.accuracy, vehicles.within_branch) == (0.5, 0.5, 1.0)
     assert animals.answers == 5 / 8 and vehicles.answers == 3 / 8
 
 
 def test_a_branch_that_nothing_is_put_into():
     animals, vehicles = branches_of(TWO, "n", torch.full((8,), CAT), LABELS)
-    assert (vehicles.recall, vehicles.within, vehicles.answers) == (0.0, 0.0, 0.0)
-    assert animals.recall == 1.0
+    assert (vehicles.recall_of_branch, vehicles.within_branch, vehicles.answers) == (0.0, 0.0, 0.0)
+    assert animals.recall_of_branch == 1.0
 
 
 def test_independent_decisions_foretell_the_error():

@@ -103,8 +103,7 @@ def test_a_collapse_and_an_untrained_monolith_have_no_verdict():
 def test_all_panels_are_drawn():
     result = Result("compose", "n")
     findings = made({MONOLITH: right_on(0.75), SOFT: right_on(0.5), HARD: right_on(0.25)})
-    for panel in panels(findings):
-        result.add(panel)
+    result.add(*panels(findings))
     assert "could not be drawn" not in render(result)
     assert set(result.sections) == {*result.tables, *result.images}
     assert "40 test images against 7 images of digits" in result.captions["unknown_classes"]

@@ -38,8 +38,7 @@ def test_routes_and_their_table():
     assert by_label["bus"].predicted == "car" and by_label["dog"].mistake is None
     assert [step.child for step in by_label["dog"].steps] == ["animals", "dog"]
     result = Result("compose", "n")
-    for panel in route_panels(routed):
-        result.add(panel)
+    result.add(*route_panels(routed))
     assert result.tables["routes"]["true"] == ["bus", "dog"], "the misjudged one first"
     assert result.tables["routes"]["error"] == ["router: vehicles taken for animals", ""]
     assert result.tables["routes"]["greedy_route"][1] == "animals 98% > dog 96%"

@@ -51,8 +51,7 @@ def studied(session: Any = None, network: Subject | None = None, test: ImageSet 
     test = test or measured_images()
     findings = study.estimate(Examined(network or subject(), test, test), options(**chosen), run(session))
     result = Result("measure", "n")
-    for panel in study.panels(findings):
-        result.add(panel)
+    result.add(*study.panels(findings))
     result.conclude(study.verdict(findings))
     return result
 

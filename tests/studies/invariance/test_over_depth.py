@@ -30,8 +30,7 @@ HOW = {
 
 def shown(folders: list[Path]) -> Result:
     result = Result("compare", "sweep")
-    for panel in over_depth(folders, HOW):
-        result.add(panel)
+    result.add(*over_depth(folders, HOW))
     return result
 
 

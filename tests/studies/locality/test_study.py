@@ -57,8 +57,7 @@ def examined(model: nn.Module | None = None) -> Examined:
 def measured(study: Any, options: dict[str, Any], subject: Examined) -> tuple[Any, Result]:
     found = study.estimate(subject, study_options(options), run())
     result = Result("measure", "test")
-    for panel in study.panels(found):
-        result.add(panel)
+    result.add(*study.panels(found))
     result.conclude(study.verdict(found))
     return found, result
 

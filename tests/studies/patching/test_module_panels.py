@@ -9,8 +9,7 @@ from tests.studies.patching.findings import two_modules
 
 def shown() -> Result:
     result = Result("modularize", "test")
-    for panel in module_panels(two_modules()):
-        result.add(panel)
+    result.add(*module_panels(two_modules()))
     return result
 
 

@@ -11,8 +11,7 @@ from tests.studies.patching.findings import interval, patch, target, two_modules
 
 def test_one_target_has_no_column() -> None:
     result = Result("patch", "test")
-    for panel in patch_panels(patch([target("disc", 0.125, 0.0)])):
-        result.add(panel)
+    result.add(*patch_panels(patch([target("disc", 0.125, 0.0)])))
     weak, patched, bias = rows(result.tables["patch"])
     assert "target" not in weak and (weak["method"], weak["labelled"], patched["labelled"]) == ("weak", 6, 9)
     assert (patched["f1"], patched["f1_low"], patched["f1_gain"], patched["f1_gain_low"]) == (0.75, 0.625, 0.25, 0.125)

@@ -65,8 +65,7 @@ def measured(place: Path, model: nn.Module, **changes: Any) -> tuple[Any, Result
     study.check(asked, None)
     found = study.estimate(Examined(subject, coloured(0), coloured(0)), asked, run(FakeSession()))
     result = Result("measure", "test")
-    for panel in study.panels(found):
-        result.add(panel)
+    result.add(*study.panels(found))
     result.conclude(study.verdict(found))
     return found, result
 

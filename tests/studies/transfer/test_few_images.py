@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from src.studies.transfer.few_images import SCRATCH, WARM
+import pytest
+import torch
+
+from src.data.opening import data_module
+from src.methods.hierarchy.tree import from_superclasses
+from src.studies.transfer.few_images import SCRATCH, WARM, TargetImages
 from tests.studies.transfer.experts import on_target
 
 
@@ -27,3 +32,20 @@ def test_one_experts_gain_is_over_its_images() -> None:
     gains = [expert.gain_over_images(count) for expert in (first, second) for count in (4, 8)]
     assert [gain.value for gain in gains] == pytest.approx([0.4, 0.1, 0.2, -0.1])
     assert all((gain.n, gain.unit) == (30, "images") and gain.low == gain.high for gain in gains)
+
+
+def test_the_targets_images_get_the_numbers_of_the_source() -> None:
+    options: dict[str, Any] = {
+        "source": {"name": "glyphs", "size": 16, "train_per_class": 8, "test_per_class": 3},
+        "splits": {"validation": 2, "calibration": 0},
+    }
+    data = data_module(options)(**options, classes=["disc", "bar", "star6", "star5"])
+    data.setup()
+    tree = from_superclasses(["star5", "star6", "disc", "ring"], ["star", "star", "round", "round"])
+    part = TargetImages(data, torch.tensor([2, -1, 1, 0])).below(tree, tree.node("star"))
+    assert part.classes == ("star5", "star6")
+    test, below = data.sets["test"], part.sets["test"]
+    for name, label in (("star5", 3), ("star6", 2)):
+        images = below.images[below.labels == part.classes.index(name)]
+        assert torch.equal(images, test.images[test.labels == label])
+    assert len(below) == 6

@@ -12,8 +12,7 @@ from tests.studies.transfer.experts import both_trees, on_target
 
 def test_every_expert_and_every_number_of_images_has_a_row() -> None:
     result = Result("transfer", "test")
-    for panel in target_panels(on_target()):
-        result.add(panel)
+    result.add(*target_panels(on_target()))
     curve = {(row["start"], row["images_per_class"]): row["accuracy"] for row in rows(result.tables["curve"])}
     assert curve == pytest.approx(
         {

@@ -23,8 +23,8 @@ from src.training.early_stopping import EarlySkip
 from src.training.fitting import VariantTraining, fit
 from src.training.freezing import TrainOnly
 from src.training.learners.width_variant import WidthVariant
+from src.training.optimisation import sgdr
 from src.training.replicas import Replicas
-from src.training.sgdr import sgdr
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.artifacts.label_tree import tree_of
+from src.artifacts.composed import tree_of
 from src.artifacts.matching import matched_recipe, modules_cost
 from src.artifacts.options import ComposedOptions
 from src.artifacts.tree_modules import cap_of, node_images

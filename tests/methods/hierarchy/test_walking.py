@@ -7,7 +7,7 @@ import torch
 
 from src.methods.hierarchy.composition import Composition, compose
 from src.methods.hierarchy.nodes import Tree
-from src.methods.hierarchy.routes import Step, greedy, route
+from src.methods.hierarchy.walking import Step, greedy, route
 from tests.methods.hierarchy.trees import THREE, TREES, answers_of
 
 

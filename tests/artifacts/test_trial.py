@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from src.artifacts.options import PatchedOptions
-from src.artifacts.targets import check_target, target_names
+from src.artifacts.trial import check_target, target_names
 from src.core.errors import UserError
 from src.core.options import options_of
 
