@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ _cnn_anatomy() {
 complete -o nospace -o default -F _cnn_anatomy python python3
 """
 
+#: Flags that say how jobs run, which Hydra refuses beside those that ask for something.
+MODES = ("-m", "--multirun", "-r", "--run")
 MOST = 12  # keys that are shown of an experiment
 #: Groups and keys that are the same for every experiment, or that only a sweep looks at.
 GENERAL = ("experiment", "task", "local", "debug", "logger", "report", "name", "label", "comparison", "hydra")
@@ -70,13 +73,21 @@ def completion(shell: str = "bash") -> str:
     return COMPLETION if shell == "bash" else f"# no completion for {shell}; there is one for bash"
 
 
-def hydra_says(argv: list[str]) -> int:
+def show(text: str) -> int:
+    """Print what was asked for. A reader who has seen enough (``| head``) ends us as he ends other programs."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    print(text)
+    return 0
+
+
+def hydra_says(argv: Sequence[str]) -> int:
     """Leave it to Hydra: ``--cfg``, ``--info``, ``--hydra-help``, and the completion of a line."""
     import hydra
 
     from src.jobs.composing import VERSION_BASE
 
-    sys.argv[1:] = argv  # Hydra reads them there
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `show`
+    sys.argv[1:] = [line for line in argv if line not in MODES]  # Hydra reads them there, and shows one job
     hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(print)()
     return 0
 

@@ -56,7 +56,14 @@ def read_flags(argv: Sequence[str]) -> Any:
     """
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
-    return parser.parse_args(list(argv))
+    flags = parser.parse_args(list(argv))
+    for name in ("config_name", "config_path", "experimental_rerun"):
+        if given := getattr(flags, name):
+            raise UserError(
+                f"--{name.replace('_', '-')}={given}: there is one configuration, conf/config.yaml; write key=value to "
+                "change it, or --config-dir=FOLDER for groups of yours"
+            )
+    return flags
 
 
 def _refuse_flag(message: str) -> NoReturn:
@@ -108,10 +115,13 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     sweeps = [override.input_line for override in overrides if override.is_sweep_override()]
     if sweeps and not multirun:
         raise UserError(f"{sweeps[0]} names several values: add -m to run them all, or quote a list as 'key=[a,b]'")
-    if flags.cfg or flags.help:
+    if flags.cfg or flags.info or flags.help:
         return CommandLine(composer, composed, {}, multirun)
     if not composed.get("task"):
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
+    launchers = [one for one in overrides if one.key_or_group == "hydra/launcher" and one.value() != "basic"]
+    if launchers and not multirun:
+        raise UserError(f"{launchers[0].input_line} runs the jobs of a sweep; add -m, or leave it out to run one job here")
     values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
         value = composed[key]
@@ -172,6 +182,12 @@ def _one_of(override: Override) -> str:
     if first is None:
         raise UserError(f"{override.input_line}: holds no value; the end of a range is not part of it")
     return f"{override.get_key_element()}={first}"
+
+
+def one_job(argv: Sequence[str], composer: Composer) -> list[str]:
+    """The command line of a sweep's first job, where that is what is shown."""
+    given = read_flags(argv).overrides
+    return [_one_of(composer.parse(word)) if word in given else word for word in argv]
 
 
 def _check_option(override: Override, folders: Sequence[Path]) -> None:

@@ -42,6 +42,8 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "hydra/launcher=core"], "did you mean 'cores'?"),
         ([JOB, "data@stron.data=digits"], "data@stron.data"),
         (["experiment=modularize", "recipe@weak=glyphs_weak"], "recipe@strong"),
+        ([JOB, "hydra/launcher=cores"], "hydra/launcher=cores runs the jobs of a sweep; add -m"),
+        ([JOB, "--config-name=mine"], "--config-name=mine: there is one configuration"),
         (["experiment=modularize", "target_class=3"], "no key 'target_class'"),
         ([JOB, "+nokey=3"], "no key 'nokey'"),
         ([JOB, "++nokey=3"], "no key 'nokey'"),
