@@ -18,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core.configuration import first_line, options
-from src.core.errors import UserError, in_quotes, suggestion
+from src.core.errors import UserError, close_to, in_quotes, suggestion
 from src.core.options import described
 from src.core.own import own_folder
 from src.core.paths import CONF, ROOT
@@ -264,7 +264,11 @@ def _why_not_this(override: Override, reason: Exception, composed: DictConfig) -
 
 
 def _no_key(override: Override, word: str, known: Iterable[Any]) -> str:
-    return f"{override.input_line}: no key '{override.key_or_group}'; {suggestion(word, map(str, known))}"
+    """``word`` is the key, or its last part, and none of the ``known``; what is meant is said as a whole key."""
+    key, words = override.key_or_group, list(map(str, known))
+    near = close_to(word, words)
+    right = f"did you mean '{key.removesuffix(word)}{near}'?" if near else suggestion(word, words)
+    return f"{override.input_line}: no key '{key}'; {right}"
 
 
 def _check_value(override: Override, composed: DictConfig) -> None:

@@ -68,7 +68,7 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "name=it's"], "name=it's: cannot be read"),
         (
             [JOB, "hydra.launcher.n_jbs=2", "hydra/launcher=cores"],
-            "no key 'hydra.launcher.n_jbs'; did you mean 'n_jobs'?",
+            "no key 'hydra.launcher.n_jbs'; did you mean 'hydra.launcher.n_jobs'?",
         ),
         ([JOB, "until=strog"], "did you mean 'strong'?"),
         (["task=train", "until=strong"], "until=strong: task=train has no such stage (it has: none)"),
@@ -87,6 +87,7 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "sensitivity.ratios=[2.0]"], "sensitivity.ratios=[2.0]: allowed is"),
         ([JOB, "module_score=margn"], "did you mean 'margin'?"),
         ([JOB, "calibration=plat"], "did you mean 'platt'?"),
+        ([JOB, "strong.training.epoch=9"], "no key 'strong.training.epoch'; did you mean 'strong.training.epochs'?"),
         ([JOB, "resamples=0"], "resamples=0: allowed is"),
         ([JOB, "name=../x"], "name=../x"),
         ([JOB, "data@strong.data=image_folder"], "strong.data.source.root"),
@@ -98,7 +99,7 @@ def outputs(tmp_path, monkeypatch):
         ([MEASURE, "study.images=0"], "study.images=0: allowed is null or a whole number from 1"),
         ([MEASURE, "study.batch=many"], "study.batch=many: allowed is a whole number from 1"),
         ([MEASURE, "study.unknown.batch_size=many"], "study.unknown.batch_size=many"),
-        ([MEASURE, "study.btach=3"], "did you mean 'batch'?"),
+        ([MEASURE, "study.btach=3"], "did you mean 'study.batch'?"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
 )
@@ -107,6 +108,11 @@ def test_one_line_that_says_what_is_right(argv, said):
         check_command_line(argv)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_is_allowed_is_said_once():
+    with pytest.raises(UserError, match="^calibration=zzz: allowed is platt, min_max, percentile, outlier$"):
+        check_command_line([JOB, "calibration=zzz"])
 
 
 @pytest.mark.parametrize(
