@@ -121,7 +121,8 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
     launchers = [one for one in overrides if one.key_or_group == "hydra/launcher" and one.value() != "basic"]
     if launchers and not multirun:
-        raise UserError(f"{launchers[0].input_line} runs the jobs of a sweep; add -m, or leave it out to run one job here")
+        named = launchers[0].input_line
+        raise UserError(f"{named} runs the jobs of a sweep; add -m, or leave it out to run one job here")
     values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
         value = composed[key]

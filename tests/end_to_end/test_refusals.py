@@ -81,6 +81,10 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "strong.model.width=-1"], "strong.model.width=-1: allowed is a number above 0"),
         ([JOB, "strong.training.epochs=-1"], "strong.training.epochs=-1: allowed is a whole number from 1"),
         ([JOB, "strong.data.batch_size=2.5"], "strong.data.batch_size=2.5"),
+        ([JOB, "strong.data.splits.validation=-1"], "strong.data.splits.validation=-1: allowed is a share from 0 to below"),
+        ([JOB, "strong.data.splits.validation=1.5"], "strong.data.splits.validation=1.5: allowed is a share"),
+        ([JOB, "strong.data.splits.validation=tset"], "strong.data.splits.validation=tset: allowed is a share"),
+        ([JOB, "weak.data.splits.calibration=-0.5"], "weak.data.splits.calibration=-0.5: allowed is a share"),
         ([JOB, "strong.data.source=digits"], "strong.data.source.name"),
         ([JOB, "strong.optim.schedule=cosine"], "strong.optim.schedule.name"),
         ([JOB, "search.sensitive_ratios=0.9"], "search.sensitive_ratios=0.9"),
@@ -111,7 +115,7 @@ def test_one_line_that_says_what_is_right(argv, said):
 
 
 def test_what_is_allowed_is_said_once():
-    with pytest.raises(UserError, match="^calibration=zzz: allowed is platt, min_max, percentile, outlier$"):
+    with pytest.raises(UserError, match=r"^calibration=zzz: allowed is platt, min_max, percentile, outlier$"):
         check_command_line([JOB, "calibration=zzz"])
 
 
@@ -124,6 +128,7 @@ def test_what_is_allowed_is_said_once():
         [JOB, "strong.data.normalisation={mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"],
         [JOB, "data@strong.data=image_folder", "strong.data.source.root=mine"],
         [JOB, "recipe@strong=glyphs_strong", "strong.data.classes=[disc,ring]", "target_class=disc"],
+        [JOB, "strong.data.splits.validation=test", "weak.data.splits.calibration=0"],
         [JOB, "strong.data.splits.validation=0.1", "search.patience=null", "+strong.optim.eps=1e-7"],
         ["-m", JOB, "target_class=range(10)", "hydra/launcher=cores"],
         [MEASURE, "study.corruptions=[fog]", "study.severities=[1]", "study.files=/cifar", "study.reference=null"],

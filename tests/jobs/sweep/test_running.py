@@ -167,6 +167,6 @@ def test_what_was_interrupted_leaves_no_outcomes_behind(sweep, tmp_path):
 
 def test_a_sweep_that_is_refused_as_a_whole_runs_nothing(sweep, tmp_path):
     launcher, pages = Launcher(tmp_path), []
-    with pytest.raises(UserError, match="^broken$"):
+    with pytest.raises(UserError, match=r"^broken$"):
         sweep("ab", launcher, pages, fault=("a", "b"))
     assert not launcher.ran and not pages and not list(tmp_path.iterdir())
