@@ -125,7 +125,9 @@ def _refusal(cls: Any, values: Any, where: str, errors: Sequence[ErrorDetails]) 
             return UserError(f"{key}: missing; allowed is {allowed(fields[part])}", key)
         annotation, value = fields[part], value[part]
     if first["type"] == "value_error":  # what the options themselves check
-        return UserError(str(first["ctx"]["error"]), key)
+        of_list = any(isinstance(part, int) for part in first["loc"])  # its elements do not know where they stand
+        said = str(first["ctx"]["error"])
+        return UserError(f"{key}: {said}" if of_list else said, key)
     words, wrong = allowed(annotation), value
     if isinstance(value, list):  # the element that is wrong has a nearest right word too
         place = next((part for part in first["loc"] if isinstance(part, int)), None)

@@ -45,7 +45,7 @@ OPEN: dict[str, Any] = {
 
 
 def _is_part(size: Any) -> bool:
-    return isinstance(size, int | float) and 0 <= size and (size < 1 or size == int(size))
+    return isinstance(size, int | float) and size >= 0 and (size < 1 or size == int(size))
 
 
 #: How much of a pool is held out.

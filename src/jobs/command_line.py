@@ -20,12 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from src.core.configuration import first_line, options
 from src.core.errors import UserError, close_to, in_quotes, suggestion
 from src.core.options import described
-from src.core.own import own_folder
+from src.core.own import groups
 from src.core.paths import CONF, ROOT
 from src.core.running import Running
 from src.jobs.border import checked
 from src.jobs.composing import Composer, loader_of, set_values
-from src.studies.protocol import studies
+from src.studies.protocol import how_to_add, studies
 from src.tasks.options import PARTS, SUBJECTS, TASKS
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
@@ -81,7 +81,8 @@ def check_command_line(argv: Sequence[str]) -> CommandLine:
     more = Path(flags.config_dir).resolve() if flags.config_dir else None
     if more and not more.is_dir():
         raise UserError(f"--config-dir={flags.config_dir} is no folder; give one that holds config groups")
-    folders = [CONF, *_own_groups(), *([more] if more else [])]
+    _check_own_groups()
+    folders = [*groups(), *([more] if more else [])]
     composer = Composer(loader_of(more))
     overrides = [_parsed(line, composer) for line in flags.overrides]
     for override in overrides:
@@ -136,16 +137,13 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     return CommandLine(composer, composed, values, multirun)
 
 
-def _own_groups() -> list[Path]:
-    """The folder of the user's own configuration groups, if there is one."""
-    mine = own_folder()
-    if mine is None or not (mine / "conf").is_dir():
-        return []
-    for path in sorted((mine / "conf").rglob("*.yaml")):
-        name = path.relative_to(mine / "conf")
-        if (CONF / name).exists():
-            raise UserError(f"own={mine}: its conf/{name} would be hidden by the project's; give it another name")
-    return [mine / "conf"]
+def _check_own_groups() -> None:
+    """Refuse a file of the user's own groups that the project has too."""
+    for folder in groups()[1:]:
+        for name in sorted(path.relative_to(folder) for path in folder.rglob("*.yaml")):
+            if (CONF / name).exists():
+                mine = folder.parent
+                raise UserError(f"own={mine}: its conf/{name} would be hidden by the project's; give it another name")
 
 
 def _check_folder(folder: Path) -> None:
@@ -204,7 +202,8 @@ def _check_option(override: Override, folders: Sequence[Path]) -> None:
                 f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
                 f"'name: {word}' and a line for each of its options"
             )
-        raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
+        hint = "" if group != "study" or close_to(word, known) else f"; {how_to_add(word)}"
+        raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}{hint}")
 
 
 def _options_named(override: Override) -> list[Any]:
