@@ -203,7 +203,7 @@ MISSING = {
     "cue conflicts of a sweep": (["-m", "task=measure", "study=shape_bias", "study.conflicts=/nowhere", "seed=0,1"],
                                  "study.conflicts=/nowhere: no such file or folder"),
     "operation of a sweep": (["-m", "task=measure", "study=locality", "seed=0,1",
-                              "study.operations=[{name: blok_shuffle, levels: [4]}]"],
+                              "study.operations=[{{name: blok_shuffle, levels: [4]}}]"],
                              "study.operations: there is no operation 'blok_shuffle'; did you mean 'block_shuffle'?"),
     "corruption of a sweep": (["-m", MEASURE, "study.corruptions=[fogg]", "seed=0,1"],
                               "study.corruptions: no 'fogg'; did you mean 'fog'?"),
