@@ -84,7 +84,7 @@ def check_command_line(argv: Sequence[str]) -> CommandLine:
     _check_own_groups()
     folders = [*groups(), *([more] if more else [])]
     composer = Composer(loader_of(more))
-    overrides = [_parsed(line, composer) for line in flags.overrides]
+    overrides = [_parsed(line, composer, flags.overrides) for line in flags.overrides]
     for override in overrides:
         if not composer.is_value(override) and not override.key_or_group.startswith("hydra."):
             _check_option(override, folders)
@@ -155,8 +155,8 @@ def _check_folder(folder: Path) -> None:
     raise UserError(f"outputs: {folder} cannot be written to ({reason}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS")
 
 
-def _parsed(line: str, composer: Composer) -> Override:
-    """One override, or how it would have to be typed."""
+def _parsed(line: str, composer: Composer, lines: Sequence[str]) -> Override:
+    """One of the overrides, or how it would have to be typed."""
     key, equals, value = line.partition("=")
     try:
         override = composer.parse(line)
@@ -165,6 +165,14 @@ def _parsed(line: str, composer: Composer) -> Override:
         with suppress(HydraException):
             composer.parse(f"{key}='{value}'")
             todo = f"type it as {in_quotes(key, value)}" if equals and value[0] not in "[{" else todo
+        if set(line) & set("“”‘’„"):
+            todo = "its quotes are those of a text, a shell's are ' and \""
+        elif line[0] in "'\"":
+            todo = f"these quotes are one pair too many; write {line.strip(line[0])}"
+        elif line in options("experiment"):
+            todo = f"write experiment={line}"
+        elif not equals and any(word[:1] == "=" or word[-1:] == "=" for word in lines):
+            todo = "write key=value without a space beside the ="
         raise UserError(f"{line}: cannot be read ({first_line(error)}); {todo}") from None
     if not override.key_or_group:
         raise UserError(f"{line}: no key before the =; write key=value")

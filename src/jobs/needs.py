@@ -43,6 +43,8 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         for path in paths:
             if not path.exists():
                 raise UserError(f"{key}={path}: no such file or folder; {_near(path)}", key)
+            if leaf == "root" and not path.is_dir():
+                raise UserError(f"{key}={path}: it is a file; give the folder of the images", key)
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)
