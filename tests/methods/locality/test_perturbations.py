@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.methods.locality.grids import derangements, from_blocks, patch_grid, patch_masks, to_blocks
 from src.methods.locality import levels
+from src.methods.locality.grids import derangements, from_blocks, patch_grid, patch_masks, to_blocks
 from src.methods.locality.perturbations import OPERATIONS, Perturbation, auto_thresholds, masked_area, perturb
 from src.methods.locality.smoothing import bilateral
 
