@@ -27,17 +27,15 @@ def main(argv: list[str]) -> int:
     from src.jobs import asking
 
     if not argv or argv in (["-h"], ["--help"]):
-        print(asking.overview())
-        return 0
+        return asking.show(asking.overview())
     if argv[0] == "--completion":
-        print(asking.completion(*argv[1:2]))
-        return 0
+        return asking.show(asking.completion(*argv[1:2]))
 
     import signal
 
     from src.core.errors import UserError
     from src.core.own import named_on
-    from src.jobs.command_line import check_command_line, read_flags
+    from src.jobs.command_line import check_command_line, one_job, read_flags
     from src.jobs.launching import check_launcher, launch
 
     ended = []
@@ -49,15 +47,14 @@ def main(argv: list[str]) -> int:
     try:
         argv = named_on(argv)
         flags = read_flags(argv)
-        if flags.shell_completion or flags.info or flags.hydra_help:
+        if flags.shell_completion or flags.hydra_help:
             return asking.hydra_says(argv)
         check_launcher(flags.overrides)
         line = check_command_line(argv)
         if flags.help:
-            print(asking.keys_of_interest(line))
-            return 0
-        if flags.cfg:
-            return asking.hydra_says(argv)
+            return asking.show(asking.keys_of_interest(line))
+        if flags.cfg or flags.info:
+            return asking.hydra_says(one_job(argv, line.composer))
         signal.signal(signal.SIGTERM, terminate)
         outcomes = launch(line)
     except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,21 @@ def test_the_entry_is_also_a_script(tmp_path: Path):
     command = [sys.executable, ROOT / "src" / "run.py", "--cfg", "job", "experiment=patch_weak", "seed=5"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0 and "\nseed: 5\n" in ran.stdout, ran.stderr
+
+
+def test_of_a_sweep_the_first_job_is_shown():
+    command = [sys.executable, "-m", "src.run", "-m", "experiment=patch_weak", "seed=5,6", "--cfg", "job"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0 and "\nseed: 5\n" in ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["experiment=patch_weak", "--help"]])
+def test_a_reader_who_has_seen_enough_is_no_error(arguments: list[str]):
+    command = [sys.executable, "-m", "src.run", *arguments]
+    ran = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert ran.stdout and ran.stderr
+    ran.stdout.close()
+    assert ran.stderr.read() == "" and ran.wait() == -signal.SIGPIPE
 
 
 def test_a_misspelt_experiment_ends_in_one_line_and_without_torch():

@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -43,13 +43,15 @@ def contents(config: Mapping[str, Any], memory: Path) -> dict[str, str]:
     }
 
 
-def named(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Path]]]:
-    """Dotted key and paths, of every value of the configuration that names files or folders of data."""
+def named(
+    config: Mapping[str, Any], prefix: str = "", keys: Collection[str] = KEYS
+) -> Iterator[tuple[str, list[Path]]]:
+    """Dotted key and paths, of every value of the configuration that names files or folders of data by such a key."""
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            yield from named(value, f"{key}.")
-        elif name in KEYS and prefix and not config.get("download"):
+            yield from named(value, f"{key}.", keys)
+        elif name in keys and prefix and not config.get("download"):
             texts = value if isinstance(value, list) else [value]
             if texts and all(isinstance(text, str) and text for text in texts):
                 yield key, [_what_counts(name, Path(text).expanduser()) for text in texts]

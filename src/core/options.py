@@ -26,7 +26,7 @@ from typing import get_type_hints as hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
-from src.core.errors import UserError, in_quotes, suggestion
+from src.core.errors import UserError, close_to, in_quotes, suggestion
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -123,14 +123,17 @@ def _refusal(cls: Any, values: Any, where: str, errors: "Sequence[ErrorDetails]"
             return UserError(f"{key}: missing; allowed is {allowed(fields[part])}", key)
         annotation, value = fields[part], value[part]
     if first["type"] == "value_error":  # what the options themselves check
-        return UserError(str(first["ctx"]["error"]), key)
+        of_list = any(isinstance(part, int) for part in first["loc"])  # its elements do not know where they stand
+        said = str(first["ctx"]["error"])
+        return UserError(f"{key}: {said}" if of_list else said, key)
     words, wrong = allowed(annotation), value
     if isinstance(value, list):  # the element that is wrong has a nearest right word too
         place = next((part for part in first["loc"] if isinstance(part, int)), None)
         wrong = value[place] if place is not None and place < len(value) else None
     choices = list(_words(annotation))
-    several = len(choices) > 1 and " " not in "".join(choices)  # a single one is said already
-    near = f"; {suggestion(wrong, choices)}" if isinstance(wrong, str) and several else ""
+    several = len(choices) > 1 and " " not in "".join(choices)  # all are said already, a single one also with its like
+    nearest = close_to(wrong, choices) if isinstance(wrong, str) and several else ""
+    near = f"; did you mean '{nearest}'?" if nearest else ""
     if meant := _meant(annotation).get(str(wrong)):
         near = f"; did you mean '{meant}'?"
     if isinstance(value, int | float) and int not in _arms(annotation) and _takes(annotation, _shown(value)):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core.errors import UserError
+from src.core.paths import CONF
 
 VARIABLE = "CNN_ANATOMY_OWN"
 KEY = "own="
@@ -45,6 +46,12 @@ def own_folder() -> Path | None:
         UserError: the environment names one that is not there.
     """
     return _folder(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+
+
+def groups() -> list[Path]:
+    """The folders that hold configuration groups: the project's, and the user's own if there is one."""
+    mine = own_folder()
+    return [CONF, mine / "conf"] if mine and (mine / "conf").is_dir() else [CONF]
 
 
 def use(folder: str | None) -> None:

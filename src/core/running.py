@@ -62,6 +62,7 @@ class Running:
         name: folder of the results. label: readable part of the job's folder.
         threads: of one operation. workers: threads that evaluate candidates side by side.
         jobs_at_once: jobs that share this machine's memory, or that of one of its GPUs.
+        traceback: shown of a failure; ``faults``: only where it is not the user's to mend.
         resume_every: seconds between checkpoints of a training.
         until: stage after which the job stops.
         comparison: how the page over a sweep compares its jobs.
@@ -78,7 +79,7 @@ class Running:
     data_root: Annotated[str, MinLen(1), Words("the name of a folder")]
     logger: Logger
     report: Report
-    traceback: bool
+    traceback: Annotated[bool | Literal["faults"], Words("true, false, faults")]
     resume_every: Whole
     until: Annotated[Literal["strong", "modules"] | None, Words("null, or a stage of the task: strong, modules")]
     comparison: dict[str, Any] | None

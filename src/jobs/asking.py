@@ -1,11 +1,13 @@
 """What the command line can be asked: which experiments there are, which keys matter for one, how a line goes on."""
 
 import re
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.own import groups, use
 from src.core.paths import CONF
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ _cnn_anatomy() {
 complete -o nospace -o default -F _cnn_anatomy python python3
 """
 
+#: Flags that say how jobs run, which Hydra refuses beside those that ask for something.
+MODES = ("-m", "--multirun", "-r", "--run")
 MOST = 12  # keys that are shown of an experiment
 #: Groups and keys that are the same for every experiment, or that only a sweep looks at.
 GENERAL = ("experiment", "task", "local", "debug", "logger", "report", "name", "label", "comparison", "hydra")
@@ -68,13 +72,21 @@ def completion(shell: str = "bash") -> str:
     return COMPLETION if shell == "bash" else f"# no completion for {shell}; there is one for bash"
 
 
-def hydra_says(argv: list[str]) -> int:
+def show(text: str) -> int:
+    """Print what was asked for. A reader who has seen enough (``| head``) ends us as he ends other programs."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    print(text)
+    return 0
+
+
+def hydra_says(argv: Sequence[str]) -> int:
     """Leave it to Hydra: ``--cfg``, ``--info``, ``--hydra-help``, and the completion of a line."""
     import hydra
 
     from src.jobs.composing import VERSION_BASE
 
-    sys.argv[1:] = argv  # Hydra reads them there
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `show`
+    sys.argv[1:] = [line for line in argv if line not in MODES]  # Hydra reads them there, and shows one job
     hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(print)()
     return 0
 
@@ -89,13 +101,14 @@ def keys_of_interest(line: "CommandLine") -> str:
     from src.tasks.options import TASKS
 
     config = line.composed
+    use(config.get("own"))
     choices = {str(key): str(value) for key, value in config.hydra.runtime.choices.items()}
     kinds = [kind for kind in (TASKS.get(str(config.get("task"))), Running) if kind]
     types = dict(row for kind in kinds for row in types_of(kind))
-    files = [path for key in ("experiment", "task") if (path := CONF / key / f"{choices.get(key)}.yaml").is_file()]
+    files = [path for key in ("experiment", "task") if (path := _file(key, choices))]
     lines = [f"{files[0].stem}: {first_comment(files[0])}" if files else "name an experiment or a task", ""]
     rows = dict(row for path in _with_parents(files) for row in _commented(path))
-    if (study := CONF / "study" / f"{choices.get('study')}.yaml").is_file():
+    if study := _file("study", choices):
         types |= types_of(options_class(study.stem), "study.")
         rows |= {f"study.{key}": comment for key, comment in _commented(study) if key != "name"}
     rows = {key: comment for key, comment in rows.items() if key.partition(".")[0] not in GENERAL}
@@ -108,13 +121,19 @@ def keys_of_interest(line: "CommandLine") -> str:
         if not said and words not in ("a word", "true, false"):
             comment = f"{comment} ({words})" if comment else words
         lines.append(f"  {_typed(key, value):<34}  {comment}")
-    groups = {key: name for key, name in choices.items() if "/" not in key and key not in GENERAL and name != "None"}
+    parts = {key: name for key, name in choices.items() if "/" not in key and key not in GENERAL and name != "None"}
     lines += ["", "parts (any file of conf/GROUP, before the @; python -m src.run --completion bash helps)"]
-    lines += [f"  {key}={name}" for key, name in groups.items() if key.count(".") <= 1]
+    lines += [f"  {key}={name}" for key, name in parts.items() if key.count(".") <= 1]
     swept = OmegaConf.select(config, "hydra.sweeper.params") or {}
     if line.multirun and swept:
         lines += ["", f"a sweep by itself, over {', '.join(map(str, swept))}"]
     return "\n".join([*lines, "", "every key: --cfg job; in seconds: debug=tiny; all experiments: --help alone"])
+
+
+def _file(group: str, choices: Mapping[str, str]) -> Path | None:
+    """The file that is chosen of a group, the project's or the user's own."""
+    paths = [folder / group / f"{choices.get(group)}.yaml" for folder in groups()]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _with_parents(files: list[Path]) -> Iterator[Path]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Predicate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,6 +39,21 @@ OPEN: dict[str, Any] = {
     "data_seed": Whole,
     "size": Annotated[Count | None, Words("a whole number of pixels")],
     "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
+}
+
+
+def _is_part(size: Any) -> bool:
+    return isinstance(size, int | float) and size >= 0 and (size < 1 or size == int(size))
+
+
+#: How much of a pool is held out.
+PART = Annotated[float, Predicate(_is_part), Words("a share from 0 to below 1, or a whole number of images per class")]
+SPLITS: dict[str, Any] = {
+    "validation": Annotated[
+        Literal["test"] | PART, Words("a share from 0 to below 1, a whole number of images per class, or test")
+    ],
+    "calibration": PART,
+    "drop_seen": bool,
 }
 
 
@@ -173,7 +188,10 @@ def check_open(config: Mapping[str, Any], prefix: str = "") -> None:
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            if name != "model":  # whose options are its own
+            if name == "splits":
+                for part in [part for part in SPLITS if part in value]:
+                    check_value(SPLITS[part], value[part], f"{key}.{part}")
+            elif name != "model":  # whose options are its own
                 check_open(value, f"{key}.")
         elif name in OPEN and not (value is None and key == "replacement.seed"):  # null: one of its own
             check_value(OPEN[name], value, key)

@@ -16,14 +16,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core.configuration import first_line, options
-from src.core.errors import UserError, in_quotes, suggestion
+from src.core.errors import UserError, close_to, in_quotes, suggestion
 from src.core.options import described
-from src.core.own import own_folder
+from src.core.own import groups
 from src.core.paths import CONF, ROOT
 from src.core.running import Running
 from src.jobs.border import checked
 from src.jobs.composing import Composer, loader_of, set_values
-from src.studies.protocol import studies
+from src.studies.protocol import how_to_add, studies
 from src.tasks.options import PARTS, SUBJECTS, TASKS
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
@@ -54,7 +54,14 @@ def read_flags(argv: Sequence[str]) -> Any:
     """
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
-    return parser.parse_args(list(argv))
+    flags = parser.parse_args(list(argv))
+    for name in ("config_name", "config_path", "experimental_rerun"):
+        if given := getattr(flags, name):
+            raise UserError(
+                f"--{name.replace('_', '-')}={given}: there is one configuration, conf/config.yaml; write key=value to "
+                "change it, or --config-dir=FOLDER for groups of yours"
+            )
+    return flags
 
 
 def _refuse_flag(message: str) -> NoReturn:
@@ -72,9 +79,10 @@ def check_command_line(argv: Sequence[str]) -> CommandLine:
     more = Path(flags.config_dir).resolve() if flags.config_dir else None
     if more and not more.is_dir():
         raise UserError(f"--config-dir={flags.config_dir} is no folder; give one that holds config groups")
-    folders = [CONF, *_own_groups(), *([more] if more else [])]
+    _check_own_groups()
+    folders = [*groups(), *([more] if more else [])]
     composer = Composer(loader_of(more))
-    overrides = [_parsed(line, composer) for line in flags.overrides]
+    overrides = [_parsed(line, composer, flags.overrides) for line in flags.overrides]
     for override in overrides:
         if not composer.is_value(override) and not override.key_or_group.startswith("hydra."):
             _check_option(override, folders)
@@ -106,10 +114,14 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     sweeps = [override.input_line for override in overrides if override.is_sweep_override()]
     if sweeps and not multirun:
         raise UserError(f"{sweeps[0]} names several values: add -m to run them all, or quote a list as 'key=[a,b]'")
-    if flags.cfg or flags.help:
+    if flags.cfg or flags.info or flags.help:
         return CommandLine(composer, composed, {}, multirun)
     if not composed.get("task"):
         raise UserError("nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them")
+    launchers = [one for one in overrides if one.key_or_group == "hydra/launcher" and one.value() != "basic"]
+    if launchers and not multirun:
+        named = launchers[0].input_line
+        raise UserError(f"{named} runs the jobs of a sweep; add -m, or leave it out to run one job here")
     values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
         value = composed[key]
@@ -123,16 +135,13 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     return CommandLine(composer, composed, values, multirun)
 
 
-def _own_groups() -> list[Path]:
-    """The folder of the user's own configuration groups, if there is one."""
-    mine = own_folder()
-    if mine is None or not (mine / "conf").is_dir():
-        return []
-    for path in sorted((mine / "conf").rglob("*.yaml")):
-        name = path.relative_to(mine / "conf")
-        if (CONF / name).exists():
-            raise UserError(f"own={mine}: its conf/{name} would be hidden by the project's; give it another name")
-    return [mine / "conf"]
+def _check_own_groups() -> None:
+    """Refuse a file of the user's own groups that the project has too."""
+    for folder in groups()[1:]:
+        for name in sorted(path.relative_to(folder) for path in folder.rglob("*.yaml")):
+            if (CONF / name).exists():
+                mine = folder.parent
+                raise UserError(f"own={mine}: its conf/{name} would be hidden by the project's; give it another name")
 
 
 def _check_folder(folder: Path) -> None:
@@ -144,8 +153,8 @@ def _check_folder(folder: Path) -> None:
     raise UserError(f"outputs: {folder} cannot be written to ({reason}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS")
 
 
-def _parsed(line: str, composer: Composer) -> Override:
-    """One override, or how it would have to be typed."""
+def _parsed(line: str, composer: Composer, lines: Sequence[str]) -> Override:
+    """One of the overrides, or how it would have to be typed."""
     key, equals, value = line.partition("=")
     try:
         override = composer.parse(line)
@@ -154,6 +163,14 @@ def _parsed(line: str, composer: Composer) -> Override:
         with suppress(HydraException):
             composer.parse(f"{key}='{value}'")
             todo = f"type it as {in_quotes(key, value)}" if equals and value[0] not in "[{" else todo
+        if set(line) & set("“”‘’„"):
+            todo = "its quotes are those of a text, a shell's are ' and \""
+        elif line[0] in "'\"":
+            todo = f"these quotes are one pair too many; write {line.strip(line[0])}"
+        elif line in options("experiment"):
+            todo = f"write experiment={line}"
+        elif not equals and any(word[:1] == "=" or word[-1:] == "=" for word in lines):
+            todo = "write key=value without a space beside the ="
         raise UserError(f"{line}: cannot be read ({first_line(error)}); {todo}") from None
     if not override.key_or_group:
         raise UserError(f"{line}: no key before the =; write key=value")
@@ -172,6 +189,12 @@ def _one_of(override: Override) -> str:
     return f"{override.get_key_element()}={first}"
 
 
+def one_job(argv: Sequence[str], composer: Composer) -> list[str]:
+    """The command line of a sweep's first job, where that is what is shown."""
+    given = read_flags(argv).overrides
+    return [_one_of(composer.parse(word)) if word in given else word for word in argv]
+
+
 def _check_option(override: Override, folders: Sequence[Path]) -> None:
     """Refuse an option that a group does not have; Hydra's own groups have more than our folders show."""
     group, known = override.key_or_group, options(override.key_or_group, folders)
@@ -185,7 +208,8 @@ def _check_option(override: Override, folders: Sequence[Path]) -> None:
                 f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
                 f"'name: {word}' and a line for each of its options"
             )
-        raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}")
+        hint = "" if group != "study" or close_to(word, known) else f"; {how_to_add(word)}"
+        raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}{hint}")
 
 
 def _options_named(override: Override) -> list[Any]:
@@ -246,7 +270,11 @@ def _why_not_this(override: Override, reason: Exception, composed: DictConfig) -
 
 
 def _no_key(override: Override, word: str, known: Iterable[Any]) -> str:
-    return f"{override.input_line}: no key '{override.key_or_group}'; {suggestion(word, map(str, known))}"
+    """``word`` is the key, or its last part, and none of the ``known``; what is meant is said as a whole key."""
+    key, words = override.key_or_group, list(map(str, known))
+    near = close_to(word, words)
+    right = f"did you mean '{key.removesuffix(word)}{near}'?" if near else suggestion(word, words)
+    return f"{override.input_line}: no key '{key}'; {right}"
 
 
 def _check_value(override: Override, composed: DictConfig) -> None:

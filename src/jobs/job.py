@@ -128,7 +128,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     except Exception as error:
         result.status = "failed"  # at once: to say why may fail as well, and then it must not be taken for a success
         result.error = _one_line(error, folder)
-        if running.traceback:
+        if running.traceback is True or (running.traceback and not isinstance(error, UserError)):
             traceback.print_exc()
     except BaseException as end:  # Ctrl-C, or whoever ends the process: never to be taken for a result
         result.status, result.error = "interrupted", "interrupted; the same command goes on from here"

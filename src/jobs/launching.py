@@ -1,5 +1,6 @@
 """From a command line that is right to the outcomes of its jobs: one runs here, a sweep's go to Hydra's launcher."""
 
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -43,7 +44,7 @@ def launch(line: CommandLine) -> Sequence[Outcome]:
         Of each job, and of the page over a sweep.
 
     Raises:
-        UserError: a job alone would miss something, so that it was not begun.
+        UserError: a job alone would miss something, a sweep its launcher or every job, so that none was begun.
     """
     from src.jobs.job import run_alone, run_in_sweep
 
@@ -53,6 +54,11 @@ def launch(line: CommandLine) -> Sequence[Outcome]:
     callbacks = Callbacks(config)
     context = HydraContext(config_loader=line.composer.loader, callbacks=callbacks)
     if line.multirun:
+        if str(config.hydra.launcher._target_).endswith(".SlurmLauncher") and not shutil.which("sbatch"):
+            raise UserError(
+                "hydra/launcher=slurm: this machine has no Slurm (no sbatch on PATH); start the sweep where jobs are "
+                "submitted, or take hydra/launcher=cores"
+            )
         config.hydra.mode = RunMode.MULTIRUN
         config.hydra.overrides.hydra.append("hydra.mode=MULTIRUN")  # for its jobs
         callbacks.on_multirun_start(config=config, config_name="config")

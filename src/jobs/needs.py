@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from src.core.code import PREFIX, fault, names_of_code
-from src.core.contents import named
+from src.core.contents import KEYS, named
 from src.core.errors import UserError, close_to
 
 #: Sources whose folder must be there; others fetch what is missing.
 LOCAL = ("image_folder", "imagenet")
+#: Last parts of keys that name a file or a folder.
+PATHS = (*KEYS, "conflicts", "observers")
 #: What the drivers of GPUs leave in /dev: NVIDIA's, of its boards, of Windows below Linux, AMD's.
 DEVICES = ("nvidia*", "nvhost*", "nvgpu*", "dxg", "kfd")
 
@@ -29,7 +31,7 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
     Raises:
         UserError: a file or a folder of data, the GPU, or a user's own code is not there.
     """
-    for key, paths in named(values):
+    for key, paths in named(values, keys=PATHS):
         *above, leaf = key.split(".")
         section = values
         for word in above:
@@ -39,6 +41,8 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         for path in paths:
             if not path.exists():
                 raise UserError(f"{key}={path}: no such file or folder; {_near(path)}", key)
+            if leaf == "root" and not path.is_dir():
+                raise UserError(f"{key}={path}: it is a file; give the folder of the images", key)
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)

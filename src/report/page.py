@@ -14,7 +14,7 @@ from src.core.result import Figure, Result
 from src.report import explorer
 from src.report.cells import columns, length
 from src.report.figures import plotly
-from src.report.screen import PAGE
+from src.report.screen import PAGE, TINY
 from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def render(result: Result) -> str:
         .get_template("page.html")
         .render(
             result=result,
+            tiny=TINY,
             ending=result.verdict_kind if result.status == "ok" else result.status,
             sentence=result.verdict if result.status == "ok" else result.error,
             metrics=_metrics(result),

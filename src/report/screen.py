@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 PAGE = "page.html"
+TINY = "debug=tiny: this shows that the job runs; its numbers mean nothing"
 PLAIN_WIDTH = 120  # without a terminal nobody's window is too narrow
 ROWS = 40  # of one table; the page and the parquet file have them all
 GAP = 3  # characters between two columns
@@ -41,6 +42,8 @@ def show(
     console = console or _console()
     console.print()
     say_verdict(result, console)
+    if result.config.get("tiny"):
+        _say(TINY, console, "dim")
     tables = [name for name in result.screen if name in result.tables]
     for name in tables:
         _print_table(name, result, console)

@@ -124,11 +124,22 @@ def study_of(name: str) -> Study:
     return cast(Study, module)
 
 
+def how_to_add(name: str) -> str:
+    """What a user has to write for a study of this name, in words."""
+    mine = own_folder()
+    files = f"studies/{name}/options.py, studies/{name}/study.py and conf/study/{name}.yaml"
+    return f"your own needs {files} in {mine}" if mine else f"your own is found by own=FOLDER, which holds {files}"
+
+
 def _package(name: str) -> str:
     known = studies()
-    if name not in known:
-        raise UserError(f"study.name={name}: {suggestion(name, known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    mine = own_folder()
+    if mine and ((mine / "studies" / name).is_dir() or (mine / "conf" / "study" / f"{name}.yaml").is_file()):
+        file = mine / "studies" / name / "study.py"
+        raise UserError(f"study.name={name}: {file} is missing; a study needs options.py and study.py there")
+    raise UserError(f"study.name={name}: {suggestion(name, known)}")
 
 
 def _module(name: str, part: str) -> Any:

@@ -83,7 +83,7 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         # a misspelt key
         (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),
         (f"{JOB} strong.training.epoch=3", "strong.training.epoch=3: no key 'strong.training.epoch'; "
-         "did you mean 'epochs'?"),
+         "did you mean 'strong.training.epochs'?"),
         (f"{JOB} strng.training.epochs=3", "strng.training.epochs=3: no key 'strng.training.epochs'; "
          "did you mean 'strong.training.epochs'?"),
         (f"-m {JOB} sed=1,2", "sed=1,2: no key 'sed'; did you mean 'seed'?"),
@@ -96,7 +96,7 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         (f"{JOB} strong.training.epochs=many", "strong.training.epochs=many: 'many' stands where a value like 5 "
          "is expected"),
         (f"{JOB} seed=abc", "seed=abc: 'abc' stands where a value like 0 is expected"),
-        (f"{JOB} traceback=1", "traceback=1: 1 stands where a value like False is expected"),
+        (f"{JOB} traceback=1", "traceback=1: allowed is true, false, faults"),
         # a value that is not allowed
         (f"{JOB} calibration=plat", "calibration=plat: allowed is platt, min_max, percentile, outlier; "
          "did you mean 'platt'?"),

@@ -209,6 +209,14 @@ def test_jobs_that_run_at_once_take_the_gpus_in_turn(monkeypatch):
         assert shares.device_of(auto, cores, 1) == "auto"
 
 
+@needs("slurm")
+def test_a_machine_without_slurm_is_told_before_anything_runs(monkeypatch, capsys):
+    monkeypatch.setattr(launching.shutil, "which", lambda name: None)
+    assert main(["-m", "experiment=layer_widths", "hydra/launcher=slurm", "debug=tiny"]) == 2
+    said = capsys.readouterr()
+    assert "this machine has no Slurm" in said.err and not said.out
+
+
 @pytest.mark.parametrize("extra", ["ray", "slurm"])
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(extra, monkeypatch, capsys):
     monkeypatch.setattr(launching, "find_spec", lambda name: None)

@@ -50,7 +50,9 @@ def test_all_modules_together_answer_as_the_task_that_cuts_them_says(run, traine
     cut = again(run, trained, "task=modularize", *TINY)
     assert value(extracted, "clean_accuracy") == pytest.approx(value(cut, "composed_accuracy"))
     assert set(cut["uses"]) == set(extracted["uses"])
-    assert value(extracted, "mce") > 0 and "of 'robustness/trained-seed0'" in extracted["verdict"]
+    assert (
+        value(extracted, "mce") > 0 and "of 'robustness/robustness-trained-simcnn-glyphs-seed0'" in extracted["verdict"]
+    )
     table = pq.read_table(extracted["folder"] / "tables" / "corruptions.parquet").to_pydict()
     assert value(extracted, "mce") == pytest.approx(sum(table["ce"]) / len(table["ce"]))
 

@@ -147,6 +147,11 @@ def test_an_edited_own_network_is_trained_anew(run: Run, tmp_path: Path, mine: P
     assert told == [False, True]
 
 
+def test_help_shows_the_options_of_an_own_study(run: Run, tmp_path: Path, mine: Path):
+    ran = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", "--help")
+    assert ran.code == 0 and "study.steps=3" in ran.text and "a whole number from 1" in ran.text
+
+
 def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, mine: Path):
     nowhere = run(tmp_path / "out", "task=measure", f"own={tmp_path / 'nowhere'}", *TINY)
     assert nowhere.code == 2 and "no such folder" in nowhere.text
@@ -158,6 +163,11 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, mine: Path):
     without = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)
     assert without.code == 2 and "write conf/study/brightness.yaml in your folder" in without.text
     (mine / "conf" / "study" / "dark.yaml").rename(mine / "conf" / "study" / "brightness.yaml")
+    (mine / "studies" / "brightness" / "study.py").unlink()
+    unwritten = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)
+    assert unwritten.code == 2 and "study.py is missing; a study needs options.py and study.py there" in unwritten.text
+    nameless = run(tmp_path / "out", "task=measure", "study=zzz", *TINY)
+    assert nameless.code == 2 and "your own is found by own=FOLDER" in nameless.text
     (mine / "studies" / "robustness").mkdir()
     (mine / "studies" / "robustness" / "study.py").write_text("")
     clash = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)

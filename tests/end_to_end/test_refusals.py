@@ -33,6 +33,11 @@ def outputs(tmp_path, monkeypatch):
         (["-m"], "nothing to do"),
         (["nothing"], "nothing: cannot be read"),
         (["=3"], "=3: no key"),
+        (["experiment", "=", "patch_weak"], "write key=value without a space beside the ="),
+        ([JOB, "seed=", "1"], "write key=value without a space beside the ="),
+        (["patch_weak"], "write experiment=patch_weak"),
+        ([JOB, '"seed=1"'], "one pair too many; write seed=1"),
+        ([JOB, "“seed=1”"], "its quotes are those of a text"),
         (["--confg-dir=/x", JOB], "--confg-dir"),
         (["--config-dir=/nowhere", JOB], "/nowhere is no folder"),
         (["task=ptch"], "did you mean 'patch'?"),
@@ -42,6 +47,8 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "hydra/launcher=core"], "did you mean 'cores'?"),
         ([JOB, "data@stron.data=digits"], "data@stron.data"),
         (["experiment=modularize", "recipe@weak=glyphs_weak"], "recipe@strong"),
+        ([JOB, "hydra/launcher=cores"], "hydra/launcher=cores runs the jobs of a sweep; add -m"),
+        ([JOB, "--config-name=mine"], "--config-name=mine: there is one configuration"),
         (["experiment=modularize", "target_class=3"], "no key 'target_class'"),
         ([JOB, "+nokey=3"], "no key 'nokey'"),
         ([JOB, "++nokey=3"], "no key 'nokey'"),
@@ -66,7 +73,7 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "name=it's"], "name=it's: cannot be read"),
         (
             [JOB, "hydra.launcher.n_jbs=2", "hydra/launcher=cores"],
-            "no key 'hydra.launcher.n_jbs'; did you mean 'n_jobs'?",
+            "no key 'hydra.launcher.n_jbs'; did you mean 'hydra.launcher.n_jobs'?",
         ),
         ([JOB, "until=strog"], "did you mean 'strong'?"),
         (["task=train", "until=strong"], "until=strong: task=train has no such stage (it has: none)"),
@@ -79,12 +86,17 @@ def outputs(tmp_path, monkeypatch):
         ([JOB, "strong.model.width=-1"], "strong.model.width=-1: allowed is a number above 0"),
         ([JOB, "strong.training.epochs=-1"], "strong.training.epochs=-1: allowed is a whole number from 1"),
         ([JOB, "strong.data.batch_size=2.5"], "strong.data.batch_size=2.5"),
+        ([JOB, "strong.data.splits.validation=-1"], "strong.data.splits.validation=-1: allowed is a share"),
+        ([JOB, "strong.data.splits.validation=1.5"], "strong.data.splits.validation=1.5: allowed is a share"),
+        ([JOB, "strong.data.splits.validation=tset"], "strong.data.splits.validation=tset: allowed is a share"),
+        ([JOB, "weak.data.splits.calibration=-0.5"], "weak.data.splits.calibration=-0.5: allowed is a share"),
         ([JOB, "strong.data.source=digits"], "strong.data.source.name"),
         ([JOB, "strong.optim.schedule=cosine"], "strong.optim.schedule.name"),
         ([JOB, "search.sensitive_ratios=0.9"], "search.sensitive_ratios=0.9"),
         ([JOB, "sensitivity.ratios=[2.0]"], "sensitivity.ratios=[2.0]: allowed is"),
         ([JOB, "module_score=margn"], "did you mean 'margin'?"),
         ([JOB, "calibration=plat"], "did you mean 'platt'?"),
+        ([JOB, "strong.training.epoch=9"], "no key 'strong.training.epoch'; did you mean 'strong.training.epochs'?"),
         ([JOB, "resamples=0"], "resamples=0: allowed is"),
         ([JOB, "name=../x"], "name=../x"),
         ([JOB, "data@strong.data=image_folder"], "strong.data.source.root"),
@@ -96,7 +108,7 @@ def outputs(tmp_path, monkeypatch):
         ([MEASURE, "study.images=0"], "study.images=0: allowed is null or a whole number from 1"),
         ([MEASURE, "study.batch=many"], "study.batch=many: allowed is a whole number from 1"),
         ([MEASURE, "study.unknown.batch_size=many"], "study.unknown.batch_size=many"),
-        ([MEASURE, "study.btach=3"], "did you mean 'batch'?"),
+        ([MEASURE, "study.btach=3"], "did you mean 'study.batch'?"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
 )
@@ -105,6 +117,11 @@ def test_one_line_that_says_what_is_right(argv, said):
         check_command_line(argv)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_is_allowed_is_said_once():
+    with pytest.raises(UserError, match=r"^calibration=zzz: allowed is platt, min_max, percentile, outlier$"):
+        check_command_line([JOB, "calibration=zzz"])
 
 
 @pytest.mark.parametrize(
@@ -116,6 +133,7 @@ def test_one_line_that_says_what_is_right(argv, said):
         [JOB, "strong.data.normalisation={mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}"],
         [JOB, "data@strong.data=image_folder", "strong.data.source.root=mine"],
         [JOB, "recipe@strong=glyphs_strong", "strong.data.classes=[disc,ring]", "target_class=disc"],
+        [JOB, "strong.data.splits.validation=test", "weak.data.splits.calibration=0"],
         [JOB, "strong.data.splits.validation=0.1", "search.patience=null", "+strong.optim.eps=1e-7"],
         ["-m", JOB, "target_class=range(10)", "hydra/launcher=cores"],
         [MEASURE, "study.corruptions=[fog]", "study.severities=[1]", "study.files=/cifar", "study.reference=null"],
@@ -183,10 +201,19 @@ def own_network(name: str) -> list[str]:
 MISSING = {
     "folder": (["task=train", "data@recipe.data=image_folder", "recipe.data.source.root={mine}/phtos"],
                "recipe.data.source.root={mine}/phtos: no such file or folder; did you mean 'photos'?"),
+    "no folder": (["task=train", "data@recipe.data=image_folder", "recipe.data.source.root={mine}/nets.py"],
+                  "nets.py: it is a file; give the folder of the images"),
     "file": (["experiment=patch_weak_cifar"], "/data/cifar10.parquet: no such file or folder"),
     "weights": (["task=measure", "subject=checkpoint", "subject.path=/nowhere/x.safetensors"],
                 "subject.path=/nowhere/x.safetensors: no such file or folder"),
     "published images": ([MEASURE, "study.files=/nowhere"], "study.files=/nowhere: no such file or folder"),
+    "cue conflicts of a sweep": (["-m", "task=measure", "study=shape_bias", "study.conflicts=/nowhere", "seed=0,1"],
+                                 "study.conflicts=/nowhere: no such file or folder"),
+    "operation of a sweep": (["-m", "task=measure", "study=locality", "seed=0,1",
+                              "study.operations=[{{name: blok_shuffle, levels: [4]}}]"],
+                             "study.operations: there is no operation 'blok_shuffle'; did you mean 'block_shuffle'?"),
+    "corruption of a sweep": (["-m", MEASURE, "study.corruptions=[fogg]", "seed=0,1"],
+                              "study.corruptions: no 'fogg'; did you mean 'fog'?"),
     "GPU": ([JOB, "device=cuda"], "device=cuda: this machine has no GPU; take device=auto or device=cpu"),
     "module": (own_network("nest:Net"), "there is no module 'nest'; did you mean 'nets'?"),
     "name": (own_network("nets:Nett"), "nets.py has no 'Nett'; did you mean 'Net'?"),

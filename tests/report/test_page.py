@@ -101,6 +101,15 @@ def test_a_page_without_figures_carries_no_plotly(tmp_path):
     assert "Nothing was reduced or replaced." in Page(path).text
 
 
+@pytest.mark.parametrize("tiny", [True, False])
+def test_the_page_of_a_tiny_job_says_first_that_its_numbers_mean_nothing(tiny, tmp_path):
+    result = patch_result()
+    result.config = {**result.config, "tiny": True} if tiny else result.config
+    text = Page(write_page(result, tmp_path)).text
+    assert ("its numbers mean nothing" in text) is tiny
+    assert not tiny or text.index("its numbers mean nothing") < text.index(result.verdict)
+
+
 def test_a_figure_that_cannot_be_drawn_does_not_cost_the_page(tmp_path):
     result = patch_result()
     result.figures.append(Figure("image", "missing", "Gone"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.core.configuration import identity
-from src.core.errors import full_disk
+from src.core.errors import UserError, full_disk
 from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
 from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
 from src.jobs.sweep.watch import Watch
@@ -44,6 +44,9 @@ def run_sweep(
 
     Returns:
         The outcomes of all jobs and, where there is one, of the page over them.
+
+    Raises:
+        UserError: none of the jobs can be run.
     """
     jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
     broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
@@ -52,8 +55,13 @@ def run_sweep(
     missing = longest_first(job for job in whole if job.folder not in places)
     if done:
         print(f"{len(done)} of {len(jobs)} jobs are done already; sweep.rerun=true would run them again", flush=True)
+    faults = {job.fault for job in broken}
+    if not whole and len(faults) == 1:
+        raise UserError(faults.pop())
     for job in broken:
         print(f"failed   {job.folder.name}  {job.fault}", flush=True)
+    if not whole:
+        raise UserError(f"none of the {len(jobs)} jobs can be run; mend what is said of each")
     remove_dead(folder)
     outcomes = Outcomes(folder, new_id())
     mark = f"sweep.id={outcomes.folder.name}"
@@ -65,10 +73,10 @@ def run_sweep(
     finally:
         outcomes.remove()
     kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]
-    faults = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
-    ended = [*kept, *faults, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
+    refused = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
+    ended = [*kept, *refused, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
     _count(ended)
-    return [*ended, finish([job.folder for job in whole], whole[0].config)] if whole else ended
+    return [*ended, finish([job.folder for job in whole], whole[0].config)]
 
 
 def _done(job: Job, planning: Planning) -> bool:

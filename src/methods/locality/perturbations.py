@@ -6,19 +6,20 @@ levels change an image. After M. Bütner (thesis, Bamberg 2020), Burgert et al. 
 Geirhos et al. (NeurIPS 2018, arXiv:1808.08750); where a formula is not theirs, it is stated with the operation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.core.seeds import stream
 from src.imageops.colour import contrast, luma
 from src.imageops.edges import canny
 from src.imageops.filters import gaussian
 from src.methods.locality.grids import derangements, from_blocks, patch_masks, to_blocks
+from src.methods.locality.levels import LAYOUTS, LEVELS, check_level
 from src.methods.locality.smoothing import bilateral
 
 Region = Literal["all", "inside", "outside"]
@@ -89,18 +90,15 @@ def perturb(images: Tensor, perturbation: Perturbation, masks: Tensor | None = N
     Raises:
         UserError: no such operation; a level that it cannot take; a mask is needed and there is none.
     """
-    operation = OPERATIONS.get(perturbation.name)
-    if operation is None:
-        raise UserError(f"perturbation {perturbation.name}: {suggestion(perturbation.name, OPERATIONS)}")
+    check_level(perturbation.name, perturbation.level)
     inside = None if masks is None else (masks != 0)[:, None].to(images.device)
-    if inside is None and (operation.needs_masks or perturbation.region != "all"):
+    if inside is None and (LEVELS[perturbation.name].needs_masks or perturbation.region != "all"):
         raise UserError(
             f"perturbation {perturbation.name}, region {perturbation.region}: the data has no masks of objects; take "
             "region all and another operation, or data with masks (glyphs)"
         )
-    operation.check(perturbation)
     numbers = range(first, first + len(images))
-    changed = operation.work(Batch(images.float(), inside, numbers, perturbation))
+    changed = OPERATIONS[perturbation.name](Batch(images.float(), inside, numbers, perturbation))
     perturbed = changed.round_().clamp_(0, 255).to(torch.uint8)
     if perturbation.region == "all" or inside is None:
         return perturbed
@@ -170,7 +168,6 @@ FILLS: dict[str, Callable[[Batch], Tensor]] = {
     "blur": lambda batch: gaussian(batch.images, batch.how.level / 2),
     "noise": _noise,
 }
-LAYOUTS = ("checker", "dense")
 
 
 def masked_area(height: int, width: int, side: int, layout: str = "checker") -> float:
@@ -284,45 +281,24 @@ def outline(batch: Batch) -> Tensor:
     return (255.0 * (held - core)).expand_as(batch.images).contiguous()
 
 
-@dataclass(frozen=True)
-class Operation:
-    """``work`` on a batch; ``lowest`` and ``highest`` level; ``whole``: levels are whole numbers; ``random``: draws."""
-
-    work: Callable[[Batch], Tensor]
-    lowest: float
-    highest: float
-    whole: bool = False
-    needs_masks: bool = False
-    random: bool = False
-
-    def check(self, how: Perturbation) -> None:
-        """UserError where the level is not allowed."""
-        if not self.lowest <= how.level <= self.highest or (self.whole and how.level != int(how.level)):
-            kind = "whole numbers" if self.whole else "numbers"
-            raise UserError(
-                f"{how.name}, level {how.level:g}: allowed are {kind} from {self.lowest:g} to {self.highest:g}"
-            )
-
-
-_PIXELS: Mapping[str, Any] = {"lowest": 1, "highest": 4096, "whole": True}
-OPERATIONS: dict[str, Operation] = {
-    "block_shuffle": Operation(block_shuffle, **_PIXELS, random=True),
-    "block_borders": Operation(block_borders, **_PIXELS, random=True),
-    "block_rotation": Operation(block_rotation, **_PIXELS, random=True),
-    **{f"mask_{layout}_{fill}": Operation(_mask(layout, fill, False), **_PIXELS, random=fill == "noise")
-       for layout in LAYOUTS for fill in FILLS},
-    **{f"mask_single_{fill}": Operation(_mask("checker", fill, True), **_PIXELS) for fill in FILLS},
-    "smooth": Operation(smooth, 0, 50, whole=True),
-    "bilateral": Operation(bilateral_once, 4, 14, whole=True),
-    "residual": Operation(residual, 1, 50, whole=True),
-    "inverse_residual": Operation(inverse_residual, 1, 50, whole=True),
-    "low_pass": Operation(low_pass, 0, 1000),
-    "high_pass": Operation(high_pass, 0, 1000),
-    "phase_noise": Operation(phase_noise, 0, 180, random=True),
-    "grayscale": Operation(grayscale, 0, 1),
-    "channel_shuffle": Operation(channel_shuffle, 1, 1, random=True),
-    "contrast": Operation(fade, 0, 1),
-    "silhouette": Operation(silhouette, 1, 1, needs_masks=True),
-    "outline": Operation(outline, 1, 1, needs_masks=True),
-    "edges": Operation(edges, 0, 1),
-}  # fmt: skip
+OPERATIONS: dict[str, Callable[[Batch], Tensor]] = {
+    "block_shuffle": block_shuffle,
+    "block_borders": block_borders,
+    "block_rotation": block_rotation,
+    **{f"mask_{layout}_{fill}": _mask(layout, fill, False) for layout in LAYOUTS for fill in FILLS},
+    **{f"mask_single_{fill}": _mask("checker", fill, True) for fill in FILLS},
+    "smooth": smooth,
+    "bilateral": bilateral_once,
+    "residual": residual,
+    "inverse_residual": inverse_residual,
+    "low_pass": low_pass,
+    "high_pass": high_pass,
+    "phase_noise": phase_noise,
+    "grayscale": grayscale,
+    "channel_shuffle": channel_shuffle,
+    "contrast": fade,
+    "silhouette": silhouette,
+    "outline": outline,
+    "edges": edges,
+}
+"""The work of each operation of `src.methods.locality.levels`."""

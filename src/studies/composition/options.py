@@ -2,7 +2,8 @@
 
 from src.artifacts.options import ComposedOptions, Data, Resamples
 from src.core.options import Count, options
-from src.studies.robustness.options import Corruptions, Severities
+from src.methods.robustness.severities import SMALL
+from src.studies.robustness.options import Corruptions, Severities, check_shift
 
 
 @options
@@ -13,6 +14,9 @@ class Shift:
     severities: Severities
     images: Count | None
     batch: Count
+
+    def __post_init__(self) -> None:
+        check_shift(tuple(SMALL) if self.corruptions == "all" else self.corruptions, self.severities, "shift.")
 
 
 @options

@@ -12,7 +12,8 @@ from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction, interaction
-from src.methods.locality.perturbations import OPERATIONS, Perturbation, masked_area, perturb
+from src.methods.locality.levels import LEVELS
+from src.methods.locality.perturbations import Perturbation, masked_area, perturb
 from src.networks.activations import predict
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
@@ -113,7 +114,7 @@ class Answers:
 
     def cell(self, perturbation: Perturbation, variants: int) -> Cell:
         """One operation at one level, averaged over its variants; one is enough where nothing is drawn."""
-        draws = range(variants if OPERATIONS[perturbation.name].random else 1)
+        draws = range(variants if LEVELS[perturbation.name].random else 1)
         answers = [self.logits(replace(perturbation, variant=draw)) for draw in draws]
         return self._cell(perturbation.name, perturbation.level, answers)
 

@@ -5,16 +5,21 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from src.core.options import Count, Whole, Words, options
+from src.methods.locality.levels import check_level
 
 VERSION = 1  # raised by hand when the findings change
 
 
 @options
 class Sweep:
-    """One operation of `src.methods.locality.perturbations` at several levels, weakest first."""
+    """One operation of `src.methods.locality.levels` at several levels, weakest first."""
 
     name: str
     levels: Annotated[tuple[float, ...], MinLen(1), Words("a list of levels, weakest first")]
+
+    def __post_init__(self) -> None:
+        for level in self.levels:
+            check_level(self.name, level)
 
 
 @options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError
 from src.core.result import Result, load, rows
 from src.data.image_set import ImageSet
 from src.data.ranks import rank_within_class
@@ -16,6 +16,7 @@ from src.methods.robustness.corruptions import NAMES, SEVERITIES, corrupted
 from src.networks.activations import evaluating
 from src.networks.subjects import Subject
 from src.statistics.calibration import micro_auc, per_image
+from src.studies.robustness.options import check_shift
 
 if TYPE_CHECKING:
     from src.report.session import Session
@@ -164,15 +165,8 @@ def checked(corruptions: str | Sequence[str], severities: Sequence[int]) -> tupl
     Raises:
         UserError: a corruption that does not exist or none, or one of them twice.
     """
-    chosen = tuple(NAMES) if corruptions == "all" else tuple(corruptions)
-    for name in chosen:
-        if name not in NAMES:
-            raise UserError(f"corruptions: no '{name}'; {suggestion(name, NAMES)}; all takes all {len(NAMES)}")
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise UserError(f"corruptions={list(chosen)}: name at least one, and each only once; or all")
-    degrees = tuple(severities)
-    if len(set(degrees)) < len(degrees):
-        raise UserError(f"severities={list(degrees)}: allowed are different ones of {', '.join(map(str, SEVERITIES))}")
+    chosen, degrees = tuple(NAMES) if corruptions == "all" else tuple(corruptions), tuple(severities)
+    check_shift(chosen, degrees)
     return chosen, degrees
 
 

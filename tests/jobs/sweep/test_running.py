@@ -4,6 +4,7 @@ import pytest
 
 from src.core import result as results
 from src.core.configuration import identity
+from src.core.errors import UserError
 from src.core.result import Result
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
@@ -162,3 +163,10 @@ def test_what_was_interrupted_leaves_no_outcomes_behind(sweep, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep("ab", stopped)
     assert not (tmp_path / ".sweeps").exists()
+
+
+def test_a_sweep_that_is_refused_as_a_whole_runs_nothing(sweep, tmp_path):
+    launcher, pages = Launcher(tmp_path), []
+    with pytest.raises(UserError, match=r"^broken$"):
+        sweep("ab", launcher, pages, fault=("a", "b"))
+    assert not launcher.ran and not pages and not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.methods.locality import levels
 from src.methods.locality.grids import derangements, from_blocks, patch_grid, patch_masks, to_blocks
 from src.methods.locality.perturbations import OPERATIONS, Perturbation, auto_thresholds, masked_area, perturb
 from src.methods.locality.smoothing import bilateral
@@ -26,6 +27,10 @@ def masks(count: int = 5, side: int = 32) -> Tensor:
     held = torch.zeros(count, side, side, dtype=torch.uint8)
     held[:, 8:20, 10:24] = 1
     return held
+
+
+def test_every_operation_has_its_levels() -> None:
+    assert list(OPERATIONS) == list(levels.LEVELS)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

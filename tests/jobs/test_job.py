@@ -1,0 +1,57 @@
+"""How a job is called, and how it says that it failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.core.configuration import identity
+from src.core.errors import UserError
+from src.jobs import job
+from src.jobs.command_line import check_command_line
+from src.jobs.resolvers import register
+
+MISTAKE, FAULT = UserError("seed=x: allowed is a number"), ZeroDivisionError("ours")
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "traced"),
+    [
+        (["debug=tiny"], MISTAKE, False),
+        (["debug=tiny"], FAULT, True),
+        (["debug=tiny", "traceback=true"], MISTAKE, True),
+        (["debug=tiny", "traceback=false"], FAULT, False),
+        (["debug=traceback"], MISTAKE, True),
+        ([], FAULT, False),
+    ],
+)
+def test_a_users_mistake_shows_a_traceback_only_where_one_was_asked_for(
+    lines: list[str], error: Exception, traced: bool, tmp_path: Path, monkeypatch, capsys
+):
+    def fail(*_: Any) -> None:
+        raise error
+
+    register()
+    monkeypatch.setattr(job, "_run_task", fail)
+    values = check_command_line(["task=train", "logger=csv", f"outputs={tmp_path}", *lines]).values
+    ended = job.execute(values, tmp_path / "job", quiet=True)
+    assert ended["status"] == "failed" and str(error) in ended["verdict"]
+    assert ("Traceback" in capsys.readouterr().err) is traced
+
+
+@pytest.mark.parametrize(
+    ("lines", "label"),
+    [
+        (["study=locality"], "locality-trained-simcnn-glyphs-seed0"),
+        (["study=locality", "subject=torchvision", "seed=1"], "locality-torchvision-resnet18-imagenette-seed1"),
+        (["subject=variant", "variant=7"], "robustness-variant-7-glyphs-seed0"),
+        (["subject=patched"], "robustness-patched-simcnn_weak-glyphs-target0-seed0"),
+    ],
+)
+def test_a_measurement_is_labelled_by_study_subject_and_data(lines: list[str], label: str, tmp_path: Path):
+    register()
+    values = check_command_line(["task=measure", f"outputs={tmp_path}", *lines]).values
+    assert values["label"] == label
+    assert identity(values) == identity({**values, "label": "another"})
