@@ -16,7 +16,8 @@ from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
 from src.methods.locality.reliance import area
-from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations, images_to_perturb
+from src.studies.images import fewer_images
+from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations
 from src.studies.locality.options import Options
 from src.studies.pictures import contact_sheet
 from src.studies.protocol import Run
@@ -65,7 +66,7 @@ def check(options: Options, images: ImageSet | None) -> None:
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and under every perturbation."""
-    test = images_to_perturb(examined, options.images, run)
+    test = fewer_images(examined.test, options.images, run.session)
     device = next(examined.subject.model.parameters()).device
     findings = answered(Answers(examined.subject, Stimuli(test, options.batch, device), run), options)
     shown = test.select(torch.arange(min(options.pictures, len(test))))

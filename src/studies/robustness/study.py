@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Panel, Verdict
 from src.data.image_set import ImageSet
 from src.statistics.calibration import fit_temperature
+from src.studies.images import chosen_images, fewer_images
 from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
@@ -26,7 +25,6 @@ from src.studies.robustness.shifted import (
     Reader,
     Reference,
     checked,
-    chosen_images,
     in_batches,
     predictor,
     read_reference,
@@ -76,7 +74,7 @@ def check(options: Options, images: ImageSet | None) -> None:
     _unknown(options, images)
     if images is None:
         return
-    read = _reader(options, images, chosen_images(images, options.images))
+    read = _reader(options, images)
     if read is not None:
         next(iter(read(corruptions[0], severities[0])))  # whether they are the test images shows in the first ones
 
@@ -90,10 +88,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     session = run.session
     corruptions, severities = checked(options.corruptions, options.severities)
     reference = _reference(options, session)
-    chosen = chosen_images(examined.test, options.images)
-    test = examined.test.select(chosen)
-    if len(test) < len(examined.test):
-        session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    test = fewer_images(examined.test, options.images, session)
     unknown = _unknown(options, test)
     if unknown.shape != test.shape:
         session.event(f"study.unknown: images of {unknown.shape} resized to {test.shape}")
@@ -103,7 +98,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     device = next(examined.subject.model.parameters()).device
     shifted = under_corruption(
         {NETWORK: answer}, test.images, test.labels, corruptions=corruptions, severities=severities, seed=run.seed,
-        batch=options.batch, session=session, device=device, read=_reader(options, examined.test, chosen),
+        batch=options.batch, session=session, device=device, read=_reader(options, examined.test),
     )  # fmt: skip
     with session.stage("tables"):
         clean = in_batches(answer, test.images, options.batch)
@@ -163,8 +158,10 @@ def _temperature(examined: Examined, options: Options, session: Session) -> floa
     return temperature
 
 
-def _reader(options: Options, test: ImageSet, chosen: Tensor) -> Reader | None:
-    return None if options.files is None else published(_folder(options.files), test, chosen, options.batch)
+def _reader(options: Options, test: ImageSet) -> Reader | None:
+    if options.files is None:
+        return None
+    return published(_folder(options.files), test, chosen_images(test, options.images), options.batch)
 
 
 def _folder(name: str) -> Path:
