@@ -22,7 +22,7 @@ from src.core.files import checksum, read_json, write_json
 from src.core.result import FILE as RESULT
 
 #: Keys of a configuration whose values name files or folders that decide what a job finds.
-KEYS = ("root", "path", "train", "test", "files", "reference")
+KEYS = ("root", "path", "train", "test", "files", "reference", "boxes", "conflicts", "observers")
 NO_DATA = {"Thumbs.db", "desktop.ini"}  # that systems leave in folders
 UNSETTLED = 2.0  # seconds: a file that was written so recently may change again within one tick of its clock
 LARGE = 2e9  # bytes whose reading takes long enough to say so

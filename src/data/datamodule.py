@@ -150,8 +150,9 @@ class ImageData(pl.LightningDataModule):
         """
         if self.sets:
             return
-        events: list[str] = []
-        pool, test = self._capped(*self._load(), events)
+        whole = self._load()
+        events = list(dict.fromkeys(event for part in whole for event in part.events))
+        pool, test = self._capped(*whole, events)
         if self.splits.get("drop_seen", True):
             pool, seen = drop_seen(pool, test)
             if seen:

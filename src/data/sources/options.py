@@ -9,6 +9,7 @@ from annotated_types import Gt, Lt
 from src.core.options import Count, Words, options
 
 Root = Annotated[str, Words("a folder")]
+Place = Annotated[str, Words("a folder or a file")] | None
 Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
 Channels = Literal[1, 3]
