@@ -45,8 +45,8 @@ def check_perturbations(perturbations: Iterable[Perturbation], images: ImageSet)
         UserError: an operation is unknown, cannot take a level, does not fit the images or needs masks.
     """
     two = images.select(torch.arange(min(2, len(images))))
-    for how in perturbations:
-        perturb(two.images, how, two.masks)
+    for perturbation in perturbations:
+        perturb(two.images, perturbation, two.masks)
 
 
 class Stimuli:

@@ -8,7 +8,7 @@ from annotated_types import MinLen
 
 from src.core.options import Count, Whole, Words, options
 
-VERSION = 1  # raised by hand when the findings change
+VERSION = 2  # raised by hand when the findings change
 
 
 @options

@@ -73,8 +73,8 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     strongest = [
         Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
     ]
-    rows = [shown.images, *(perturb(shown.images, how, shown.masks) for how in strongest)]
-    names = (ORIGINAL, *(f"{how.name} {how.level:g}" for how in strongest))
+    rows = [shown.images, *(perturb(shown.images, each, shown.masks) for each in strongest)]
+    names = (ORIGINAL, *(f"{each.name} {each.level:g}" for each in strongest))
     return replace(findings, preview=torch.stack(rows), shown=names)
 
 
