@@ -13,7 +13,7 @@ from src.core.options import options
 from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.fitting import decode, dimensions, stacked
-from src.data.sources.options import Channels, Fraction, Only, Place, Root, Side
+from src.data.sources.options import Channels, Only, Place, Root, Side, TestFraction
 from src.data.splits import hold_out
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -25,14 +25,14 @@ class Folder:
 
     Attributes:
         root: holds the folders themselves, or those of a folder ``train``, and of ``test``, ``val`` or ``validation``.
-        test_fraction, seed: of a split where there is no test set.
+        test_fraction, seed: of a split where there is no test set; 1: all are test images, and none can be trained on.
         boxes: a folder of Pascal-VOC XML files or a table (`src.data.boxes`); what they hold becomes the masks.
     """
 
     root: Root
     size: Side = None
     channels: Channels = 3
-    test_fraction: Fraction = 0.2
+    test_fraction: TestFraction = 0.2
     seed: int = 0
     only: Only = None
     boxes: Place = None
@@ -55,7 +55,10 @@ def image_folder(options: Folder) -> Splits:
         raise UserError(f"data.source.root={options.root}: no such folder")
     tests = [place / name for name in ("test", "val", "validation") if (place / name).is_dir()]
     if not (place / "train").is_dir() or not tests:
-        return hold_out(_read(place, options), options.test_fraction, options.seed)
+        images = _read(place, options)
+        if options.test_fraction == 1:
+            return Splits(images.select(torch.arange(0)), images)
+        return hold_out(images, options.test_fraction, options.seed)
     train, test = (_read(part, options) for part in (place / "train", tests[0]))
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Le, Lt
 
 from src.core.options import Count, Words, options
 
@@ -14,6 +14,7 @@ Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
 Channels = Literal[1, 3]
 Fraction = Annotated[float, Gt(0), Lt(1), Words("a number between 0 and 1")]
+TestFraction = Annotated[float, Gt(0), Le(1), Words("a number above 0, to 1")]
 Only = tuple[int | str, ...] | None
 """Numbers or names of the classes to take, which become 0, 1, ... in this order."""
 
