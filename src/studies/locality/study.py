@@ -85,8 +85,8 @@ def answered(answers: Answers, options: Options) -> Findings:
     cells = []
     sweeps = _perturbations(options, run.seed)
     with run.session.stage("perturbations", len(sweeps) + len(options.patches)) as advance:
-        for how in sweeps:
-            cells.append(answers.cell(how, options.variants))
+        for perturbation in sweeps:
+            cells.append(answers.cell(perturbation, options.variants))
             advance()
         interactions = {}
         for side in options.patches:
