@@ -40,15 +40,15 @@ def drawn(numbers: Tensor, count: int, *key: int | str) -> Tensor:
 
 def uniform(numbers: Tensor, count: int, *key: int | str) -> Tensor:
     """float32 (n, count) of 0..1, without 1, drawn as by :func:`drawn`."""
-    return _shifted(drawn(numbers, count, *key), 40).float() / 2**24
+    return _shifted(drawn(numbers, count, *key), 40).float().div_(2**24)
 
 
 def _mixed(values: Tensor) -> Tensor:
-    values = (values ^ _shifted(values, 30)) * -0x40A7B892E31B1A47
-    values = (values ^ _shifted(values, 27)) * -0x6B2FB644ECCEEE15
-    return values ^ _shifted(values, 31)
+    values = (values ^ _shifted(values, 30)).mul_(-0x40A7B892E31B1A47)
+    values.bitwise_xor_(_shifted(values, 27)).mul_(-0x6B2FB644ECCEEE15)
+    return values.bitwise_xor_(_shifted(values, 31))
 
 
 def _shifted(values: Tensor, bits: int) -> Tensor:
     """To the right, and zeros from the left."""
-    return (values >> bits) & ((1 << (64 - bits)) - 1)
+    return (values >> bits).bitwise_and_((1 << (64 - bits)) - 1)

@@ -190,7 +190,8 @@ def verdict(findings: Findings) -> Verdict:
     metrics, units = {"ood_accuracy": findings.accuracy}, {"ood_accuracy": "%"}
     counted = sum(each.counts for each in findings.conditions)
     sentence = (
-        f"{findings.accuracy.value:.1%} of {findings.accuracy.n} distorted images are named right, {counted} conditions"
+        f"{findings.accuracy.value:.1%} of {findings.accuracy.n} distorted images are named right, under {counted} of "
+        f"{len(findings.conditions)} conditions"
     )
     if findings.comparison is not None:
         network = findings.comparison.agreements[NETWORK]
