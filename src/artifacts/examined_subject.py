@@ -28,6 +28,7 @@ from src.data.opening import data_of
 from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import module_score
 from src.methods.widths.variants import BASELINE
+from src.networks.restricted import restricted
 from src.networks.subjects import Subject, load_subject
 from src.report.session import Session
 from src.statistics.calibration import fit_platt
@@ -67,6 +68,9 @@ def subject_of(subject: Mapping[str, Any], options: Any, artifacts: Artifacts) -
     examined.subject.model.to(device_of(artifacts.running.device)).eval()
     return examined
 
+
+#: With which classes a network that comes trained may answer: all of its own, or those that the images are of.
+ANSWERS = ("all", "data")
 
 #: kind of subject -> the recipe whose images it is trained and measured on; others come trained
 MEASURED_ON = {
@@ -160,12 +164,12 @@ def _checkpoint(subject: Mapping[str, Any], options: ImagesOptions, artifacts: A
         artifacts.session.event(
             "subject.path: the code that builds this network is not the one that its weights were saved with"
         )
-    return _foreign(checkpoint, _images(options, artifacts.session), artifacts.session)
+    return _foreign(checkpoint, subject, _images(options, artifacts.session), artifacts.session)
 
 
 def _pretrained(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
     data = _images(options, artifacts.session)
-    return _foreign(pretrained(subject, data.input_shape), data, artifacts.session)
+    return _foreign(pretrained(subject, data.input_shape), subject, data, artifacts.session)
 
 
 def _composed(subject: Mapping[str, Any], options: ComposedOptions, artifacts: Artifacts) -> Examined:
@@ -199,15 +203,26 @@ def _examined(subject: Subject, data: ImageData, networks: Mapping[str, Trained]
     return Examined(subject, data.sets["test"], _held_out(data), digests, "; ".join(problems), dict(networks))
 
 
-def _foreign(subject: Subject, data: ImageData, session: Session) -> Examined:
-    """Measured on images of our choice, whose classes are found among the subject's by their names."""
+def _foreign(subject: Subject, asked: Mapping[str, Any], data: ImageData, session: Session) -> Examined:
+    """Measured on images of our choice, whose classes are found among the subject's by their names.
+
+    Args:
+        asked: its section of the configuration; ``answers`` says with which classes it may answer, all or those of the
+            data, as ImageNet-A (Hendrycks et al., CVPR 2021, arXiv:1907.07174) wants it.
+    """
+    answers = str(asked.get("answers", ANSWERS[0]))
+    if answers not in ANSWERS:
+        raise UserError(f"subject.answers={answers}: allowed are {', '.join(ANSWERS)}")
     if subject.input_shape != data.input_shape:
         raise UserError(
             f"subject: takes images of shape {subject.input_shape}, data.source has {data.input_shape}; "
             f"choose other images by data=..., or set data.source.size={subject.input_shape[1]}"
         )
     numbers = class_numbers(data.classes, subject.classes)
-    if len(numbers) < len(subject.classes):
+    if answers == "data":
+        session.event(f"subject.answers=data: one of {len(numbers)} of the network's {len(subject.classes)} classes")
+        subject, numbers = restricted(subject, numbers.tolist()), torch.arange(len(numbers))
+    elif len(numbers) < len(subject.classes):
         session.event(
             f"data: images of {len(numbers)} of the network's {len(subject.classes)} classes; it may answer with any"
         )

@@ -20,7 +20,8 @@ from src.core.files import checksum, read_json, write_json
 from src.core.result import FILE as RESULT
 
 #: Keys of a configuration whose values name files or folders that decide what a job finds.
-KEYS = ("root", "path", "train", "test", "files", "reference")
+KEYS = ("root", "path", "train", "test", "files", "reference", "boxes", "conflicts", "distorted", "observers")
+NO_FILE = {"conflicts": ("glyphs",)}  # words that stand in the place of a file
 NO_DATA = {"Thumbs.db", "desktop.ini"}  # that systems leave in folders
 UNSETTLED = 2.0  # seconds: a file that was written so recently may change again within one tick of its clock
 LARGE = 2e9  # bytes whose reading takes long enough to say so
@@ -53,7 +54,8 @@ def named(
             yield from named(value, f"{key}.", keys)
         elif name in keys and prefix and not config.get("download"):
             texts = value if isinstance(value, list) else [value]
-            if texts and all(isinstance(text, str) and text for text in texts):
+            words = NO_FILE.get(name, ())
+            if texts and all(isinstance(text, str) and text and text not in words for text in texts):
                 yield key, [_what_counts(name, Path(text).expanduser()) for text in texts]
 
 

@@ -54,11 +54,17 @@ class CueConflict:
 
     def numbers(self, key: str) -> Tensor:
         """int64 (n,): for ``shape`` and ``texture`` the category, for ``shape_source`` and ``texture_source`` one."""
-        if key in ("shape", "texture"):
-            return torch.tensor([self.categories.index(getattr(cues, key)) for cues in self.cues])
-        sources = [cues[:2] if key == "shape_source" else cues[2:] for cues in self.cues]
-        ranked = sorted(set(sources))
-        return torch.tensor([ranked.index(source) for source in sources])
+        return cue_numbers(self.cues, key, self.categories)
+
+
+def cue_numbers(cues: Sequence[Cues], key: str, categories: Sequence[str]) -> Tensor:
+    """int64 (n,) of images: as `CueConflict.numbers`, categories numbered in the order given."""
+    if key in ("shape", "texture"):
+        number = {name: place for place, name in enumerate(categories)}
+        return torch.tensor([number[getattr(each, key)] for each in cues], dtype=torch.int64)
+    sources = [each[:2] if key == "shape_source" else each[2:] for each in cues]
+    ranked = {source: place for place, source in enumerate(sorted(set(sources)))}
+    return torch.tensor([ranked[source] for source in sources], dtype=torch.int64)
 
 
 def cues_of(name: str) -> Cues | None:

@@ -146,13 +146,17 @@ class ImageData(pl.LightningDataModule):
         """
         if self.sets:
             return
-        events: list[str] = []
-        pool, test = self._capped(*self._load(), events)
+        whole = self._load()
+        events = list(dict.fromkeys(event for part in whole for event in part.events))
+        pool, test = self._capped(*whole, events)
         if self.splits.get("drop_seen", True):
             pool, seen = drop_seen(pool, test)
             if seen:
                 events.append(f"data: {seen} training images left out, being in the test set too")
         sets, indices = self._parts(pool, test, pool, events)
+        if not len(pool):  # test images alone: there is nothing to measure or to train on
+            self.sets, self.split_indices, self.events = sets, indices, events
+            return
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
@@ -303,6 +307,9 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Calls of shuffled and augmented images, drawn and shared out as the trainer's learner says."""
+        self.setup()
+        if not len(self.sets["train"]):
+            raise UserError("data.source.test_fraction=1: leaves no image to train on; lower it, e.g. 0.2")
         images, labels = self._on_device("train")
         return EpochLoader(
             images,

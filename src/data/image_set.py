@@ -19,6 +19,7 @@ class ImageSet:
         superclasses: one name per class (the class hierarchy), or None.
         masks: uint8 (N, H, W), 1 where the object is visible, or None.
         factors: name -> (N,) tensor of a generating factor (texture, hue, rotation ...), or None.
+        events: one line for everything that the source left out.
 
     Raises:
         ValueError: types, shapes or labels do not agree.
@@ -30,6 +31,7 @@ class ImageSet:
     superclasses: tuple[str, ...] | None = None
     masks: Tensor | None = None
     factors: dict[str, Tensor] | None = None
+    events: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -94,4 +96,5 @@ def concatenate(sets: Sequence[ImageSet]) -> ImageSet:
         superclasses=first.superclasses,
         masks=torch.cat(masks) if len(masks) == len(sets) else None,
         factors={name: torch.cat([part[name] for part in factors]) for name in sorted(shared)} or None,
+        events=tuple(dict.fromkeys(event for part in sets for event in part.events)),
     )

@@ -5,6 +5,8 @@
     ROOT/ILSVRC2012_devkit_t12/data                 with meta.mat and ILSVRC2012_validation_ground_truth.txt
     ROOT/wordnet.is_a.txt, ROOT/words.txt           the tree and its names, where they are not taken from meta.mat
 
+Stylized-ImageNet (Geirhos et al., ICLR 2019) has the same two folders of classes, and nothing beside them.
+
 L. Friedrichsen (2020) took the classes by name and had to remove two that were ambiguous, the garment "cardigan" and
 the machine "crane". Ours are taken by their WordNet ids: neither is below "animal".
 """
@@ -19,7 +21,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.data.wordnet import DEVKIT, META, WNID, WordNet, paths_to, read_wordnet
+from src.data.wordnet import DEVKIT, META, WNID, WordNet, has_wordnet, paths_to, read_wordnet
 from src.data.wordnet_tree import LEVELS, Nested, distinct_names, wordnet_tree
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -58,7 +60,8 @@ def read_imagenet(
     Args:
         below: only classes below this WordNet id (``n00015388``: animal); None: all.
         leave_out: ids of classes to leave out.
-        levels: of the tree (`wordnet_tree`), which may leave out further classes; None: no tree, no class is lost.
+        levels: of the tree (`wordnet_tree`), which may leave out further classes; None: no tree, no class is lost, and
+            without the files of WordNet classes are called by their ids, as in Stylized-ImageNet.
 
     Raises:
         UserError: a folder or file is missing, a class has no image, is not in the tree, or only in one part.
@@ -67,7 +70,7 @@ def read_imagenet(
     train = place / "train"
     if not train.is_dir():
         raise UserError(f"data.source.root={root}: has no folder train with one folder of images per class")
-    known = read_wordnet(place)
+    known = WordNet() if levels is None and below is None and not has_wordnet(place) else read_wordnet(place)
     folders = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
     synsets, events = _chosen(folders, known, below, leave_out)
     names = distinct_names(known.names, synsets)
@@ -125,7 +128,7 @@ def _chosen(
     for name in kept:
         if not WNID.fullmatch(name):
             raise UserError(f"train/{name}: is called by no WordNet id, as n01440764; rename or remove the folder")
-        if name not in known.parents:
+        if known.parents and name not in known.parents:
             raise UserError(f"train/{name}: this class is not in {known.origin}; leave it out by data.source.leave_out")
     events = [f"data.source.leave_out: {len(leave_out)} classes"] if leave_out else []
     if below is None:

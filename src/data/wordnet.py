@@ -45,6 +45,11 @@ def read_wordnet(root: Path) -> WordNet:
     return wordnet
 
 
+def has_wordnet(root: Path) -> bool:
+    """Whether one of the files that :func:`read_wordnet` needs is there."""
+    return (root / IS_A).is_file() or (root / DEVKIT / META).is_file()
+
+
 def read_is_a(path: Path) -> dict[str, list[str]]:
     """Lines of two ids, parent and child -> child to its parents, in the file's order.
 

@@ -1,4 +1,7 @@
-"""Edges of grey images, distances from them, and histograms made even."""
+"""Edges of grey images by three detectors, distances from them, and histograms made even.
+
+Images are batches (n, H, W), and so are edges: (row, column) in the frame of the images that were given.
+"""
 
 import math
 
@@ -6,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.imageops.filters import gaussian
 
-def canny(values: Tensor, low: float, high: float) -> Tensor:
+
+def canny(values: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
     """Canny's edges (IEEE Trans. PAMI 8, 1986): bool (n, H, W).
 
     Sobel gradients, their size the sum of both absolute values; of a ridge only the crest, in four directions; crests
@@ -15,12 +20,11 @@ def canny(values: Tensor, low: float, high: float) -> Tensor:
 
     Args:
         values: float (n, H, W) of whole numbers.
+        low, high: one for all images, or (n,) of each.
     """
     height, width = values.shape[1:]
-    lined = F.pad(values[:, None], [1, 1, 1, 1], mode="replicate")[:, 0]
-    down = lined[:, :-2] + 2 * lined[:, 1:-1] + lined[:, 2:]  # smoothed along columns
-    right = lined[:, :, :-2] + 2 * lined[:, :, 1:-1] + lined[:, :, 2:]
-    x, y = down[:, :, 2:] - down[:, :, :-2], right[:, 2:] - right[:, :-2]
+    low, high = (torch.as_tensor(limit, device=values.device).view(-1, 1, 1) for limit in (low, high))
+    x, y = _slopes(values)
     size = x.abs() + y.abs()
     around = F.pad(size, [1, 1, 1, 1])
 
@@ -46,6 +50,68 @@ def canny(values: Tensor, low: float, high: float) -> Tensor:
     )
     weak = crest & (size > low)
     return _connected(weak & (size > high), weak)
+
+
+def auto_thresholds(values: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Canny's thresholds by the median m of each image: (1 - sigma) m and (1 + sigma) m, whole numbers of 0..255.
+
+    Args:
+        values: float (n, H, W) of 0..255.
+
+    Returns:
+        Low and high, float64 (n,).
+    """
+    flat = values.flatten(1)
+    middle = flat.shape[1] + 1
+    lower, upper = (flat.kthvalue(rank, 1).values.double() for rank in (middle // 2, (middle + 1) // 2))
+    median = (lower + upper) / 2
+    return ((1 - sigma) * median).clamp(min=0).trunc(), ((1 + sigma) * median).clamp(max=255).trunc()
+
+
+def steepest(values: Tensor, quantile: float) -> Tensor:
+    """The pixels whose gradient by Sobel's operator is larger than this quantile of the image's: bool (n, H, W).
+
+    Args:
+        values: float (n, H, W).
+        quantile: 0..1, in each image by itself; of a flat image nothing is an edge.
+    """
+    x, y = _slopes(values)
+    size = x.square() + y.square()
+    flat = size.flatten(1)
+    limit = flat.kthvalue(max(1, math.ceil(quantile * flat.shape[1])), 1).values
+    return size > limit[:, None, None]
+
+
+def zero_crossings(values: Tensor, sigma: float) -> Tensor:
+    """Where the Laplacian of a Gaussian changes its sign: bool (n, H, W). Marr and Hildreth, Proc. R. Soc. B 207, 1980.
+
+    Of two neighbours in a row or a column with different signs the one nearer to zero is an edge, where they differ by
+    more than three quarters of the image's mean absolute value: a usual rule against the crossings of flat regions.
+
+    Args:
+        values: float (n, H, W). sigma: of the Gaussian, in pixels.
+    """
+    lined = F.pad(gaussian(values, sigma)[:, None], [1, 1, 1, 1], mode="replicate")[:, 0]
+    middle = lined[:, 1:-1, 1:-1]
+    curved = lined[:, :-2, 1:-1] + lined[:, 2:, 1:-1] + lined[:, 1:-1, :-2] + lined[:, 1:-1, 2:] - 4 * middle
+    least = (0.75 * curved.abs().mean((1, 2), keepdim=True)).clamp_(min=0.01)  # of grey levels: less is rounding
+    edges = torch.zeros_like(curved, dtype=torch.bool)
+    for axis in (1, 2):
+        length = curved.shape[axis] - 1
+        one, other = curved.narrow(axis, 0, length), curved.narrow(axis, 1, length)
+        crossed = ((one < 0) != (other < 0)) & ((one - other).abs() > least)
+        nearer = one.abs() <= other.abs()
+        edges.narrow(axis, 0, length).logical_or_(crossed & nearer)
+        edges.narrow(axis, 1, length).logical_or_(crossed & ~nearer)
+    return edges
+
+
+def _slopes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sobel's gradients along x and y of float (n, H, W); beyond the border lies the nearest pixel."""
+    lined = F.pad(values[:, None], [1, 1, 1, 1], mode="replicate")[:, 0]
+    down = lined[:, :-2] + 2 * lined[:, 1:-1] + lined[:, 2:]  # smoothed along columns
+    right = lined[:, :, :-2] + 2 * lined[:, :, 1:-1] + lined[:, :, 2:]
+    return down[:, :, 2:] - down[:, :, :-2], right[:, 2:] - right[:, :-2]
 
 
 def _connected(seeds: Tensor, weak: Tensor) -> Tensor:

@@ -52,6 +52,13 @@ def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, 
     assert found.calibration.labels.tolist() == [0, 0], "the validation images, where none are set apart"
     assert session.events == ["data: images of 2 of the network's 3 classes; it may answer with any"]
     assert found.digests == ("digest0",) and not found.problem
+    few = subject_of({"kind": "checkpoint", "path": str(path), "answers": "data"}, *asked[1:])
+    assert few.test.classes == few.subject.classes == ("class 2", "class 0") and few.test.labels.tolist() == [0, 1, 1]
+    shown = found.subject.normalise(found.test.images)
+    assert torch.equal(few.subject.model(shown), found.subject.model(shown)[:, [2, 0]])
+    assert session.events[1:] == ["subject.answers=data: one of 2 of the network's 3 classes"]
+    with pytest.raises(UserError, match=r"subject.answers=some: allowed are all, data"):
+        subject_of({"kind": "checkpoint", "path": str(path), "answers": "some"}, *asked[1:])
     monkeypatch.setattr(FakeData, "input_shape", (3, 14, 14))
     with pytest.raises(UserError, match=r"takes images of shape \(3, 12, 12\).*set data.source.size=12"):
         subject_of(*asked)

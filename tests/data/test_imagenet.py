@@ -185,6 +185,17 @@ def test_folders_that_disagree_with_the_tree(tmp_path: Path) -> None:
     assert str(root / "val" / "n02110341") + ": holds no image" in told()
 
 
+def test_stylized_imagenet_has_nothing_but_its_folders(tmp_path: Path) -> None:
+    whole = write_imagenet(tmp_path / "whole")
+    for part in ("train", "val"):
+        shutil.copytree(whole / part, tmp_path / "stylized" / part)
+    found = read_imagenet(str(tmp_path / "stylized"), levels=None)
+    assert found.synsets == found.classes == sorted(path.name for path in (whole / "train").iterdir())
+    assert found.tree is None and not found.events and len(found.test.paths) == len(list(whole.glob("val/*/*")))
+    with pytest.raises(UserError, match=r"neither wordnet\.is_a\.txt nor"):
+        read_imagenet(str(tmp_path / "stylized"), below=ANIMAL, levels=None)
+
+
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     root = write_imagenet(tmp_path, tree="meta", flat=True)
     devkit = root / "ILSVRC2012_devkit_t12" / "data"

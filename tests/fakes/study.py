@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +17,15 @@ SIDE = 16  # pixels, the least that can be corrupted
 
 
 class FakeSession:
-    """Keeps the events."""
+    """Keeps the events.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of the job, for studies that leave a file there.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.events: list[str] = []
+        self.folder = folder
 
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Any]:
         return nullcontext(lambda *_, **__: None)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from src.imageops.edges import canny, distance, equalised
+from src.imageops.edges import auto_thresholds, canny, distance, equalised, steepest, zero_crossings
 from src.imageops.filters import gaussian
 
 
@@ -52,8 +52,52 @@ def test_canny_equals_a_loop_over_the_pixels() -> None:
     assert 0.05 < made.float().mean() < 0.5
 
 
+def test_each_image_has_its_thresholds() -> None:
+    images = (gaussian(torch.randn(3, 20, 24, generator=torch.Generator().manual_seed(2)), 1.5) * 300 + 128).floor()
+    low, high = torch.tensor([20.0, 50.0, 90.0]), torch.tensor([60.0, 150.0, 200.0])
+    made = canny(images, low, high)
+    apart = [canny(images[k : k + 1], float(low[k]), float(high[k])) for k in range(3)]
+    assert torch.equal(made, torch.cat(apart)) and made.any()
+
+
+def test_thresholds_of_the_thesis() -> None:
+    """By the median as numpy has it: of an even number of pixels the mean of the middle two."""
+    images = torch.stack([torch.full((2, 2), 100.0), torch.full((2, 2), 200.0), torch.tensor([[1.0, 90], [121, 255]])])
+    low, high = auto_thresholds(images, 0.9)
+    assert low.tolist() == [9, 19, 10] and high.tolist() == [190, 255, 200]
+    assert [float(np.median(image.numpy())) for image in images] == [100, 200, 105.5]
+
+
+def test_the_steepest_pixels_are_scipys() -> None:
+    image = torch.rand(2, 15, 22, generator=torch.Generator().manual_seed(3)) * 255
+    for one, edges in zip(image.double().numpy(), steepest(image.double(), 0.8).numpy(), strict=True):
+        size = np.hypot(ndimage.sobel(one, 0, mode="nearest"), ndimage.sobel(one, 1, mode="nearest"))
+        assert np.array_equal(edges, size > np.sort(size.ravel())[264 - 1])  # 0.8 of 330 pixels
+    assert not steepest(image, 1.0).any()
+
+
+def test_zero_crossings_equal_a_loop_over_the_pixels() -> None:
+    images = gaussian(torch.rand(2, 14, 19, generator=torch.Generator().manual_seed(4)) * 255, 1.0)
+    for image, edges in zip(images, zero_crossings(images, 1.5), strict=True):
+        padded = np.pad(gaussian(image[None], 1.5)[0].numpy(), 1, mode="edge")
+        curved = np.array([[padded[y, x + 1] + padded[y + 2, x + 1] + padded[y + 1, x] + padded[y + 1, x + 2]
+                            - 4 * padded[y + 1, x + 1] for x in range(19)] for y in range(14)])  # fmt: skip
+        least, expected = 0.75 * np.abs(curved).mean(), np.zeros((14, 19), dtype=bool)
+        for y in range(14):
+            for x in range(19):
+                for below, right in ((y + 1, x), (y, x + 1)):
+                    if below == 14 or right == 19:
+                        continue
+                    one, other = curved[y, x], curved[below, right]
+                    if (one < 0) != (other < 0) and abs(one - other) > least:
+                        expected[(y, x) if abs(one) <= abs(other) else (below, right)] = True
+        assert np.array_equal(edges.numpy(), expected) and 0.02 < expected.mean() < 0.5
+
+
 def test_a_flat_image_has_no_edges() -> None:
-    assert not canny(torch.full((2, 16, 16), 7.0), 50, 150).any()
+    flat = torch.full((2, 16, 16), 7.0)
+    assert not canny(flat, 50, 150).any() and not canny(flat, *auto_thresholds(flat, 0.9)).any()
+    assert not steepest(flat, 0.5).any() and not zero_crossings(flat, 2.0).any()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.01, 0.002])

@@ -1,7 +1,8 @@
 """Images of any size and colour as uint8 tensors of the size and colour that were asked for."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,12 +42,29 @@ def decode(content: bytes | Path, origin: str, size: int | None, channels: int) 
     Raises:
         UserError: the image cannot be read; the message names `origin`.
     """
+    with _opened(content, origin) as opened:
+        picture = opened.convert("RGB" if channels == 3 else "L")
+    return fit(functional.pil_to_tensor(picture).unsqueeze(0), size, None)[0]
+
+
+def dimensions(content: bytes | Path, origin: str) -> tuple[int, int]:
+    """Width and height of an encoded image, whose pixels are not read.
+
+    Raises:
+        UserError: it is none; the message names `origin`.
+    """
+    with _opened(content, origin) as opened:
+        width, height = opened.size
+    return width, height
+
+
+@contextmanager
+def _opened(content: bytes | Path, origin: str) -> Iterator[Image.Image]:
     try:
         with Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as opened:
-            picture = opened.convert("RGB" if channels == 3 else "L")
+            yield opened
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{origin}: not a readable image ({error}); replace or remove it") from error
-    return fit(functional.pil_to_tensor(picture).unsqueeze(0), size, None)[0]
 
 
 def stacked(images: Iterable[Tensor], origin: str) -> Tensor:

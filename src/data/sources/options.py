@@ -2,15 +2,17 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Le, Lt
 
 from src.core.options import Count, Words, options
 
 Root = Annotated[str, Words("a folder")]
+Place = Annotated[str, Words("a folder or a file")] | None
 Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
 Channels = Literal[1, 3]
 Fraction = Annotated[float, Gt(0), Lt(1), Words("a number between 0 and 1")]
+TestFraction = Annotated[float, Gt(0), Le(1), Words("a number above 0, to 1")]
 Only = tuple[int | str, ...] | None
 """Numbers or names of the classes to take, which become 0, 1, ... in this order."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import Count, Whole, Words, options
+from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
 from src.data.class_names import NAMES
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
-from src.data.sources.fitting import decode, stacked
-from src.data.sources.options import Channels, Fraction, Only, Side
+from src.data.sources.fitting import decode, dimensions, stacked
+from src.data.sources.options import Channels, Fraction, Only, Place, Side
 from src.data.splits import hold_out
 
 _TEST = ("test", "validation", "valid", "val")
@@ -41,6 +42,8 @@ class Parquet:
         test_per_class: the same of the test set.
         only: the classes that are decoded.
         test_fraction, seed: of each class, and of its drawing, where there is no test set.
+        boxes: a folder of Pascal-VOC XML files or a table (`src.data.boxes`); what they hold becomes the masks. An
+            image's name is the path beside its bytes, or a column ``name``.
     """
 
     path: Files | None = None
@@ -57,8 +60,12 @@ class Parquet:
     only: Only = None
     test_fraction: Fraction = 0.2
     seed: int = 0
+    boxes: Place = None
+    box_objects: Objects = "union"
+    box_mapping: BoxMapping = "correct"
 
     def __post_init__(self) -> None:
+        check_boxes(self.box_mapping, self.size)
         if (self.path is None) == (self.train is None) or (self.test is not None and self.train is None):
             raise ValueError("data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE")
         if isinstance(self.names, str) and self.names not in NAMES:
@@ -72,7 +79,8 @@ def parquet(options: Parquet) -> Splits:
         Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it.
 
     Raises:
-        UserError: a file is missing or damaged, or lacks a column, or an image in it cannot be read.
+        UserError: a file is missing or damaged, or lacks a column, an image in it cannot be read, or boxes are not of
+            these images.
     """
     files = options.path or options.train
     assert files is not None  # one of them is given
@@ -80,6 +88,7 @@ def parquet(options: Parquet) -> Splits:
     second = None if options.test is None else _Table(options.test, options.image, options.label)
     classes = _classes(options.names, first, *([second] if second else []))
     superclasses = first.superclasses(len(classes))
+    annotations = None if options.boxes is None else Annotations(Path(options.boxes).expanduser())
     chosen = None if options.only is None else torch.tensor(class_numbers(options.only, classes))
 
     def part(table: _Table, rows: Tensor, limit: int | None, skip: int = 0) -> ImageSet:
@@ -91,8 +100,11 @@ def parquet(options: Parquet) -> Splits:
         rows, labels = rows[kept], labels[kept]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
+        boxed = None if annotations is None else table.boxes(rows, annotations, options)
+        if boxed is not None:
+            rows, labels = rows[boxed.images], labels[boxed.images]
         images = stacked(table.decode(rows, options.size, options.channels), table.origin)
-        return ImageSet(images, labels, classes, superclasses)
+        return with_masks(ImageSet(images, labels, classes, superclasses), boxed)
 
     train, test, skip = options.train_per_class, options.test_per_class, options.train_skip
     if second is not None:
@@ -118,6 +130,7 @@ class _Table:
         except pa.ArrowInvalid as error:
             raise UserError(f"{self.origin}: the files have different columns") from error
         self._images = table[self._column(table, "image", image, ("img", "image"))]
+        self._names = table["name"] if "name" in table.column_names else None
         self.label = self._column(table, "label", label, ("label", "fine_label"))
         self.labels = _whole_numbers(table, self.label, self.origin)
         self.splits = table["split"].to_pylist() if "split" in table.column_names else None
@@ -147,15 +160,30 @@ class _Table:
 
     def decode(self, rows: Tensor, size: int | None, channels: int) -> list[Tensor]:
         """uint8 (channels, H, W) of each row."""
-        images = []
-        folder = Path(self.origin).parent
-        for row, cell in zip(rows.tolist(), self._images.take(pa.array(rows.numpy())).to_pylist(), strict=True):
-            origin = f"{self.origin}, row {row}"
-            content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
-            if content is None and not path:
-                raise UserError(f"{origin}: no image; remove the row")
-            images.append(decode(content if content is not None else folder / str(path), origin, size, channels))
-        return images
+        return [decode(*self._content(row), size, channels) for row in rows.tolist()]
+
+    def boxes(self, rows: Tensor, annotations: Annotations, options: Parquet) -> Boxed:
+        """Boxes of some rows' images."""
+        numbers = rows.tolist()
+        cells = ((row, self._images[row].as_py()) for row in numbers)
+        paths = [(row, cell.get("path") if isinstance(cell, dict) else None) for row, cell in cells]
+        listed = [path or (self._names[row].as_py() if self._names is not None else None) for row, path in paths]
+        if None in listed:
+            raise UserError(
+                f"data.source.boxes={annotations.place}: row {numbers[listed.index(None)]} of {self.origin} has no "
+                "name; images need a path beside their bytes, or a column name"
+            )
+        names = [PurePosixPath(str(name)) for name in listed]
+        return boxes_of(annotations, names, lambda number: dimensions(*self._content(numbers[number])), options.size,
+                        options.box_objects, options.box_mapping)  # fmt: skip
+
+    def _content(self, row: int) -> tuple[bytes | Path, str]:
+        """What is to be decoded, and what it is called in messages."""
+        cell, origin = self._images[row].as_py(), f"{self.origin}, row {row}"
+        content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+        if content is None and not path:
+            raise UserError(f"{origin}: no image; remove the row")
+        return (content if content is not None else Path(self.origin).parent / str(path)), origin
 
     def names(self, column: str) -> tuple[str, ...] | None:
         """Class names that the hub's metadata gives for a column."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.core.seeds import stream
+from src.core.seeds import drawn
 
 
 def to_blocks(images: Tensor, side: int) -> Tensor:
@@ -28,24 +28,25 @@ def from_blocks(blocks: Tensor, height: int, width: int) -> Tensor:
     return grid.permute(0, 3, 1, 4, 2, 5).reshape(count, channels, height, width)
 
 
-def derangements(images: int, blocks: int, *key: int | str) -> Tensor:
-    """int64 (images, blocks): for each image a permutation without a fixed point, equally likely each.
+def derangements(numbers: Tensor, blocks: int, *key: int | str) -> Tensor:
+    """int64 (n, blocks): for each image a permutation without a fixed point, equally likely each.
 
-    Drawn again where one has a fixed point, about 2.7 times; row i is a pure function of the key and i.
+    Those with a fixed point are drawn again, each about 2.7 times; row i is a pure function of the key and of number i.
+
+    Args:
+        numbers: int64 (n,), of the images within their set.
 
     Raises:
         UserError: a single block has no derangement.
     """
     if blocks < 2:
         raise UserError("one block has no other place; take smaller blocks")
-    rows = torch.empty(images, blocks, dtype=torch.long)
-    place = torch.arange(blocks)
-    for image in range(images):
-        generator = stream(*key, "derangement", image)
-        row = place
-        while bool((row == place).any()):
-            row = torch.randperm(blocks, generator=generator)
-        rows[image] = row
+    place = torch.arange(blocks, device=numbers.device)
+    rows = place.repeat(len(numbers), 1)
+    attempt = 0
+    while len(waiting := (rows == place).any(1).nonzero()[:, 0]):
+        rows[waiting] = drawn(numbers[waiting], blocks, *key, "derangement", attempt).argsort(1)
+        attempt += 1
     return rows
 
 

@@ -46,6 +46,9 @@ LEVELS: dict[str, Levels] = {
     "silhouette": Levels(1, 1, needs_masks=True),
     "outline": Levels(1, 1, needs_masks=True),
     "edges": Levels(0, 1),
+    "edges_denoised": Levels(0, 1),
+    "edges_sobel": Levels(0, 1),
+    "edges_laplacian": Levels(0.3, 1000),
 }
 
 

@@ -6,6 +6,7 @@ levels change an image. After M. Bütner (thesis, Bamberg 2020), Burgert et al. 
 Geirhos et al. (NeurIPS 2018, arXiv:1808.08750); where a formula is not theirs, it is stated with the operation.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.core.seeds import stream
+from src.core.seeds import uniform
 from src.imageops.colour import contrast, luma
-from src.imageops.edges import canny
+from src.imageops.edges import auto_thresholds, canny, steepest, zero_crossings
 from src.imageops.filters import gaussian
 from src.methods.locality.grids import derangements, from_blocks, patch_masks, to_blocks
 from src.methods.locality.levels import LAYOUTS, LEVELS, check_level
-from src.methods.locality.smoothing import bilateral
+from src.methods.locality.smoothing import bilateral, non_local_means
 
 Region = Literal["all", "inside", "outside"]
 
@@ -51,19 +52,20 @@ class Batch:
     Attributes:
         images: float (n, C, H, W) of 0..255; an operation may overwrite it.
         masks: bool (n, 1, H, W), where the object is, or None where the source does not know.
-        numbers: of the images within their set.
-        how: the perturbation.
+        numbers: int64 (n,), of the images within their set, on their device.
+        perturbation: what is done to them.
     """
 
     images: Tensor
     masks: Tensor | None
-    numbers: range
-    how: Perturbation
+    numbers: Tensor
+    perturbation: Perturbation
 
     @property
     def key(self) -> tuple[int | str, ...]:
         """Of the random streams that all images share."""
-        return (self.how.seed, self.how.name, str(self.how.level), self.how.variant)
+        done = self.perturbation
+        return (done.seed, done.name, str(done.level), done.variant)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,8 +74,7 @@ class Batch:
 
     def uniform(self, *shape: int) -> Tensor:
         """float32 (n, *shape) of 0..1, each image's by its own number, on the images' device."""
-        rows = [torch.rand(shape, generator=stream(*self.key, number)) for number in self.numbers]
-        return torch.stack(rows).to(self.images.device)
+        return uniform(self.numbers, math.prod(shape), *self.key).view(-1, *shape)
 
 
 def perturb(images: Tensor, perturbation: Perturbation, masks: Tensor | None = None, first: int = 0) -> Tensor:
@@ -95,9 +96,9 @@ def perturb(images: Tensor, perturbation: Perturbation, masks: Tensor | None = N
     if inside is None and (LEVELS[perturbation.name].needs_masks or perturbation.region != "all"):
         raise UserError(
             f"perturbation {perturbation.name}, region {perturbation.region}: the data has no masks of objects; take "
-            "region all and another operation, or data with masks (glyphs)"
+            "region all and another operation, or data with masks: glyphs, or photographs with data.source.boxes"
         )
-    numbers = range(first, first + len(images))
+    numbers = torch.arange(first, first + len(images), device=images.device)
     changed = OPERATIONS[perturbation.name](Batch(images.float(), inside, numbers, perturbation))
     perturbed = changed.round_().clamp_(0, 255).to(torch.uint8)
     if perturbation.region == "all" or inside is None:
@@ -107,7 +108,7 @@ def perturb(images: Tensor, perturbation: Perturbation, masks: Tensor | None = N
 
 def block_shuffle(batch: Batch) -> Tensor:
     """Level: pixels of a block's side. Every block goes to another place, by a derangement of its own per image."""
-    blocks = to_blocks(batch.images, int(batch.how.level))
+    blocks = to_blocks(batch.images, int(batch.perturbation.level))
     return from_blocks(_moved(blocks, batch), *batch.size)
 
 
@@ -117,7 +118,7 @@ def block_borders(batch: Batch) -> Tensor:
     Every block stays where it is; only its frame of one pixel is taken from the block that the shuffle with the same
     seed would put there. Ours.
     """
-    side = int(batch.how.level)
+    side = int(batch.perturbation.level)
     blocks = to_blocks(batch.images, side)
     frame = torch.ones(side, side, dtype=torch.bool, device=blocks.device)
     frame[1:-1, 1:-1] = False
@@ -125,16 +126,15 @@ def block_borders(batch: Batch) -> Tensor:
 
 
 def _moved(blocks: Tensor, batch: Batch) -> Tensor:
-    how = batch.how
-    key = (how.seed, "block_shuffle", str(how.level), how.variant)  # the control's permutation is the shuffle's
-    rows = [derangements(1, blocks.shape[1], *key, number) for number in batch.numbers]
-    index = torch.cat(rows).to(blocks.device)[:, :, None, None, None]
+    seed, _, level, variant = batch.key
+    rows = derangements(batch.numbers, blocks.shape[1], seed, "block_shuffle", level, variant)  # its control's as well
+    index = rows[:, :, None, None, None]
     return blocks.gather(1, index.expand_as(blocks))
 
 
 def block_rotation(batch: Batch) -> Tensor:
     """Level: pixels of a block's side. Every block stays and is turned by 0, 90, 180 or 270 degrees at random."""
-    blocks = to_blocks(batch.images, int(batch.how.level))
+    blocks = to_blocks(batch.images, int(batch.perturbation.level))
     turns = (batch.uniform(blocks.shape[1]) * 4).long()[:, :, None, None, None]
     for quarter in (1, 2, 3):
         blocks = torch.where(turns == quarter, blocks.rot90(quarter, (3, 4)), blocks)
@@ -143,11 +143,12 @@ def block_rotation(batch: Batch) -> Tensor:
 
 def _mask(layout: str, fill: str, single: bool) -> Callable[[Batch], Tensor]:
     def work(batch: Batch) -> Tensor:
-        masks = patch_masks(*batch.size, int(batch.how.level), layout).to(batch.images.device)
+        masks = patch_masks(*batch.size, int(batch.perturbation.level), layout).to(batch.images.device)
         if single:
-            if not 0 <= batch.how.variant < len(masks):
-                raise UserError(f"mask, variant {batch.how.variant}: allowed are the patches 0..{len(masks) - 1}")
-            chosen = masks[batch.how.variant]
+            patch = batch.perturbation.variant
+            if not 0 <= patch < len(masks):
+                raise UserError(f"mask, variant {patch}: allowed are the patches 0..{len(masks) - 1}")
+            chosen = masks[patch]
         else:
             chosen = masks.any(0)
         return torch.where(chosen, FILLS[fill](batch), batch.images)
@@ -165,7 +166,7 @@ def _noise(batch: Batch) -> Tensor:
 FILLS: dict[str, Callable[[Batch], Tensor]] = {
     "black": lambda batch: torch.zeros_like(batch.images),
     "mean": lambda batch: batch.images.mean((2, 3), keepdim=True).expand_as(batch.images),
-    "blur": lambda batch: gaussian(batch.images, batch.how.level / 2),
+    "blur": lambda batch: gaussian(batch.images, batch.perturbation.level / 2),
     "noise": _noise,
 }
 
@@ -178,7 +179,7 @@ def masked_area(height: int, width: int, side: int, layout: str = "checker") -> 
 def smooth(batch: Batch) -> Tensor:
     """Level: times that a bilateral filter (diameter 5, colour 50 levels, space 75 pixels) is applied."""
     smoothed = batch.images
-    for _ in range(int(batch.how.level)):
+    for _ in range(int(batch.perturbation.level)):
         smoothed = bilateral(smoothed, 5, 50.0)
     return smoothed
 
@@ -188,7 +189,7 @@ def bilateral_once(batch: Batch) -> Tensor:
 
     The published sweep (Burgert et al. 2025): 4/50, 6/80, ..., 14/200.
     """
-    diameter = int(batch.how.level)
+    diameter = int(batch.perturbation.level)
     return bilateral(batch.images, diameter, 15.0 * diameter - 10)
 
 
@@ -204,13 +205,13 @@ def inverse_residual(batch: Batch) -> Tensor:
 
 def low_pass(batch: Batch) -> Tensor:
     """Level: standard deviation of a Gaussian in pixels; what it lets through."""
-    return gaussian(batch.images, batch.how.level)
+    return gaussian(batch.images, batch.perturbation.level)
 
 
 def high_pass(batch: Batch) -> Tensor:
     """Level: standard deviation of a Gaussian in pixels; what it takes away, around the image's mean colour."""
     means = batch.images.mean((2, 3), keepdim=True)
-    return batch.images - gaussian(batch.images, batch.how.level) + means
+    return batch.images - gaussian(batch.images, batch.perturbation.level) + means
 
 
 def phase_noise(batch: Batch) -> Tensor:
@@ -219,7 +220,7 @@ def phase_noise(batch: Batch) -> Tensor:
     The shift of the opposite frequency is its negative, so that the image stays real; the mean is kept.
     """
     height, width = batch.size
-    shift = (2 * batch.uniform(height, width) - 1) * torch.pi / 180 * batch.how.level
+    shift = (2 * batch.uniform(height, width) - 1) * torch.pi / 180 * batch.perturbation.level
     opposite = shift.flip(1, 2).roll((1, 1), (1, 2))
     # both halves get a shift of the full range: one is drawn, the other is its mirror image
     order = torch.arange(height * width, device=shift.device).view(height, width)
@@ -232,7 +233,7 @@ def phase_noise(batch: Batch) -> Tensor:
 
 def grayscale(batch: Batch) -> Tensor:
     """Level: 0..1, the share of grey that is mixed in."""
-    return batch.images.lerp(luma(batch.images).expand_as(batch.images), batch.how.level)
+    return batch.images.lerp(luma(batch.images).expand_as(batch.images), batch.perturbation.level)
 
 
 def channel_shuffle(batch: Batch) -> Tensor:
@@ -246,7 +247,7 @@ def channel_shuffle(batch: Batch) -> Tensor:
 
 def fade(batch: Batch) -> Tensor:
     """Level: 0..1, the share of the contrast around the mean colour that is taken."""
-    return contrast(batch.images, 1 - batch.how.level)
+    return contrast(batch.images, 1 - batch.perturbation.level)
 
 
 def silhouette(batch: Batch) -> Tensor:
@@ -258,19 +259,40 @@ def silhouette(batch: Batch) -> Tensor:
 def edges(batch: Batch) -> Tensor:
     """Level: sigma of the thresholds (1 - sigma) m and (1 + sigma) m, m the median of the grey image. White on black.
 
-    Canny's edges as in the thesis (sigma 0.9), of the image as it is, in its own frame.
+    Canny's edges as in the thesis (sigma 0.9), of the image as the network gets it, in its frame.
     """
-    grey = luma(batch.images)[:, 0].round()
-    lines = [
-        canny(image[None], *auto_thresholds(float(median), batch.how.level))
-        for image, median in zip(grey, grey.flatten(1).median(1).values.tolist(), strict=True)
-    ]
-    return 255.0 * torch.cat(lines)[:, None].float().expand_as(batch.images).contiguous()
+    return _lines(_auto_canny(_grey(batch), batch), batch)
 
 
-def auto_thresholds(median: float, sigma: float) -> tuple[float, float]:
-    """Canny's thresholds by the median of an image: whole numbers of 0..255."""
-    return float(int(max(0.0, (1 - sigma) * median))), float(int(min(255.0, (1 + sigma) * median)))
+def edges_denoised(batch: Batch) -> Tensor:
+    """Level: as of ``edges``, of the image without noise: non-local means with the thesis's strength, 30 grey levels.
+
+    The thesis denoises in colour, with a strength of 10 for the two colours, which an edge of grey hardly sees.
+    """
+    return _lines(_auto_canny(non_local_means(_grey(batch)[:, None], 30.0)[:, 0].round(), batch), batch)
+
+
+def edges_sobel(batch: Batch) -> Tensor:
+    """Level: 0..1, the quantile of the image's gradients that an edge exceeds. White on black."""
+    return _lines(steepest(_grey(batch), batch.perturbation.level), batch)
+
+
+def edges_laplacian(batch: Batch) -> Tensor:
+    """Level: standard deviation of a Gaussian in pixels; where its Laplacian crosses zero. White on black."""
+    return _lines(zero_crossings(_grey(batch), batch.perturbation.level), batch)
+
+
+def _grey(batch: Batch) -> Tensor:
+    """(n, H, W), whole numbers."""
+    return luma(batch.images)[:, 0].round()
+
+
+def _auto_canny(grey: Tensor, batch: Batch) -> Tensor:
+    return canny(grey, *auto_thresholds(grey, batch.perturbation.level))
+
+
+def _lines(drawn: Tensor, batch: Batch) -> Tensor:
+    return 255.0 * drawn[:, None].float().expand_as(batch.images).contiguous()
 
 
 def outline(batch: Batch) -> Tensor:
@@ -300,5 +322,8 @@ OPERATIONS: dict[str, Callable[[Batch], Tensor]] = {
     "silhouette": silhouette,
     "outline": outline,
     "edges": edges,
+    "edges_denoised": edges_denoised,
+    "edges_sobel": edges_sobel,
+    "edges_laplacian": edges_laplacian,
 }
 """The work of each operation of `src.methods.locality.levels`."""

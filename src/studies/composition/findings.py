@@ -23,9 +23,10 @@ from src.studies.composition.errors import Errors, ModuleAnswers, errors_of, met
 from src.studies.composition.learning import Learning, learning_of
 from src.studies.composition.options import Compose
 from src.studies.composition.routes import RoutedImages, routes_of
+from src.studies.images import chosen_images
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.corruption import Robustness, robustness
-from src.studies.robustness.shifted import chosen_images, predictor, under_corruption
+from src.studies.robustness.shifted import predictor, under_corruption
 from src.studies.robustness.unknown_images import check_unknown, open_unknown
 
 

@@ -15,7 +15,8 @@ from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, area, reliance
 from src.studies.feature_reliance.options import Options
-from src.studies.locality.answers import Answers, Stimuli, check_perturbations, images_to_perturb
+from src.studies.images import fewer_images
+from src.studies.locality.answers import Answers, Stimuli, check_perturbations
 from src.studies.protocol import Run
 
 SECTION = "Feature reliance"
@@ -66,7 +67,7 @@ def check(options: Options, images: ImageSet | None) -> None:
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and with each cue suppressed."""
-    test = images_to_perturb(examined, options.images, run)
+    test = fewer_images(examined.test, options.images, run.session)
     device = next(examined.subject.model.parameters()).device
     answers = Answers(examined.subject, Stimuli(test, options.batch, device), run)
     chance = 1 / len(test.classes)

@@ -7,7 +7,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
@@ -18,7 +17,6 @@ from src.networks.activations import predict
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.protocol import Run
-from src.studies.robustness.shifted import chosen_images
 
 ORIGINAL = "original"
 
@@ -46,16 +44,8 @@ def check_perturbations(perturbations: Iterable[Perturbation], images: ImageSet)
         UserError: an operation is unknown, cannot take a level, does not fit the images or needs masks.
     """
     two = images.select(torch.arange(min(2, len(images))))
-    for how in perturbations:
-        perturb(two.images, how, two.masks)
-
-
-def images_to_perturb(examined: Examined, count: int | None, run: Run) -> ImageSet:
-    """``count`` test images, of each class in turn, or all; fewer are an event."""
-    test = examined.test.select(chosen_images(examined.test, count))
-    if len(test) < len(examined.test):
-        run.session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
-    return test
+    for perturbation in perturbations:
+        perturb(two.images, perturbation, two.masks)
 
 
 class Stimuli:

@@ -14,7 +14,8 @@ from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
 from src.methods.locality.reliance import area
-from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations, images_to_perturb
+from src.studies.images import fewer_images
+from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations
 from src.studies.locality.options import Options
 from src.studies.pictures import contact_sheet
 from src.studies.protocol import Run
@@ -63,15 +64,15 @@ def check(options: Options, images: ImageSet | None) -> None:
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Predict the images as they are and under every perturbation."""
-    test = images_to_perturb(examined, options.images, run)
+    test = fewer_images(examined.test, options.images, run.session)
     device = next(examined.subject.model.parameters()).device
     findings = answered(Answers(examined.subject, Stimuli(test, options.batch, device), run), options)
     shown = test.select(torch.arange(min(options.pictures, len(test))))
     strongest = [
         Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
     ]
-    rows = [shown.images, *(perturb(shown.images, how, shown.masks) for how in strongest)]
-    names = (ORIGINAL, *(f"{how.name} {how.level:g}" for how in strongest))
+    rows = [shown.images, *(perturb(shown.images, each, shown.masks) for each in strongest)]
+    names = (ORIGINAL, *(f"{each.name} {each.level:g}" for each in strongest))
     return replace(findings, preview=torch.stack(rows), shown=names)
 
 
@@ -82,8 +83,8 @@ def answered(answers: Answers, options: Options) -> Findings:
     cells = []
     sweeps = _perturbations(options, run.seed)
     with run.session.stage("perturbations", len(sweeps) + len(options.patches)) as advance:
-        for how in sweeps:
-            cells.append(answers.cell(how, options.variants))
+        for perturbation in sweeps:
+            cells.append(answers.cell(perturbation, options.variants))
             advance()
         interactions = {}
         for side in options.patches:

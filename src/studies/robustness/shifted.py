@@ -10,8 +10,6 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.result import Result, load, rows
-from src.data.image_set import ImageSet
-from src.data.ranks import rank_within_class
 from src.methods.robustness.corruptions import NAMES, SEVERITIES, corrupted
 from src.networks.activations import evaluating
 from src.networks.subjects import Subject
@@ -149,14 +147,6 @@ def under_corruption(
                     scores[score][:, c, s] = values
                 advance()
     return Shifted(names, chosen, degrees, clean, scores, torch.tensor(clean_areas), auc)
-
-
-def chosen_images(images: ImageSet, count: int | None) -> Tensor:
-    """Positions of ``count`` images, ascending: the first of each class in turn, for sets come sorted; None: all."""
-    if count is None or count >= len(images):
-        return torch.arange(len(images))
-    order = (rank_within_class(images.labels) * len(images.classes) + images.labels).argsort(stable=True)
-    return order[:count].sort().values
 
 
 def checked(corruptions: str | Sequence[str], severities: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:

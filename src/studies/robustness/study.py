@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
 from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError
 from src.core.estimate import Estimate
@@ -13,6 +11,7 @@ from src.core.result import Panel, Verdict
 from src.data.image_set import ImageSet
 from src.report.session import Session
 from src.statistics.calibration import fit_temperature
+from src.studies.images import chosen_images, fewer_images
 from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
@@ -24,7 +23,6 @@ from src.studies.robustness.shifted import (
     Reader,
     Reference,
     checked,
-    chosen_images,
     in_batches,
     predictor,
     read_reference,
@@ -71,7 +69,7 @@ def check(options: Options, images: ImageSet | None) -> None:
     _unknown(options, images)
     if images is None:
         return
-    read = _reader(options, images, chosen_images(images, options.images))
+    read = _reader(options, images)
     if read is not None:
         next(iter(read(corruptions[0], severities[0])))  # whether they are the test images shows in the first ones
 
@@ -85,10 +83,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     session = run.session
     corruptions, severities = checked(options.corruptions, options.severities)
     reference = _reference(options, session)
-    chosen = chosen_images(examined.test, options.images)
-    test = examined.test.select(chosen)
-    if len(test) < len(examined.test):
-        session.event(f"study.images={len(test)}: {len(test)} of {len(examined.test)} test images")
+    test = fewer_images(examined.test, options.images, session)
     unknown = _unknown(options, test)
     if unknown.shape != test.shape:
         session.event(f"study.unknown: images of {unknown.shape} resized to {test.shape}")
@@ -98,7 +93,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     device = next(examined.subject.model.parameters()).device
     shifted = under_corruption(
         {NETWORK: answer}, test.images, test.labels, corruptions=corruptions, severities=severities, seed=run.seed,
-        batch=options.batch, session=session, device=device, read=_reader(options, examined.test, chosen),
+        batch=options.batch, session=session, device=device, read=_reader(options, examined.test),
     )  # fmt: skip
     with session.stage("tables"):
         clean = in_batches(answer, test.images, options.batch)
@@ -158,8 +153,10 @@ def _temperature(examined: Examined, options: Options, session: Session) -> floa
     return temperature
 
 
-def _reader(options: Options, test: ImageSet, chosen: Tensor) -> Reader | None:
-    return None if options.files is None else published(_folder(options.files), test, chosen, options.batch)
+def _reader(options: Options, test: ImageSet) -> Reader | None:
+    if options.files is None:
+        return None
+    return published(_folder(options.files), test, chosen_images(test, options.images), options.batch)
 
 
 def _folder(name: str) -> Path:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from src.core.options import Count, Words, options
 
-VERSION = 1  # raised by hand when the findings change
+VERSION = 2  # raised by hand when the findings change
 
 
 @options
@@ -15,11 +15,12 @@ class Options:
         conflicts: a folder or a parquet file of images that show one thing's shape with another's texture; or
             ``glyphs``: drawn here, for a network whose classes are shapes.
         rule: how the probabilities of a category's classes become one number.
-        observers: decisions of others on the same images, a CSV in the public columns; None: there are none.
+        observers: decisions of others on the same images, a CSV in the public columns or a folder of them; None: there
+            are none.
         batch: images predicted at once.
     """
 
     conflicts: Annotated[str, Words("a folder or a parquet file with cue-conflict images, or glyphs")]
     rule: Literal["mean", "sum", "max"]
-    observers: Annotated[str, Words("a CSV of decisions")] | None
+    observers: Annotated[str, Words("a CSV of decisions, or a folder of them")] | None
     batch: Count

@@ -1,9 +1,8 @@
 """The study of shape bias: what is decided where shape and texture disagree, and how others decide there."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -12,24 +11,25 @@ import torch
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
-from src.data.cue_conflict import CueConflict, conflicting_glyphs, listed, read_cue_conflict
+from src.data.cue_conflict import CueConflict, conflicting_glyphs, cues_of, listed, read_cue_conflict
+from src.data.distorted import identity_of
 from src.data.image_set import ImageSet
-from src.methods.locality.categories import category_scores, members_of
+from src.methods.locality.categories import SIXTEEN, category_scores, members_of
 from src.methods.locality.decisions import (
-    Consistency,
-    against_observers,
-    ceiling,
+    conflicts_of,
     decisions_table,
     read_decisions,
+    trials_of,
+    write_decisions,
 )
-from src.methods.locality.shape_bias import Sensitivity, ShapeBias, Trials, crossed_weights, sensitivity, shape_bias
+from src.methods.locality.shape_bias import Sensitivity, ShapeBias, crossed_weights, sensitivity, shape_bias
 from src.networks.activations import predict
 from src.networks.subjects import Subject
+from src.studies.observers import DECISIONS, NETWORK, Comparison, compared, observers_panel
 from src.studies.protocol import Run
 from src.studies.shape_bias.options import Options
 
 SECTION = "Shape or texture"
-NETWORK = "network"
 GLYPHS = "glyphs"  # conflicts that are drawn here
 
 
@@ -40,15 +40,15 @@ class Findings:
     Attributes:
         bias: counts and their ratio. sensitivity: to each cue, by ranks over all labels.
         decisions: a row per trial, in the public columns.
-        others: of each observer and condition, how alike it errs; empty without observers.
-        ceiling: the same between every two observers.
+        observers: counts and ratios of others, by the same function, on the images that both saw.
+        comparison: how alike the network and the others err, or None.
     """
 
     bias: ShapeBias
     sensitivity: Sensitivity
     decisions: list[dict[str, Any]]
-    others: tuple[Consistency, ...]
-    ceiling: tuple[Consistency, ...]
+    observers: Mapping[str, ShapeBias]
+    comparison: Comparison | None
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -57,14 +57,14 @@ def check(options: Options, images: ImageSet | None) -> None:
     Raises:
         UserError: there are no such images, one is not named as the public ones, or the decisions cannot be read.
     """
-    if options.conflicts != GLYPHS:
-        listed(Path(options.conflicts).expanduser())
+    shown = [] if options.conflicts == GLYPHS else listed(Path(options.conflicts).expanduser())
     if options.observers is not None:
-        read_decisions(Path(options.observers).expanduser())
+        cues = [cues for name, _ in shown if (cues := cues_of(name)) is not None]
+        _observed(options, {word for each in cues for word in (each.shape, each.texture)})
 
 
 def estimate(examined: Examined, options: Options, run: Run) -> Findings:
-    """Let the network decide.
+    """Let the network decide, and write its decisions beside the result.
 
     Raises:
         UserError: the network knows none of the categories, or an image cannot be read.
@@ -75,7 +75,9 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
             shown = conflicting_glyphs(examined.subject.classes, size=height, channels=channels)
         else:
             shown = read_cue_conflict(Path(options.conflicts).expanduser(), height, channels)
-    return decided(examined.subject, shown, options, run)
+    findings = decided(examined.subject, shown, options, run)
+    write_decisions(run.session.folder / DECISIONS, findings.decisions)
+    return findings
 
 
 def decided(subject: Subject, shown: CueConflict, options: Options, run: Run) -> Findings:
@@ -93,47 +95,60 @@ def decided(subject: Subject, shown: CueConflict, options: Options, run: Run) ->
     scores = category_scores(logits.double().softmax(1), members, options.rule)
     shape, texture = shown.numbers("shape"), shown.numbers("texture")
     answer = scores.argmax(1).cpu()
-    sources = shown.numbers("shape_source"), shown.numbers("texture_source")
-    trials = Trials(answer, shape, texture, *sources, shown.categories)
-    weights = crossed_weights(*sources, resamples=run.resamples, seed=run.seed)
+    names = shown.categories
+    answers = [names[number] for number in answer.tolist()]
+    trials = trials_of(answers, shown.cues, names)
+    weights = crossed_weights(trials.shape_source, trials.texture_source, resamples=run.resamples, seed=run.seed)
     labels = torch.zeros(len(shown.categories), logits.shape[1], dtype=torch.bool)
     for number, numbers in enumerate(members.values()):
         labels[number, numbers] = True
-    names = shown.categories
-    decisions = decisions_table(
-        NETWORK, shown.names, [names[k] for k in answer.tolist()], [names[k] for k in shape.tolist()]
-    )
-    others: list[Consistency] = []
-    between: list[Consistency] = []
+    decisions = decisions_table(NETWORK, shown.names, answers, [names[number] for number in shape.tolist()])
+    observers: dict[str, ShapeBias] = {}
+    comparison = None
     if options.observers is not None:
-        table = read_decisions(Path(options.observers).expanduser())
-        machine = pd.DataFrame(decisions)
-        machine["condition"] = str(table["condition"].iloc[0])
-        others, between = against_observers(machine, table), ceiling(table)
+        table = _observed(options, shown.categories)
+        comparison = compared(decisions, table, run.session)
+        observers = dict(_biases(table, shown, run))
     return Findings(
         shape_bias(trials, weights), sensitivity(logits, labels[shape], labels[texture], weights), decisions,
-        tuple(others), tuple(between),
+        observers, comparison,
     )  # fmt: skip
+
+
+def _observed(options: Options, categories: Collection[str]) -> pd.DataFrame:
+    """Others' decisions; of drawn shapes, whose names end in numbers, any word may be a category."""
+    known = () if options.conflicts == GLYPHS else {*SIXTEEN, *categories}
+    return read_decisions(Path(str(options.observers)).expanduser(), known)
+
+
+def _biases(table: pd.DataFrame, shown: CueConflict, run: Run) -> Iterator[tuple[str, ShapeBias]]:
+    """Of each observer, on the images that are shown here too."""
+    images = set(map(identity_of, shown.names))
+    seen = table[table["imagename"].map(identity_of).isin(images)]
+    if len(seen) < len(table):
+        run.session.event(f"study.observers: {len(seen)} of {len(table)} decisions are of the {len(images)} images")
+    for name, rows in seen.groupby("subj"):
+        answers, cues = conflicts_of(rows)
+        trials = trials_of(answers, cues, shown.categories)
+        weights = crossed_weights(trials.shape_source, trials.texture_source, resamples=run.resamples, seed=run.seed)
+        yield str(name), shape_bias(trials, weights)
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
     """The ratio with its counts, by category, both sensitivities, other observers, all decisions."""
-    bias = findings.bias
-    row = {
-        "network": NETWORK, **bias.ratio.columns("shape_bias"), **bias.shape.columns("shape"),
-        **bias.texture.columns("texture"), "shape_hits": bias.shape_hits, "texture_hits": bias.texture_hits,
-        "trials": bias.trials, "no_cue_used": bias.no_cue_used,
-    }  # fmt: skip
+    bias, observers = findings.bias, {NETWORK: findings.bias, **findings.observers}
+    rows = [_row(name, each) for name, each in observers.items()]
     told = (
         f"{bias.trials} images whose shape is of one and whose texture is of another of {len(bias.categories)} "
         "categories. Shape bias: decisions for the shape as a share of those for either cue; all others are left out. "
         "No cue used: both together are named no more often than by guessing. 95% intervals resample the pictures that "
         "shapes and textures are from, crossed."
     )
-    yield Panel(SECTION, "shape_bias", [row], told, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
+    yield Panel(SECTION, "shape_bias", rows, told, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
     classes = [
-        {"category": name, "observer": NETWORK, "shape_bias": value}
-        for name, value in zip(bias.categories, bias.by_category, strict=True)
+        {"category": category, "observer": name, "shape_bias": value}
+        for name, each in observers.items()
+        for category, value in zip(each.categories, each.by_category, strict=True)
     ]
     figure = Figure("points", "shape_bias_by_category", "Shape bias by the shape's category",
                     "Right: by shape; left: by texture.", x="shape_bias", y="category", group="observer",
@@ -146,21 +161,17 @@ def panels(findings: Findings) -> Iterator[Panel]:
     ]
     yield Panel(SECTION, "cue_sensitivity", cues, "Reciprocal rank of the cue's label among all labels of the network, "
                 "less what a random order gives (chance): 0 where the network does not notice the cue.")  # fmt: skip
-    if findings.others:
-        groups = {"network and observer": findings.others, "two observers": findings.ceiling}
-        rows = [
-            {"pair": name, "pairs": len(found), "kappa": fmean(each.kappa for each in found),
-             "observed": fmean(each.observed for each in found),
-             "accuracy_difference": fmean(each.accuracy_difference for each in found)}
-            for name, found in groups.items() if found
-        ]  # fmt: skip
-        caption = (
-            "How alike errors are (Geirhos et al. 2020): observed is the share of trials that both get right or both "
-            "wrong, kappa what of it is beyond chance at their accuracies; means over pairs. Two observers are the "
-            "ceiling."
-        )
-        yield Panel(SECTION, "observers", rows, caption, {"observed": "%", "accuracy_difference": "%"})
-    yield Panel(SECTION, "decisions", findings.decisions, "Every decision, in the columns of the public data sets.")
+    if findings.comparison is not None:
+        yield observers_panel(SECTION, findings.comparison)
+    yield Panel(SECTION, "decisions", findings.decisions, f"Every decision, as in {DECISIONS} beside the result.")
+
+
+def _row(name: str, bias: ShapeBias) -> dict[str, Any]:
+    return {
+        "network": name, **bias.ratio.columns("shape_bias"), **bias.shape.columns("shape"),
+        **bias.texture.columns("texture"), "shape_hits": bias.shape_hits, "texture_hits": bias.texture_hits,
+        "trials": bias.trials, "no_cue_used": bias.no_cue_used,
+    }  # fmt: skip
 
 
 def verdict(findings: Findings) -> Verdict:

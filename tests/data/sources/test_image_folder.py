@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from src.core.errors import UserError
+from src.data.datamodule import ImageData
 from src.data.image_set import Splits
 from src.data.sources import load_source
 
@@ -38,6 +39,21 @@ def test_seeded_split_of_plain_folders(tmp_path: Path) -> None:
     write(tmp_path, 10)
     train, test = load(tmp_path, test_fraction=0.3, seed=1)
     assert train.per_class.tolist() == [7, 7] and test.per_class.tolist() == [3, 3]
+
+
+def test_all_images_are_test_images(tmp_path: Path) -> None:
+    """As of ImageNet-A: 200 folders of images that nobody trains on."""
+    write(tmp_path, 3, classes=("n01498041", "n01531178"))
+    train, test = load(tmp_path, test_fraction=1.0)
+    assert len(train) == 0 and test.per_class.tolist() == [3, 3]
+    source = {"name": "image_folder", "root": str(tmp_path), "test_fraction": 1.0}
+    data = ImageData(source, splits={"validation": 0.0}, normalisation="imagenet")
+    data.setup()
+    assert len(data.sets["test"]) == 6 and data.classes == train.classes and data.input_shape == (3, 8, 8)
+    with pytest.raises(UserError, match="leaves no image to train on"):
+        data.train_dataloader()
+    with pytest.raises(UserError, match=r"test_fraction=1\.5: allowed is a number above 0, to 1"):
+        load(tmp_path, test_fraction=1.5)
 
 
 def test_resizes_and_crops_to_a_square(tmp_path: Path) -> None:

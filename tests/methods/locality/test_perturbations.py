@@ -6,17 +6,22 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as some
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.imageops.colour import luma
+from src.imageops.edges import canny
 from src.methods.locality import levels
 from src.methods.locality.grids import derangements, from_blocks, patch_grid, patch_masks, to_blocks
-from src.methods.locality.perturbations import OPERATIONS, Perturbation, auto_thresholds, masked_area, perturb
-from src.methods.locality.smoothing import bilateral
+from src.methods.locality.perturbations import OPERATIONS, Perturbation, masked_area, perturb
+from src.methods.locality.smoothing import bilateral, non_local_means
 
 LEVELS = {"block_shuffle": 8, "block_borders": 8, "block_rotation": 8, "smooth": 2, "bilateral": 6, "residual": 2,
           "inverse_residual": 2, "low_pass": 1.5, "high_pass": 1.5, "phase_noise": 90, "grayscale": 0.5,
-          "channel_shuffle": 1, "contrast": 0.5, "silhouette": 1, "outline": 1, "edges": 0.9}  # fmt: skip
+          "channel_shuffle": 1, "contrast": 0.5, "silhouette": 1, "outline": 1, "edges": 0.9, "edges_denoised": 0.9,
+          "edges_sobel": 0.9, "edges_laplacian": 1.0}  # fmt: skip
 
 
 def images(count: int = 5, side: int = 32) -> Tensor:
@@ -66,12 +71,20 @@ def test_a_shuffle_keeps_every_block_and_none_in_its_place() -> None:
 
 
 def test_every_derangement_of_three_is_drawn() -> None:
-    drawn = derangements(400, 3, 7)
+    drawn = derangements(torch.arange(400), 3, 7)
     assert {tuple(row) for row in drawn.tolist()} == {(1, 2, 0), (2, 0, 1)}
     share = (drawn[:, 0] == 1).float().mean()
     assert 0.4 < float(share) < 0.6
     with pytest.raises(UserError, match="no other place"):
-        derangements(1, 1, 7)
+        derangements(torch.arange(1), 1, 7)
+
+
+@given(some.integers(2, 40), some.lists(some.integers(0, 10**6), min_size=1, max_size=8, unique=True))
+def test_a_derangement_is_of_its_image_alone(blocks: int, numbers: list[int]) -> None:
+    rows = derangements(torch.tensor(numbers), blocks, 5, "x")
+    assert torch.equal(rows.sort(1).values, torch.arange(blocks).expand_as(rows))
+    assert not (rows == torch.arange(blocks)).any()
+    assert torch.equal(derangements(torch.tensor(numbers[-1:]), blocks, 5, "x"), rows[-1:])
 
 
 def test_the_control_of_a_shuffle_has_its_borders_alone() -> None:
@@ -169,8 +182,53 @@ def test_silhouette_and_outline() -> None:
     assert int(drawn.sum()) == 2 * 12 + 2 * 14 - 4  # the border of a rectangle of 12 x 14
 
 
-def test_thresholds_of_the_thesis() -> None:
-    assert auto_thresholds(100, 0.9) == (9.0, 190.0) and auto_thresholds(200, 0.9) == (19.0, 255.0)
+def test_edges_are_those_of_each_image_alone() -> None:
+    """In the frame of the images; one by one with thresholds of numbers, as of the batch."""
+    shown = perturb(images(), Perturbation("smooth", 2))
+    drawn = perturb(shown, Perturbation("edges", 0.9))
+    for image, lines in zip(shown, drawn, strict=True):
+        grey = luma(image[None].float())[:, 0].round()
+        median = float(grey.double().flatten().quantile(0.5))
+        low, high = float(int(max(0.0, (1 - 0.9) * median))), float(int(min(255.0, (1 + 0.9) * median)))
+        assert torch.equal(canny(grey, low, high)[0], lines[0] == 255)
+    assert set(drawn.unique().tolist()) == {0, 255}
+
+
+@pytest.mark.parametrize("name", ["edges", "edges_denoised", "edges_sobel", "edges_laplacian"])
+def test_the_outline_of_a_square_is_found_where_it_is(name: str) -> None:
+    square = torch.full((1, 3, 32, 32), 90, dtype=torch.uint8)
+    square[:, :, 8:20, 10:24] = 200
+    drawn = perturb(square, Perturbation(name, LEVELS[name]))[0, 0] == 255
+    exact = perturb(square, Perturbation("outline", 1), masks(1))[0, 0] == 255
+    near = torch.nn.functional.max_pool2d(exact[None, None].float(), 3, 1, 1)[0, 0] == 1
+    assert not (drawn & ~near).any(), "no edge is further than a pixel from the outline"
+    around = torch.nn.functional.max_pool2d(drawn[None, None].float(), 3, 1, 1)[0, 0] == 1
+    assert around[exact].float().mean() > 0.9
+
+
+def test_non_local_means_against_loops() -> None:
+    """Pixel by pixel, by the formula."""
+    image = images(1, 12).double()
+    made = non_local_means(image, 60.0, template=3, search=5)
+    around = torch.nn.functional.pad(image, [3] * 4, mode="reflect")[0]
+    for y, x in ((0, 0), (5, 6), (11, 3)):
+        total, weights = torch.zeros(3, dtype=torch.float64), 0.0
+        here = around[:, y + 2 : y + 5, x + 2 : x + 5]
+        for down in range(-2, 3):
+            for right in range(-2, 3):
+                there = around[:, y + 2 + down : y + 5 + down, x + 2 + right : x + 5 + right]
+                weight = math.exp(-float((there - here).square().mean()) / 60.0**2)
+                total, weights = total + weight * there[:, 1, 1], weights + weight
+        assert torch.allclose(made[0, :, y, x], total / weights, atol=1e-9)
+
+
+def test_non_local_means_take_noise_and_leave_edges() -> None:
+    clean = torch.full((1, 1, 32, 32), 60.0)
+    clean[..., 16:] = 180
+    noisy = clean + 10 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    made = non_local_means(noisy, 30.0)
+    assert (made - clean).square().mean() < 0.1 * (noisy - clean).square().mean()
+    assert non_local_means(noisy[..., :8, :8], 30.0).shape == (1, 1, 8, 8), "smaller than the search"
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,6 @@ import torch
 from src.core.errors import UserError
 from src.data.cue_conflict import cues_of
 from src.methods.locality.categories import category_scores, members_of, sixteen
-from src.methods.locality.decisions import (
-    ceiling,
-    consistency,
-    decisions_table,
-    hits,
-    read_decisions,
-)
 from src.methods.locality.shape_bias import (
     ShapeBias,
     Trials,
@@ -105,39 +98,3 @@ def test_names_of_the_public_images() -> None:
     assert cues_of("airplane1-bicycle2.png") == ("airplane", 1, "bicycle", 2)
     assert cues_of("0001_cue_dnn_0_cat_00_cat7-truck3.png") == ("cat", 7, "truck", 3)
     assert cues_of("cat7.png") is None
-
-
-def test_decisions_there_and_back(tmp_path) -> None:
-    names = ["cat1-dog2.png", "dog3-cat1.png", "cat4-cat5.png"]
-    rows = decisions_table("net", names, ["cat", "cat", "cat"], ["cat", "dog", "cat"])
-    import pandas as pd
-
-    path = tmp_path / "net.csv"
-    pd.DataFrame(rows).to_csv(path, index=False)
-    table = read_decisions(path)
-    assert hits(table) == (1, 1, 2)
-    pd.concat([table, table[:1]]).to_csv(path, index=False)
-    with pytest.raises(UserError, match="1 trials stand in it twice, first trial 1 of session 1 of net"):
-        read_decisions(path)
-    table.drop(columns="category").to_csv(path, index=False)
-    with pytest.raises(UserError, match="no column category"):
-        read_decisions(path)
-
-
-def test_consistency_by_hand() -> None:
-    first = {"a": True, "b": True, "c": False, "d": False}
-    second = {"a": True, "b": False, "c": False, "d": True, "e": True}
-    found = consistency(first, second)
-    assert (found.observed, found.expected, found.kappa, found.trials) == (0.5, 0.5, 0.0, 4)
-    assert consistency(first, first).kappa == 1.0
-    with pytest.raises(UserError, match="share no image"):
-        consistency(first, {"z": True})
-
-
-def test_ceiling_of_three_observers() -> None:
-    import pandas as pd
-
-    rows = [row for name, answers in {"p": "aab", "q": "aab", "r": "bbb"}.items()
-            for row in decisions_table(name, ["1", "2", "3"], list(answers), list("aab"))]  # fmt: skip
-    pairs = ceiling(pd.DataFrame(rows))
-    assert len(pairs) == 3 and sorted(round(pair.observed, 2) for pair in pairs) == [0.33, 0.33, 1.0]

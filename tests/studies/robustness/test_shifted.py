@@ -7,10 +7,9 @@ import torch
 
 from src.core.errors import UserError
 from src.core.options import options_of
-from src.data.image_set import ImageSet
 from src.studies.composition.options import Shift
 from src.studies.robustness import shifted as module
-from src.studies.robustness.shifted import Shifted, chosen_images, predictor, under_corruption
+from src.studies.robustness.shifted import Shifted, predictor, under_corruption
 from tests.fakes.study import FakeSession, network, pictures
 from tests.studies.robustness.answers import CORRUPTIONS, SEVERITIES, log_probabilities
 
@@ -71,12 +70,6 @@ def test_published_images_take_the_place_of_ours():
     with torch.no_grad():
         own = network().model(network().normalise(dark[:1] + 5)).double().softmax(1).max()
     assert torch.allclose(found.scores["confidence"][0, :, 1], own.float(), atol=1e-6)
-
-
-def test_fewer_images_are_of_all_classes_in_turn():
-    whole = ImageSet(pictures(7), torch.tensor([0, 0, 0, 1, 2, 1, 2]), ("a", "b", "c"))
-    assert chosen_images(whole, 5).tolist() == [0, 1, 3, 4, 5]
-    assert all(chosen_images(whole, count).tolist() == list(range(7)) for count in (None, 7))
 
 
 def test_a_temperature_divides_the_logits():

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError
 from src.core.result import Result
-from src.methods.locality.decisions import decisions_table
+from src.methods.locality.decisions import decisions_table, read_decisions, write_decisions
 from src.studies.protocol import study_options
 from src.studies.shape_bias import study
 from tests.fakes.study import FakeSession, network, run
@@ -63,7 +62,7 @@ def measured(place: Path, model: nn.Module, **changes: Any) -> tuple[Any, Result
     options = {"name": "shape_bias", "conflicts": str(place), "rule": "mean", "observers": None, "batch": 5, **changes}
     asked = study_options(options)
     study.check(asked, None)
-    found = study.estimate(Examined(subject, coloured(0), coloured(0)), asked, run(FakeSession()))
+    found = study.estimate(Examined(subject, coloured(0), coloured(0)), asked, run(FakeSession(place.parent)))
     result = Result("measure", "test")
     result.add(*study.panels(found))
     result.conclude(study.verdict(found))
@@ -99,11 +98,32 @@ def test_a_network_that_always_says_the_same_uses_no_cue(conflicts: Path) -> Non
 def test_beside_other_observers(conflicts: Path, tmp_path: Path) -> None:
     names = [row["imagename"] for row in measured(conflicts, BySide())[0].decisions]
     shapes = [name.split("-")[0][:-1] for name in names]
-    rows = [*decisions_table("human", names, shapes, shapes), *decisions_table("ape", names, ["car"] * 12, shapes)]
-    pd.DataFrame(rows).to_csv(tmp_path / "others.csv", index=False)
-    found, result = measured(conflicts, BySide(), observers=str(tmp_path / "others.csv"))
-    assert sorted(each.observed for each in found.others) == [pytest.approx(1 / 3), 1.0]
-    assert result.tables["observers"]["pairs"] == [2, 1] and len(found.ceiling) == 1
+    people = [("subject-01", shapes), ("subject-02", ["car"] * 12)]
+    textures = [name.split("-")[1][:-5] for name in names]
+    others = tmp_path / "others"
+    for observer, answers in (*people, ("resnet", textures)):
+        write_decisions(others / f"{observer}.csv", decisions_table(observer, names, answers, shapes))
+    found, result = measured(conflicts, BySide(), observers=str(others))
+    biases = {name: (each.shape_hits, each.texture_hits, each.trials) for name, each in found.observers.items()}
+    assert biases == {"subject-01": (12, 0, 12), "subject-02": (4, 4, 12), "resnet": (0, 12, 12)}
+    assert result.tables["shape_bias"]["network"] == ["network", "resnet", "subject-01", "subject-02"]
+    assert len(result.tables["shape_bias_by_category"]["category"]) == 4 * 3, "a mark per observer"
+    table = result.tables["observers"]
+    assert table["observer"] == ["network", "resnet", "people among themselves"]
+    assert table["observed"] == [pytest.approx((1 + 1 / 3) / 2), pytest.approx((0 + 2 / 3) / 2), pytest.approx(1 / 3)]
+    assert table["mean_rank"] == [1.0, 2.0, None] and table["pairs"] == [2, 2, 1]
+    assert "among network, resnet, and no others" in result.captions["observers"]
+    own = read_decisions(tmp_path / "decisions.csv")
+    assert own["object_response"].tolist() == [row["object_response"] for row in found.decisions]
+
+
+def test_observers_whose_answers_are_no_category_are_refused_at_once(conflicts: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others.csv"
+    write_decisions(others, decisions_table("subject-01", ["cat1-dog1.png"], ["dgo"], ["cat"]))
+    asked = study_options({"name": "shape_bias", "conflicts": str(conflicts), "rule": "mean", "batch": 5,
+                           "observers": str(others)})  # fmt: skip
+    with pytest.raises(UserError, match="object_response 'dgo' in trial 1 of subject-01 is no category; did you mean"):
+        study.check(asked, None)
 
 
 def test_what_cannot_be_is_told(conflicts: Path, tmp_path: Path) -> None:
