@@ -157,6 +157,9 @@ class ImageData(pl.LightningDataModule):
             if seen:
                 events.append(f"data: {seen} training images left out, being in the test set too")
         sets, indices = self._parts(pool, test, pool, events)
+        if not len(pool):  # test images alone: there is nothing to measure or to train on
+            self.sets, self.split_indices, self.events = sets, indices, events
+            return
         empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")

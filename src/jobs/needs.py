@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.artifacts.packaged import weights_file
 from src.core.code import PREFIX, fault, names_of_code
 from src.core.contents import named
 from src.core.errors import UserError, close_to
@@ -29,7 +30,7 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         here: it is this process that will run the job; else only what all machines of a sweep share is looked at.
 
     Raises:
-        UserError: a file or a folder of data, the GPU, or a user's own code is not there.
+        UserError: a file or a folder of data, the GPU, a package of weights, or a user's own code is not there.
     """
     for key, paths in named(values):
         *above, leaf = key.split(".")
@@ -41,6 +42,9 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         for path in paths:
             if not path.exists():
                 raise UserError(f"{key}={path}: no such file or folder; {_near(path)}", key)
+    subject = values.get("subject", {})
+    if here and values["task"] == "measure" and subject.get("kind") == "packaged":
+        weights_file(str(subject["model"]))
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)

@@ -105,6 +105,7 @@ SUBJECTS: dict[str, type[Any]] = {
     "checkpoint": ImagesOptions,
     "torchvision": ImagesOptions,
     "timm": ImagesOptions,
+    "packaged": ImagesOptions,
 }
 
 

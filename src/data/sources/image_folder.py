@@ -11,7 +11,7 @@ from src.core.errors import UserError
 from src.core.options import options
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.fitting import decode, stacked
-from src.data.sources.options import Channels, Fraction, Only, Root, Side
+from src.data.sources.options import Channels, Crop, Fraction, Interpolation, Only, Root, Side
 from src.data.splits import hold_out
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -32,6 +32,8 @@ class Folder:
     test_fraction: Fraction = 0.2
     seed: int = 0
     only: Only = None
+    crop: Crop = None
+    interpolation: Interpolation = None
 
 
 def image_folder(options: Folder) -> Splits:
@@ -43,10 +45,11 @@ def image_folder(options: Folder) -> Splits:
     place = Path(options.root).expanduser()
     if not place.is_dir():
         raise UserError(f"data.source.root={options.root}: no such folder")
+    fitted = options.size, options.channels, options.crop, options.interpolation
     tests = [place / name for name in ("test", "val", "validation") if (place / name).is_dir()]
     if not (place / "train").is_dir() or not tests:
-        return hold_out(read_classes(place, options.size, options.channels), options.test_fraction, options.seed)
-    train, test = (read_classes(part, options.size, options.channels) for part in (place / "train", tests[0]))
+        return hold_out(read_classes(place, *fitted), options.test_fraction, options.seed)
+    train, test = (read_classes(part, *fitted) for part in (place / "train", tests[0]))
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:
         raise UserError(f"{tests[0]}: class '{unknown[0]}' is not among those of {place / 'train'}")
@@ -56,13 +59,16 @@ def image_folder(options: Folder) -> Splits:
     return Splits(train, replace(test, labels=numbers[test.labels], classes=train.classes))
 
 
-def read_classes(folder: Path, size: int | None, channels: int) -> ImageSet:
-    """All images in the folders of one folder; classes in the order of their names."""
+def read_classes(
+    folder: Path, size: int | None, channels: int, crop: float | None = None, interpolation: str | None = None
+) -> ImageSet:
+    """All images in the folders of one folder, as `decode` makes them; classes in the order of their names."""
     places = sorted(path for path in folder.glob("*") if path.is_dir() and path.name[0] != ".")
     files = {path.name: listed for path in places if (listed := _images_in(path))}
     if not files:
         raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(_ENDINGS))})")
-    images = stacked((decode(file, str(file), size, channels) for each in files.values() for file in each), str(folder))
+    every = (file for each in files.values() for file in each)
+    images = stacked((decode(file, str(file), size, channels, crop, interpolation) for file in every), str(folder))
     counts = torch.tensor([len(each) for each in files.values()])
     return ImageSet(images, torch.arange(len(files)).repeat_interleave(counts), tuple(files))
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Le, Lt
 
 from src.core.options import Count, Words, options
 
 Root = Annotated[str, Words("a folder")]
 Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
+Crop = Annotated[float, Gt(0), Le(1), Words("a number above 0, up to 1")] | None
+"""What is cut out, as a share of the shorter side. None: all of it."""
+Interpolation = Literal["bilinear", "bicubic"] | None
+"""How images are resized. None: bilinear."""
 Channels = Literal[1, 3]
 Fraction = Annotated[float, Gt(0), Lt(1), Words("a number between 0 and 1")]
 Only = tuple[int | str, ...] | None

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import Count, Whole, Words, options
-from src.data.class_names import NAMES
+from src.data.class_names import LISTS, listed
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
 from src.data.sources.fitting import decode, stacked
-from src.data.sources.options import Channels, Fraction, Only, Side
+from src.data.sources.options import Channels, Crop, Fraction, Interpolation, Only, Side
 from src.data.splits import hold_out
 
 _TEST = ("test", "validation", "valid", "val")
@@ -33,10 +33,10 @@ class Parquet:
     Attributes:
         path: with both splits, told apart by a column ``split``; without one, a seeded split is made.
         train: training images, instead of `path`.
-        test: test images, with `train`; without it a seeded split is made.
+        test: test images, with `train`; without it a seeded split is made. Alone: nothing can be trained.
         image: column of the images (None: img or image).
         label: column of the labels (None: label or fine_label); ``coarse_label`` gives the superclasses as classes.
-        names: class names, or the name of a known list (cifar10, cifar100 ...); None takes the file's, else numbers.
+        names: class names, or the name of a known list (cifar10, imagenet ...); None takes the file's, else numbers.
         channels: 3, or 1 for grey.
         train_skip: leaves out the first so many training images of each class, e.g. those that another network had.
         train_per_class: only the first so many images of each class (after those) are decoded.
@@ -59,27 +59,33 @@ class Parquet:
     only: Only = None
     test_fraction: Fraction = 0.2
     seed: int = 0
+    crop: Crop = None
+    interpolation: Interpolation = None
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.train is None) or (self.test is not None and self.train is None):
-            raise ValueError("data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE")
-        if isinstance(self.names, str) and self.names not in NAMES:
-            raise ValueError(f"data.source.names={self.names}: no such list; {suggestion(self.names, NAMES)}")
+        if (self.path is None) == (self.train is None and self.test is None):
+            raise ValueError(
+                "data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE, or test=FILE alone"
+            )
+        if isinstance(self.names, str) and self.names not in LISTS:
+            raise ValueError(f"data.source.names={self.names}: no such list; {suggestion(self.names, LISTS)}")
 
 
 def parquet(options: Parquet) -> Splits:
     """Read and decode image sets in the hub's layout.
 
     Returns:
-        Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it.
+        Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it. Of
+        ``test`` alone the first is empty.
 
     Raises:
         UserError: a file is missing or damaged, or lacks a column, or an image in it cannot be read.
     """
-    files = options.path or options.train
+    files = options.path or options.train or options.test
     assert files is not None  # one of them is given
     first = _Table(files, options.image, options.label)
-    second = None if options.test is None else _Table(options.test, options.image, options.label)
+    alone = options.path is None and options.train is None
+    second = None if options.test is None or alone else _Table(options.test, options.image, options.label)
     classes = _classes(options.names, first, *([second] if second else []))
     superclasses = first.superclasses(len(classes))
     chosen = None if options.only is None else torch.tensor(class_numbers(options.only, classes))
@@ -93,10 +99,13 @@ def parquet(options: Parquet) -> Splits:
         rows, labels = rows[kept], labels[kept]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
-        images = stacked(table.decode(rows, options.size, options.channels), table.origin)
+        images = stacked(table.decode(rows, options), table.origin)
         return ImageSet(images, labels, classes, superclasses)
 
     train, test, skip = options.train_per_class, options.test_per_class, options.train_skip
+    if alone:
+        shown = part(first, first.rows(), test)
+        return Splits(shown.select(torch.zeros(0, dtype=torch.int64)), shown)
     if second is not None:
         return Splits(part(first, first.rows(), train, skip), part(second, second.rows(), test))
     if first.splits is not None:
@@ -147,7 +156,7 @@ class _Table:
             return torch.arange(len(self.labels))
         return torch.tensor([row for row, split in enumerate(self.splits) if split in splits], dtype=torch.int64)
 
-    def decode(self, rows: Tensor, size: int | None, channels: int) -> list[Tensor]:
+    def decode(self, rows: Tensor, options: Parquet) -> list[Tensor]:
         """uint8 (channels, H, W) of each row."""
         images = []
         folder = Path(self.origin).parent
@@ -156,7 +165,10 @@ class _Table:
             content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
             if content is None and not path:
                 raise UserError(f"{origin}: no image; remove the row")
-            images.append(decode(content if content is not None else folder / str(path), origin, size, channels))
+            content = content if content is not None else folder / str(path)
+            images.append(
+                decode(content, origin, options.size, options.channels, options.crop, options.interpolation)
+            )
         return images
 
     def names(self, column: str) -> tuple[str, ...] | None:
@@ -204,7 +216,7 @@ def _classes(names: str | Sequence[str] | None, table: _Table, *others: _Table) 
     if names is None:
         classes = table.names(table.label) or tuple(map(str, range(count)))
     else:
-        classes = NAMES[names] if isinstance(names, str) else tuple(names)
+        classes = listed(names) if isinstance(names, str) else tuple(names)
     if count > len(classes) or lowest < 0:
         raise UserError(f"{table.origin}: labels {lowest}..{count - 1} for {len(classes)} class names; check names")
     return classes

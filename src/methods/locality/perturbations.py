@@ -9,7 +9,7 @@ Geirhos et al. (NeurIPS 2018, arXiv:1808.08750); where a formula is not theirs, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -24,6 +24,8 @@ from src.methods.locality.grids import derangements, from_blocks, patch_masks, t
 from src.methods.locality.smoothing import bilateral
 
 Region = Literal["all", "inside", "outside"]
+
+COVERED = 0.9  # of each side of an image, at least, by the blocks of a grid
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,30 @@ def block_rotation(batch: Batch) -> Tensor:
     for quarter in (1, 2, 3):
         blocks = torch.where(turns == quarter, blocks.rot90(quarter, (3, 4)), blocks)
     return from_blocks(blocks, *batch.size)
+
+
+def _in_grid(name: str, work: Callable[[Batch], Tensor]) -> Callable[[Batch], Tensor]:
+    """An operation on blocks whose level is the number of blocks along a side, as published, for images of any size.
+
+    Where they do not fill the image, it is cut in its middle, and what is left of its border stays.
+    """
+
+    def of_grid(batch: Batch) -> Tensor:
+        grid, (height, width) = int(batch.how.level), batch.size
+        side = min(height, width) // grid
+        inner = grid * side
+        if inner < COVERED * max(height, width):
+            raise UserError(
+                f"{batch.how.name}, level {grid}: {grid}x{grid} whole blocks cover {inner} of {height}x{width} pixels; "
+                "take another number of blocks"
+            )
+        rows = slice(above := (height - inner) // 2, above + inner)
+        columns = slice(left := (width - inner) // 2, left + inner)
+        part = replace(batch, images=batch.images[..., rows, columns], how=replace(batch.how, name=name, level=float(side)))
+        batch.images[..., rows, columns] = work(part)
+        return batch.images
+
+    return of_grid
 
 
 def _mask(layout: str, fill: str, single: bool) -> Callable[[Batch], Tensor]:
@@ -311,9 +337,11 @@ OPERATIONS: dict[str, Operation] = {
     "block_shuffle": Operation(block_shuffle, **_PIXELS, random=True),
     "block_borders": Operation(block_borders, **_PIXELS, random=True),
     "block_rotation": Operation(block_rotation, **_PIXELS, random=True),
+    "grid_shuffle": Operation(_in_grid("block_shuffle", block_shuffle), **_PIXELS, random=True),
+    "grid_rotation": Operation(_in_grid("block_rotation", block_rotation), **_PIXELS, random=True),
     **{f"mask_{layout}_{fill}": Operation(_mask(layout, fill, False), **_PIXELS, random=fill == "noise")
        for layout in LAYOUTS for fill in FILLS},
-    **{f"mask_single_{fill}": Operation(_mask("checker", fill, True), **_PIXELS) for fill in FILLS},
+    **{f"mask_single_{fill}": Operation(_mask("checker", fill, True), **_PIXELS, random=True) for fill in FILLS},
     "smooth": Operation(smooth, 0, 50, whole=True),
     "bilateral": Operation(bilateral_once, 4, 14, whole=True),
     "residual": Operation(residual, 1, 50, whole=True),
