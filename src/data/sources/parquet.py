@@ -166,9 +166,7 @@ class _Table:
             if content is None and not path:
                 raise UserError(f"{origin}: no image; remove the row")
             content = content if content is not None else folder / str(path)
-            images.append(
-                decode(content, origin, options.size, options.channels, options.crop, options.interpolation)
-            )
+            images.append(decode(content, origin, options.size, options.channels, options.crop, options.interpolation))
         return images
 
     def names(self, column: str) -> tuple[str, ...] | None:

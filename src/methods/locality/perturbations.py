@@ -164,7 +164,9 @@ def _in_grid(name: str, work: Callable[[Batch], Tensor]) -> Callable[[Batch], Te
             )
         rows = slice(above := (height - inner) // 2, above + inner)
         columns = slice(left := (width - inner) // 2, left + inner)
-        part = replace(batch, images=batch.images[..., rows, columns], how=replace(batch.how, name=name, level=float(side)))
+        part = replace(
+            batch, images=batch.images[..., rows, columns], how=replace(batch.how, name=name, level=float(side))
+        )
         batch.images[..., rows, columns] = work(part)
         return batch.images
 
