@@ -32,6 +32,9 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
     Raises:
         UserError: a file or a folder of data, the GPU, a package of weights, or a user's own code is not there.
     """
+    subject = values.get("subject", {})
+    if here and values["task"] == "measure" and subject.get("kind") == "packaged":
+        weights_file(str(subject["model"]))
     for key, paths in named(values):
         *above, leaf = key.split(".")
         section = values
@@ -42,9 +45,6 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         for path in paths:
             if not path.exists():
                 raise UserError(f"{key}={path}: no such file or folder; {_near(path)}", key)
-    subject = values.get("subject", {})
-    if here and values["task"] == "measure" and subject.get("kind") == "packaged":
-        weights_file(str(subject["model"]))
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)
