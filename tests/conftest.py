@@ -25,3 +25,12 @@ def _one_thread() -> None:
     """A test of `prepare` may have asked for more, or for deterministic algorithms."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real images beside the checkout; the test is skipped where there is none."""
+    folder = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared/data")
+    return folder

@@ -18,10 +18,12 @@ from src.artifacts.options import (
     TrainedOptions,
     VariantOptions,
 )
-from src.artifacts.pretrained import imagenet_classes, pretrained, wordnet_numbers
+from src.artifacts.packaged import SIDES, as_trained, packaged, weights_file
+from src.artifacts.pretrained import pretrained, wordnet_numbers
 from src.artifacts.trained import did_not_train, images_of, trained
 from src.artifacts.trial import Trial, check_target, target_names
 from src.core.errors import UserError, suggestion
+from src.data.class_names import imagenet_classes
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.opening import data_of
@@ -172,6 +174,19 @@ def _pretrained(subject: Mapping[str, Any], options: ImagesOptions, artifacts: A
     return _foreign(pretrained(subject, data.input_shape), subject, data, artifacts.session)
 
 
+def _packaged(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
+    model = str(subject["model"])
+    weights_file(model)  # refuses before images are read
+    source = as_trained(options.data["source"], model)
+    data = _images(replace(options, data={**options.data, "source": source}), artifacts.session)
+    side = data.input_shape[1]
+    if side != SIDES[model]:
+        artifacts.session.event(
+            f"data.source.size={side}: {model} was trained on images of {SIDES[model]} pixels; null takes that size"
+        )
+    return _foreign(packaged(model, data.input_shape), subject, data, artifacts.session)
+
+
 def _composed(subject: Mapping[str, Any], options: ComposedOptions, artifacts: Artifacts) -> Examined:
     from src.artifacts.composed import composed_of
 
@@ -189,6 +204,7 @@ SUBJECT_MAKERS: dict[str, Callable[[Mapping[str, Any], Any, Artifacts], Examined
     "checkpoint": _checkpoint,
     "torchvision": _pretrained,
     "timm": _pretrained,
+    "packaged": _packaged,
 }
 
 

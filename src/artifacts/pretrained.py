@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from src.core.errors import UserError, suggestion
+from src.data.class_names import imagenet_classes
 from src.networks.models import build
 from src.networks.subjects import Subject
 
@@ -28,13 +29,6 @@ def pretrained(options: Mapping[str, Any], input_shape: tuple[int, int, int]) ->
     architecture = {"name": name, "classes": CLASSES, "input_shape": list(input_shape)}
     model = build({**architecture, **own}).eval()
     return Subject(model, architecture, imagenet_classes(), mean, std)
-
-
-def imagenet_classes() -> tuple[str, ...]:
-    """The thousand names, in the order of the outputs."""
-    from torchvision.models import ResNet18_Weights
-
-    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def wordnet_numbers() -> tuple[str, ...]:

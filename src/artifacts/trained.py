@@ -215,6 +215,8 @@ def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str
     data = data_of(recipe["data"], f"{where or role}.data", shuffle_seed=recipe["seed"])
     with session.stage(f"{role}: images"):
         data.setup()
+    if not len(data.sets["train"]):
+        raise UserError(f"{where or role}.data.source: has test images alone; give images to train on, too")
     if not len(data.sets["validation"]):
         raise UserError(
             f"{where or role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20"

@@ -244,13 +244,14 @@ def boxes_of(
     side: int | None,
     objects: Objects,
     mapping: BoxMapping,
+    crop: float | None = None,
 ) -> Boxed:
     """Boxes of images in the frame that `fitting.fit` makes of them; images without one are left out and counted.
 
     Args:
         names: of all images, as :meth:`Annotations.of` takes them.
         size_of: width and height of the image at a position, before it is resized.
-        side: as of `fitting.fit`.
+        side, crop: as ``size`` and ``crop`` of `fitting.fit`.
 
     Raises:
         UserError: no image has an object that can be seen, or an image has another aspect than its annotation.
@@ -274,7 +275,8 @@ def boxes_of(
         sizes += [size] * len(boxes)
         image += [position] * len(boxes)
     whole = torch.tensor(corners, dtype=torch.float64).view(-1, 4)
-    moved = mapped(whole, torch.tensor(sizes).view(-1, 2), side, mapping=mapping)
+    resized = None if side is None else int(side / (crop or 1))
+    moved = mapped(whole, torch.tensor(sizes).view(-1, 2), resized, side, mapping)
     first, last = (moved - 0.5).ceil().split(2, 1)  # the pixels whose middle lies within: first to last, without it
     seen = (first < last).all(1)
     positions, numbers = torch.tensor(image, dtype=torch.int64)[seen].unique(return_inverse=True)

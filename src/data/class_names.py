@@ -2,6 +2,8 @@
 
 # ruff: noqa: SIM905 (as literals the lists would be two hundred lines)
 
+from functools import cache
+
 CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 
 CIFAR100 = tuple(
@@ -57,4 +59,20 @@ NAMES: dict[str, tuple[str, ...]] = {
     "glyphs": GLYPHS,
     "kuzushiji": KUZUSHIJI,
 }
-"""Name lists that a config may ask for."""
+"""Name lists that a config may ask for, beside ImageNet's."""
+
+IMAGENET = "imagenet"
+LISTS = (*NAMES, IMAGENET)
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """The thousand names of ImageNet, in the order of their WordNet numbers, as torchvision has them."""
+    from torchvision.models import ResNet18_Weights
+
+    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def listed(name: str) -> tuple[str, ...]:
+    """The list of this name, one of ``LISTS``."""
+    return imagenet_classes() if name == IMAGENET else NAMES[name]

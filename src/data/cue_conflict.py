@@ -5,7 +5,7 @@ file with the columns ``img`` and ``name``. Images whose two cues are of one cat
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +51,18 @@ class CueConflict:
     def categories(self) -> tuple[str, ...]:
         """All that are shown as shape or texture, sorted."""
         return tuple(sorted({name for cues in self.cues for name in (cues.shape, cues.texture)}))
+
+    def among(self, categories: Collection[str]) -> "CueConflict":
+        """Only the images both of whose cues are of these categories.
+
+        Raises:
+            UserError: there is none.
+        """
+        rows = [row for row, cues in enumerate(self.cues) if {cues.shape, cues.texture} <= set(categories)]
+        if not rows:
+            raise UserError(f"study.conflicts: no image shows two of {', '.join(categories)}; take other images")
+        names, cues = tuple(self.names[row] for row in rows), tuple(self.cues[row] for row in rows)
+        return CueConflict(self.images[torch.tensor(rows)], names, cues)
 
     def numbers(self, key: str) -> Tensor:
         """int64 (n,): for ``shape`` and ``texture`` the category, for ``shape_source`` and ``texture_source`` one."""
@@ -100,8 +112,10 @@ def listed(place: Path) -> list[tuple[str, Path | int]]:
     return sorted(chosen, key=lambda pair: pair[0])
 
 
-def read_cue_conflict(place: Path, size: int, channels: int) -> CueConflict:
+def read_cue_conflict(place: Path, size: int, channels: int, interpolation: str = "bilinear") -> CueConflict:
     """All images with two different cues, shorter side resized and the middle cut out.
+
+    The public images are cut out already, so that a network's own crop is not applied to them: all see them whole.
 
     Raises:
         UserError: as :func:`listed`, or an image cannot be read.
@@ -111,7 +125,7 @@ def read_cue_conflict(place: Path, size: int, channels: int) -> CueConflict:
     images = []
     for name, where in rows:
         content = where if isinstance(where, Path) else cells[where].as_py()["bytes"]  # type: ignore[index]
-        images.append(decode(content, f"{place}, {name}", size, channels))
+        images.append(decode(content, f"{place}, {name}", size, channels, interpolation=interpolation))
     cues = tuple(shown for name, _ in rows if (shown := cues_of(name)) is not None)
     return CueConflict(stacked(images, str(place)), tuple(name for name, _ in rows), cues)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.artifacts.packaged import weights_file
 from src.core.code import PREFIX, fault, names_of_code
 from src.core.contents import KEYS, named
 from src.core.errors import UserError, close_to
@@ -29,8 +30,11 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
         here: it is this process that will run the job; else only what all machines of a sweep share is looked at.
 
     Raises:
-        UserError: a file or a folder of data, the GPU, or a user's own code is not there.
+        UserError: a file or a folder of data, the GPU, a package of weights, or a user's own code is not there.
     """
+    subject = values.get("subject", {})
+    if here and values["task"] == "measure" and subject.get("kind") == "packaged":
+        weights_file(str(subject["model"]))
     for key, paths in named(values, keys=PATHS):
         *above, leaf = key.split(".")
         section = values

@@ -44,6 +44,7 @@ class Subject:
         kept: per kernel group of the architecture's slice plan the kernels that remain, where it is a module.
         lineage: digests of the store entries it came from.
         contrast: "none", or "global": images are first brought to mean 0 and standard deviation 1 one by one.
+        interpolation: how images of another size are brought to its own: bilinear or bicubic.
     """
 
     model: nn.Module
@@ -55,6 +56,7 @@ class Subject:
     lineage: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
     contrast: str = "none"
+    interpolation: str = "bilinear"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -130,9 +132,12 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
         changed = {"code_changed": True} if plain.get("code", {}) != own_code(plain["architecture"]) else {}
         classes, mean, std, before = (tuple(plain[key]) for key in ("classes", "mean", "std", "lineage"))
         notes, architecture = plain["notes"] | changed, plain["architecture"]
-        contrast = plain.get("contrast", "none")  # descriptions from before there was a choice have none
+        # descriptions from before there was a choice have neither
+        contrast, interpolation = plain.get("contrast", "none"), plain.get("interpolation", "bilinear")
         lineage = tuple(lineage) or before
-        return Subject(model.eval(), architecture, classes, mean, std, plain["kept"], lineage, notes, contrast)
+        return Subject(
+            model.eval(), architecture, classes, mean, std, plain["kept"], lineage, notes, contrast, interpolation
+        )
     except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, UserError):
             raise

@@ -103,6 +103,7 @@ SUBJECTS: dict[str, type[Any]] = {
     "checkpoint": ImagesOptions,
     "torchvision": ImagesOptions,
     "timm": ImagesOptions,
+    "packaged": ImagesOptions,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -36,12 +35,3 @@ def make_set() -> MakeSet:
         )
 
     return make
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of real images beside the checkout; the test is skipped where there is none."""
-    folder = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("no folder ../shared/data")
-    return folder

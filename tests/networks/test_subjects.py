@@ -316,7 +316,7 @@ def test_damaged_description(text: str, tmp_path: Path):
 def test_a_description_that_lacks_a_part(tmp_path: Path):
     path = save_subject(subject(0), tmp_path)
     whole = json.loads((tmp_path / "subject.json").read_text())
-    for key in whole.keys() - {"contrast", "code"}:  # parts that older descriptions lack
+    for key in whole.keys() - {"contrast", "interpolation", "code"}:  # parts that older descriptions lack
         (tmp_path / "subject.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
         assert key in refusal(path)
 

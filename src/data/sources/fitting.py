@@ -24,19 +24,39 @@ def check(size: int | None, channels: int | None) -> None:
         raise UserError(f"data.source.channels={channels}: allowed are 1 and 3")
 
 
-def fit(images: Tensor, size: int | None, channels: int | None) -> Tensor:
-    """uint8 (N, C, H, W) -> uint8 (N, channels, size, size): shorter side resized (anti-aliased), middle cut out."""
+def fit(
+    images: Tensor,
+    size: int | None,
+    channels: int | None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+) -> Tensor:
+    """uint8 (N, C, H, W) -> uint8 (N, channels, size, size): shorter side resized (anti-aliased), middle cut out.
+
+    Args:
+        size: images that have it already, and all where it is None, are neither resized nor cut.
+        crop: the middle's side as a share of the shorter side; None: 1.
+        interpolation: bilinear or bicubic; None: bilinear.
+    """
     if channels == 1 and images.shape[1] == 3:
         images = functional.rgb_to_grayscale(images)
     elif channels == 3 and images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1).contiguous()
     if size is None or tuple(images.shape[-2:]) == (size, size):
         return images
-    resize = v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size)])
+    way = v2.InterpolationMode(interpolation or "bilinear")
+    resize = v2.Compose([v2.Resize(int(size / (crop or 1)), way, antialias=True), v2.CenterCrop(size)])
     return torch.cat([resize(chunk) for chunk in images.split(_CHUNK)])
 
 
-def decode(content: bytes | Path, origin: str, size: int | None, channels: int) -> Tensor:
+def decode(
+    content: bytes | Path,
+    origin: str,
+    size: int | None,
+    channels: int,
+    crop: float | None = None,
+    interpolation: str | None = None,
+) -> Tensor:
     """One encoded image -> uint8 (channels, H, W), resized and cut as by `fit`.
 
     Raises:
@@ -44,7 +64,7 @@ def decode(content: bytes | Path, origin: str, size: int | None, channels: int) 
     """
     with _opened(content, origin) as opened:
         picture = opened.convert("RGB" if channels == 3 else "L")
-    return fit(functional.pil_to_tensor(picture).unsqueeze(0), size, None)[0]
+    return fit(functional.pil_to_tensor(picture).unsqueeze(0), size, None, crop, interpolation)[0]
 
 
 def dimensions(content: bytes | Path, origin: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from src.core.options import options
 from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
 from src.data.image_set import ImageSet, Splits
 from src.data.sources.fitting import decode, dimensions, stacked
-from src.data.sources.options import Channels, Only, Place, Root, Side, TestFraction
+from src.data.sources.options import Channels, Crop, Interpolation, Only, Place, Root, Side, TestFraction
 from src.data.splits import hold_out
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -36,6 +36,8 @@ class Folder:
     boxes: Place = None
     box_objects: Objects = "union"
     box_mapping: BoxMapping = "correct"
+    crop: Crop = None
+    interpolation: Interpolation = None
 
     def __post_init__(self) -> None:
         check_boxes(self.box_mapping, self.size)
@@ -68,22 +70,29 @@ def image_folder(options: Folder) -> Splits:
 
 
 def _read(folder: Path, options: Folder) -> ImageSet:
+    fitted = options.size, options.channels, options.crop, options.interpolation
     if options.boxes is None:
-        return read_classes(folder, options.size, options.channels)
+        return read_classes(folder, *fitted)
     annotations = Annotations(Path(options.boxes).expanduser())
 
     def boxes(files: Sequence[Path]) -> Boxed:
         names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
         return boxes_of(annotations, names, lambda number: dimensions(files[number], str(files[number])), options.size,
-                        options.box_objects, options.box_mapping)  # fmt: skip
+                        options.box_objects, options.box_mapping, options.crop)  # fmt: skip
 
-    return read_classes(folder, options.size, options.channels, boxes)
+    return read_classes(folder, *fitted, boxes=boxes)
 
 
 def read_classes(
-    folder: Path, size: int | None, channels: int, boxes: Callable[[Sequence[Path]], Boxed] | None = None
+    folder: Path,
+    size: int | None,
+    channels: int,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    *,
+    boxes: Callable[[Sequence[Path]], Boxed] | None = None,
 ) -> ImageSet:
-    """All images in the folders of one folder; classes in the order of their names.
+    """All images in the folders of one folder, as `decode` makes them; classes in the order of their names.
 
     Args:
         boxes: of the files; images without one are left out.
@@ -98,7 +107,7 @@ def read_classes(
     boxed = None if boxes is None else boxes(listed)
     if boxed is not None:
         listed, labels = [listed[number] for number in boxed.images.tolist()], labels[boxed.images]
-    images = stacked((decode(file, str(file), size, channels) for file in listed), str(folder))
+    images = stacked((decode(file, str(file), size, channels, crop, interpolation) for file in listed), str(folder))
     return with_masks(ImageSet(images, labels, tuple(files)), boxed)
 
 

@@ -10,6 +10,10 @@ Root = Annotated[str, Words("a folder")]
 Place = Annotated[str, Words("a folder or a file")] | None
 Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
+Crop = Annotated[float, Gt(0), Le(1), Words("a number above 0, up to 1")] | None
+"""What is cut out, as a share of the shorter side. None: all of it."""
+Interpolation = Literal["bilinear", "bicubic"] | None
+"""How images are resized. None: bilinear."""
 Channels = Literal[1, 3]
 Fraction = Annotated[float, Gt(0), Lt(1), Words("a number between 0 and 1")]
 TestFraction = Annotated[float, Gt(0), Le(1), Words("a number above 0, to 1")]

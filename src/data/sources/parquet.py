@@ -13,12 +13,12 @@ from torch import Tensor
 from src.core.errors import UserError, suggestion
 from src.core.options import Count, Whole, Words, options
 from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
-from src.data.class_names import NAMES
+from src.data.class_names import LISTS, listed
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
 from src.data.sources.fitting import decode, dimensions, stacked
-from src.data.sources.options import Channels, Fraction, Only, Place, Side
+from src.data.sources.options import Channels, Crop, Fraction, Interpolation, Only, Place, Side
 from src.data.splits import hold_out
 
 _TEST = ("test", "validation", "valid", "val")
@@ -32,10 +32,10 @@ class Parquet:
     Attributes:
         path: with both splits, told apart by a column ``split``; without one, a seeded split is made.
         train: training images, instead of `path`.
-        test: test images, with `train`; without it a seeded split is made.
+        test: test images, with `train`; without it a seeded split is made. Alone: nothing can be trained.
         image: column of the images (None: img or image).
         label: column of the labels (None: label or fine_label); ``coarse_label`` gives the superclasses as classes.
-        names: class names, or the name of a known list (cifar10, cifar100 ...); None takes the file's, else numbers.
+        names: class names, or the name of a known list (cifar10, imagenet ...); None takes the file's, else numbers.
         channels: 3, or 1 for grey.
         train_skip: leaves out the first so many training images of each class, e.g. those that another network had.
         train_per_class: only the first so many images of each class (after those) are decoded.
@@ -63,29 +63,35 @@ class Parquet:
     boxes: Place = None
     box_objects: Objects = "union"
     box_mapping: BoxMapping = "correct"
+    crop: Crop = None
+    interpolation: Interpolation = None
 
     def __post_init__(self) -> None:
         check_boxes(self.box_mapping, self.size)
-        if (self.path is None) == (self.train is None) or (self.test is not None and self.train is None):
-            raise ValueError("data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE")
-        if isinstance(self.names, str) and self.names not in NAMES:
-            raise ValueError(f"data.source.names={self.names}: no such list; {suggestion(self.names, NAMES)}")
+        if (self.path is None) == (self.train is None and self.test is None):
+            raise ValueError(
+                "data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE, or test=FILE alone"
+            )
+        if isinstance(self.names, str) and self.names not in LISTS:
+            raise ValueError(f"data.source.names={self.names}: no such list; {suggestion(self.names, LISTS)}")
 
 
 def parquet(options: Parquet) -> Splits:
     """Read and decode image sets in the hub's layout.
 
     Returns:
-        Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it.
+        Splits; superclasses are filled where a file has ``fine_label`` as label and ``coarse_label`` beside it. Of
+        ``test`` alone the first is empty.
 
     Raises:
         UserError: a file is missing or damaged, or lacks a column, an image in it cannot be read, or boxes are not of
             these images.
     """
-    files = options.path or options.train
+    files = options.path or options.train or options.test
     assert files is not None  # one of them is given
     first = _Table(files, options.image, options.label)
-    second = None if options.test is None else _Table(options.test, options.image, options.label)
+    alone = options.path is None and options.train is None
+    second = None if options.test is None or alone else _Table(options.test, options.image, options.label)
     classes = _classes(options.names, first, *([second] if second else []))
     superclasses = first.superclasses(len(classes))
     annotations = None if options.boxes is None else Annotations(Path(options.boxes).expanduser())
@@ -103,10 +109,13 @@ def parquet(options: Parquet) -> Splits:
         boxed = None if annotations is None else table.boxes(rows, annotations, options)
         if boxed is not None:
             rows, labels = rows[boxed.images], labels[boxed.images]
-        images = stacked(table.decode(rows, options.size, options.channels), table.origin)
+        images = stacked(table.decode(rows, options), table.origin)
         return with_masks(ImageSet(images, labels, classes, superclasses), boxed)
 
     train, test, skip = options.train_per_class, options.test_per_class, options.train_skip
+    if alone:
+        shown = part(first, first.rows(), test)
+        return Splits(shown.select(torch.zeros(0, dtype=torch.int64)), shown)
     if second is not None:
         return Splits(part(first, first.rows(), train, skip), part(second, second.rows(), test))
     if first.splits is not None:
@@ -158,24 +167,27 @@ class _Table:
             return torch.arange(len(self.labels))
         return torch.tensor([row for row, split in enumerate(self.splits) if split in splits], dtype=torch.int64)
 
-    def decode(self, rows: Tensor, size: int | None, channels: int) -> list[Tensor]:
+    def decode(self, rows: Tensor, options: Parquet) -> list[Tensor]:
         """uint8 (channels, H, W) of each row."""
-        return [decode(*self._content(row), size, channels) for row in rows.tolist()]
+        return [
+            decode(*self._content(row), options.size, options.channels, options.crop, options.interpolation)
+            for row in rows.tolist()
+        ]
 
     def boxes(self, rows: Tensor, annotations: Annotations, options: Parquet) -> Boxed:
         """Boxes of some rows' images."""
         numbers = rows.tolist()
         cells = ((row, self._images[row].as_py()) for row in numbers)
         paths = [(row, cell.get("path") if isinstance(cell, dict) else None) for row, cell in cells]
-        listed = [path or (self._names[row].as_py() if self._names is not None else None) for row, path in paths]
-        if None in listed:
+        labelled = [path or (self._names[row].as_py() if self._names is not None else None) for row, path in paths]
+        if None in labelled:
             raise UserError(
-                f"data.source.boxes={annotations.place}: row {numbers[listed.index(None)]} of {self.origin} has no "
+                f"data.source.boxes={annotations.place}: row {numbers[labelled.index(None)]} of {self.origin} has no "
                 "name; images need a path beside their bytes, or a column name"
             )
-        names = [PurePosixPath(str(name)) for name in listed]
+        names = [PurePosixPath(str(name)) for name in labelled]
         return boxes_of(annotations, names, lambda number: dimensions(*self._content(numbers[number])), options.size,
-                        options.box_objects, options.box_mapping)  # fmt: skip
+                        options.box_objects, options.box_mapping, options.crop)  # fmt: skip
 
     def _content(self, row: int) -> tuple[bytes | Path, str]:
         """What is to be decoded, and what it is called in messages."""
@@ -230,7 +242,7 @@ def _classes(names: str | Sequence[str] | None, table: _Table, *others: _Table) 
     if names is None:
         classes = table.names(table.label) or tuple(map(str, range(count)))
     else:
-        classes = NAMES[names] if isinstance(names, str) else tuple(names)
+        classes = listed(names) if isinstance(names, str) else tuple(names)
     if count > len(classes) or lowest < 0:
         raise UserError(f"{table.origin}: labels {lowest}..{count - 1} for {len(classes)} class names; check names")
     return classes

@@ -28,6 +28,9 @@ SIXTEEN: dict[str, Sequence[tuple[int, int]]] = {
     "truck": [(555, 555), (569, 569), (656, 656), (675, 675), (717, 717), (734, 734), (864, 864), (867, 867)],
 }
 
+#: Class of another data set (CIFAR-10) -> the category that it is.
+SYNONYMS = {"automobile": "car", "ship": "boat"}
+
 Members = Mapping[str, Sequence[int]]
 
 
@@ -39,18 +42,24 @@ def sixteen() -> dict[str, list[int]]:
 def members_of(categories: Sequence[str], classes: Sequence[str]) -> dict[str, list[int]]:
     """What a head's outputs belong to: the class of a category's name, or for 1000 outputs ImageNet's.
 
+    Categories that are no class of the head are left out.
+
     Raises:
-        UserError: a category is no class of the head.
+        UserError: fewer than two categories are classes of the head.
     """
     if len(classes) == 1000 and set(categories) <= set(SIXTEEN):
         mapped = sixteen()
         return {name: mapped[name] for name in categories}
-    missing = [name for name in categories if name not in classes]
-    if missing:
+    numbers = {SYNONYMS.get(name, name): number for number, name in enumerate(classes)}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    known = {name: [numbers[name]] for name in categories if name in numbers}
+    if len(known) < 2:
+        missing = next(name for name in categories if name not in known)
         raise UserError(
-            f"the network has no class '{missing[0]}', which the images show; {suggestion(missing[0], classes)}"
+            f"the network has no class '{missing}', which the images show, and knows {len(known)} of their "
+            f"{len(categories)} categories, where two are needed; {suggestion(missing, classes)[:200]}"
         )
-    return {name: [list(classes).index(name)] for name in categories}
+    return known
 
 
 #: how the probabilities of a category's members become one number; the published rule is the mean

@@ -28,6 +28,8 @@ LEVELS: dict[str, Levels] = {
     "block_shuffle": _DRAWN,
     "block_borders": _DRAWN,
     "block_rotation": _DRAWN,
+    "grid_shuffle": _DRAWN,
+    "grid_rotation": _DRAWN,
     **{
         f"mask_{layout}_{fill}": _DRAWN if fill == "noise" else _PIXELS
         for layout in (*LAYOUTS, "single")

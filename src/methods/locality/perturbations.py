@@ -8,7 +8,7 @@ Geirhos et al. (NeurIPS 2018, arXiv:1808.08750); where a formula is not theirs, 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -24,6 +24,8 @@ from src.methods.locality.levels import LAYOUTS, LEVELS, check_level
 from src.methods.locality.smoothing import bilateral, non_local_means
 
 Region = Literal["all", "inside", "outside"]
+
+COVERED = 0.9  # of each side of an image, at least, by the blocks of a grid
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,33 @@ def block_rotation(batch: Batch) -> Tensor:
     for quarter in (1, 2, 3):
         blocks = torch.where(turns == quarter, blocks.rot90(quarter, (3, 4)), blocks)
     return from_blocks(blocks, *batch.size)
+
+
+def _in_grid(name: str, work: Callable[[Batch], Tensor]) -> Callable[[Batch], Tensor]:
+    """An operation on blocks whose level is the number of blocks along a side, as published, for images of any size.
+
+    Where they do not fill the image, it is cut in its middle, and what is left of its border stays.
+    """
+
+    def of_grid(batch: Batch) -> Tensor:
+        grid, (height, width) = int(batch.perturbation.level), batch.size
+        side = min(height, width) // grid
+        inner = grid * side
+        if inner < COVERED * max(height, width):
+            raise UserError(
+                f"{batch.perturbation.name}, level {grid}: {grid}x{grid} whole blocks cover {inner} of {height}x"
+                f"{width} pixels; take another number of blocks"
+            )
+        rows = slice(above := (height - inner) // 2, above + inner)
+        columns = slice(left := (width - inner) // 2, left + inner)
+        part = replace(
+            batch, images=batch.images[..., rows, columns],
+            perturbation=replace(batch.perturbation, name=name, level=float(side)),
+        )  # fmt: skip
+        batch.images[..., rows, columns] = work(part)
+        return batch.images
+
+    return of_grid
 
 
 def _mask(layout: str, fill: str, single: bool) -> Callable[[Batch], Tensor]:
@@ -307,6 +336,8 @@ OPERATIONS: dict[str, Callable[[Batch], Tensor]] = {
     "block_shuffle": block_shuffle,
     "block_borders": block_borders,
     "block_rotation": block_rotation,
+    "grid_shuffle": _in_grid("block_shuffle", block_shuffle),
+    "grid_rotation": _in_grid("block_rotation", block_rotation),
     **{f"mask_{layout}_{fill}": _mask(layout, fill, False) for layout in LAYOUTS for fill in FILLS},
     **{f"mask_single_{fill}": _mask("checker", fill, True) for fill in FILLS},
     "smooth": smooth,

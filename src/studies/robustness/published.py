@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.artifacts.pretrained import imagenet_classes, wordnet_numbers
+from src.artifacts.pretrained import wordnet_numbers
 from src.core.errors import UserError
+from src.data.class_names import imagenet_classes
 from src.data.corrupted import read_cifar_c, read_imagenet_c
 from src.data.image_set import ImageSet
 from src.studies.robustness.shifted import Reader

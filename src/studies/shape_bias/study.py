@@ -67,26 +67,34 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     """Let the network decide, and write its decisions beside the result.
 
     Raises:
-        UserError: the network knows none of the categories, or an image cannot be read.
+        UserError: as `decided`, or an image cannot be read.
     """
     channels, height, _ = examined.subject.input_shape
     with run.session.stage("images"):
         if options.conflicts == GLYPHS:
             shown = conflicting_glyphs(examined.subject.classes, size=height, channels=channels)
         else:
-            shown = read_cue_conflict(Path(options.conflicts).expanduser(), height, channels)
+            place, way = Path(options.conflicts).expanduser(), examined.subject.interpolation
+            shown = read_cue_conflict(place, height, channels, way)
     findings = decided(examined.subject, shown, options, run)
     write_decisions(run.session.folder / DECISIONS, findings.decisions)
     return findings
 
 
 def decided(subject: Subject, shown: CueConflict, options: Options, run: Run) -> Findings:
-    """Let the network decide on images that are there already.
+    """Let the network decide on images that are there already, of those whose two cues it knows.
 
     Raises:
-        UserError: the network knows none of the categories.
+        UserError: the network knows fewer than two of the categories, or no image shows two that it knows.
     """
-    members = members_of(shown.categories, subject.classes)
+    members, every = members_of(shown.categories, subject.classes), shown
+    if len(members) < len(every.categories):
+        shown = every.among(members)
+        members = {name: members[name] for name in shown.categories}
+        run.session.event(
+            f"study.conflicts: the network knows {', '.join(members)} of {len(every.categories)} categories; "
+            f"{len(shown.names)} of {len(every.names)} images show two of them, the others are left out"
+        )
     with run.session.stage("decisions"):
         logits = torch.cat([
             predict(subject.model, subject.normalise(images), options.batch)

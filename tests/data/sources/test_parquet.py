@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from src.core.errors import UserError
+from src.data.datamodule import ImageData
 from src.data.image_set import Splits
 from src.data.sources import load_source
 
@@ -121,3 +122,29 @@ def test_mistakes_are_named(both: Path, tmp_path: Path) -> None:
         load(path=write(tmp_path / "bare.parquet", pictures(2), {"other": [0, 1]}))
     with pytest.raises(UserError, match="column label holds string"):
         load(path=write(tmp_path / "words.parquet", pictures(2), {"label": ["a", "b"]}))
+
+
+def test_test_images_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "photographs.parquet", pictures(3), {"label": [0, 217, 995]})
+    train, test = load(test=path, names="imagenet")
+    assert len(train) == 0 and train.classes == test.classes and len(test.classes) == 1000
+    assert [test.classes[label] for label in test.labels] == ["tench", "English springer", "earthstar"]
+    data = ImageData({"name": "parquet", "test": str(path), "names": "imagenet"}, splits={"validation": 0.1})
+    data.setup()
+    assert {part: len(images) for part, images in data.sets.items()} == {
+        "train": 0, "validation": 0, "calibration": 0, "test": 3,
+    }  # fmt: skip
+    with pytest.raises(UserError, match="needs either path=FILE, or train=FILE and test=FILE, or test=FILE alone"):
+        load(path=path, test=path)
+
+
+def test_crop_and_interpolation(tmp_path: Path) -> None:
+    """The middle seven eighths of 64 pixels, bicubic, as Pillow makes them."""
+    pixels = np.random.default_rng(2).integers(0, 256, (1, 64, 80, 3), np.uint8)
+    path = write(tmp_path / "wide.parquet", pixels, {"label": [0]})
+    made = load(test=path, size=28, crop=0.875, interpolation="bicubic").test.images[0]
+    small = Image.fromarray(pixels[0]).resize((40, 32), Image.Resampling.BICUBIC).crop((6, 2, 34, 30))
+    apart = made.permute(1, 2, 0).numpy().astype(int) - np.asarray(small).astype(int)
+    assert abs(apart).max() <= 1
+    with pytest.raises(UserError, match=r"crop=1.5: allowed is null or a number above 0, up to 1"):
+        load(test=path, size=28, crop=1.5)

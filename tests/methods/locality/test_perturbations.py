@@ -18,7 +18,8 @@ from src.methods.locality.grids import derangements, from_blocks, patch_grid, pa
 from src.methods.locality.perturbations import OPERATIONS, Perturbation, masked_area, perturb
 from src.methods.locality.smoothing import bilateral, non_local_means
 
-LEVELS = {"block_shuffle": 8, "block_borders": 8, "block_rotation": 8, "smooth": 2, "bilateral": 6, "residual": 2,
+LEVELS = {"block_shuffle": 8, "block_borders": 8, "block_rotation": 8, "grid_shuffle": 4, "grid_rotation": 4,
+          "smooth": 2, "bilateral": 6, "residual": 2,
           "inverse_residual": 2, "low_pass": 1.5, "high_pass": 1.5, "phase_noise": 90, "grayscale": 0.5,
           "channel_shuffle": 1, "contrast": 0.5, "silhouette": 1, "outline": 1, "edges": 0.9, "edges_denoised": 0.9,
           "edges_sobel": 0.9, "edges_laplacian": 1.0}  # fmt: skip
@@ -113,6 +114,25 @@ def test_single_patches_make_up_all() -> None:
     assert all(not torch.equal(one, every) for one in apart)
     with pytest.raises(UserError, match=r"allowed are the patches 0\.\.8"):
         perturb(images(), Perturbation("mask_single_black", 5, variant=9))
+
+
+@pytest.mark.parametrize("work", ["shuffle", "rotation"])
+def test_a_grid_is_of_blocks_whatever_the_size(work: str) -> None:
+    by_blocks = perturb(images(), Perturbation(f"block_{work}", 8.0, 1, 3))
+    assert torch.equal(perturb(images(), Perturbation(f"grid_{work}", 4, 1, 3)), by_blocks)
+    uneven = perturb(images(side=35), Perturbation(f"grid_{work}", 4, 1, 3))  # 4 blocks of 8, borders of 1 and 2 stay
+    inner = images(side=35)[..., 1:33, 1:33]
+    assert torch.equal(uneven[..., 1:33, 1:33], perturb(inner, Perturbation(f"block_{work}", 8.0, 1, 3)))
+    uneven[..., 1:33, 1:33] = inner
+    assert torch.equal(uneven, images(side=35))
+    with pytest.raises(UserError, match=f"grid_{work}, level 12: 12x12 whole blocks cover 24 of 32x32 pixels"):
+        perturb(images(), Perturbation(f"grid_{work}", 12))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_only_what_is_random_has_variants(name: str) -> None:
+    one, other = (perturb(images(), Perturbation(name, LEVELS.get(name, 5), k), masks()) for k in (0, 1))
+    assert torch.equal(one, other) is not OPERATIONS[name].random
 
 
 def test_fills() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from src.core.errors import UserError
+from src.data.class_names import CIFAR10
 from src.data.cue_conflict import cues_of
 from src.methods.locality.categories import category_scores, members_of, sixteen
 from src.methods.locality.shape_bias import (
@@ -90,8 +91,14 @@ def test_means_of_members_are_not_renormalised() -> None:
     members = members_of(["airplane", "bear"], [str(k) for k in range(1000)])
     assert category_scores(probabilities, members).tolist() == [pytest.approx([0.3, 0.15])]
     assert category_scores(probabilities, members, "sum").tolist() == [pytest.approx([0.3, 0.6])]
-    with pytest.raises(UserError, match="no class 'bear'"):
-        members_of(["bear"], ["beer", "cat"])
+    with pytest.raises(UserError, match=r"no class 'bear'.*knows 0 of their 2 categories, where two are needed"):
+        members_of(["bear", "dog"], ["beer", "cat"])
+
+
+def test_categories_that_a_network_does_not_know_are_left_out() -> None:
+    members = members_of(["airplane", "boat", "car", "knife"], CIFAR10)
+    assert members == {"airplane": [0], "boat": [8], "car": [1]}, "ship and automobile are boat and car"
+    assert members_of(["car", "cat"], ["automobile", "car", "cat"])["car"] == [1], "its own name first"
 
 
 def test_names_of_the_public_images() -> None:

@@ -140,6 +140,20 @@ def test_what_cannot_be_is_told(conflicts: Path, tmp_path: Path) -> None:
         measured(tmp_path / "all.parquet", BySide())
 
 
+def test_images_with_a_thing_that_the_network_does_not_know_are_left_out(conflicts: Path) -> None:
+    session = FakeSession()
+    subject = replace(network(), model=BySide().eval(), classes=("automobile", "cat", "frog"), mean=(0.0,) * 3,
+                      std=(1.0,) * 3)  # fmt: skip
+    asked = study_options({"name": "shape_bias", "conflicts": str(conflicts), "rule": "mean", "observers": None,
+                           "batch": 5})  # fmt: skip
+    found = study.estimate(Examined(subject, coloured(0), coloured(0)), asked, run(session))
+    assert (found.bias.shape_hits, found.bias.trials, found.bias.categories) == (4, 4, ("car", "cat"))
+    assert session.events == [
+        "study.conflicts: the network knows car, cat of 3 categories; 4 of 12 images show two of them, the others are "
+        "left out"
+    ]
+
+
 def test_a_network_of_other_classes_is_told(conflicts: Path) -> None:
     subject = network()
     asked = study_options({"name": "shape_bias", "conflicts": str(conflicts), "rule": "mean", "observers": None,
