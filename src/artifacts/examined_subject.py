@@ -236,7 +236,9 @@ def _foreign(subject: Subject, asked: Mapping[str, Any], data: ImageData, sessio
         )
     numbers = class_numbers(data.classes, subject.classes)
     if answers == "data":
-        session.event(f"subject.answers=data: one of {len(numbers)} of the network's {len(subject.classes)} classes")
+        session.event(
+            f"subject.answers=data: it chooses among the images' {len(numbers)} of its {len(subject.classes)} classes"
+        )
         subject, numbers = restricted(subject, numbers.tolist()), torch.arange(len(numbers))
     elif len(numbers) < len(subject.classes):
         session.event(

@@ -24,7 +24,11 @@ _IDENTITY = re.compile(r"(?:n\d{8}_)?[^_/]+$")
 
 
 class Distorted(NamedTuple):
-    """An image of a set: its file, and the session, condition and category that the file's place and name tell."""
+    """An image of a set: its file, and the session, condition and category that the file's place and name tell.
+
+    Attributes:
+        session: of a folder ``session-2``: 2.
+    """
 
     file: Path
     session: str
@@ -70,9 +74,10 @@ def listed_distorted(folder: Path, categories: Collection[str], key: str) -> lis
             continue
         parent, match = path.parent.name, _NAME.fullmatch(path.name)
         if match is not None:
-            image = Distorted(path, parent, condition_of(match["condition"]), match["category"])
+            session = parent.rpartition("-")[2]
+            image = Distorted(path, session, condition_of(match["condition"]), match["category"])
         elif parent in categories and _IMAGE.fullmatch(path.name):
-            image = Distorted(path, "session-1", NO_CONDITION, parent)
+            image = Distorted(path, "1", NO_CONDITION, parent)
         else:
             raise UserError(
                 f"{key}={folder}: '{path.name}' is not named <trial>_<set>_<observer>_<condition>_<category>_<image>"

@@ -56,7 +56,7 @@ def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, 
     assert few.test.classes == few.subject.classes == ("class 2", "class 0") and few.test.labels.tolist() == [0, 1, 1]
     shown = found.subject.normalise(found.test.images)
     assert torch.equal(few.subject.model(shown), found.subject.model(shown)[:, [2, 0]])
-    assert session.events[1:] == ["subject.answers=data: one of 2 of the network's 3 classes"]
+    assert session.events[1:] == ["subject.answers=data: it chooses among the images' 2 of its 3 classes"]
     with pytest.raises(UserError, match=r"subject.answers=some: allowed are all, data"):
         subject_of({"kind": "checkpoint", "path": str(path), "answers": "some"}, *asked[1:])
     monkeypatch.setattr(FakeData, "input_shape", (3, 14, 14))

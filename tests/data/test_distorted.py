@@ -26,7 +26,7 @@ def test_sessions_and_names(tmp_path: Path) -> None:
     (tmp_path / "dnn" / ".DS_Store").write_text("")
     shown = listed_distorted(tmp_path, CATEGORIES, "study.distorted")
     assert [image[1:] for image in shown] == [
-        ("session-1", "0.6", "cat"), ("session-1", "16-10-10", "dog"), ("session-2", "0", "elephant")]  # fmt: skip
+        ("1", "0.6", "cat"), ("1", "16-10-10", "dog"), ("2", "0", "elephant")]  # fmt: skip
     parts = list(decoded_distorted(shown, 16, 3, 2))
     assert [tuple(part.shape) for part in parts] == [(2, 3, 16, 16), (1, 3, 16, 16)]
 
@@ -34,7 +34,7 @@ def test_sessions_and_names(tmp_path: Path) -> None:
 def test_folders_of_categories(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "cat1.png")
     (image,) = listed_distorted(tmp_path, CATEGORIES, "study.distorted")
-    assert image[1:] == ("session-1", "0", "cat")
+    assert image[1:] == ("1", "0", "cat")
 
 
 def test_what_an_image_is_called() -> None:

@@ -105,14 +105,15 @@ def decisions_table(
     answers: Sequence[str],
     categories: Sequence[str],
     conditions: Sequence[str] = (),
+    sessions: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Rows in the public columns; ``category`` is the shape's, and no condition is '0'."""
-    conditions = conditions or [NO_CONDITION] * len(names)
+    """Rows in the public columns; ``category`` is the shape's, no condition is '0', no session is '1'."""
+    conditions, sessions = conditions or [NO_CONDITION] * len(names), sessions or ["1"] * len(names)
     return [
-        {"subj": observer, "session": 1, "trial": number, "rt": "NaN", "object_response": answer,
+        {"subj": observer, "session": session, "trial": number, "rt": "NaN", "object_response": answer,
          "category": category, "condition": condition, "imagename": name}
-        for number, (name, answer, category, condition) in enumerate(
-            zip(names, answers, categories, conditions, strict=True), 1)
+        for number, (name, answer, category, condition, session) in enumerate(
+            zip(names, answers, categories, conditions, sessions, strict=True), 1)
     ]  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     names = tuple(members)
     decisions = decisions_table(
         NETWORK, [image.file.name for image in shown], [names[number] for number in scores.argmax(1).tolist()],
-        [image.category for image in shown], [image.condition for image in shown],
+        [image.category for image in shown], [image.condition for image in shown], [image.session for image in shown],
     )  # fmt: skip
     write_decisions(run.session.folder / DECISIONS, decisions)
     left_out = {condition_of(word) for word in options.leave_out}

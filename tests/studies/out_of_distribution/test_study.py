@@ -70,6 +70,7 @@ def test_accuracy_by_condition(distorted: Path, tmp_path: Path) -> None:
     found, result = measured(distorted, FakeSession(tmp_path), leave_out=["cr"])
     assert found.accuracy.value == 0.5 and result.tables["ood_accuracy"]["counts"] == [True, False]
     table = read_decisions(tmp_path / "decisions.csv", CATEGORIES)
+    assert table["session"].unique().tolist() == ["1"]
     assert table["condition"].value_counts().to_dict() == {"cr": 12, "bw": 12}
     assert (table["object_response"] == table["category"]).sum() == 18
 
