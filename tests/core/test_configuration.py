@@ -68,7 +68,9 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         # no name where a group's file is to be named
         ("experiment=robustness subject=null", "subject=null: no subject 'null'; known: "
          f"{', '.join(options('subject'))}"),
-        ("experiment=robustness study=null", f"study=null: no study 'null'; known: {', '.join(options('study'))}"),
+        ("experiment=robustness study=null", f"study=null: no study 'null'; known: {', '.join(options('study'))}; your "
+         "own is found by own=FOLDER, which holds studies/null/options.py, studies/null/study.py and "
+         "conf/study/null.yaml"),
         ("experiment=modular_vs_monolithic tree=null", f"tree=null: no tree 'null'; known: {TREES}"),
         ("experiment=modular_vs_monolithic tree=[]", f"tree=[]: no tree '[]'; known: {TREES}"),
         ("experiment=robustness subject=checkpoint data=null", "data=null: no data 'null'; known: "

@@ -30,11 +30,8 @@ LEVELS: dict[str, Levels] = {
     "block_rotation": _DRAWN,
     "grid_shuffle": _DRAWN,
     "grid_rotation": _DRAWN,
-    **{
-        f"mask_{layout}_{fill}": _DRAWN if fill == "noise" else _PIXELS
-        for layout in (*LAYOUTS, "single")
-        for fill in FILLS
-    },
+    **{f"mask_{layout}_{fill}": _DRAWN if fill == "noise" else _PIXELS for layout in LAYOUTS for fill in FILLS},
+    **{f"mask_single_{fill}": _DRAWN for fill in FILLS},  # another patch each time
     "smooth": Levels(0, 50, whole=True),
     "bilateral": Levels(4, 14, whole=True),
     "residual": Levels(1, 50, whole=True),

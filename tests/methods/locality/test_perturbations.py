@@ -132,7 +132,7 @@ def test_a_grid_is_of_blocks_whatever_the_size(work: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_only_what_is_random_has_variants(name: str) -> None:
     one, other = (perturb(images(), Perturbation(name, LEVELS.get(name, 5), k), masks()) for k in (0, 1))
-    assert torch.equal(one, other) is not OPERATIONS[name].random
+    assert torch.equal(one, other) is not levels.LEVELS[name].random
 
 
 def test_fills() -> None:

@@ -141,7 +141,7 @@ def test_what_cannot_be_is_told(conflicts: Path, tmp_path: Path) -> None:
 
 
 def test_images_with_a_thing_that_the_network_does_not_know_are_left_out(conflicts: Path) -> None:
-    session = FakeSession()
+    session = FakeSession(conflicts.parent)
     subject = replace(network(), model=BySide().eval(), classes=("automobile", "cat", "frog"), mean=(0.0,) * 3,
                       std=(1.0,) * 3)  # fmt: skip
     asked = study_options({"name": "shape_bias", "conflicts": str(conflicts), "rule": "mean", "observers": None,
