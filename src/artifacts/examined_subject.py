@@ -23,18 +23,22 @@ from src.artifacts.pretrained import pretrained, wordnet_numbers
 from src.artifacts.trained import did_not_train, images_of, trained
 from src.artifacts.trial import Trial, check_target, target_names
 from src.core.errors import UserError, suggestion
+from src.core.seeds import stream
 from src.data.class_names import imagenet_classes
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.data.opening import data_of
 from src.methods.modularity.patched import Patch, patched_subject
-from src.methods.modularity.patching import module_score
+from src.methods.modularity.patching import module_score, random_kernels
 from src.methods.widths.variants import BASELINE
 from src.networks.restricted import restricted
 from src.networks.subjects import Subject, load_subject
 from src.report.session import Session
 from src.statistics.calibration import fit_platt
 from src.training.determinism import device_of
+
+
+SEARCHED, WHOLE = "searched", "all"  # of the kernels of an extracted subject: its modules', or the strong network's
 
 
 @dataclass
@@ -112,10 +116,19 @@ def _variant(subject: Mapping[str, Any], options: VariantOptions, artifacts: Art
 
 
 def _extracted(subject: Mapping[str, Any], options: ExtractedOptions, artifacts: Artifacts) -> Examined:
+    kernels = subject.get("kernels", SEARCHED)
+    if kernels not in (SEARCHED, WHOLE) and type(kernels) is not int:
+        raise UserError(
+            f"subject.kernels={kernels}: allowed are {SEARCHED}, {WHOLE}, or the number of a draw of random kernels"
+        )
     strong = trained(options.strong, artifacts, role="strong")
-    if not strong.converged:
+    if not strong.converged or kernels == WHOLE:
         return _examined(strong.subject, strong.data, {"strong": strong})
     modules = modules_of(options, strong, artifacts)
+    if kernels != SEARCHED:
+        generator = stream(options.seed, "random kernels", kernels)
+        drawn = [random_kernels(keep, modules.plan.group_index, generator) for keep in modules.keep]
+        modules = replace(modules, keep=torch.stack(drawn))
     with artifacts.session.stage("modules: composition"):
         ensemble = module_ensemble(modules, options.module_score)
     return _examined(ensemble, strong.data, {"strong": strong}, (modules.digest,))

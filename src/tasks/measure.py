@@ -49,6 +49,8 @@ def _row(options: Measure, networks: Any, subject: Subject) -> dict[str, Any]:
     recipe = getattr(networks, "recipe", None) or getattr(networks, "strong", None) or {}
     source = (recipe.get("data") or getattr(networks, "data", None) or {}).get("source", {})
     data = source.get("names") or source.get("name") or ""
+    kernels = options.subject.get("kernels", "")
+    kernels = "random" if isinstance(kernels, int) else kernels
     return {"subject": options.subject["kind"], "study": options.study["name"], "model": model,
-            "data": f"{data} {height} px", "training": options.subject.get("training", "plain"), "seed": options.seed,
-            "network": f"{model} {options.seed}"}  # fmt: skip
+            "data": f"{data} {height} px", "training": options.subject.get("training", "plain"), "kernels": kernels,
+            "seed": options.seed, "network": f"{model} {options.seed} {kernels}".strip()}  # fmt: skip

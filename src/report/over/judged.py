@@ -41,7 +41,8 @@ def judge(
     jobs = {**jobs, "status": statuses}
     jobs = {name: [values[row] for row in ended] for name, values in jobs.items()}
     # a metric that no job of this sweep was asked for leaves the claim without a verdict, and not the sweep without all
-    jobs |= {claim.metric: [None] * len(ended) for claim in stated if claim.metric not in {*jobs, *DERIVED}}
+    asked_for = {name for claim in stated for name in (claim.metric, *([claim.gate.metric] if claim.gate else []))}
+    jobs |= {name: [None] * len(ended) for name in sorted(asked_for - {*jobs, *DERIVED})}
     verdicts = claims.judge(stated, jobs, curves, gates=gates, resamples=resamples, seed=seed)
     table = claims.verdict_table(verdicts)
     words = ("reason", "source")  # too long for a window
