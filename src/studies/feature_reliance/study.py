@@ -6,14 +6,15 @@ Burgert et al. (NeurIPS 2025, arXiv:2509.20234): drop = (clean - suppressed) / (
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import fmean
+
+import torch
 
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
-from src.methods.locality.reliance import Reliance, area, reliance
+from src.methods.locality.reliance import Reliance, reliance
 from src.studies.feature_reliance.options import Options
 from src.studies.images import fewer_images
 from src.studies.locality.answers import Answers, Stimuli, check_perturbations
@@ -24,34 +25,31 @@ SECTION = "Feature reliance"
 
 @dataclass(frozen=True)
 class Suppression:
-    """One operation of a cue.
-
-    Attributes:
-        levels: weakest first. losses: at each of them.
-        lost: the share of what the network knew that is lost, averaged over the levels (trapezoids, from whole images).
-    """
+    """One operation of a cue: its levels, weakest first, and what is lost at each of them."""
 
     cue: str
     operation: str
     levels: tuple[float, ...]
     losses: tuple[Reliance, ...]
-    lost: float
 
 
 @dataclass(frozen=True)
 class Findings:
-    """``clean``: accuracy on whole images. ``chance``: of guessing. ``images``: how many."""
+    """What the study finds of one network.
+
+    Attributes:
+        clean: accuracy on whole images.
+        by_cue: cue -> the share of what the network knew that is lost, averaged over the levels of each operation
+            (trapezoids, from whole images on) and over its operations.
+        chance: accuracy of guessing.
+        images: how many.
+    """
 
     clean: Estimate
     suppressions: tuple[Suppression, ...]
+    by_cue: Mapping[str, Estimate]
     chance: float
     images: int
-
-    @property
-    def by_cue(self) -> Mapping[str, float]:
-        """Cue -> mean over its operations of what each loses."""
-        cues = dict.fromkeys(each.cue for each in self.suppressions)
-        return {cue: fmean(each.lost for each in self.suppressions if each.cue == cue) for cue in cues}
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -72,29 +70,32 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     answers = Answers(examined.subject, Stimuli(test, options.batch, device), run)
     chance = 1 / len(test.classes)
     clean = answers.clean()
-    suppressions = []
+    suppressions, by_cue = [], {}
     steps = sum(len(sweep.levels) for sweeps in options.cues.values() for sweep in sweeps)
     with run.session.stage("suppression", steps) as advance:
         for cue, sweeps in options.cues.items():
+            averages = []
             for sweep in sweeps:
-                losses = []
+                curve, losses = [clean.right], []
                 for level in sweep.levels:
                     cell = answers.cell(Perturbation(sweep.name, level, seed=run.seed), options.variants)
                     losses.append(reliance(clean.right, cell.right, chance, answers.weights))
+                    curve.append(cell.right)
                     advance()
-                kept = [clean.accuracy.value, *(loss.accuracy.value for loss in losses)]
-                lost = 1 - area(range(len(kept)), kept, chance)
-                suppressions.append(Suppression(cue, sweep.name, sweep.levels, tuple(losses), lost))
-    return Findings(clean.accuracy, tuple(suppressions), chance, len(test))
+                suppressions.append(Suppression(cue, sweep.name, sweep.levels, tuple(losses)))
+                averages.append(torch.trapezoid(torch.stack(curve), dim=0) / len(losses))
+            average = torch.stack(averages).mean(0)  # the drop is linear, so that its average is that of the averages
+            by_cue[cue] = reliance(clean.right, average, chance, answers.weights).drop
+    return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test))
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
     """What each cue costs, and the curves behind it."""
-    cues = [{"cue": cue, "lost": lost} for cue, lost in findings.by_cue.items()]
+    cues = [{"cue": cue, **lost.columns("lost")} for cue, lost in findings.by_cue.items()]
     told = (
         "The share of what the network knew (its accuracy above guessing) that is lost when a cue is suppressed, "
         "averaged over the levels of each operation and over its operations. Levels of different cues cannot be "
-        "matched by eye: compare networks within a cue, and read the curves below."
+        "matched by eye: compare networks within a cue, and read the curves below. 95% intervals over images."
     )
     figure = Figure("bars", "reliance", "What the network relies on", x="cue", y="lost", percent=True)
     yield Panel(SECTION, "reliance", cues, told, {"lost": "%"}, [figure])
@@ -121,13 +122,13 @@ def panels(findings: Findings) -> Iterator[Panel]:
 def verdict(findings: Findings) -> Verdict:
     """What is lost of each cue, the greatest first."""
     metrics = {"clean_accuracy": findings.clean}
-    metrics |= {f"reliance_{cue}": Estimate(lost) for cue, lost in findings.by_cue.items()}
-    metrics["shape_over_texture"] = Estimate(findings.by_cue["shape"] - findings.by_cue["texture"])
+    metrics |= {f"reliance_{cue}": lost for cue, lost in findings.by_cue.items()}
+    metrics["shape_over_texture"] = Estimate(findings.by_cue["shape"].value - findings.by_cue["texture"].value)
     units = {**dict.fromkeys(metrics, "%"), "shape_over_texture": "points"}
-    if findings.clean.low <= findings.chance or any(map(math.isnan, findings.by_cue.values())):
+    if findings.clean.low <= findings.chance or any(math.isnan(lost.value) for lost in findings.by_cue.values()):
         sentence = f"no better than guessing on whole images ({findings.clean.value:.1%}): nothing can be lost"
         return Verdict(sentence, "no verdict", {"clean_accuracy": findings.clean}, {"clean_accuracy": "%"})
-    ranked = sorted(findings.by_cue.items(), key=lambda pair: -pair[1])
-    said = ", ".join(f"{lost:.0%} without {cue}" for cue, lost in ranked)
+    ranked = sorted(findings.by_cue.items(), key=lambda pair: -pair[1].value)
+    said = ", ".join(f"{lost.value:.0%} without {cue}" for cue, lost in ranked)
     sentence = f"{findings.clean.value:.1%} right; of what it knows the network loses {said}"
     return Verdict(sentence, metrics=metrics, units=units, screen=("reliance", "suppressed"))

@@ -158,9 +158,9 @@ def panels(findings: Findings) -> Iterator[Panel]:
         for name, each in observers.items()
         for category, value in zip(each.categories, each.by_category, strict=True)
     ]
-    figure = Figure("points", "shape_bias_by_category", "Shape bias by the shape's category",
-                    "Right: by shape; left: by texture.", x="shape_bias", y="category", group="observer",
-                    percent=True)  # fmt: skip
+    below = "Share of the decisions for a cue that are for the shape; empty where neither cue was named."
+    figure = Figure("bars", "shape_bias_by_category", "Shape bias by the shape's category", below, x="category",
+                    y="shape_bias", group="observer", percent=True)  # fmt: skip
     yield Panel(SECTION, "shape_bias_by_category", classes, "", {"shape_bias": "%"}, [figure])
     ranks = findings.sensitivity
     cues = [

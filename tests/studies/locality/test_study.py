@@ -90,12 +90,12 @@ def test_a_network_that_knows_nothing_has_no_verdict() -> None:
 
 def test_reliance_names_the_cue_that_is_used() -> None:
     found, result = measured(relying, RELIANCE, examined(ByColour()))
-    assert found.by_cue["shape"] == pytest.approx(0, abs=1e-9) and found.by_cue["colour"] > 0.5
+    assert found.by_cue["shape"].value == pytest.approx(0, abs=1e-9) and found.by_cue["colour"].low > 0.5
     assert result.verdict.startswith("100.0% right; of what it knows the network loses")
     assert result.verdict.index("without colour") < result.verdict.index("without shape")
     shuffled = next(each for each in found.suppressions if each.operation == "channel_shuffle")
     assert shuffled.losses[0].accuracy.value == 0 and shuffled.losses[0].drop.value == pytest.approx(1.5)
-    assert not any(math.isnan(value) for value in found.by_cue.values())
+    assert not any(math.isnan(lost.value) for lost in found.by_cue.values())
 
 
 def test_fewer_images_are_an_event() -> None:
