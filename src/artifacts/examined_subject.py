@@ -37,7 +37,6 @@ from src.report.session import Session
 from src.statistics.calibration import fit_platt
 from src.training.determinism import device_of
 
-
 SEARCHED, WHOLE = "searched", "all"  # of the kernels of an extracted subject: its modules', or the strong network's
 
 

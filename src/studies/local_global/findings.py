@@ -73,7 +73,8 @@ class Findings:
         agreements: of each instrument.
         levels: (cue, operation) -> how it was calibrated.
         singles: cue -> accuracy on validation images of the network that knows it alone.
-        unequal: seed -> the span of accuracies of its networks, where it is more than EQUAL.
+        unequal: seed -> the span of accuracies of its networks, where it is more than EQUAL; such a seed counts for no
+            agreement.
     """
 
     networks: tuple[Network, ...]
@@ -95,6 +96,12 @@ def findings_of(
     """Compare all instruments with the dose."""
     dosed = [network for network in networks if network.role == "dose"]
     controls = [network for network in networks if network.role != "dose"]
+    spans = {}
+    for each in sorted({network.seed for network in dosed}):
+        accuracies = [network.accuracy for network in dosed if network.seed == each]
+        spans[each] = max(accuracies) - min(accuracies)
+    unequal = {each: span for each, span in spans.items() if span > EQUAL}
+    dosed = [network for network in dosed if network.seed not in unequal]
     agreements = []
     for instrument in instruments:
         quiet = {each.role: _shows_none(each.measured.values[instrument.name], instrument.none) for each in controls}
@@ -104,11 +111,6 @@ def findings_of(
         )
         seeds = len({network.seed for network in dosed})
         agreements.append(Agreement(instrument, with_zero, without_zero, quiet, seeds))
-    spans = {}
-    for each in sorted({network.seed for network in dosed}):
-        accuracies = [network.accuracy for network in dosed if network.seed == each]
-        spans[each] = max(accuracies) - min(accuracies)
-    unequal = {each: span for each, span in spans.items() if span > EQUAL}
     return Findings(tuple(networks), tuple(agreements), levels, singles, unequal)
 
 
@@ -117,10 +119,12 @@ def _correlation(networks: Sequence[Network], instrument: Instrument, *, resampl
     values = torch.tensor([network.measured.values[instrument.name].value for network in networks], dtype=torch.float64)
     doses = torch.tensor([network.dose for network in networks], dtype=torch.float64)
     kinds, place = torch.tensor([network.seed for network in networks]).unique(return_inverse=True)
-    weights = bootstrap_weights(len(kinds), resamples=resamples, seed=seed)[:, place]
+    counted = len(kinds)
+    if not counted:
+        return Estimate(math.nan, unit="seeds")
+    weights = bootstrap_weights(counted, resamples=resamples, seed=seed)[:, place]
     value = rank_correlation(doses, instrument.sign * values, torch.ones(1, len(networks)))
     samples = rank_correlation(doses, instrument.sign * values, weights)
-    counted = len(kinds)
     if counted < 2:  # one seed has no interval
         return Estimate(float(value), n=counted, unit="seeds")
     return estimate(Resampled(float(value), samples), n=counted, unit="seeds")
