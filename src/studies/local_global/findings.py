@@ -56,8 +56,8 @@ class Agreement:
 
     @property
     def judgement(self) -> Judgement:
-        """``no verdict`` with too few seeds."""
-        if self.seeds < SEEDS:
+        """``no verdict`` with too few seeds, or where the measure is defined for none of the networks."""
+        if self.seeds < SEEDS or math.isnan(self.correlation.value):
             return "no verdict"
         both = (self.correlation, self.without_zero)
         follows = all(each.value >= AGREES and each.low > 0 for each in both)

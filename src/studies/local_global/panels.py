@@ -124,9 +124,11 @@ def verdict(findings: Findings) -> Verdict:
         )
         return Verdict(sentence + left_out, "no verdict", metrics, row=row, screen=screen)
     agreeing = [each.instrument.name for each in findings.agreements if each.judgement == "agrees"]
-    rest = [each.instrument.name for each in findings.agreements if each.judgement != "agrees"]
+    rest = [each.instrument.name for each in findings.agreements if each.judgement == "does not agree"]
+    undefined = [each.instrument.name for each in findings.agreements if each.judgement == "no verdict"]
     sentence = f"{len(agreeing)} of {len(findings.agreements)} instruments follow the dose of texture"
     sentence += f" ({', '.join(agreeing)})" if agreeing else ""
     sentence += f"; these do not: {', '.join(rest)}" if rest else ""
+    sentence += f"; not defined: {', '.join(undefined)}" if undefined else ""
     sentence += left_out
     return Verdict(sentence, "success" if agreeing else "no success", metrics, row=row, screen=screen)

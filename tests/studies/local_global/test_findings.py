@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_the_verdict_names_what_agrees_and_what_does_not() -> None:
 def test_what_takes_the_verdict_away(changes: dict[str, float], words: str) -> None:
     said = verdict(found(**changes))  # type: ignore[arg-type]
     assert said.kind == "no verdict" and words in said.sentence
+
+
+def test_a_measure_that_no_network_has_gets_no_verdict() -> None:
+    findings = found()
+    networks = [replace(each, measured=measured(follows=math.nan)) for each in findings.networks]
+    (never,) = findings_of(networks, [FOLLOWS], findings.levels, findings.singles, resamples=50, seed=0).agreements
+    assert never.judgement == "no verdict" and math.isnan(never.correlation.value)
 
 
 def test_one_seed_has_no_interval() -> None:
