@@ -74,10 +74,9 @@ def test_the_invariance_of_a_trained_network_and_of_its_file(run, trained):
     own = again(run, trained, *INVARIANCE, "subject=trained")
     assert own["metrics"]["accuracy"]["value"] == value(trained.results[0], "clean_accuracy"), "the same images"
     networks = pq.read_table(own["folder"] / "tables" / "networks.parquet").to_pydict()
-    assert networks["network"] == ["network", "untrained"] and own["row"] == {
-        "subject": "trained",
-        "study": "invariance",
-    }
+    assert networks["network"] == ["network", "untrained"]
+    assert own["row"] == {"subject": "trained", "study": "invariance", "model": "simcnn", "data": "glyphs 32 px",
+                          "training": "plain", "kernels": "", "seed": 0, "network": "simcnn 0"}  # fmt: skip
     for way in ("sum", "positions"):
         assert value(own, f"nv_{way}") == pytest.approx(networks[f"nv_{way}"][0]) and value(own, f"nv_{way}") > 0
     (entry,) = [entry for entry in trained.store if entry["digest"] in own["uses"]]
