@@ -103,7 +103,12 @@ def picture(shown: dict[str, Tensor]) -> Panel:
 
 def verdict(findings: Findings) -> Verdict:
     """Which instruments agree; their correlations as metrics."""
-    metrics = {f"correlation_{each.instrument.name}": each.correlation for each in findings.agreements}
+    metrics = {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
+    metrics |= {
+        f"correlation_{each.instrument.name}": each.correlation
+        for each in findings.agreements
+        if not math.isnan(each.correlation.value)
+    }
     metrics |= {f"correlation_{each.instrument.name}_without_dose_0": each.without_zero for each in findings.agreements}
     row = {"model": "", "seeds": max((each.seeds for each in findings.agreements), default=0)}
     screen = ("agreement", "levels")
