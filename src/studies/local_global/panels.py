@@ -109,7 +109,6 @@ def verdict(findings: Findings) -> Verdict:
         for each in findings.agreements
         if not math.isnan(each.correlation.value)
     }
-    metrics |= {f"correlation_{each.instrument.name}_without_dose_0": each.without_zero for each in findings.agreements}
     row = {"model": "", "seeds": max((each.seeds for each in findings.agreements), default=0)}
     screen = ("agreement", "levels")
     problems = []
