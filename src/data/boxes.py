@@ -219,16 +219,6 @@ class Boxes:
         return drawn.clamp_(max=1)
 
 
-def check_boxes(mapping: BoxMapping, side: int | None) -> None:
-    """Refuse, in an option's words, a mapping that means nothing.
-
-    Raises:
-        ValueError: images are neither resized nor cut.
-    """
-    if mapping == "original" and side is None:
-        raise ValueError("data.source.box_mapping=original: needs data.source.size, to which images are resized")
-
-
 class Boxed(NamedTuple):
     """The images that have an object: int64 (n,) positions among all, their boxes, and what there is to say."""
 

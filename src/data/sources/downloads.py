@@ -83,7 +83,10 @@ def imagenette(options: Imagenette) -> Splits:
     place = Path(options.root) / _ARCHIVES[options.archive]
     if not place.is_dir():
         fetch("Imagenette", options, lambda kind: kind(options.root, size=options.archive, download=options.download))
-    parts = (read_classes(place / part, options.size, options.channels) for part in ("train", "val"))
+    from src.data.sources.pictures import Pictures
+
+    shape = Pictures(size=options.size, channels=options.channels)
+    parts = (read_classes(place / part, shape) for part in ("train", "val"))
     return Splits(
         *(replace(part, classes=tuple(_IMAGENETTE.get(name, name) for name in part.classes)) for part in parts)
     )

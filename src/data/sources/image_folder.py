@@ -1,46 +1,33 @@
 """A user's own images: one folder per class."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
 import torch
 
 from src.core.errors import UserError
 from src.core.options import options
-from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
+from src.data.boxes import with_masks
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.fitting import decode, dimensions, stacked
-from src.data.sources.options import Channels, Crop, Interpolation, Only, Place, Root, Side, TestFraction
+from src.data.sources.fitting import stacked
+from src.data.sources.options import Root, TestFraction
+from src.data.sources.pictures import Pictures
 from src.data.splits import hold_out
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 @options
-class Folder:
+class Folder(Pictures):
     """Images in folders called like their classes.
 
     Attributes:
         root: holds the folders themselves, or those of a folder ``train``, and of ``test``, ``val`` or ``validation``.
-        test_fraction, seed: of a split where there is no test set; 1: all are test images, and none can be trained on.
-        boxes: a folder of Pascal-VOC XML files or a table (`src.data.boxes`); what they hold becomes the masks.
+        test_fraction: of a split where there is no test set; 1: all are test images, and none can be trained on.
     """
 
-    root: Root
-    size: Side = None
-    channels: Channels = 3
+    root: Root = field(kw_only=True)
     test_fraction: TestFraction = 0.2
-    seed: int = 0
-    only: Only = None
-    boxes: Place = None
-    box_objects: Objects = "union"
-    box_mapping: BoxMapping = "correct"
-    crop: Crop = None
-    interpolation: Interpolation = None
-
-    def __post_init__(self) -> None:
-        check_boxes(self.box_mapping, self.size)
 
 
 def image_folder(options: Folder) -> Splits:
@@ -55,11 +42,11 @@ def image_folder(options: Folder) -> Splits:
         raise UserError(f"data.source.root={options.root}: no such folder")
     tests = [place / name for name in ("test", "val", "validation") if (place / name).is_dir()]
     if not (place / "train").is_dir() or not tests:
-        images = _read(place, options)
+        images = read_classes(place, options)
         if options.test_fraction == 1:
             return Splits(images.select(torch.arange(0)), images)
         return hold_out(images, options.test_fraction, options.seed)
-    train, test = (_read(part, options) for part in (place / "train", tests[0]))
+    train, test = (read_classes(part, options) for part in (place / "train", tests[0]))
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:
         raise UserError(f"{tests[0]}: class '{unknown[0]}' is not among those of {place / 'train'}")
@@ -69,34 +56,9 @@ def image_folder(options: Folder) -> Splits:
     return Splits(train, replace(test, labels=numbers[test.labels], classes=train.classes))
 
 
-def _read(folder: Path, options: Folder) -> ImageSet:
-    fitted = options.size, options.channels, options.crop, options.interpolation
-    if options.boxes is None:
-        return read_classes(folder, *fitted)
-    annotations = Annotations(Path(options.boxes).expanduser())
-
-    def boxes(files: Sequence[Path]) -> Boxed:
-        names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
-        return boxes_of(annotations, names, lambda number: dimensions(files[number], str(files[number])), options.size,
-                        options.box_objects, options.box_mapping, options.crop)  # fmt: skip
-
-    return read_classes(folder, *fitted, boxes=boxes)
-
-
-def read_classes(
-    folder: Path,
-    size: int | None,
-    channels: int,
-    crop: float | None = None,
-    interpolation: str | None = None,
-    *,
-    boxes: Callable[[Sequence[Path]], Boxed] | None = None,
-) -> ImageSet:
-    """All images in the folders of one folder, as `decode` makes them; classes in the order of their names.
-
-    Args:
-        boxes: of the files; images without one are left out.
-    """
+def read_classes(folder: Path, options: Pictures) -> ImageSet:
+    """All images in the folders of one folder; classes in the order of their names. With boxes, images without are left
+    out."""
     places = sorted(path for path in folder.glob("*") if path.is_dir() and path.name[0] != ".")
     files = {path.name: listed for path in places if (listed := _images_in(path))}
     if not files:
@@ -104,10 +66,11 @@ def read_classes(
     listed = [file for each in files.values() for file in each]
     counts = torch.tensor([len(each) for each in files.values()])
     labels = torch.arange(len(files)).repeat_interleave(counts)
-    boxed = None if boxes is None else boxes(listed)
+    names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in listed]
+    boxed = options.boxed(names, lambda position: (listed[position], str(listed[position])))
     if boxed is not None:
         listed, labels = [listed[number] for number in boxed.images.tolist()], labels[boxed.images]
-    images = stacked((decode(file, str(file), size, channels, crop, interpolation) for file in listed), str(folder))
+    images = stacked((options.decode(file, str(file)) for file in listed), str(folder))
     return with_masks(ImageSet(images, labels, tuple(files)), boxed)
 
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from src.core.errors import UserError, suggestion
 from src.core.options import Count, Whole, Words, options
-from src.data.boxes import Annotations, Boxed, BoxMapping, Objects, boxes_of, check_boxes, with_masks
+from src.data.boxes import Boxed, with_masks
 from src.data.class_names import LISTS, listed
 from src.data.image_set import ImageSet, Splits
 from src.data.mixing import cap, class_numbers
 from src.data.ranks import rank_within_class
-from src.data.sources.fitting import decode, dimensions, stacked
-from src.data.sources.options import Channels, Crop, Fraction, Interpolation, Only, Place, Side
+from src.data.sources.fitting import stacked
+from src.data.sources.options import Fraction
+from src.data.sources.pictures import Pictures
 from src.data.splits import hold_out
 
 _TEST = ("test", "validation", "valid", "val")
@@ -26,7 +27,7 @@ Files = Annotated[str | tuple[str, ...], Words("a file, or a list of files")]
 
 
 @options
-class Parquet:
+class Parquet(Pictures):
     """Files of a data set.
 
     Attributes:
@@ -36,14 +37,12 @@ class Parquet:
         image: column of the images (None: img or image).
         label: column of the labels (None: label or fine_label); ``coarse_label`` gives the superclasses as classes.
         names: class names, or the name of a known list (cifar10, imagenet ...); None takes the file's, else numbers.
-        channels: 3, or 1 for grey.
         train_skip: leaves out the first so many training images of each class, e.g. those that another network had.
         train_per_class: only the first so many images of each class (after those) are decoded.
         test_per_class: the same of the test set.
         only: the classes that are decoded.
-        test_fraction, seed: of each class, and of its drawing, where there is no test set.
-        boxes: a folder of Pascal-VOC XML files or a table (`src.data.boxes`); what they hold becomes the masks. An
-            image's name is the path beside its bytes, or a column ``name``.
+        test_fraction: of each class, where there is no test set.
+        boxes: an image's name is the path beside its bytes, or a column ``name``.
     """
 
     path: Files | None = None
@@ -52,22 +51,13 @@ class Parquet:
     image: str | None = None
     label: str | None = None
     names: Annotated[str | tuple[str, ...], Words("a known list, or a list of names")] | None = None
-    size: Side = None
-    channels: Channels = 3
     train_skip: Whole = 0
     train_per_class: Count | None = None
     test_per_class: Count | None = None
-    only: Only = None
     test_fraction: Fraction = 0.2
-    seed: int = 0
-    boxes: Place = None
-    box_objects: Objects = "union"
-    box_mapping: BoxMapping = "correct"
-    crop: Crop = None
-    interpolation: Interpolation = None
 
     def __post_init__(self) -> None:
-        check_boxes(self.box_mapping, self.size)
+        super().__post_init__()
         if (self.path is None) == (self.train is None and self.test is None):
             raise ValueError(
                 "data.source: 'parquet' needs either path=FILE, or train=FILE and test=FILE, or test=FILE alone"
@@ -94,7 +84,6 @@ def parquet(options: Parquet) -> Splits:
     second = None if options.test is None or alone else _Table(options.test, options.image, options.label)
     classes = _classes(options.names, first, *([second] if second else []))
     superclasses = first.superclasses(len(classes))
-    annotations = None if options.boxes is None else Annotations(Path(options.boxes).expanduser())
     chosen = None if options.only is None else torch.tensor(class_numbers(options.only, classes))
 
     def part(table: _Table, rows: Tensor, limit: int | None, skip: int = 0) -> ImageSet:
@@ -106,10 +95,10 @@ def parquet(options: Parquet) -> Splits:
         rows, labels = rows[kept], labels[kept]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
-        boxed = None if annotations is None else table.boxes(rows, annotations, options)
+        boxed = table.boxed(rows, options)
         if boxed is not None:
             rows, labels = rows[boxed.images], labels[boxed.images]
-        images = stacked(table.decode(rows, options), table.origin)
+        images = stacked((options.decode(*table.content(row)) for row in rows.tolist()), table.origin)
         return with_masks(ImageSet(images, labels, classes, superclasses), boxed)
 
     train, test, skip = options.train_per_class, options.test_per_class, options.train_skip
@@ -167,29 +156,23 @@ class _Table:
             return torch.arange(len(self.labels))
         return torch.tensor([row for row, split in enumerate(self.splits) if split in splits], dtype=torch.int64)
 
-    def decode(self, rows: Tensor, options: Parquet) -> list[Tensor]:
-        """uint8 (channels, H, W) of each row."""
-        return [
-            decode(*self._content(row), options.size, options.channels, options.crop, options.interpolation)
-            for row in rows.tolist()
-        ]
-
-    def boxes(self, rows: Tensor, annotations: Annotations, options: Parquet) -> Boxed:
-        """Boxes of some rows' images."""
+    def boxed(self, rows: Tensor, options: Parquet) -> Boxed | None:
+        """Boxes of some rows' images; None: they are not asked for."""
+        if options.boxes is None:
+            return None
         numbers = rows.tolist()
         cells = ((row, self._images[row].as_py()) for row in numbers)
         paths = [(row, cell.get("path") if isinstance(cell, dict) else None) for row, cell in cells]
         labelled = [path or (self._names[row].as_py() if self._names is not None else None) for row, path in paths]
         if None in labelled:
             raise UserError(
-                f"data.source.boxes={annotations.place}: row {numbers[labelled.index(None)]} of {self.origin} has no "
+                f"data.source.boxes={options.boxes}: row {numbers[labelled.index(None)]} of {self.origin} has no "
                 "name; images need a path beside their bytes, or a column name"
             )
         names = [PurePosixPath(str(name)) for name in labelled]
-        return boxes_of(annotations, names, lambda number: dimensions(*self._content(numbers[number])), options.size,
-                        options.box_objects, options.box_mapping, options.crop)  # fmt: skip
+        return options.boxed(names, lambda position: self.content(numbers[position]))
 
-    def _content(self, row: int) -> tuple[bytes | Path, str]:
+    def content(self, row: int) -> tuple[bytes | Path, str]:
         """What is to be decoded, and what it is called in messages."""
         cell, origin = self._images[row].as_py(), f"{self.origin}, row {row}"
         content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)

@@ -273,13 +273,7 @@ def mean_ranks(agreements: Mapping[str, Agreement]) -> dict[str, float]:
 
     Those that are equal share the mean of their ranks. It is a rank among these observers, and among no others.
     """
-    columns = torch.tensor(
-        [[each.squared_difference, -each.observed, -each.kappa] for each in agreements.values()], dtype=torch.float64
-    )
-    return dict(zip(agreements, _ranks(columns).mean(1).tolist(), strict=True))
+    from scipy.stats import rankdata  # slow to import
 
-
-def _ranks(columns: Tensor) -> Tensor:
-    """(n, k) -> ranks from 1 within each column."""
-    one, other = columns[:, None], columns[None]
-    return (other < one).double().sum(1) + ((other == one).double().sum(1) + 1) / 2
+    columns = [[each.squared_difference, -each.observed, -each.kappa] for each in agreements.values()]
+    return dict(zip(agreements, rankdata(columns, axis=0).mean(1).tolist(), strict=True))
