@@ -59,8 +59,7 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
         networks, bench.instruments(), levels, {cue: each.accuracy for cue, each in singles.items()},
         resamples=options.resamples, seed=options.seed,
     )  # fmt: skip
-    for panel in panels(findings, resamples=options.resamples, seed=options.seed):
-        result.add(panel)
+    result.add(*panels(findings, resamples=options.resamples, seed=options.seed))
     result.add(picture({
         "all cues agree": agreeing.images, "the texture is another class's": conflicting.images,
         "shape tells it, texture and hue are drawn freely": neutral.images,

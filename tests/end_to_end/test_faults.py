@@ -15,7 +15,7 @@ JOB = ("experiment=patch_weak", *TINY)
     [
         (["experiment=patch_week"], ["patch_week", "did you mean 'patch_weak'?"]),
         (["experiment=patch_weak", "seach.generations=3"], ["seach", "did you mean 'search.generations'?"]),
-        (["experiment=patch_weak", "search.generation=3"], ["search.generation", "did you mean 'generations'?"]),
+        (["experiment=patch_weak", "search.generation=3"], ["search.generation", "did you mean 'search.generations'?"]),
         (["experiment=patch_weak", "strong.data=cifar10"], ["strong.data=cifar10", "data@strong.data=cifar10"]),
         (["experiment=patch_weak", "model@strong.model=simcn"], ["simcn", "did you mean 'simcnn'?"]),
         (["experiment=patch_weak", "target_class=0,1"], ["target_class=0,1", "-m"]),

@@ -153,8 +153,8 @@ def _draw(
     if look.texture_coupling is None:
         texture = _choice(which, textures)
     else:
-        own_textures = [kind for kind in textures if kind != list(TEXTURES).index("solid")][: len(chosen)]
-        texture = torch.tensor(own_textures)[_coupled(place, len(chosen), look.texture_coupling, whether, which)]
+        of_classes = [kind for kind in textures if kind != list(TEXTURES).index("solid")][: len(chosen)]
+        texture = torch.tensor(of_classes)[_coupled(place, len(chosen), look.texture_coupling, whether, which)]
     brightness = 0.08 + 0.84 * next(columns)
     contrast = _between(columns, look.contrast)
     # brighter or darker than the background at random, where both fit; else whichever has the room

@@ -92,13 +92,13 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
 def panels(findings: Findings) -> Iterator[Panel]:
     """What each cue costs, and the curves behind it."""
     cues = [{"cue": cue, **lost.columns("lost")} for cue, lost in findings.by_cue.items()]
-    told = (
+    meaning = (
         "The share of what the network knew (its accuracy above guessing) that is lost when a cue is suppressed, "
         "averaged over the levels of each operation and over its operations. Levels of different cues cannot be "
         "matched by eye: compare networks within a cue, and read the curves below. 95% intervals over images."
     )
     figure = Figure("bars", "reliance", "What the network relies on", x="cue", y="lost", percent=True)
-    yield Panel(SECTION, "reliance", cues, told, {"lost": "%"}, [figure])
+    yield Panel(SECTION, "reliance", cues, meaning, {"lost": "%"}, [figure])
     rows = []
     for each in findings.suppressions:
         whole = Reliance(Estimate(0.0, 0.0, 0.0, findings.images, "images"), findings.clean)

@@ -144,14 +144,14 @@ def measured(subject: Subject, bench: Bench, run: Run) -> Measured:
 
 def _drop(cue: str, answers: Answers, clean: Cell, bench: Bench, run: Run) -> Estimate:
     """The mean over the operations that suppress this cue alone; NaN where there is none, or nothing is known."""
-    admitted = {name: level.level for (of, name), level in bench.levels.items() if of == cue and level.admitted}
+    chosen = {name: level.level for (of, name), level in bench.levels.items() if of == cue and level.admitted}
     chance = 1 / answers.whole.shape[1]
-    if not admitted or clean.accuracy.low <= chance:
+    if not chosen or clean.accuracy.low <= chance:
         return Estimate(math.nan)
     variants = bench.options["feature_reliance"].variants
     cells = [
         answers.cell(Perturbation(name, level, seed=run.seed), variants)
-        for name, level in admitted.items()
+        for name, level in chosen.items()
         if level is not None
     ]
     # all operations together, image by image: their interval is that of one mean

@@ -42,25 +42,25 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
          **{name: value.value for name, value in each.measured.values.items()}}
         for each in findings.networks
     ]  # fmt: skip
-    told = (
+    caption = (
         "Validation images are of the network's own training distribution; on agreeing images shape, texture and hue "
         "all tell the class, on neutral ones the shape alone."
     )
     units = dict.fromkeys(("validation_accuracy", "agreeing_accuracy", "neutral_accuracy"), "%")
-    yield Panel(SECTION, "networks", networks, told, units)
+    yield Panel(SECTION, "networks", networks, caption, units)
     levels = [
         {"cue": cue, "operation": name, "level": level.level, "admitted": level.admitted,
          **{f"{of}_network_loses": level.losses.get(of, math.nan) for of in findings.singles}}
         for (cue, name), level in findings.levels.items()
     ]  # fmt: skip
-    told = (
+    caption = (
         "A network that knows one cue alone chooses the level of what suppresses this cue: the least that takes it to "
         "within 5 points of guessing. The operation is admitted if the networks of the other cues lose less than 5 "
         "points there. No level: none of those tried was enough. Accuracy of these networks on validation images: "
         + ", ".join(f"{cue} {accuracy:.1%}" for cue, accuracy in findings.singles.items())
         + "."
     )
-    yield Panel(CALIBRATION, "levels", levels, told, {f"{cue}_network_loses": "points" for cue in findings.singles})
+    yield Panel(CALIBRATION, "levels", levels, caption, {f"{cue}_network_loses": "points" for cue in findings.singles})
 
 
 def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Panel]:
@@ -109,7 +109,8 @@ def verdict(findings: Findings) -> Verdict:
         for each in findings.agreements
         if not math.isnan(each.correlation.value)
     }
-    row = {"model": "", "seeds": max((each.seeds for each in findings.agreements), default=0)}
+    seeds = max((each.seeds for each in findings.agreements), default=0)
+    row = {"seeds": seeds}
     screen = ("agreement", "levels")
     problems = []
     shape, texture = findings.singles["shape"], findings.singles["texture"]
@@ -117,10 +118,9 @@ def verdict(findings: Findings) -> Verdict:
         problems.append(f"shape alone is {shape:.1%} right and texture alone {texture:.1%}: they are not equally easy")
     if problems:
         return Verdict("; ".join(problems), "no verdict", metrics, row=row, screen=screen)
-    seeds = row["seeds"]
     spans = ", ".join(f"{seed} ({span:.1%} apart)" for seed, span in findings.unequal.items())
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
-    if not isinstance(seeds, int) or seeds < SEEDS:
+    if seeds < SEEDS:
         high = [each.instrument.name for each in findings.agreements if each.correlation.value >= AGREES]
         sentence = (
             f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "

@@ -130,14 +130,14 @@ def panels(findings: Findings) -> Iterator[Panel]:
              **found.sum_of_singles.columns("sum_of_singles"), **found.together.columns("together")}
             for side, found in findings.interactions.items()
         ]  # fmt: skip
-        told = (
+        meaning = (
             "Patches of so many pixels' side, far apart, masked one at a time and all at once: what that takes from "
             "the true class's logit. Ratio: the sum of the single ones over all at once; 1 where the parts count each "
             "by itself, as in a bag of local features; below 1 where they stand in for one another. Area: masked."
         )
         below = "Patch: side in pixels. Ratio: 1 where the parts count each by itself."
         figures = [Figure("lines", "interaction", "Do the parts add up?", below, x="patch", y="ratio")]
-        yield Panel(SECTION, "interaction", costs, told, {"area": "%"}, figures)
+        yield Panel(SECTION, "interaction", costs, meaning, {"area": "%"}, figures)
     lines, shown = findings.preview.shape[:2]
     if shown:
         picture = contact_sheet(findings.preview.flatten(0, 1), shown, lines)

@@ -146,13 +146,13 @@ def panels(findings: Findings) -> Iterator[Panel]:
     """The ratio with its counts, by category, both sensitivities, other observers, all decisions."""
     bias, observers = findings.bias, {NETWORK: findings.bias, **findings.observers}
     rows = [_row(name, each) for name, each in observers.items()]
-    told = (
+    meaning = (
         f"{bias.trials} images whose shape is of one and whose texture is of another of {len(bias.categories)} "
         "categories. Shape bias: decisions for the shape as a share of those for either cue; all others are left out. "
         "No cue used: both together are named no more often than by guessing. 95% intervals resample the pictures that "
         "shapes and textures are from, crossed."
     )
-    yield Panel(SECTION, "shape_bias", rows, told, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
+    yield Panel(SECTION, "shape_bias", rows, meaning, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
     classes = [
         {"category": category, "observer": name, "shape_bias": value}
         for name, each in observers.items()
