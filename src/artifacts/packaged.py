@@ -90,11 +90,11 @@ def in_order(tensors: Mapping[str, Tensor], network: nn.Module, origin: str) -> 
     wanted = network.state_dict()
     if len(tensors) != len(wanted):
         raise UserError(f"{origin}: {len(tensors)} tensors of weights, the network has {len(wanted)}; take its own")
-    for (theirs, given), (ours, own) in zip(tensors.items(), wanted.items(), strict=True):
-        if given.shape != own.shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]:
+    for (theirs, given), (ours, needed) in zip(tensors.items(), wanted.items(), strict=True):
+        if given.shape != needed.shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]:
             raise UserError(
-                f"{origin}: weights {theirs} {tuple(given.shape)} do not fit the network's {ours} {tuple(own.shape)}; "
-                "take its own"
+                f"{origin}: weights {theirs} {tuple(given.shape)} do not fit the network's {ours} "
+                f"{tuple(needed.shape)}; take its own"
             )
     return dict(zip(wanted, tensors.values(), strict=True))
 
@@ -104,7 +104,7 @@ def as_trained(source: Mapping[str, Any], model: str) -> dict[str, Any]:
 
     Only sources of image files can be asked for them; others have a size of their own.
     """
-    own = {"size": SIDES[model], "crop": CROP, "interpolation": INTERPOLATION}
+    native = {"size": SIDES[model], "crop": CROP, "interpolation": INTERPOLATION}
     if source.get("name") not in ("parquet", "image_folder"):
         return dict(source)
-    return {**source, **{key: value for key, value in own.items() if source.get(key) is None}}
+    return {**source, **{key: value for key, value in native.items() if source.get(key) is None}}

@@ -126,9 +126,9 @@ def panels(findings: Findings) -> Iterator[Panel]:
                 "strongest level, chance taken off: 100% where nothing is lost.", {"area": "%"})  # fmt: skip
     if findings.interactions:
         costs = [
-            {"patch": side, "patches": found.patches, "area": found.area, **found.ratio.columns("ratio"),
-             **found.sum_of_singles.columns("sum_of_singles"), **found.together.columns("together")}
-            for side, found in findings.interactions.items()
+            {"patch": side, "patches": cost.patches, "area": cost.area, **cost.ratio.columns("ratio"),
+             **cost.sum_of_singles.columns("sum_of_singles"), **cost.together.columns("together")}
+            for side, cost in findings.interactions.items()
         ]  # fmt: skip
         meaning = (
             "Patches of so many pixels' side, far apart, masked one at a time and all at once: what that takes from "
@@ -150,7 +150,7 @@ def verdict(findings: Findings) -> Verdict:
     """Accuracy on whole images and areas under the curves; ratios of the interaction."""
     metrics = {"clean_accuracy": findings.clean.accuracy}
     metrics |= {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
-    metrics |= {f"interaction_{side}px": found.ratio for side, found in findings.interactions.items()}
+    metrics |= {f"interaction_{side}px": cost.ratio for side, cost in findings.interactions.items()}
     units = {name: "%" for name in metrics if not name.startswith("interaction")}
     known = findings.clean.accuracy.low > findings.chance
     if not known:
