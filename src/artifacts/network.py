@@ -1,6 +1,6 @@
 """A network that was trained here, with the data and the course of its training, and what networks answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,16 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.data.datamodule import ImageData
+from src.data.image_set import ImageSet
 from src.networks.activations import evaluating
-from src.networks.subjects import Subject
+from src.networks.slicing.recalibration import recalibrate
+from src.networks.subjects import COMPOSED, PATCHED, Subject, rebuild
+from src.report.session import Session
+from src.training.determinism import seed_everything
 from src.training.fitting import Training, overfitted_epoch
 
 BATCH = 256
+RECALIBRATED = 512  # images that an untrained network's batch norms take their statistics from
 SELECT = ("best", "last", "overfit", "underfit")
 
 
@@ -83,3 +88,20 @@ def of_part(network: Trained, part: str, batch: int = BATCH) -> tuple[Tensor, Te
 def log_probabilities(subject: Subject, images: Tensor) -> Tensor:
     """float64 (n, N): log-softmax of the answers, which leaves log-probabilities as they are."""
     return batched(subject, images).double().log_softmax(1)
+
+
+def untrained_like(subject: Subject, images: ImageSet, seed: int, session: Session) -> Subject | None:
+    """The same architecture with random weights on the same device, or None where it is made of other networks.
+
+    Its batch norms have the statistics of these images: with those of no image at all, mean 0 and variance 1, most
+    units of some networks are dead, and the baseline would be one of badly scaled maps.
+    """
+    if (name := subject.architecture["name"]) in (PATCHED, COMPOSED):
+        session.event(f"study.untrained=true: a {name} network is made of trained ones; there is no untrained baseline")
+        return None
+    device = next(subject.model.parameters()).device
+    seed_everything("untrained", seed)
+    model = rebuild(subject.architecture, subject.kept)
+    model.to(device).eval()
+    recalibrate(model, subject.normalise(images.images[:RECALIBRATED].to(device)))
+    return replace(subject, model=model, lineage=())

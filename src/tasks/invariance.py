@@ -12,7 +12,7 @@ from typing import Any
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import compared
 from src.artifacts.learners import architecture_of
-from src.artifacts.network import Trained
+from src.artifacts.network import Trained, untrained_like
 from src.artifacts.trained import check_recipe, did_not_train, history_panel, images_of, trained
 from src.core.errors import UserError
 from src.core.result import Result
@@ -25,7 +25,7 @@ from src.studies.invariance.comparison import comparison, verdict
 from src.studies.invariance.estimates import findings_of
 from src.studies.invariance.findings import AUGMENTED, PLAIN, UNTRAINED, Role
 from src.studies.invariance.images import chosen_images, exchanged
-from src.studies.invariance.measured import examine, rehearse, untrained_like
+from src.studies.invariance.measured import examine, rehearse
 from src.studies.invariance.options import Invariance, Options
 from src.studies.invariance.panels import panels
 from src.studies.invariance.retraining import retraining, retraining_panel

@@ -11,14 +11,13 @@ from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import nearest_epoch, subject_at
-from src.artifacts.network import Trained
+from src.artifacts.network import Trained, untrained_like
 from src.artifacts.trained import check_recipe, did_not_train, history_panel, trained
 from src.core.errors import UserError
 from src.core.result import Result
 from src.data.cue_conflict import conflicting_glyphs
 from src.data.image_set import ImageSet
 from src.data.sources import load_cached
-from src.studies.invariance.measured import untrained_like
 from src.studies.local_global.findings import Network, findings_of
 from src.studies.local_global.measures import Bench, calibrated, measured
 from src.studies.local_global.options import STUDIES, LocalGlobal

@@ -39,8 +39,9 @@ OF_A_GAP = {"router_share": "gap", "experts_share": "gap"}
 CURVE_COLUMNS = ("network", "split", "epoch", "accuracy")
 #: what `src.studies.robustness.shifted.read_reference` reads
 CELL_COLUMNS = ("network", "corruption", "severity", "accuracy")
-#: what judging, `_tell_settings_apart` and `_past_the_gate` of `src.tasks.compare` read of a job that claims are about
+#: what judging and `_tell_settings_apart` read of a job that claims are about
 JUDGED = ("data", "seed")
+#: and, before a regression, `_past_the_gate` of `src.report.over.judged`
 GATED = ("variant", "validation_accuracy", "precision", "skipped")
 
 
@@ -71,11 +72,11 @@ def columns_of_claim(claim: Claim) -> set[str]:
     return named if claim.metric in DERIVED else named | {claim.metric}
 
 
-def read_by(task: str, comparison: Mapping[str, Any] | None) -> Read:
-    """What a comparison and other jobs read of a job's result."""
+def read_by(task: str, comparison: Mapping[str, Any] | None, study: str = "") -> Read:
+    """What a comparison and other jobs read of a job's result; ``study``: of task=measure, that it ran."""
     how = comparison or {}
     read = Read()
-    if task == "measure":  # `study.reference` names such a result
+    if task == "measure" and study == "robustness":  # `study.reference` names such a result
         read.tables[CELLS] = {*CELL_COLUMNS}
         read.values[CELLS, "corruption"] = {"none"}
         read.values[CELLS, "severity"] = {0}
@@ -98,13 +99,13 @@ def read_by(task: str, comparison: Mapping[str, Any] | None) -> Read:
         read.columns.update(RUN if claim.metric in DERIVED else ())
         if claim.gate:
             read.settings.add("minimum_accuracy")
-            read.columns.update(GATED)
     if how.get("explorer"):
         explorer = how["explorer"]
         read.columns.update(["variant", *explorer["measures"], *explorer["space"], *explorer["costs"]])
         read.columns.update([explorer["profile"], *explorer["filters"]])
     if how.get("regression"):
         asked = how["regression"]
+        read.columns.update(GATED)
         read.columns.update([asked["unit"], asked["outcome"], "location", *how.get("equal_cost", ())])
         read.columns.update(Term.parse(term).column for term in asked["terms"])
     return read
@@ -114,6 +115,30 @@ def names_of(result: Mapping[str, Any]) -> Names:
     """Names of a result's metrics, of the keys of its row, and of its tables with their columns."""
     tables = {name: pq.read_schema(_parquet(result, name)).names for name in result["tables"]}
     return {"metrics": list(result["metrics"]), "row": list(result["row"]), "tables": tables}
+
+
+def study_metrics(options: Mapping[str, Any]) -> set[str]:
+    """Metrics of a study of a network that is better than chance, beside its accuracy; by the section ``study``."""
+    if options["name"] == "feature_reliance":
+        return {"reliance_shape", "reliance_texture", "reliance_colour", "shape_over_texture"}
+    areas = {f"area_{sweep['name']}" for sweep in options["operations"]}
+    return areas | {f"interaction_{side}px" for side in options["patches"]}
+
+
+def metrics_of_a_network(study: str, options: Mapping[str, Any]) -> set[str]:
+    """The same, made: of a network that names a colour."""
+    from src.studies.protocol import study_of
+    from tests.studies.locality.test_study import ByColour, examined, measured
+
+    def shorter(sweeps: Any) -> Any:
+        return [{**sweep, "levels": sweep["levels"][-1:]} for sweep in sweeps]
+
+    lists = {
+        key: shorter(value) for key, value in options.items() if key in ("operations", "shape", "texture", "colour")
+    }
+    small = {**options, **lists, "images": 12, "batch": 12, "variants": 1}
+    _, result = measured(study_of(study), small, examined(ByColour()))
+    return set(result.metrics) - {"clean_accuracy"}
 
 
 def missing_names(read: Read, names: Names) -> list[str]:

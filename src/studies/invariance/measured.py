@@ -16,9 +16,7 @@ from src.methods.invariance.firing import LayerFiring, firing
 from src.methods.invariance.passes import After, Examination, Setup
 from src.methods.invariance.variance import Variances, groups_of_members, variances
 from src.networks.activations import evaluating
-from src.networks.slicing.recalibration import recalibrate
-from src.networks.subjects import COMPOSED, PATCHED, Subject, rebuild
-from src.report.session import Session
+from src.networks.subjects import Subject
 from src.studies.invariance.findings import (
     EQUIVARIANCE,
     Further,
@@ -32,10 +30,8 @@ from src.studies.invariance.findings import (
 from src.studies.invariance.options import Measure, Options
 from src.studies.invariance.words import aggregation_of, called
 from src.studies.protocol import Run
-from src.training.determinism import seed_everything
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-RECALIBRATED = 512  # images that an untrained network's batch norms take their statistics from
 
 
 @dataclass(frozen=True)
@@ -146,23 +142,6 @@ def correct(subject: Subject, images: Tensor, labels: Tensor, transformations: T
             answers = subject.model(subject.normalise_values(moved)).argmax(1).view(len(some), count)
             parts.append(answers == right[:, None])
     return torch.cat(parts).cpu()
-
-
-def untrained_like(subject: Subject, images: ImageSet, seed: int, session: Session) -> Subject | None:
-    """The same architecture with random weights on the same device, or None where it is made of other networks.
-
-    Its batch norms have the statistics of these images: with those of no image at all, mean 0 and variance 1, most
-    units of some networks are dead, and the baseline would be one of badly scaled maps.
-    """
-    if (name := subject.architecture["name"]) in (PATCHED, COMPOSED):
-        session.event(f"study.untrained=true: a {name} network is made of trained ones; there is no untrained baseline")
-        return None
-    device = next(subject.model.parameters()).device
-    seed_everything("untrained", seed)
-    model = rebuild(subject.architecture, subject.kept)
-    model.to(device).eval()
-    recalibrate(model, subject.normalise(images.images[:RECALIBRATED].to(device)))
-    return replace(subject, model=model, lineage=())
 
 
 def further(examination: Examination, measures: Sequence[Measure], back: Examination | None = None) -> Further:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.network import untrained_like
 from src.core.estimate import Estimate
 from src.core.result import Panel, Verdict
 from src.data.image_set import ImageSet
@@ -11,7 +12,7 @@ from src.studies.invariance import panels as shown
 from src.studies.invariance.estimates import findings_of
 from src.studies.invariance.findings import ACCURACIES, EXAMINED, UNTRAINED, Findings
 from src.studies.invariance.images import chosen_images, exchanged
-from src.studies.invariance.measured import examine, untrained_like
+from src.studies.invariance.measured import examine
 from src.studies.invariance.options import Options
 from src.studies.invariance.words import key_of, words_for
 from src.studies.protocol import Run

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from src.artifacts.network import untrained_like
 from src.networks.slicing import extract, plan_for
 from src.networks.subjects import Subject, kept_of
-from src.studies.invariance.measured import untrained_like
 from tests.fakes.networks import SHAPE, subject
 from tests.fakes.study import FakeSession
 from tests.studies.invariance.given import measured_images
