@@ -18,6 +18,7 @@ from src.statistics.claims.terms import meets
 from tests.end_to_end import frozen
 from tests.end_to_end.conftest import ROOT, TINY, Ran, Run
 from tests.end_to_end.fake_cifar import write_fake_cifar
+from tests.end_to_end.fake_conflicts import write_fake_conflicts
 from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.fakes.imagenet import write_imagenet
 
@@ -34,6 +35,7 @@ FILES = {
     "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "feature_reliance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
+    "shape_bias_imagenet": write_fake_conflicts,
 }
 #: studies without a verdict, and so without most metrics, of a network at chance
 AT_CHANCE = ("locality", "feature_reliance")
@@ -56,6 +58,7 @@ MORE = {
     "invariance_cifar10": ONE,
     "local_global_cifar10": ["model@recipe.model=se_resnext_small", "seed=0"],
     "feature_reliance_cifar10": ["model@recipe.model=bagnet_small", "seed=0"],
+    "shape_bias_imagenet": ["subject.model=efficientnet_lite0"],
     "modules_local": ["subject.kernels=all,searched,0", "seed=0"],
     "modules_texture": ["subject.kernels=searched,0", "seed=0"],
 }
