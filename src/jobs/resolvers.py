@@ -20,6 +20,7 @@ def register() -> None:
     add("job_folder", _job_folder, replace=True)
     add("variants", _variants, replace=True)
     add("ours", _ours, replace=True)
+    add("family", _family, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:
@@ -35,6 +36,13 @@ def _variants(depth: int, integration: Any, count: int | None = None) -> str:
 def _ours(value: Any, *, _parent_: DictConfig) -> Any:
     """An option that a recipe sets for networks of ours; any other network is built without it."""
     return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value
+
+
+def _family(model: DictConfig) -> str:
+    """What a network is called in labels: presets of one model differ (resnet, resnext)."""
+    from src.networks.options import family
+
+    return family({"name": "", **model})
 
 
 def job_folder(config: Mapping[str, Any]) -> str:

@@ -1,17 +1,30 @@
-"""A folder that looks like the public cue-conflict images: a noisy disc of one thing's name on another's ground."""
+"""Files that look like the public cue-conflict images, and photographs with ImageNet's labels."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 SIDE = 32
 
 
+def write_photographs(place: Path) -> None:
+    """Two small pictures with ImageNet's labels."""
+    cells = []
+    for number in (0, 1):
+        written = io.BytesIO()
+        Image.new("RGB", (48 + number, 40), (90, 120 * number, 40)).save(written, "PNG")
+        cells.append({"bytes": written.getvalue(), "path": None})
+    pq.write_table(pa.table({"img": cells, "label": [0, 995]}), place)
+
+
 def write_fake_conflicts(folder: Path) -> None:
-    """Of three things, each shape with the texture of each, and one image with a single cue that is to be left out."""
+    """Discs in the colour of one thing on the ground of another, of three; those with one cue are to be left out."""
     draw = np.random.default_rng(0)
     place, names = folder / "cue_conflict", ("cat", "dog", "elephant")
     place.mkdir(parents=True)
@@ -23,3 +36,4 @@ def write_fake_conflicts(folder: Path) -> None:
             picture[..., t] += 90
             picture[disc, s] += 90
             Image.fromarray(picture).save(place / f"{shape}1-{texture}{t + 1}.png")
+    write_photographs(folder / "imagenet_photographs.parquet")

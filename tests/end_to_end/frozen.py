@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from src.core.paths import CONF
 from src.report.over.over_seeds import SEEDS
-from src.report.overview import CURVES
+from src.report.overview import CURVES as CURVES
 from src.statistics.claims import Claim, read_claims
 from src.statistics.claims.outcomes import DERIVED, RUN
 from src.statistics.claims.terms import Term

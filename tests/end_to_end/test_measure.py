@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from tests.end_to_end.conftest import TINY, Ran, Run
+from tests.end_to_end.fake_conflicts import write_photographs
 
 FEW = ("study.corruptions=[fog,gaussian_noise]", "study.severities=[1,5]")
 MEASURE = ("experiment=robustness", *TINY, *FEW)
@@ -141,13 +139,8 @@ def test_a_network_is_not_measured_on_classes_that_it_does_not_know(run, trained
 
 
 def photographs(place: Path) -> str:
-    """Two small pictures with ImageNet's labels, as the argument that names their file."""
-    cells = []
-    for number in (0, 1):
-        written = io.BytesIO()
-        Image.new("RGB", (48 + number, 40), (90, 120 * number, 40)).save(written, "PNG")
-        cells.append({"bytes": written.getvalue(), "path": None})
-    pq.write_table(pa.table({"img": cells, "label": [0, 995]}), place)
+    """As the argument that names their file."""
+    write_photographs(place)
     return f"imagenet_file={place}"
 
 
