@@ -38,7 +38,7 @@ def _ours(value: Any, *, _parent_: DictConfig) -> Any:
     return LEFT_OUT if ":" in str(OmegaConf.select(_parent_, "name")) else value
 
 
-def _family(model: DictConfig) -> str:
+def _family(model: Any) -> str:
     """What a network is called in labels: presets of one model differ (resnet, resnext)."""
     from src.networks.options import family
 
