@@ -175,7 +175,7 @@ def _finish(session: Any, result: Result, folder: Path) -> None:
 
 def compare(config: Mapping[str, Any], folders: Sequence[Path], sweep: Path) -> dict[str, Any]:
     """The page over the jobs of a sweep, itself a result: ``<sweep>/overview/``."""
-    chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
+    chosen = _comparison(folders)
     folder = sweep / "overview"
     try:
         with alone(folder):  # another sweep in this folder may end at the same time
@@ -192,11 +192,16 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     """
     newest = max((folder / results.FILE for folder in folders), key=lambda path: path.stat().st_mtime_ns)
     config = files.read_json(newest)["config"]
-    chosen = {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders]}
+    chosen = _comparison(folders)
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
     ended = execute({**config, **chosen, **views}, place)
     if ended["status"] != "ok":
         raise UserError(ended["verdict"])
+
+
+def _comparison(folders: Sequence[Path]) -> dict[str, Any]:
+    """What differs from the jobs; the seed of none of them, so that the page made again has the same intervals."""
+    return {"task": "compare", "label": "overview", "folders": [str(folder) for folder in folders], "seed": 0}
 
 
 def _one_line(error: Exception, folder: Path) -> str:

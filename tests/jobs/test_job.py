@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from src.core.configuration import identity
 from src.core.errors import UserError
+from src.core.files import write_atomically
 from src.jobs import job
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
@@ -55,3 +57,18 @@ def test_a_measurement_is_labelled_by_study_subject_and_data(lines: list[str], l
     values = check_command_line(["task=measure", f"outputs={tmp_path}", *lines]).values
     assert values["label"] == label
     assert identity(values) == identity({**values, "label": "another"})
+
+
+def test_the_page_made_again_draws_the_same_resamples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the seed of the job that ended last."""
+    asked: list[dict[str, Any]] = []
+
+    def execute(config: dict[str, Any], place: Path) -> dict[str, Any]:
+        asked.append(config)
+        return {"status": "ok"}
+
+    monkeypatch.setattr(job, "execute", execute)
+    write_atomically(tmp_path / "last" / "result.json", json.dumps({"config": {"seed": 7, "resamples": 50}}))
+    job.compare({"seed": 3, "resamples": 50}, [tmp_path / "last"], tmp_path)
+    job.compare_again([tmp_path / "last"], tmp_path)
+    assert asked[0]["seed"] == asked[1]["seed"]
