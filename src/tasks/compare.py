@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
+from src.artifacts.examined_subject import MEASURED_ON
 from src.core.configuration import setting
 from src.core.files import write_atomically
 from src.core.result import Explorer, Panel, Result, Table
@@ -83,10 +84,15 @@ def _tell_settings_apart(jobs: Table, folders: Sequence[Path], varied: Sequence[
     ways = Counter(data for data, _ in set(settings))
     jobs["data"] = [f"{data} ({digest})" if ways[data] > 1 else data for data, digest in settings]
     return {
-        data: config["recipe"]["training"]["minimum_accuracy"]
+        data: config[role]["training"]["minimum_accuracy"]
         for data, (config, row) in zip(jobs["data"], read, strict=True)
-        if row and not config.get("tiny")
+        if row and not config.get("tiny") and (role := _reference(config)) in config
     }
+
+
+def _reference(config: Mapping[str, Any]) -> str:
+    """The recipe of the network that a job is about; a network that comes trained has none."""
+    return MEASURED_ON.get(config["subject"]["kind"], "") if "subject" in config else "recipe"
 
 
 def _joined(curves: Table, jobs: Table) -> Table:

@@ -49,8 +49,10 @@ def _row(options: Measure, networks: Any, subject: Subject) -> dict[str, Any]:
     recipe = getattr(networks, "recipe", None) or getattr(networks, "strong", None) or {}
     source = (recipe.get("data") or getattr(networks, "data", None) or {}).get("source", {})
     data = source.get("names") or source.get("name") or ""
+    if recipe:  # a network that comes trained takes images of a size of its own
+        data = f"{data} {height} px"
     kernels = options.subject.get("kernels", "")
     kernels = "random" if isinstance(kernels, int) else kernels
     return {"subject": options.subject["kind"], "study": options.study["name"], "model": model,
-            "data": f"{data} {height} px", "training": options.subject.get("training", "plain"), "kernels": kernels,
+            "data": data, "training": options.subject.get("training", "plain"), "kernels": kernels,
             "seed": options.seed, "network": f"{model} {options.seed} {kernels}".strip()}  # fmt: skip

@@ -66,7 +66,7 @@ class Read:
 def columns_of_claim(claim: Claim) -> set[str]:
     """Columns of the table of jobs that a claim names."""
     named = {claim.unit, *claim.where, *claim.contrast.group, *claim.contrast.against, *claim.design.span}
-    named |= {term.column for term in claim.terms}
+    named |= {term.column for term in claim.terms} | {*filter(None, [claim.contrast.within])}
     if claim.gate:
         named |= {*claim.gate.row, claim.gate.metric}
     return named if claim.metric in DERIVED else named | {claim.metric}

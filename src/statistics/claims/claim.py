@@ -22,7 +22,9 @@ Span = Annotated[dict[str, tuple[int | float, int | float]], Words("columns, eac
 class Contrast:
     """The slope over a term (``per``: what one step of it is called), a group of runs against another, or the mean.
 
-    ``mean``: of a metric that is itself a difference, as that between two networks of one seed.
+    ``mean``: of a metric that is itself a difference, as that between two networks of one seed. ``within``: a column;
+    the groups are compared within each of its values, as modules and their parent within a seed, and the mean of the
+    differences is tested.
     """
 
     mean: bool = False
@@ -30,6 +32,12 @@ class Contrast:
     per: str = ""
     group: Conditions = field(default_factory=dict)
     against: Conditions = field(default_factory=dict)
+    within: str = ""
+
+    @property
+    def averaged(self) -> bool:
+        """Whether each unit has a difference of its own."""
+        return self.mean or bool(self.within)
 
 
 @options
@@ -74,7 +82,7 @@ class Claim:
         where: which runs the claim is about: column -> value or [low, high], null for an open end.
         unit: column that names the unit of analysis; all rows of a unit are repeated measures of it.
         test: how interval and p are found: ``two_stage_bootstrap`` for slopes and groups, ``student_t`` over units
-            for a mean, which may be over few.
+            for a mean, also of differences, which may be over few.
         level: of the interval; 1 - level is the Holm-corrected p below which a claim is decided.
     """
 
@@ -117,9 +125,12 @@ def claim_from(name: str, values: Mapping[str, Any]) -> Claim:
     kinds = [claim.contrast.mean, bool(claim.contrast.slope), bool(claim.contrast.group and claim.contrast.against)]
     if sum(kinds) != 1:
         raise UserError(f"{where}.contrast: give either slope, or group and against, or mean")
-    if claim.contrast.mean != (claim.test == "student_t") or (claim.contrast.mean and claim.beside):
+    if claim.contrast.within and not claim.contrast.group:
+        raise UserError(f"{where}.contrast.within={claim.contrast.within}: it pairs group and against; give both")
+    averaged = claim.contrast.averaged
+    if averaged != (claim.test == "student_t") or (averaged and claim.beside):
         raise UserError(f"{where}.test={claim.test}: a mean is tested by student_t without covariates, all else not")
-    if claim.contrast.mean and claim.design.units < 2:
+    if averaged and claim.design.units < 2:
         raise UserError(f"{where}.design.units={claim.design.units}: a mean over units needs 2 or more for an interval")
     return claim
 
@@ -156,7 +167,7 @@ def check_columns(claims: Sequence[Claim], columns: Iterable[str]) -> None:
     known = {*columns}
     for claim in claims:
         named = {"metric": [claim.metric], "unit": [claim.unit], "where": [*claim.where]}
-        named["contrast"] = [*claim.contrast.group, *claim.contrast.against]
+        named["contrast"] = [*claim.contrast.group, *claim.contrast.against, *filter(None, [claim.contrast.within])]
         named["contrast" if claim.contrast.slope and not claim.beside else "beside"] = [t.column for t in claim.terms]
         named["design.span"] = [*claim.design.span]
         named["gate"] = [*claim.gate.row, claim.gate.metric] if claim.gate else []

@@ -161,6 +161,8 @@ def _side(claim: Claim, row: Row) -> float | None:
 def _gather(claim: Claim, rows: list[Row], curves: Curves) -> tuple[Runs, list[str]]:
     """The runs to fit: the contrast is the first of their terms."""
     values, note = outcome(claim.metric, rows, curves)
+    if claim.contrast.within:
+        rows, values = _differences(claim, rows, values)
     columns = [term.values(rows) for term in claim.terms]
     if not claim.contrast.slope:
         columns.insert(0, np.array([_side(claim, row) for row in rows], dtype=np.float64))
@@ -169,6 +171,18 @@ def _gather(claim: Claim, rows: list[Row], curves: Curves) -> tuple[Runs, list[s
     notes = [note] if note else []
     notes += [f"{counted(without, 'run')} without a value of the covariates left out"] if without else []
     return arrange(rows, values, terms, claim.unit), notes
+
+
+def _differences(claim: Claim, rows: list[Row], values: np.ndarray) -> tuple[list[Row], np.ndarray]:
+    """Group minus against within each value of the pairing column, as a row of the group; half a pair is none."""
+    pairs: dict[str, dict[float, list[int]]] = {}
+    for place, row in enumerate(rows):
+        side = _side(claim, row)
+        if side is not None and math.isfinite(values[place]):
+            pairs.setdefault(str(row[claim.contrast.within]), {0.0: [], 1.0: []})[side].append(place)
+    whole = [sides for _, sides in sorted(pairs.items()) if sides[0.0] and sides[1.0]]
+    differences = [values[sides[1.0]].mean() - values[sides[0.0]].mean() for sides in whole]
+    return [rows[sides[1.0][0]] for sides in whole], np.array(differences, dtype=np.float64)
 
 
 def _lacking(claim: Claim, runs: Runs) -> str:
@@ -180,7 +194,7 @@ def _lacking(claim: Claim, runs: Runs) -> str:
             f"Too few runs, no verdict: {enough} {claim.unit}s with at least {design.seeds} seeds, "
             f"the claim asks {design.units}"
         )
-    if claim.contrast.mean:
+    if claim.contrast.averaged:
         return ""
     slopes = runs.terms.shape[1]
     if runs.units < slopes + 3:
@@ -201,7 +215,7 @@ def _lacking(claim: Claim, runs: Runs) -> str:
 
 def _measure(claim: Claim, runs: Runs, resamples: int, seed: int) -> tuple[Estimate, float, float]:
     """The effect, its p against the margin, and the share of the contrast's variance that the covariates leave."""
-    if claim.contrast.mean:
+    if claim.contrast.averaged:
         return *_mean(claim, runs), 1.0
     # groups keep their sizes in every resample; a slope's units are drawn with their places, as variants would be
     strata = None if claim.contrast.slope else runs.terms[:, 0].astype(np.int64)

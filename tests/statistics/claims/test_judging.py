@@ -238,3 +238,27 @@ def test_a_mean_is_judged_by_students_interval_over_networks() -> None:
     assert means([-0.2, 0.3, -0.1, 0.05]).verdict == "undecided"
     assert means(values, margin=0.3).verdict == "undecided"
     assert means(values[:2]).verdict == "no verdict"
+
+
+def test_groups_are_compared_within_a_seed() -> None:
+    """Seeds differ by far more than the groups do: only the differences within them show it."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for seed in range(6):
+        level = draw.normal(0.5, 0.2)
+        for kernels, offsets in (("all", [0.0]), ("random", [0.02, 0.04])):
+            rows += [
+                {**RUN, "data": "glyphs", "seed": seed, "network": f"net {seed} {kernels}", "kernels": kernels,
+                 "kept": level + offset + draw.normal(0, 0.001)}
+                for offset in offsets
+            ]  # fmt: skip
+    rows.append({**rows[0], "seed": 9, "network": "net 9 all"})  # without its other side it says nothing
+    asked = {"metric": "kept", "unit": "network", "gate": None, "direction": "positive", "test": "student_t",
+             "contrast": {"group": {"kernels": "random"}, "against": {"kernels": "all"}, "within": "seed"},
+             "design": {"units": 6}}  # fmt: skip
+    verdict = verdict_of(rows, claim(**asked))
+    assert verdict.verdict == "supported" and (verdict.estimate.n, verdict.estimate.unit) == (6, "networks")
+    assert 0.028 < verdict.estimate.value < 0.032, "draws are averaged first"
+    apart = {**asked, "test": "two_stage_bootstrap", "contrast": {**asked["contrast"], "within": ""}}
+    assert verdict_of(rows, claim(**apart)).verdict == "undecided"
+    assert verdict_of(rows[:-4], claim(**asked)).verdict == "no verdict", "five pairs are fewer than six"
