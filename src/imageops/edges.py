@@ -1,4 +1,4 @@
-"""Edges of grey images by three detectors, distances from them, and histograms made even.
+"""Edges of grey images by three detectors, outlines of masks, distances from them, and histograms made even.
 
 Images are batches (n, H, W), and so are edges: (row, column) in the frame of the images that were given.
 """
@@ -82,6 +82,12 @@ def steepest(values: Tensor, quantile: float) -> Tensor:
     return size > limit[:, None, None]
 
 
+def steepness(values: Tensor) -> Tensor:
+    """How long the gradient by Sobel's operator is: float (n, H, W) -> float (n, H, W)."""
+    x, y = _slopes(values)
+    return torch.hypot(x, y)
+
+
 def zero_crossings(values: Tensor, sigma: float) -> Tensor:
     """Where the Laplacian of a Gaussian changes its sign: bool (n, H, W). Marr and Hildreth, Proc. R. Soc. B 207, 1980.
 
@@ -149,6 +155,20 @@ def distance(edges: Tensor, limit: int) -> Tensor:
         best[:, offset:] = torch.minimum(best[:, offset:], square[:, :-offset] + offset**2)
         best[:, :-offset] = torch.minimum(best[:, :-offset], square[:, offset:] + offset**2)
     return best.sqrt_()
+
+
+def dilated(marked: Tensor, radius: int) -> Tensor:
+    """What is marked, and all within ``radius`` pixels of it (Euclidean): bool (n, H, W) -> bool (n, H, W)."""
+    return distance(marked, radius + 1) <= radius
+
+
+def outlines(masks: Tensor) -> Tensor:
+    """Pixels of a mask of whose eight neighbours one is not in it: bool (n, H, W) -> bool (n, H, W).
+
+    What lies beyond the image's border counts as the mask's.
+    """
+    around = F.max_pool2d((~masks).float()[:, None], 3, stride=1, padding=1)[:, 0]
+    return masks & (around > 0)
 
 
 def equalised(values: Tensor, levels: int) -> Tensor:

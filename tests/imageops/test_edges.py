@@ -7,7 +7,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from src.imageops.edges import auto_thresholds, canny, distance, equalised, steepest, zero_crossings
+from src.imageops.edges import (
+    auto_thresholds,
+    canny,
+    dilated,
+    distance,
+    equalised,
+    outlines,
+    steepest,
+    steepness,
+    zero_crossings,
+)
 from src.imageops.filters import gaussian
 
 
@@ -114,3 +124,28 @@ def test_equalised_by_hand() -> None:
     # two of six are the lowest; of the other four one is a 3: round(255 / 4)
     assert made[0].tolist() == [[0, 0, 64], [255, 255, 255]]
     assert made[1].unique().tolist() == [4]
+
+
+def test_steepness_is_the_length_of_sobels_gradient() -> None:
+    values = torch.tensor([[[0.0, 0, 0], [0, 0, 3], [0, 0, 4]]])
+    x, y = 2 * 3 + 4, 4 - 0
+    assert steepness(values)[0, 1, 1].item() == pytest.approx(math.hypot(x, y))
+    assert steepness(torch.full((1, 4, 4), 7.0)).eq(0).all()
+
+
+def test_dilation_is_a_disk() -> None:
+    marked = torch.zeros(1, 7, 7, dtype=torch.bool)
+    marked[0, 3, 3] = True
+    row, column = torch.meshgrid(torch.arange(7) - 3, torch.arange(7) - 3, indexing="ij")
+    for radius in range(4):
+        assert torch.equal(dilated(marked, radius)[0], row**2 + column**2 <= radius**2)
+    assert not dilated(torch.zeros_like(marked), 2).any()
+
+
+def test_the_outline_is_the_masks_own_border() -> None:
+    mask = torch.zeros(1, 6, 6, dtype=torch.bool)
+    mask[0, 1:5, 2:] = True  # reaches the image's right border, which is none of its own
+    expected = mask.clone()
+    expected[0, 2:4, 3:] = False
+    assert torch.equal(outlines(mask), expected)
+    assert not outlines(torch.ones(1, 3, 3, dtype=torch.bool)).any()

@@ -17,7 +17,7 @@ from torch import Tensor
 from src.core.errors import UserError
 from src.core.seeds import uniform
 from src.imageops.colour import contrast, luma
-from src.imageops.edges import auto_thresholds, canny, steepest, zero_crossings
+from src.imageops.edges import auto_thresholds, canny, outlines, steepest, zero_crossings
 from src.imageops.filters import gaussian
 from src.methods.locality.grids import derangements, from_blocks, patch_masks, to_blocks
 from src.methods.locality.levels import LAYOUTS, LEVELS, check_level
@@ -327,9 +327,7 @@ def _lines(drawn: Tensor, batch: Batch) -> Tensor:
 def outline(batch: Batch) -> Tensor:
     """Level: 1. The exact border of the object, white on black: pixels of it with a neighbour that is not."""
     assert batch.masks is not None
-    held = batch.masks.float()
-    core = -torch.nn.functional.max_pool2d(-held, 3, stride=1, padding=1)
-    return (255.0 * (held - core)).expand_as(batch.images).contiguous()
+    return _lines(outlines(batch.masks[:, 0]), batch)
 
 
 OPERATIONS: dict[str, Callable[[Batch], Tensor]] = {
