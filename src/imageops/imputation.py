@@ -5,7 +5,6 @@ from torch import Tensor
 
 from src.core.errors import UserError
 
-
 CACHED = 2**18  # values of a part: on a processor the vectors of one solution then stay in its cache
 
 
