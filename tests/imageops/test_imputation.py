@@ -86,3 +86,12 @@ def test_an_image_without_holes_stays_beside_one_with_many() -> None:
 def test_nothing_to_fill_from_is_refused() -> None:
     with pytest.raises(UserError, match="remove fewer"):
         imputed(torch.zeros(2, 1, 2, 2), torch.tensor([[[True, True], [True, True]], [[True, False], [True, True]]]))
+
+
+def test_parts_do_not_change_what_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(4)
+    images, missing = torch.rand(5, 3, 9, 9, generator=generator), torch.rand(5, 9, 9, generator=generator) < 0.6
+    together = imputed(images, missing)
+    monkeypatch.setattr("src.imageops.imputation.CACHED", 2 * 3 * 81)  # two images a part
+    apart = imputed(images, missing)
+    assert apart.shape == images.shape and torch.allclose(apart, together, atol=1e-4)

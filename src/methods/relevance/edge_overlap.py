@@ -69,7 +69,7 @@ def relevant_region(maps: Tensor, share: float | None = None) -> Tensor:
     """
     positive = (maps > 0) & maps.isfinite().all(2).all(1)[:, None, None]
     if share is None:
-        mean = (maps.double().clamp(min=0).sum((1, 2)) / positive.sum((1, 2))).to(maps.dtype)  # of equal values theirs
+        mean = maps.double().clamp(min=0).sum((1, 2)) / positive.sum((1, 2))
         return positive & (maps > mean[:, None, None])
     if not 0 < share < 1:
         raise UserError(f"share={share:g} of the most relevant pixels: allowed is more than 0 and less than 1")
