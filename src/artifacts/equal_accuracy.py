@@ -1,6 +1,6 @@
 """Two networks at equal accuracy: of the better one an earlier epoch, as accurate on validation images as the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -72,6 +72,32 @@ def nearest_epoch(network: Trained, aim: float) -> int | None:
     nearest = min(epochs, key=lambda epoch: (abs(network.history[epoch]["val/accuracy"] - aim), -epoch))
     closer = abs(network.history[nearest]["val/accuracy"] - aim) < abs(network.accuracy - aim)
     return nearest if closer else None
+
+
+def even_epochs(networks: Sequence[Trained]) -> list[int]:
+    """An epoch of each of several networks, so that all are as accurate as one another on validation images.
+
+    Of choices within ``EQUAL`` of one another it is the most accurate one, and where there is none the closest. Epochs
+    count whose weights were kept and that are as accurate as a network has to be.
+    """
+    accuracies = [
+        {network.epoch: network.accuracy} | {
+            epoch: values["val/accuracy"]
+            for epoch, values in enumerate(network.history)
+            if values["val/accuracy"] >= network.training.minimum_accuracy and _weights(network, epoch).exists()
+        }
+        for network in networks
+    ]  # fmt: skip
+
+    def nearest(aim: float) -> list[int]:
+        return [min(each, key=lambda epoch: (abs(each[epoch] - aim), -epoch)) for each in accuracies]
+
+    def span(aim: float) -> float:
+        reached = [each[epoch] for each, epoch in zip(accuracies, nearest(aim), strict=True)]
+        return max(reached) - min(reached)
+
+    aims = sorted({accuracy for each in accuracies for accuracy in each.values()}, reverse=True)
+    return nearest(next((aim for aim in aims if span(aim) <= EQUAL), min(aims, key=span)))
 
 
 def subject_at(network: Trained, epoch: int) -> Subject:

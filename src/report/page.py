@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jinja2 import Environment
 
+WIDE = 800  # pixels: a picture that takes a line of its own
 ROWS = 500  # of a table on the page; the parquet file has them all
 SECTIONS = 3  # from so many on they have a line of links of their own
 LONG = 40  # rows; a longer table of a section is folded, and one that a figure shows
@@ -203,4 +204,4 @@ def _image(pixels: "np.ndarray") -> dict[str, Any]:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    return {"png": encoded, "width": picture.width * times, "enlarged": times > 1}
+    return {"png": encoded, "width": picture.width * times, "enlarged": times > 1, "wide": picture.width >= WIDE}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.equal_accuracy import nearest_epoch, subject_at
+from src.artifacts.equal_accuracy import even_epochs, subject_at
 from src.artifacts.network import Trained, untrained_like
 from src.artifacts.trained import check_recipe, did_not_train, history_panel, trained
 from src.core.errors import UserError
@@ -18,6 +18,7 @@ from src.core.result import Result
 from src.data.cue_conflict import conflicting_glyphs
 from src.data.image_set import ImageSet
 from src.data.sources import load_cached
+from src.studies.images import fewer_images
 from src.studies.local_global.findings import Network, findings_of
 from src.studies.local_global.measures import Bench, calibrated, measured
 from src.studies.local_global.options import STUDIES, LocalGlobal
@@ -48,7 +49,8 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
     stimuli = Stimuli(agreeing, batch, device, kept=True)
     levels = calibrated({cue: each.subject for cue, each in singles.items()}, stimuli, asked["feature_reliance"], run)
     conflicting = conflicting_glyphs(agreeing.classes, **_source(options))
-    bench = Bench(stimuli, conflicting, Stimuli(neutral, batch, device), levels, asked)
+    explained = fewer_images(agreeing, asked["relevance"].images, artifacts.session)
+    bench = Bench(stimuli, conflicting, Stimuli(neutral, batch, device), explained, levels, asked)
     networks = _measured(dosed, bench, run)
     untrained = untrained_like(nothing.subject, agreeing, run.seed, artifacts.session)
     networks.append(Network(NO_CUE, math.nan, nothing.accuracy, 0, measured(nothing.subject, bench, run)))
@@ -104,14 +106,14 @@ def _networks(
 
 
 def _measured(dosed: Mapping[tuple[float, int], Trained], bench: Bench, run: Run) -> list[Network]:
-    """Each after the epoch at which it is as accurate, on images as it was trained on, as the worst of its seed."""
+    """Each after an epoch at which those of its seed are equally accurate on images as each was trained on."""
     networks = []
-    for (dose, seed), network in dosed.items():
-        aim = min(other.accuracy for (_, same), other in dosed.items() if same == seed)
-        epoch, subject, accuracy = nearest_epoch(network, aim), network.subject, network.accuracy
-        if epoch is not None:
-            subject, accuracy = subject_at(network, epoch), network.history[epoch]["val/accuracy"]
-        networks.append(Network("dose", dose, accuracy, seed, measured(subject, bench, run)))
+    for seed in sorted({seed for _, seed in dosed}):
+        same = {dose: network for (dose, its), network in dosed.items() if its == seed}
+        for (dose, network), epoch in zip(same.items(), even_epochs(list(same.values())), strict=True):
+            subject = network.subject if epoch == network.epoch else subject_at(network, epoch)
+            accuracy = network.history[epoch]["val/accuracy"]
+            networks.append(Network("dose", dose, accuracy, seed, measured(subject, bench, run)))
     return networks
 
 

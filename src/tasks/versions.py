@@ -19,7 +19,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "add_class": (2, ("checkpoint", "module")),
     "transfer": (1, ("checkpoint", "module")),
     "invariance": (1, ("checkpoint",)),
-    "local_global": (1, ("checkpoint",)),
+    "local_global": (2, ("checkpoint",)),
     "measure": (1, ("checkpoint", "variant", "modules", "module", "composed")),
 }
 

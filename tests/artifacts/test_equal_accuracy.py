@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.artifacts.equal_accuracy import compared, matched_epoch
+from src.artifacts.equal_accuracy import compared, even_epochs, matched_epoch
 from tests.fakes.networks import subject
 from tests.fakes.study import FakeSession
 from tests.fakes.trained import pair
@@ -55,3 +55,18 @@ def test_networks_are_as_they_were_chosen_where_nothing_is_to_match(tmp_path: Pa
     match = compared(networks, session, match=False)
     assert match.earlier is None and match.accuracy == {"plain": 0.9, "augmented": 0.71} and not session.events
     assert all(match.subjects[role] is networks[role].subject for role in networks)
+
+
+@pytest.mark.parametrize(
+    ("plain", "augmented", "epochs"),
+    [
+        ([0.5, 0.7, 0.9], [0.6, 0.71, 0.93], [1, 1]),  # the last two are further apart
+        ([0.5, 0.7, 0.92], [0.6, 0.71, 0.93], [2, 2]),  # the most accurate of two choices
+        ([0.5, 0.9], [0.6, 0.95], [1, 1]),  # none is near enough: the closest
+        ([0.9, 0.94, 0.97], [0.93, 0.95], [1, 1]),
+    ],
+)
+def test_several_networks_are_taken_where_they_are_alike(
+    plain: list[float], augmented: list[float], epochs: list[int], tmp_path: Path
+) -> None:
+    assert even_epochs(list(pair(tmp_path, plain, augmented).values())) == epochs

@@ -9,6 +9,7 @@ import torch
 
 from src.core.estimate import Estimate
 from src.data.cue_conflict import CueConflict
+from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Level, calibrate, reliance
 from src.networks.subjects import Subject
@@ -16,6 +17,9 @@ from src.studies.feature_reliance.options import Options as FeatureReliance
 from src.studies.locality import study as locality
 from src.studies.locality.answers import Answers, Cell, Stimuli
 from src.studies.protocol import Run
+from src.studies.relevance.findings import Findings as Relevance
+from src.studies.relevance.findings import findings_of as relevance_of
+from src.studies.relevance.measures import NETWORK, MapName, checked, maps_of
 from src.studies.shape_bias import study as shape_bias
 
 
@@ -56,6 +60,7 @@ class Bench:
         agreeing: images on which shape, texture and hue all tell the class, perturbed once for all networks.
         conflicting: images with one class's shape and another's texture.
         neutral: images on which the shape alone tells the class.
+        explained: those of the agreeing images that relevance is asked about.
         levels: (cue, operation) -> the level at which the operation suppresses its cue alone.
         options: name of a study -> its options.
     """
@@ -63,6 +68,7 @@ class Bench:
     agreeing: Stimuli
     conflicting: CueConflict
     neutral: Stimuli
+    explained: ImageSet
     levels: Mapping[tuple[str, str], Level]
     options: Mapping[str, Any]
 
@@ -77,7 +83,11 @@ class Bench:
             Instrument(f"interaction_gap_{side}px", -1, f"how far masked patches of {side} pixels are from adding up")
             for side in self.options["locality"].patches
         ]
-        return [*BIASES, *DROPS, *areas, *gaps]
+        outlines = [
+            Instrument(f"outline_{method}", -1, f"how much of {method} is on the outline rather than inside", 0.5)
+            for method in self.options["relevance"].methods
+        ]
+        return [*BIASES, *DROPS, *areas, *gaps, *outlines]
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,13 @@ class Measured:
     Attributes:
         values: instrument -> number with its interval over images; NaN where it is not defined for this network.
         clean: accuracy on the agreeing images. neutral: on those that have no texture to go by.
+        relevance: maps of some agreeing images, and what the checks say of them.
     """
 
     values: Mapping[str, Estimate]
     clean: Estimate
     neutral: Estimate
+    relevance: Relevance | None = None
 
 
 def calibrated(
@@ -137,9 +149,14 @@ def measured(subject: Subject, bench: Bench, run: Run) -> Measured:
     values |= shape_bias.verdict(bias).metrics
     if bias.bias.no_cue_used:
         values["shape_bias"] = Estimate(math.nan)
+    options = bench.options["relevance"]
+    maps = maps_of(subject, bench.explained, options, run)
+    relevance = relevance_of(maps, checked(subject, maps, options, run), subject.classes, options, run)
+    outlines = relevance.checks["outline"]
+    values |= {f"outline_{method}": outlines[MapName(method, NETWORK)] for method in options.methods}
     undefined = Estimate(math.nan)
     named = {each.name: values.get(each.name, undefined) for each in bench.instruments()}
-    return Measured({**named, "colour_drop": values["colour_drop"]}, clean.accuracy, neutral.accuracy)
+    return Measured({**named, "colour_drop": values["colour_drop"]}, clean.accuracy, neutral.accuracy, relevance)
 
 
 def _drop(cue: str, answers: Answers, clean: Cell, bench: Bench, run: Run) -> Estimate:

@@ -8,7 +8,7 @@ from src.artifacts.options import Resamples, TrainedOptions
 from src.core.errors import UserError
 from src.core.options import Count, Share, Whole, Words, options
 
-STUDIES = ("locality", "feature_reliance", "shape_bias")
+STUDIES = ("locality", "feature_reliance", "shape_bias", "relevance")
 
 
 @options
@@ -39,7 +39,7 @@ class LocalGlobal(TrainedOptions):
         if source != "glyphs":
             raise UserError(
                 f"recipe.data.source.name={source}: doses of texture need glyphs, which are drawn with them; for other "
-                "images take task=measure with study=locality, feature_reliance or shape_bias"
+                "images take task=measure with study=locality, feature_reliance, shape_bias or relevance"
             )
         if sorted(self.studies) != sorted(STUDIES):
             raise UserError(f"studies={sorted(self.studies)}: allowed are {', '.join(STUDIES)}, each of them")

@@ -11,9 +11,12 @@ from src.core.result import Figure, Panel, Verdict
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.local_global.findings import AGREES, ALIKE, EQUAL, SEEDS, Findings, Network
 from src.studies.pictures import contact_sheet
+from src.studies.relevance.panels import checks_panel
+from src.studies.relevance.pictures import overlays
 
 SECTION = "Do the instruments follow the dose?"
 CALIBRATION = "Cues and levels"
+MAPS = "Maps of relevance"
 SHOWN = 14  # images of each kind
 
 
@@ -36,6 +39,7 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     )
     yield Panel(SECTION, "agreement", rows, caption)
     yield from _against_dose(findings, resamples, seed)
+    yield from _relevance([each for each in findings.networks if each.role == "dose"], resamples, seed)
     networks = [
         {"network": each.role, "dose": each.dose, "seed": each.seed, "validation_accuracy": each.accuracy,
          "agreeing_accuracy": each.measured.clean.value, "neutral_accuracy": each.measured.neutral.value,
@@ -82,13 +86,46 @@ def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Pan
         yield Panel(SECTION, name, rows, "", figures=[figure])
 
 
-def _over_seeds(networks: Sequence[Network], dose: float, name: str, resamples: int, seed: int) -> Estimate:
-    values = torch.tensor([each.measured.values[name].value for each in networks if each.dose == dose])
-    values = values[~values.isnan()].double()
+def _relevance(dosed: Sequence[Network], resamples: int, seed: int) -> Iterator[Panel]:
+    """Maps of the greatest and of the least dose, and every check of every map as a mean over networks."""
+    explained = {(-network.dose, network.seed): network.measured.relevance for network in dosed}
+    relevance = [each for _, each in sorted(explained.items()) if each is not None]
+    if not relevance:
+        return
+    doses = sorted({network.dose for network in dosed}, reverse=True)
+    for dose, findings in ((doses[0], relevance[0]), (doses[-1], explained[-doses[-1], 0])):
+        if findings is None or not findings.options.pictures:
+            continue
+        name, below = f"maps_at_dose_{dose:g}".replace(".", "_"), (
+            "Red speaks for the class, blue against it. Under each map: what removal finds by it, and how much of its "
+            "positive relevance lies on the outline."
+        )  # fmt: skip
+        figure = Figure("image", name, f"What speaks for the answers of a network of dose {dose:g}", below)
+        yield Panel(MAPS, name, overlays(findings), figures=[figure])
+    first = relevance[0]
+    checks = {
+        check: {name: _mean([each.checks[check][name] for each in relevance], resamples, seed) for name in values}
+        for check, values in first.checks.items()
+    }
+    said = (
+        f"{len(relevance)} networks of all doses, {first.accuracy.n} images each; means over networks with 95% "
+        f"intervals over networks. The explained class: {first.options.target}."
+    )
+    yield checks_panel(MAPS, "relevance_checks", list(first.maps.maps), checks, said)
+
+
+def _mean(each: Sequence[Estimate], resamples: int, seed: int) -> Estimate:
+    """Over those networks that have the value."""
+    values = torch.tensor([value.value for value in each], dtype=torch.float64)
+    values = values[values.isfinite()]
     if len(values) < 2:
-        return Estimate(float(values.mean()), n=len(values), unit="seeds")
+        return Estimate(float(values.mean()), n=len(values), unit="networks")
     weights = bootstrap_weights(len(values), resamples=resamples, seed=seed).double()
-    return estimate(Resampled(float(values.mean()), weights @ values / len(values)), n=len(values), unit="seeds")
+    return estimate(Resampled(float(values.mean()), weights @ values / len(values)), n=len(values), unit="networks")
+
+
+def _over_seeds(networks: Sequence[Network], dose: float, name: str, resamples: int, seed: int) -> Estimate:
+    return _mean([each.measured.values[name] for each in networks if each.dose == dose], resamples, seed)
 
 
 def picture(shown: dict[str, Tensor]) -> Panel:

@@ -1,0 +1,153 @@
+"""What the page of the study of relevance shows."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel
+from src.studies.relevance.findings import AGAINST, INCOMPLETE, Findings
+from src.studies.relevance.measures import NETWORK, MapName
+from src.studies.relevance.pictures import best_and_worst, overlays
+
+SECTION = "What speaks for its answers"
+WORTH = "What the maps are worth"
+
+#: check -> what it says, for a reader
+MEANING = {
+    "removal": "removal: how much faster the class's probability falls when the most relevant pixels go first than "
+    "when the least relevant do, averaged over shares; 0 by chance",
+    "mass": "mass: positive relevance that lies on the object",
+    "rank_accuracy": "rank accuracy: of as many most relevant pixels as the object has, those that lie on it",
+    "pointing": "pointing: images whose most relevant pixel lies on the object",
+    "outline": "outline: positive relevance per pixel of the outline against that of the inside, 50% where both get as "
+    "much",
+    "edge_mass": "edge mass: positive relevance that lies on edges",
+    "randomised_signed": "randomised: rank correlation with the map of the network when it has forgotten all it "
+    "learned, of signed and of absolute values; a map that is about the network comes near 0",
+    INCOMPLETE: "incomplete: how far the map's sum is from what it explains, as a share, the median over images; empty "
+    "where a method promises no sum. It finds faults and what biases take; a constant map passes, so that it is no "
+    "evidence of quality",
+}
+UNITS = {"removal": "points", "mass": "%", "rank_accuracy": "%", "pointing": "%", "outline": "%", "edge_mass": "%"}
+OVERLAP = dict.fromkeys(("precision", "recall", "iou", "mass"), "%")
+HELD_AGAINST = {
+    "edges": "the image's edges",
+    "chance": "as many pixels at random",
+    "shifted": "its edges, shifted",
+    "other": "another image's edges",
+}
+
+
+def panels(findings: Findings) -> Iterator[Panel]:
+    """The maps, all checks of all maps in one table, and how each check comes about."""
+    options = findings.options
+    if options.pictures:
+        picture = overlays(findings)
+        below = (
+            "Red speaks for the class, blue against it; each map has a scale of its own. Under each: what removal "
+            "finds by it, in points, and how much of its positive relevance lies on edges."
+        )
+        yield Panel(SECTION, "maps", picture, figures=[Figure("image", "maps", "An image, and its maps", below)])
+        if options.removal:
+            picture = best_and_worst(findings)
+            below = f"By removal, of {options.methods[0]}: the best above, the worst below."
+            figure = Figure("image", "best_and_worst", "The best maps and the worst", below)
+            yield Panel(SECTION, "best_and_worst", picture, figures=[figure])
+    yield _checks(findings)
+    if findings.checked.removals:
+        yield _removal(findings)
+    yield _edges(findings)
+    if findings.checked.steps:
+        yield _randomisation(findings)
+
+
+def _checks(findings: Findings) -> Panel:
+    said = (
+        f"{findings.accuracy.n} test images, {findings.accuracy.value:.1%} of them right; means over images with 95% "
+        f"intervals. The explained class: {findings.options.target}."
+    )
+    return checks_panel(WORTH, "relevance_checks", list(findings.maps.maps), findings.checks, said)
+
+
+def checks_panel(
+    section: str, name: str, maps: Sequence[MapName], checks: Mapping[str, Mapping[MapName, Estimate]], said: str
+) -> Panel:
+    """A row per map, a column per check; ``said``: what the numbers are means over."""
+    rows: list[dict[str, Any]] = []
+    for each in maps:
+        row: dict[str, Any] = {"map": each.method, "of": each.of or "a control: it knows no network"}
+        for check, values in checks.items():
+            columns = values.get(each, Estimate(math.nan)).columns(check)
+            row |= {check: columns[check]} if check == INCOMPLETE else columns
+        rows.append({column: None if value != value else value for column, value in row.items()})
+    means = "; ".join(words for check, words in MEANING.items() if check in checks)
+    caption = f"{said} No check is a gate. {means[0].upper()}{means[1:]}."
+    return Panel(section, name, rows, caption, {check: unit for check, unit in UNITS.items() if check in checks})
+
+
+def _removal(findings: Findings) -> Panel:
+    rows = [
+        {"map": name.method, "removed": share, "most_relevant_first": most, "least_relevant_first": least,
+         "apart": least - most}
+        for name, curves in findings.checked.removals.items()
+        if name.of in ("", NETWORK)
+        for share, most, least in zip(
+            curves.shares, *(each.nanmean((0, 1)).tolist() for each in (curves.most, curves.least)), strict=True
+        )
+    ]  # fmt: skip
+    caption = (
+        "Probability of the explained class while pixels go; what goes is filled from its neighbours, with a little "
+        "noise (Rong et al. 2022). A map is good where its two curves are far apart; those of a random order are not. "
+        f"Random: {findings.options.random_orders} orders."
+    )
+    below = "How much lower the class's probability is without the most relevant pixels than without as many others."
+    figure = Figure("lines", "removal", "What removal finds", below, x="removed", y="apart", group="map", percent=True)
+    probabilities = ("removed", "most_relevant_first", "least_relevant_first")
+    return Panel(WORTH, "removal", rows, caption, dict.fromkeys(probabilities, "%") | {"apart": "points"}, [figure])
+
+
+def _edges(findings: Findings) -> Panel:
+    rows = []
+    for method, sign in findings.undefined:
+        for against in AGAINST:
+            values = findings.overlaps[method, sign, against]
+            row: dict[str, Any] = {"method": method, "relevance": sign, "held_against": HELD_AGAINST[against]}
+            for measure, value in values.items():
+                row |= value.columns(measure)
+            rows.append({**row, "images_without": findings.undefined[method, sign]})
+    options = findings.options
+    region = (
+        "those above the mean of their sign" if options.region is None else f"the {options.region:.0%} most relevant"
+    )
+    caption = (
+        f"Edges by {options.edges.name}, level {options.edges.level:g}, widened by {options.tolerance} pixels; "
+        f"relevant pixels: {region}. Precision: of these, on edges; recall: of edges, relevant; IoU: both over either; "
+        "mass: relevance on edges. What is on edges no more than by chance, or than on shifted or another image's "
+        "edges, does not follow edges. Images without: no relevance of this sign stands out there; empty where that is "
+        "all of them (the z+ rule yields no negative relevance)."
+    )
+    return Panel(WORTH, "relevance_edges", rows, caption, OVERLAP)
+
+
+def _randomisation(findings: Findings) -> Panel:
+    rows = [
+        {"method": method, "step": step, **{
+            f"{order}_{name}": float(getattr(course[step], name).nanmean())
+            for order, course in orders.items() for name in ("signed", "absolute", "complexity")
+        }}
+        for method, orders in findings.checked.steps.items()
+        for step in range(min(map(len, orders.values())))
+    ]  # fmt: skip
+    caption = (
+        "Layers get random weights, from the top down or from the bottom up; rank correlation of each map with the one "
+        "before, of signed and of absolute values, and the entropy of its histogram in nats. A map that stays is about "
+        "the image and not the network. Known limits: the z+ rule hardly sees later layers (Sixt et al. 2020), and "
+        "rank correlation favours noisy maps (Binder et al. 2023)."
+    )
+    figures = [
+        Figure("lines", "randomisation", f"The network forgets, {words}", "Rank correlation with the map of the whole "
+               "network.", x="step", y=f"{order}_signed", group="method")
+        for order, words in (("top_down", "from its last layer on"), ("bottom_up", "from its first layer on"))
+    ]  # fmt: skip
+    return Panel(WORTH, "randomisation", rows, caption, figures=figures)

@@ -1,0 +1,84 @@
+"""The study of relevance: which pixels speak for a network's answers, and what each map of them is worth."""
+
+from collections.abc import Iterator
+
+from src.artifacts.examined_subject import Examined
+from src.core.errors import UserError
+from src.core.estimate import Estimate
+from src.core.result import Panel, Verdict
+from src.data.image_set import ImageSet
+from src.methods.locality.levels import LEVELS
+from src.studies.images import fewer_images
+from src.studies.protocol import Run
+from src.studies.relevance import panels as shown
+from src.studies.relevance.findings import Findings, findings_of
+from src.studies.relevance.measures import NETWORK, MapName, checked, maps_of
+from src.studies.relevance.options import Options
+
+
+def check(options: Options, images: ImageSet | None) -> None:
+    """Refuse what can be refused before anything trains.
+
+    Raises:
+        UserError: edges need masks that the images do not have, or a single image is to be explained.
+    """
+    if options.images == 1:
+        raise UserError("study.images=1: the control 'another image's map' needs a second one; take more")
+    if images is not None and LEVELS[options.edges.name].needs_masks and images.masks is None:
+        raise UserError(
+            f"study.edges.name={options.edges.name}: the images have no exact masks, as drawn shapes have; take edges"
+        )
+
+
+def estimate(examined: Examined, options: Options, run: Run) -> Findings:
+    """Explain test images by every method, and check the maps.
+
+    Raises:
+        UserError: a method cannot explain this network, or the target is none of its classes.
+    """
+    images = fewer_images(examined.test, options.images, run.session)
+    maps = maps_of(examined.subject, images, options, run)
+    return findings_of(maps, checked(examined.subject, maps, options, run), images.classes, options, run)
+
+
+def panels(findings: Findings) -> Iterator[Panel]:
+    """The checks, how each comes about, and the maps themselves."""
+    return shown.panels(findings)
+
+
+def verdict(findings: Findings) -> Verdict:
+    """What removal says of each method's maps, and how much of what they call relevant is an edge."""
+    metrics: dict[str, Estimate] = {"explained_accuracy": findings.accuracy}
+    for method in findings.maps.relevance:
+        name = MapName(method, NETWORK)
+        metrics |= {
+            f"{check}_{method}": values[name]
+            for check, values in findings.checks.items()
+            if check in ("removal", "outline") and name in values
+        }
+        for sign, prefix in (("positive", "edges"), ("negative", "edges_negative")):
+            metrics[f"{prefix}_{method}"] = findings.overlaps[method, sign, "edges"]["precision"]
+    metrics = {name: value for name, value in metrics.items() if value.n}
+    units = dict.fromkeys(metrics, "%") | {name: "points" for name in metrics if name.startswith("removal")}
+    screen = ("relevance_checks",)
+    if not findings.known:
+        sentence = f"no better than guessing ({findings.accuracy.value:.1%}): there is nothing to explain"
+        return Verdict(sentence, "no verdict", metrics, units, screen=screen)
+    removed = findings.checks.get("removal")
+    if not removed:
+        return Verdict(
+            f"{findings.accuracy.value:.1%} of the explained images right", "", metrics, units, screen=screen
+        )
+    methods = sorted(findings.maps.relevance, key=lambda method: -removed[MapName(method, NETWORK)].value)
+    ahead = [method for method in methods
+             if all(findings.beyond[method, control].low > 0 for control in ("random", "sobel", "centre"))]  # fmt: skip
+    best = methods[0]
+    by_best, by_chance, by_edges = (
+        f"{100 * removed[name].value:+.1f}" for name in (MapName(best, NETWORK), MapName("random"), MapName("sobel"))
+    )
+    sentence = (
+        f"removal finds what the network needs best by {best} ({by_best} points between least and most relevant first; "
+        f"at random {by_chance}, by Sobel edges {by_edges}); "
+        + (f"better than every control: {', '.join(ahead)}" if ahead else "no method is better than every control")
+    )
+    return Verdict(sentence, "", metrics, units, screen=screen)
