@@ -23,7 +23,7 @@ Name = Literal[
     "occlusion",
 ]
 InputRule = Literal["none", "flat", "w_square", "z_box"]
-Biases = Literal["zero", "keep"]
+Biases = Literal["share", "zero", "keep"]
 Whole = Literal["logit", "difference", "nothing"]
 
 
@@ -66,8 +66,10 @@ class Method:
             the gamma rule in convolutions (Montavon et al. 2019, doi 10.1007/978-3-030-28954-6_10). Dense layers have
             the epsilon rule under all four.
         input_rule: LRP: of the first layer, in the place of the method's own.
-        biases: LRP: "zero" leaves them out where relevance is shared out, so that it is conserved; with "keep" they
-            keep their share, and the map sums to less (or more) than the logit.
+        biases: LRP: with "keep" they keep their share, and the map sums to less (or more) than the logit. "share" hands
+            their share to the layer's inputs: conserved, and bounded. "zero" leaves them out where relevance is shared
+            out: conserved where an output has inputs that speak for it, and unstable under the epsilon and gamma rules
+            in networks with batch norm.
         epsilon: LRP: what the epsilon rule adds to its denominators.
         gamma: ``lrp_gamma``: how much more positive weights count.
         steps: ``integrated_gradients``: points on the way from the baseline.
@@ -79,7 +81,7 @@ class Method:
 
     name: Name
     input_rule: InputRule = "none"
-    biases: Biases = "zero"
+    biases: Biases = "share"
     epsilon: float = 1e-6
     gamma: float = 0.25
     steps: int = 32
