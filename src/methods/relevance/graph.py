@@ -1,7 +1,7 @@
 """The way of relevance through a network: its traced operations, each with the role that a rule is known for.
 
-The network is traced by torch.fx, so that what it does by functions (``x + y``, ``relu(x)``, ``x.mean(...)``) is seen in
-the order of computing. What no rule is known for is refused by name before anything runs.
+The network is traced by torch.fx, so that what it does by functions (``x + y``, ``relu(x)``, ``x.mean(...)``) is seen
+in the order of computing. What no rule is known for is refused by name before anything runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from src.networks.models.pooling import MaxBlurPool2d, blurred
 from src.networks.models.simple_conv import LinearOnMap
 
 Role = Literal["linear", "norm", "activation", "average", "sum", "gate", "skip", "route"]
-"""``linear``: a convolution or dense layer. ``gate``: a signal times a factor that counts as constant. ``skip``: nothing
-happens. ``route``: each output is one of the inputs (views, slices, zeros around, the largest of a window)."""
+"""``linear``: a convolution or dense layer. ``gate``: a signal times a factor that counts as constant. ``skip``:
+nothing happens. ``route``: each output is one of the inputs (views, slices, zeros around, the largest of a window)."""
 
 ELSEWHERE = "take gradient, integrated_gradients, grad_cam or occlusion, which need no rules"
 
@@ -57,7 +57,9 @@ FUNCTIONS: dict[str, Role] = {
     **dict.fromkeys(("mean", "avg_pool2d", "adaptive_avg_pool2d"), "average"),
     **dict.fromkeys(("dropout", "dropout2d", "stochastic_depth"), "skip"),
     **dict.fromkeys(("flatten", "unflatten", "view", "reshape", "squeeze", "unsqueeze"), "route"),
-    **dict.fromkeys(("contiguous", "clone", "permute", "transpose", "getitem", "index_select", "max_pool2d", "pad"), "route"),
+    **dict.fromkeys(
+        ("contiguous", "clone", "permute", "transpose", "getitem", "index_select", "max_pool2d", "pad"), "route"
+    ),
     **dict.fromkeys(("add", "iadd"), "sum"),
     **dict.fromkeys(("mul", "imul"), "gate"),
 }
@@ -166,7 +168,7 @@ def _expanded(model: nn.Module) -> nn.Module:
             if isinstance(child, MaxBlurPool2d):
                 parent.add_module(name, nn.Sequential(nn.MaxPool2d(2, stride=1), Blur()))
             elif _qualified(child) == NORMED_ACTIVATION:
-                parent.add_module(name, nn.Sequential(_plain_norm(child), child.drop, child.act))
+                parent.add_module(name, nn.Sequential(_plain_norm(child), *map(child.get_submodule, ("drop", "act"))))
     return model
 
 
@@ -248,7 +250,7 @@ class _Roles:
 
     def signals(self, node: fx.Node, role: Role) -> tuple[int, ...]:
         """The positions of the arguments that relevance is handed on to."""
-        places = (0, 1) if role in ("sum", "gate") else (0,)
+        places: tuple[int, ...] = (0, 1) if role in ("sum", "gate") else (0,)
         if len(node.args) < len(places) or (role == "sum" and node.kwargs):
             return self.refuse(node, "called by keywords")
         if role == "gate":
@@ -295,6 +297,4 @@ def _place(node: fx.Node) -> str:
 
 def _pads_zeros(node: fx.Node) -> bool:
     given = dict(zip(("input", "pad", "mode", "value"), node.args, strict=False)) | dict(node.kwargs)
-    return given.get("mode", "constant") == "constant" and given.get("value") in (None, 0)
-
-
+    return bool(given.get("mode", "constant") == "constant") and given.get("value") in (None, 0)

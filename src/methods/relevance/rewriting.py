@@ -85,7 +85,7 @@ class Gate(nn.Module):
     """A signal times a factor; all relevance goes to the signal (signal takes all, Arras et al. 2017, W17-5221)."""
 
     def forward(self, signal: Tensor, factor: Tensor | float) -> Tensor:
-        result: Tensor = _Gate.apply(signal, factor)  # type: ignore[no-untyped-call]
+        result: Tensor = _Gate.apply(signal, factor)
         return result
 
 
@@ -190,11 +190,15 @@ class _Rewriting:
             if self.calls[str(node.target)] > 1:
                 node.target = self.add(role, copy.deepcopy(self.path.submodule(node)))
             self.roles[str(node.target)] = role
+            module: Any = self.path.submodule(node)
+            if hasattr(module, "inplace"):
+                module.inplace = False  # hooks give it a copy anyway; what differs then shows in the trial
             return
         function: Any = node.target
         if node.op == "call_method":
             function = getattr(Tensor, function_name(node))
         more, options = fx.node.map_arg((node.args[1:], node.kwargs), self.value)
+        options = {key: value for key, value in options.items() if key != "inplace"}
         self.insert(node, role, Operation(function, more, options), node.args[:1])
 
     def value(self, node: fx.Node) -> Any:

@@ -2,9 +2,9 @@
 
 Biases that are left out of the denominators make these cross zero where the network's own values do not: in networks
 with batch norm the epsilon rule's maps then grow by orders of magnitude per layer. Biases that keep their share absorb
-relevance. The LRP toolbox (Lapuschkin et al., JMLR 17(114), 2016) gives their share, and that of the stabiliser, to the
-inputs in equal parts; here an input gets its part by its absolute value, so that one that is 0, as behind a ReLU that is
-off, gets none, and relevance stays bounded. Only where all inputs are 0 are the parts equal.
+relevance. The LRP toolbox (Lapuschkin et al., JMLR 17(114), 2016) gives their share, and that of the stabiliser, to
+the inputs in equal parts. Here an input gets its part by its absolute value, so that one that is 0, as behind a ReLU
+that is off, gets none, and relevance stays bounded. Only where all inputs are 0 are the parts equal.
 
 Imports zennit, so it is imported where it is used.
 """
@@ -21,7 +21,7 @@ from zennit.core import BasicHook, Hook, ParamMod
 LEAST = 1e-9  # size of an input that is 0: nothing beside the others, equal parts where there are none
 
 
-class Sharing(Hook):  # type: ignore[misc]
+class Sharing(Hook):
     """A rule whose outputs give away all of their relevance.
 
     Args:
@@ -54,7 +54,9 @@ class Sharing(Hook):  # type: ignore[misc]
                   for sign, part, output, bias in zip(self.signs, parts, outputs, biases, strict=True)]  # fmt: skip
         sizes, total, _ = _pass(module, given.abs() + LEAST, ParamMod(_ones, zero_params=["bias"]))
         rest = (relevance - sum(shared)) / total
-        gradients = torch.autograd.grad([*outputs, total], [*inputs, sizes], [*(p.detach() for p in parts), rest.detach()])
+        gradients = torch.autograd.grad(
+            [*outputs, total], [*inputs, sizes], [*(p.detach() for p in parts), rest.detach()]
+        )
         result = self.rule.reducer(inputs, gradients[:-1]) + sizes * gradients[-1]
         return (result.detach(),)
 
