@@ -52,7 +52,7 @@ def test_a_rule_by_hand(case: tuple[Name, InputRule, Biases]) -> None:
     name, input_rule, biases = case
     above, shares = torch.tensor(ABOVE[biases]), torch.tensor(BY_HAND[case], dtype=torch.float32)
     found = relevance_of(tiny(), PIXELS, torch.tensor([0]), Method(name, input_rule, biases), bounds=BOUNDS)
-    assert found.maps.flatten().tolist() == pytest.approx((above @ shares).tolist(), rel=1e-5)
+    assert found.maps.flatten().tolist() == pytest.approx((above @ shares).tolist(), rel=1e-5, abs=1e-5)
     assert float(found.start) == 6.5 and float(found.total) == pytest.approx(float(found.maps.sum()))
     if biases != "keep":
         assert float(found.total) == pytest.approx(6.5, rel=1e-5)
