@@ -67,9 +67,11 @@ class Method:
             the epsilon rule under all four.
         input_rule: LRP: of the first layer, in the place of the method's own.
         biases: LRP: with "keep" they keep their share, and the map sums to less (or more) than the logit. "share" hands
-            their share to the layer's inputs: conserved, and bounded. "zero" leaves them out where relevance is shared
-            out: conserved where an output has inputs that speak for it, and unstable under the epsilon and gamma rules
-            in networks with batch norm.
+            their share to the layer's inputs: the map sums to the logit. "zero" leaves them out where relevance is
+            shared out: conserved where each output has inputs that speak for it (not in grouped and depthwise
+            convolutions), and unstable under the epsilon and gamma rules in networks with batch norm. Where values
+            cross zero without a ReLU behind them (ELU, linear bottlenecks), the epsilon rule is stable with "keep" or
+            a large epsilon alone.
         epsilon: LRP: what the epsilon rule adds to its denominators.
         gamma: ``lrp_gamma``: how much more positive weights count.
         steps: ``integrated_gradients``: points on the way from the baseline.

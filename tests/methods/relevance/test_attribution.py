@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from src.methods.relevance.attribution import Prepared, attribute, check_lrp, re
 from src.methods.relevance.methods import METHODS, Method, Name
 from src.methods.relevance.rewriting import rewritten
 from src.networks.models import build
+from src.networks.restricted import restricted
 from tests.fakes import networks
 
 RULES: tuple[Name, ...] = ("lrp_epsilon", "lrp_z_plus", "lrp_alpha2_beta1", "lrp_gamma")
@@ -38,7 +40,7 @@ FOREIGN = ("torchvision:resnet18", "torchvision:resnext50_32x4d", "torchvision:v
 def network(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
     """Random weights and statistics of batch norm that matter."""
     torch.manual_seed(0)
-    options = {} if ":" in name else OURS[name]
+    options = OURS.get(name, {"init_weights": False} if "vgg" in name else {})
     model = build({"name": name.split()[0], "classes": 5, "input_shape": list(SHAPE), **options}).eval()
     with torch.no_grad():
         for module in model.modules():
@@ -83,6 +85,30 @@ def test_without_biases_z_plus_is_conserved_and_with_them_it_is_not() -> None:
     zero, keep = (relevance_of(model, images, targets, Method("lrp_z_plus", biases=b)) for b in ("zero", "keep"))
     assert torch.allclose(zero.total, zero.start, rtol=1e-3, atol=0)
     assert not torch.isclose(keep.total, keep.start, rtol=1e-2, atol=0).any()
+
+
+def test_shared_biases_leave_relevance_bounded_where_zeroed_ones_do_not() -> None:
+    model, (images, targets) = network("resnet"), batch_of()
+    shared, zeroed = (relevance_of(model, images, targets, Method("lrp_epsilon", biases=b)) for b in ("share", "zero"))
+    largest = [float((each.maps.abs().amax((1, 2)) / each.start.abs()).max()) for each in (shared, zeroed)]
+    assert largest[0] < 0.1 and largest[1] > 1
+
+
+def test_the_box_of_a_subject_is_black_and_white() -> None:
+    subject, images = networks.subject(), networks.images(2)
+    low, high = (subject.normalise(torch.full((1, 3, 12, 12), value, dtype=torch.uint8)) for value in (0, 255))
+    targets, method = torch.tensor([0, 1]), Method("lrp_z_plus", "z_box")
+    wanted = relevance_of(subject.model, subject.normalise(images), targets, method, bounds=(low, high))
+    assert torch.allclose(attribute(subject, images, targets, method).maps, wanted.maps, atol=1e-6)
+    with pytest.raises(UserError, match="contrast"):
+        attribute(replace(subject, contrast="global"), images, targets, method)
+
+
+def test_a_restricted_network_explains_the_same_class() -> None:
+    subject, images, method = networks.subject(), networks.images(2), Method("lrp_z_plus")
+    whole = attribute(subject, images, torch.tensor([2, 0]), method)
+    some = attribute(restricted(subject, [2, 0]), images, torch.tensor([0, 1]), method)
+    assert torch.allclose(whole.maps, some.maps, atol=1e-6)
 
 
 def test_an_affine_layer_of_its_own_is_shared_out_in_proportion() -> None:
@@ -180,7 +206,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_rule_is_known_for_is_refused_by_name(name: str) -> None:
-    options = {"image_size": 32} if "vit" in name else {}
+    options: dict[str, Any] = {"image_size": 32} if "vit" in name else {"width": 0.1} if name == "maxout" else {}
     model = build({"name": name, "classes": 5, "input_shape": list(SHAPE), **options})
     with pytest.raises(UserError, match=REFUSED[name]) as refusal:
         check_lrp(model, SHAPE, name)

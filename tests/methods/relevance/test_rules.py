@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -83,3 +86,9 @@ def test_methods_refuse_what_is_not_allowed() -> None:
             Method(**values)
     assert [name for name, traits in METHODS.items() if traits.whole == "difference"] == ["integrated_gradients"]
     assert not METHODS["lrp_z_plus"].negatives
+
+
+def test_the_methods_load_no_torch() -> None:
+    script = "import sys, src.methods.relevance.methods; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
