@@ -198,6 +198,8 @@ class _Recorder(fx.Interpreter):
         result = super().run_node(n)
         if isinstance(result, Tensor):
             self.shapes[n] = tuple(result.shape)
+        elif isinstance(result, tuple) and any(isinstance(each, Tensor) for each in result):
+            self.shapes[n] = ()  # of several tensors
         elif n.op != "output":
             self.values[n] = result
         return result
@@ -282,8 +284,7 @@ class _Roles:
         if node.op == "call_module":
             what = f"{node.target} ({type(self.modules[str(node.target)]).__name__})"
         elif node.op in ("call_function", "call_method"):
-            place = _place(node)
-            what = f"{function_name(node)}() in {place}" if place else f"{function_name(node)}()"
+            what = f"{function_name(node)}()" + (f" in {place}" if (place := _place(node)) else "")
         else:
             what = f"{node.target}"
         raise UserError(f"{self.name}: LRP has no exact rule for {' '.join((what, how)).strip()}; {ELSEWHERE}")
@@ -291,8 +292,8 @@ class _Roles:
 
 def _place(node: fx.Node) -> str:
     """The module whose code calls the function."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return str(list(stack.values())[-1][0]) if stack else ""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    return f"{stack[-1][0]} ({stack[-1][1].__name__})" if stack else ""
 
 
 def _pads_zeros(node: fx.Node) -> bool:
