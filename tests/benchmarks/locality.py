@@ -1,12 +1,17 @@
-"""Perturbations and predictions: ours, batched, against a pipeline that takes one image at a time through files.
+"""Perturbations, predictions and relevance: ours, batched, against a pipeline that takes one image at a time.
 
     uv run python -m tests.benchmarks.locality --size 24 --images 200
     uv run python -m tests.benchmarks.locality --size 224 --images 12 --network torchvision:resnet18
+    uv run python -m tests.benchmarks.locality --relevance lrp_z_plus --size 32 --images 64
 
 The pipeline is written as its users write it: an image is changed with numpy and scipy, saved as PNG, which loses
 nothing, read again, normalised, and predicted alone, in evaluation and inference mode. Both run the same operations on
 the same images with one thread, in turn within one run, round after round. Only ratios are printed: how many times as
 long the pipeline takes for perturbing alone, and for perturbing and predicting.
+
+With `--relevance` layer-wise relevance of all images in one batch is timed against one image at a time, as its users
+write it: for each image the copy is made, batch norm folded and hooks put on. A third way, the copy made once and the
+images given to it one by one, tells what the batch alone saves.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from src.methods.locality.perturbations import Perturbation, perturb
+from src.methods.relevance.attribution import attribute, prepared
+from src.methods.relevance.methods import METHODS, Method
 from src.networks.activations import predict
 from src.networks.models import build
 from src.networks.subjects import Subject
@@ -119,12 +126,42 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def relevance(images: Tensor, subject: Subject, method: Method, rounds: int) -> None:
+    """Prints how many times as long one image at a time takes, and milliseconds per image in a batch."""
+    targets = torch.zeros(len(images), dtype=torch.long)
+    singly = list(zip(images.split(1), targets.split(1), strict=True))
+
+    def once() -> None:
+        explain = prepared(subject, method)
+        for image, target in singly:
+            explain(subject.normalise(image), target)
+
+    def anew() -> None:
+        for image, target in singly:
+            attribute(subject, image, target, method)
+
+    ratios: dict[str, list[float]] = {"one by one": [], "one by one, copy made once": []}
+    batched: list[float] = []
+    for round_number in range(rounds + 1):
+        mine = seconds(lambda: attribute(subject, images, targets, method, batch=len(images)))
+        theirs = [seconds(anew), seconds(once)]
+        if round_number:  # the first one warms up
+            batched.append(1000 * mine / len(images))
+            for values, time_taken in zip(ratios.values(), theirs, strict=True):
+                values.append(time_taken / mine)
+    for what, values in ratios.items():
+        print(f"{what:28} {statistics.median(values):6.1f}   [{min(values):.1f}, {max(values):.1f}]")
+    print(f"{'ms per image, batched':28} {statistics.median(batched):6.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=24)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--network", default="simple_conv", help="simple_conv as in experiment=local_global, or a name")
     parser.add_argument("--rounds", type=int, default=5)
+    lrp = [name for name in METHODS if Method(name).layer_wise]
+    parser.add_argument("--relevance", choices=lrp, help="time this method instead of perturbations")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -133,6 +170,12 @@ def main() -> None:
     architecture = {"name": given.network, "classes": 5, "input_shape": [3, given.size, given.size], **options}
     model = build(architecture).eval()
     subject = Subject(model, architecture, tuple("abcde"), (0.5,) * 3, (0.25,) * 3)
+    if given.relevance:
+        print(
+            f"{given.network}, {given.relevance}, {given.images} images of {given.size} px, one thread; times as long"
+        )
+        relevance(images, subject, Method(given.relevance), given.rounds)
+        return
     levels = {SHUFFLE: given.size // 4, BLUR: 1.5, GREY: 1.0, PATCH: given.size // 6}
     with tempfile.TemporaryDirectory() as name:
         pipeline = Pipeline(images, Path(name))

@@ -1,1 +1,1 @@
-"""Where a network looks, as maps of relevance, and whether such a map is any good."""
+"""Which pixels speak for a network's answer, by which method, and what each map of them is worth."""

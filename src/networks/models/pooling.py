@@ -17,10 +17,11 @@ class MaxBlurPool2d(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return _blurred(_blurred(F.max_pool2d(x, 2, stride=1), 2), 3)
+        return blurred(blurred(F.max_pool2d(x, 2, stride=1), 2), 3)
 
 
-def _blurred(x: Tensor, side: int) -> Tensor:
+def blurred(x: Tensor, side: int) -> Tensor:
+    """Every second value along ``side`` of maps blurred by [1, 2, 1] / 4, mirrored at the border."""
     # sums of slices and no padding by reflection, whose gradient is not deterministic on GPUs
     x = torch.cat([x.narrow(side, 1, 1), x, x.narrow(side, -2, 1)], side).movedim(side, -1)
     return ((x[..., :-2:2] + 2 * x[..., 1:-1:2] + x[..., 2::2]) / 4).movedim(-1, side)
