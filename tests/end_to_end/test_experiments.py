@@ -36,9 +36,10 @@ FILES = {
     "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "feature_reliance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "shape_bias_imagenet": write_fake_conflicts,
+    "relevance_imagenet": write_fake_conflicts,
 }
 #: experiments on networks that come trained: nothing is in the store, and there are no learning curves
-PACKAGED = ("shape_bias_imagenet",)
+PACKAGED = ("shape_bias_imagenet", "relevance_imagenet")
 #: studies without a verdict, and so without most metrics, of a network at chance
 AT_CHANCE = ("locality", "feature_reliance")
 #: what makes one network of modules enough
@@ -61,6 +62,7 @@ MORE = {
     "local_global_cifar10": ["model@recipe.model=se_resnext_small", "seed=0"],
     "feature_reliance_cifar10": ["model@recipe.model=bagnet_small", "seed=0"],
     "shape_bias_imagenet": ["subject.model=efficientnet_lite0"],
+    "relevance_imagenet": ["subject.model=efficientnet_lite0", "study.removal=[0.5]", "study.steps=0"],
     "modules_local": ["subject.kernels=all,searched,0", "seed=0"],
     "modules_texture": ["subject.kernels=searched,0", "seed=0"],
 }
