@@ -28,8 +28,8 @@ def main(argv: list[str]) -> int:
 
     if not argv or argv in (["-h"], ["--help"]):
         return asking.show(asking.overview())
-    if argv[0] == "--completion":
-        return asking.show(asking.completion(*argv[1:2]))
+    if argv == ["--version"]:
+        return asking.show(asking.version())
 
     import signal
 
@@ -45,6 +45,8 @@ def main(argv: list[str]) -> int:
         raise KeyboardInterrupt
 
     try:
+        if argv[0] == "--completion":
+            return asking.show(asking.completion(*argv[1:2]))
         argv = named_on(argv)
         flags = read_flags(argv)
         if flags.shell_completion or flags.hydra_help:

@@ -275,8 +275,8 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
     for name in names:
         if name not in known:
             raise UserError(
-                f"data: its class '{name}' is none of the network's {len(classes)}; {suggestion(name, classes)[:200]}; "
-                "choose the data it was made for (data=...), or some of its classes (data.classes=[...])"
+                f"data: its class '{name}' is none of the network's {len(classes)} ({suggestion(name, classes)[:200]}"
+                "); choose the data it was made for (data=...), or some of its classes (data.classes=[...])"
             )
     return torch.tensor([known[name] for name in names])
 

@@ -61,6 +61,8 @@ def trained(
     training = training_of(recipe, where)
     if data is None:
         data = images_of(recipe, artifacts.session, role, where)
+    if len(data.classes) < 2:
+        raise UserError(f"{where}.data: all images are of the class '{data.classes[0]}'; it takes at least two classes")
     if recipe["model"].get("width", 1) < 1:
         artifacts.session.event(
             f"{where}: {recipe['model']['name']} at {recipe['model']['width']:g} of its published width"

@@ -140,6 +140,11 @@ def conflicting_glyphs(classes: Sequence[str], **source: Any) -> CueConflict:
     Raises:
         UserError: a class is no shape, or there are more classes than textures.
     """
+    if len(classes) > len(TEXTURED):
+        raise UserError(
+            f"study.conflicts=glyphs: of {len(classes)} classes each needs a texture of its own, and there are "
+            f"{len(TEXTURED)}; take a network of fewer, as recipe=glyphs_cues trains one, or name some by data.classes"
+        )
     given = {"textures": TEXTURED, "seed": 0, "test_per_class": 40, **source}
     given |= {"only": tuple(classes), "texture_coupling": 0.0, "shape_coupling": 1.0, "train_per_class": 1}
     drawn = load_cached("glyphs", given).test

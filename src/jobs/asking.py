@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.errors import UserError
 from src.core.own import groups, use
-from src.core.paths import CONF
+from src.core.paths import CONF, ROOT
 
 if TYPE_CHECKING:
     from src.jobs.command_line import CommandLine
@@ -28,18 +29,20 @@ COMPLETION = """\
 _cnn_anatomy() {
     local line="${COMP_LINE:0:COMP_POINT}" said
     local word="${line##* }"
-    case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
-        "-m src.run") said="${line#*src.run}" ;;
-        *src/run.py*) said="${line#*src/run.py}" ;;
-        *) return ;;
+    local ask=("${COMP_WORDS[0]}")
+    [[ "$ask" == *uv ]] && ask+=(run python)
+    case "$line" in
+        *" -m src.run "*) said="${line#* -m src.run}" ;;
+        *"src/run.py "*) said="${line#*src/run.py}" ;;
+        *) [[ "$ask" == *uv ]] && declare -F _uv > /dev/null && _uv "$@"; return ;;  # uv completes itself
     esac
-    said="$(COMP_LINE="python src/run.py$said" "${COMP_WORDS[0]}" -m src.run -sc query=bash 2> /dev/null)"
+    said="$(COMP_LINE="python src/run.py$said" "${ask[@]}" -m src.run -sc query=bash 2> /dev/null)"
     COMPREPLY=($(compgen -W "$said" -- "$word"))
     if [[ "$word" == *=* && "$COMP_WORDBREAKS" == *=* ]]; then  # bash completes what is behind the =
         COMPREPLY=("${COMPREPLY[@]#"${word%=*}="}")
     fi
 }
-complete -o nospace -o default -F _cnn_anatomy python python3
+complete -o nospace -o default -F _cnn_anatomy python python3 uv
 """
 
 #: Flags that say how jobs run, which Hydra refuses beside those that ask for something.
@@ -69,7 +72,19 @@ def first_comment(path: Path) -> str:
 
 def completion(shell: str = "bash") -> str:
     """The script by which a shell completes ``python -m src.run`` and ``python src/run.py``."""
-    return COMPLETION if shell == "bash" else f"# no completion for {shell}; there is one for bash"
+    if shell != "bash":
+        raise UserError(f"--completion {shell}: there is one for bash; in zsh, run bashcompinit first and take that")
+    return COMPLETION
+
+
+def version() -> str:
+    """Of the project, and of what its jobs run on."""
+    import tomllib
+    from importlib.metadata import version as installed
+
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    libraries = ", ".join(f"{name} {installed(name)}" for name in ("torch", "pytorch-lightning", "hydra-core"))
+    return f"{own['name']} {own['version']} ({libraries})"
 
 
 def show(text: str) -> int:
@@ -111,6 +126,10 @@ def keys_of_interest(line: "CommandLine") -> str:
     if study := _file("study", choices):
         types |= types_of(options_class(study.stem), "study.")
         rows |= {f"study.{key}": comment for key, comment in _commented(study) if key != "name"}
+    if subject := _file("subject", choices):
+        rows |= {
+            key: comment for key, comment in _commented(subject) if key.startswith("subject.") and key != "subject.kind"
+        }
     rows = {key: comment for key, comment in rows.items() if key.partition(".")[0] not in GENERAL}
     keys = [key for key in rows if not isinstance(OmegaConf.select(config, key), DictConfig)]
     for key in [*keys[: MOST - 1], "seed"]:

@@ -208,7 +208,7 @@ def _check_option(override: Override, folders: Sequence[Path]) -> None:
                 f"{override.input_line}: {mine[word]} has no values; write {place} in your folder, with "
                 f"'name: {word}' and a line for each of its options"
             )
-        hint = "" if group != "study" or close_to(word, known) else f"; {how_to_add(word)}"
+        hint = f"; {how_to_add(word)}" if group == "study" else ""
         raise UserError(f"{override.input_line}: no {group} '{word}'; {suggestion(word, known)}{hint}")
 
 

@@ -131,7 +131,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         if running.traceback is True or (running.traceback and not isinstance(error, UserError)):
             traceback.print_exc()
     except BaseException as end:  # Ctrl-C, or whoever ends the process: never to be taken for a result
-        result.status, result.error = "interrupted", "interrupted; the same command goes on from here"
+        result.status, result.error = "interrupted", "the same command goes on from here"
         if isinstance(end.__cause__, SystemExit) and end.__cause__.code != 1:
             raise end.__cause__ from None  # a scheduler's: by this code it knows that it has to run the job again
         raise

@@ -4,6 +4,7 @@ import shutil
 import signal
 
 import pytest
+from PIL import Image
 
 from tests.end_to_end.conftest import TINY
 
@@ -74,3 +75,15 @@ def test_a_damaged_entry_is_made_again(run, tmp_path, tiny):
     assert any("damaged" in event for event in again.result["events"])
     assert list(tmp_path.glob("store/quarantine/modules-*"))
     assert again.result["metrics"] == tiny.result["metrics"]
+
+
+def test_images_of_a_single_class_train_nothing(run, tmp_path):
+    folder = tmp_path / "photos" / "red"
+    folder.mkdir(parents=True)
+    for number in range(8):
+        Image.new("RGB", (32, 32), (200, 10 * number, 0)).save(folder / f"{number}.png")
+    argv = ("task=train", "data@recipe.data=image_folder", f"recipe.data.source.root={folder.parent}")
+    ran = run(tmp_path, *argv, *TINY)
+    assert ran.code == 1 and "recipe.data: all images are of the class 'red'; it takes at least two" in ran.text, (
+        ran.text
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src.core.errors import UserError
 from src.core.paths import CONF, ROOT
 from src.jobs import asking
 from src.jobs.command_line import check_command_line
@@ -29,6 +31,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 def completed(tmp_path: Path, script: str, line: str, function: str) -> list[str]:
     (tmp_path / "python").symlink_to(sys.executable)
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\nshift\nexec "$@"\n')  # `uv run COMMAND` in an environment that is there already
+    uv.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": ":".join(sys.path)}
     words = line.split(" ") if function == "hydra_bash_completion" else line.replace("=", " = ").split(" ")
     text = TAB.format(script=script, line=line, words=" ".join(f'"{word}"' for word in words), function=function)
@@ -43,9 +48,11 @@ def completed(tmp_path: Path, script: str, line: str, function: str) -> list[str
     [
         ("python -m src.run -m experiment=patch_", [name for name in EXPERIMENTS if name.startswith("patch_")]),
         ("python src/run.py experiment=patch_weak strong.training.epo", ["strong.training.epochs="]),
+        ("uv run python -m src.run experiment=patch_weak strong.training.epo", ["strong.training.epochs="]),
+        ("uv run pytest -m sl", []),
     ],
 )
-def test_our_script_completes_both_commands(tmp_path: Path, line: str, expected: list[str]):
+def test_our_script_completes_its_commands(tmp_path: Path, line: str, expected: list[str]):
     assert completed(tmp_path, "python -m src.run --completion bash", line, "_cnn_anatomy") == expected
 
 
@@ -78,3 +85,19 @@ def test_help_has_comments_values_and_what_is_allowed():
     assert "a sweep by itself, over variant" in asking.keys_of_interest(
         check_command_line(["experiment=layer_widths", "--help"])
     )
+
+
+def test_versions_are_the_projects_and_its_libraries():
+    assert re.fullmatch(
+        r"cnn-anatomy \d+\.\d+\.\d+ \(torch \S+, pytorch-lightning \S+, hydra-core \S+\)", asking.version()
+    )
+
+
+def test_another_shell_is_refused():
+    with pytest.raises(UserError, match="--completion fish: there is one for bash"):
+        asking.completion("fish")
+
+
+def test_help_on_a_network_shows_its_own_keys():
+    text = asking.keys_of_interest(check_command_line(["task=measure", "subject=torchvision", "--help"]))
+    assert "subject.model=resnet18" in text and "subject.weights=DEFAULT" in text

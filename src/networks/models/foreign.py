@@ -88,7 +88,8 @@ def _called(name: str, factory: Callable[..., Any], *arguments: Any, **options: 
         return factory(*arguments, **options)
     except (TypeError, ValueError, KeyError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise UserError(f"model.name={name} cannot be built with {given}: {first_line(error)}") from error
+        given = f" with {given}" if given else ""
+        raise UserError(f"model.name={name} cannot be built{given}: {first_line(error)}") from error
 
 
 def _with_stem(

@@ -24,7 +24,7 @@ from src.methods.relevance.controls import (
 from src.methods.relevance.edge_overlap import EdgeOverlap, Sign, circular_shifts, edge_overlap
 from src.methods.relevance.localisation import outline_share, pointing_game, rank_accuracy, relevance_mass
 from src.methods.relevance.methods import Method
-from src.methods.relevance.randomisation import Order, Step, randomisation
+from src.methods.relevance.randomisation import Order, Step, randomisation, rise_of_complexity
 from src.methods.relevance.removal import Removal, removal
 from src.networks.activations import predict
 from src.networks.subjects import Subject
@@ -160,9 +160,10 @@ def checked(subject: Subject, maps: Maps, options: Options, run: Run) -> Checked
     steps = _randomised(subject, maps, options, run)
     for method, orders in steps.items():
         name, courses = MapName(method, NETWORK), list(orders.values())
-        last = courses[0][-1]  # both orders end in the same network
+        first, last = courses[0][0], courses[0][-1]  # both orders end in the same network
         put("randomised_signed", name, last.signed)
         put("randomised_absolute", name, last.absolute)
+        put("complexity_rise", name, rise_of_complexity(first, last))
     return Checked(values, removals, overlaps, steps)
 
 

@@ -55,8 +55,11 @@ def check(options: Options, images: ImageSet | None) -> None:
     """Refuse what can be refused before anything trains.
 
     Raises:
-        UserError: there are no such images, one is not named as the public ones, or the decisions cannot be read.
+        UserError: there are no such images, none can be drawn for these classes, one is not named as the public ones,
+            or the decisions cannot be read.
     """
+    if options.conflicts == GLYPHS and images is not None:
+        conflicting_glyphs(images.classes, test_per_class=1)
     shown = [] if options.conflicts == GLYPHS else listed(Path(options.conflicts).expanduser())
     if options.observers is not None:
         cues = [cues for name, _ in shown if (cues := cues_of(name)) is not None]
