@@ -25,8 +25,8 @@ MEANING = {
     "edge_mass": "edge mass: positive relevance that lies on edges",
     "randomised_signed": "randomised: rank correlation with the map of the network when it has forgotten all it "
     "learned, of signed and of absolute values; a map that is about the network comes near 0",
-    "complexity_rise": "complexity rise: by how much more entropy the histogram of that network's map has, above 0 as is "
-    "expected",
+    "complexity_rise": "complexity rise: by how much more entropy the histogram of that network's map has, expected "
+    "above 0",
     INCOMPLETE: "incomplete: how far the map's sum is from what it explains, as a share, the median over images; empty "
     "where a method promises no sum. It finds faults and what biases take; a constant map passes, so that it is no "
     "evidence of quality",
