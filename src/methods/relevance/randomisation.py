@@ -45,8 +45,9 @@ class Step:
 
 
 def randomisation(
-    model: nn.Module, attribute: Attribute, *, seed: int, order: Order = "top_down", steps: int = 8
-) -> Iterator[Step]:
+    model: nn.Module, attribute: Attribute, *, seed: int, order: Order = "top_down", steps: int = 8,
+    first: Tensor | None = None,
+) -> Iterator[Step]:  # fmt: skip
     """Randomise a copy of the network in steps, the network as it is first, and compare its maps with the first.
 
     A layer's new weights are a pure function of the seed and of its name: they are drawn on the CPU by its own
@@ -58,6 +59,7 @@ def randomisation(
         attribute: network -> maps float (n, H, W), of the same images and targets at every call. It must not change
             the network.
         order: from the logits to the first layer, or from there to the logits; layers as they are registered.
+        first: the maps of the network as it is, where they are there already.
         steps: the most; layers are put together in groups as equal as can be, each with the batch norms that follow it.
 
     Raises:
@@ -65,7 +67,7 @@ def randomisation(
     """
     changed = copy.deepcopy(model).eval()
     groups = layers_in_steps(changed, order, steps)
-    first = attribute(changed).detach()
+    first = attribute(changed).detach() if first is None else first
     yield _compared(first, first, ())
     for layers in groups:
         for name in layers:
