@@ -208,15 +208,21 @@ def _randomised(subject: Subject, maps: Maps, options: Options, run: Run) -> dic
         return {}
     inputs = subject.normalise(maps.images.images)
     courses: dict[str, dict[Order, list[Step]]] = {}
-    with run.session.stage("randomisation", len(maps.relevance) * len(ORDERS)) as advance:
+    orders = ORDERS if options.steps > 1 else ORDERS[:1]  # both end in the same network
+    with run.session.stage("randomisation", len(maps.relevance) * len(orders)) as advance:
         for method in methods_of(options):
 
             def again(model: torch.nn.Module, method: Method = method) -> Tensor:
                 return relevance_of(model, inputs, maps.targets, method, options.batch).maps
 
-            for order in ORDERS:
+            first = maps.relevance[method.name].maps
+            for order in orders:
                 try:
-                    course = list(randomisation(subject.model, again, seed=run.seed, order=order, steps=options.steps))
+                    course = list(
+                        randomisation(
+                            subject.model, again, seed=run.seed, order=order, steps=options.steps, first=first
+                        )
+                    )
                 except UserError as error:  # a check that this network does not allow is no reason to lose the others
                     run.session.event(f"study.steps={options.steps}: randomisation is left out: {error}")
                     return {}

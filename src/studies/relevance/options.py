@@ -41,7 +41,8 @@ class Options:
         target: the class that is explained: the true one, the predicted one, or one for all images.
         removal: shares of the pixels that are removed; none: this check is left out.
         random_orders: of pixels, that removal is held against.
-        steps: in which the network's weights are randomised, from the top and from the bottom; 0: left out.
+        steps: in which the network's weights are randomised, from the top and from the bottom; 1: all at once; 0: left
+            out.
         edges: what counts as an edge.
         tolerance: pixels that edges are widened by.
         shifts: of the edges in a circle, that overlap is held against.

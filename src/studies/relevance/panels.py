@@ -159,5 +159,6 @@ def _randomisation(findings: Findings) -> Panel:
         Figure("lines", "randomisation", f"The network forgets, {words}", "Rank correlation with the map of the whole "
                "network.", x="step", y=f"{order}_signed", group="method")
         for order, words in (("top_down", "from its last layer on"), ("bottom_up", "from its first layer on"))
+        if all(order in orders for orders in findings.checked.steps.values())
     ]  # fmt: skip
     return Panel(WORTH, "randomisation", rows, caption, figures=figures)
