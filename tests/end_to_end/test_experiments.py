@@ -26,7 +26,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 #: experiments that read files: what writes them into the folder that becomes data_root
 FILES = {
     "patch_weak_cifar": write_fake_cifar,
-    "layer_widths_photographs": write_fake_cifar,
+    "layer_widths_photographs": lambda folder: write_fake_cifar(folder, skipped=0),
     "modular_cifar100": write_fake_cifar,
     "modular_thesis": write_fake_cifar,
     "modular_notebook": write_fake_cifar,
@@ -50,7 +50,7 @@ ONE = ["model@recipe.model=simple_conv", "seed=0", "study.permutations=19", "stu
 MORE = {
     "layer_widths": ["variant=baseline,192"],
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
-    "layer_widths_photographs": ["variant=100"],
+    "layer_widths_photographs": ["variant=192"],
     "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
     "modular_cifar100": FEW,
     "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
@@ -62,7 +62,7 @@ MORE = {
     "local_global_cifar10": ["model@recipe.model=se_resnext_small", "seed=0"],
     "feature_reliance_cifar10": ["model@recipe.model=bagnet_small", "seed=0"],
     "shape_bias_imagenet": ["subject.model=efficientnet_lite0"],
-    "relevance_imagenet": ["subject.model=efficientnet_lite0", "study.removal=[0.5]", "study.steps=0"],
+    "relevance_imagenet": ["subject.model=efficientnet_lite0", "study.removal=[0.02]", "study.steps=0"],
     "modules_local": ["subject.kernels=all,searched,0", "seed=0"],
     "modules_texture": ["subject.kernels=searched,0", "seed=0"],
 }
