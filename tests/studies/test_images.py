@@ -23,3 +23,10 @@ def test_images_that_are_left_out_are_an_event() -> None:
     assert len(fewer_images(seven(), None, session)) == 7 and not session.events  # type: ignore[arg-type]
     assert fewer_images(seven(), 4, session).labels.tolist() == [0, 0, 1, 2]  # type: ignore[arg-type]
     assert session.events == ["study.images=4: 4 of 7 test images"]
+
+
+def test_a_round_that_is_not_whole_takes_classes_from_all_over() -> None:
+    classes = tuple(map(str, range(10)))
+    every = ImageSet(torch.zeros(20, 1, 2, 2, dtype=torch.uint8), torch.arange(20) // 2, classes)
+    assert chosen_images(every, 4).tolist() == [0, 4, 10, 14], "of classes 0, 2, 5, 7 the first"
+    assert chosen_images(every, 12).tolist() == [0, 1, 2, 4, 6, 8, 10, 11, 12, 14, 16, 18]
