@@ -26,7 +26,10 @@ def test_the_stated_claims_can_be_read_and_ask_for_columns_that_jobs_have() -> N
     claims = read_claims(CONF)
     assert {one.id for one in claims} >= {"early_layers_better", "early_layers_overfit_less"}
     check_columns([one for one in claims if one.id.startswith("early_layers")], COLUMNS)
-    assert all((one.gate or one.contrast.averaged) and one.source and one.statement for one in claims)
+    assert all(one.source and one.statement for one in claims)
+    # a difference within a pair, or networks that come trained by path, have no accuracy to reach
+    free = [one for one in claims if one.contrast.averaged or "training" in one.contrast.group]
+    assert all(one.gate for one in claims if one not in free)
     equal = read_claims(CONF, ["early_layers_better_equal_flops"])[0]
     assert [term.label for term in equal.terms] == ["location", "log10 macs"] and equal.sign == -1
 
