@@ -96,6 +96,7 @@ def test_the_safe_bound_lies_above_the_trace() -> None:
     assert safe_bound({"name": "simcnn", "classes": 10, "input_shape": SHAPE}, 32) is None
 
 
+@pytest.mark.slow
 def test_a_real_process_needs_what_was_predicted() -> None:
     """The machine's constant cancels between two trainings; only what differs is judged, with a wide margin."""
     widths = variants(features=1 / 4)[0].widths
