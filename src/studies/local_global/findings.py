@@ -7,13 +7,13 @@ from typing import Literal
 
 import torch
 
+from src.artifacts.equal_accuracy import EQUAL
 from src.core.estimate import Estimate
 from src.methods.locality.reliance import Level
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, rank_correlation
 from src.studies.local_global.measures import Instrument, Measured
 
 AGREES = 0.8  # rank correlation with the dose
-EQUAL = 0.02  # of validation images: networks of one seed that are as close count as equally accurate
 ALIKE = 0.05  # of validation images: single cues that are as close are equally easy
 SEEDS = 6  # fewer tell no interval that would mean anything
 Judgement = Literal["agrees", "does not agree", "no verdict"]

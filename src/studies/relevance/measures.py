@@ -11,7 +11,7 @@ from src.core.errors import UserError
 from src.data.image_set import ImageSet
 from src.imageops.edges import dilated, outlines
 from src.methods.locality.perturbations import Perturbation, perturb
-from src.methods.relevance.attribution import Relevance, attribute, relevance_of
+from src.methods.relevance.attribution import Relevance, attribute
 from src.methods.relevance.completeness import completeness
 from src.methods.relevance.controls import (
     blurred_map,
@@ -29,7 +29,7 @@ from src.methods.relevance.removal import Removal, removal
 from src.networks.activations import predict
 from src.networks.subjects import Subject
 from src.studies.protocol import Run
-from src.studies.relevance.options import EXACT, PREDICTED, TRUE, Options
+from src.studies.relevance.options import EXACT, LABELLED, PREDICTED, Options
 
 NETWORK, OTHER, UNTRAINED, BLURRED = "the network", "another image", "an untrained network", "the map, blurred"
 CONTROLS = ("uniform", "random", "sobel", "centre")
@@ -51,6 +51,7 @@ class Maps:
     Attributes:
         images: with their labels and masks, on the network's device.
         targets: int64 (n,), the class that is explained.
+        others: int64 (n,), for each image the one whose map and edges are its control.
         right: bool (n,), whether the network names the true class.
         edges: bool (n, H, W), not widened.
         maps: of each method and of each control, float32 (n, H, W).
@@ -59,6 +60,7 @@ class Maps:
 
     images: ImageSet
     targets: Tensor
+    others: Tensor
     right: Tensor
     edges: Tensor
     maps: Mapping[MapName, Tensor]
@@ -123,7 +125,7 @@ def maps_of(subject: Subject, images: ImageSet, options: Options, run: Run) -> M
                        centre_map(images.images))  # fmt: skip
     maps |= {MapName(name): values for name, values in zip(CONTROLS, knowing_nothing, strict=True)}
     edged = perturb(images.images, Perturbation(options.edges.name, options.edges.level), images.masks)
-    return Maps(images, targets, answers == images.labels, (edged > 127).any(1), maps, relevance)
+    return Maps(images, targets, others, answers == images.labels, (edged > 127).any(1), maps, relevance)
 
 
 def checked(subject: Subject, maps: Maps, options: Options, run: Run) -> Checked:
@@ -139,22 +141,20 @@ def checked(subject: Subject, maps: Maps, options: Options, run: Run) -> Checked
     for name, curves in removals.items():
         put("removal", name, curves.area.mean(0))  # of random orders the mean
     masks = None if maps.images.masks is None else maps.images.masks.bool()
+    exact = outlines(masks) if masks is not None and options.edges.name == EXACT else None
     edges = dilated(maps.edges, options.tolerance)
     for name, each in maps.maps.items():
         if masks is not None:
             put("mass", name, relevance_mass(each, masks))
             put("rank_accuracy", name, rank_accuracy(each, masks))
             put("pointing", name, pointing_game(each, masks))
-            if options.edges.name == EXACT:
-                put("outline", name, outline_share(each, outlines(masks), masks))
+            if exact is not None:
+                put("outline", name, outline_share(each, exact, masks))
         put("edge_mass", name, relevance_mass(each, edges))
     height, width = maps.edges.shape[1:]
-    shifts, others = (
-        circular_shifts(height, width, options.shifts, run.seed),
-        other_images(maps.images.labels, run.seed),
-    )
+    shifts = circular_shifts(height, width, options.shifts, run.seed)
     overlaps = {
-        method: edge_overlap(explained.maps, edges, others, shifts, options.region)
+        method: edge_overlap(explained.maps, edges, maps.others, shifts, options.region)
         for method, explained in maps.relevance.items()
     }
     steps = _randomised(subject, maps, options, run)
@@ -170,12 +170,12 @@ def checked(subject: Subject, maps: Maps, options: Options, run: Run) -> Checked
 def _targets(wanted: int | str, subject: Subject, labels: Tensor, answers: Tensor) -> Tensor:
     if wanted == PREDICTED:
         return answers
-    if wanted == TRUE:
+    if wanted == LABELLED:
         return labels
     number = subject.classes.index(wanted) if wanted in subject.classes else wanted
     if not isinstance(number, int) or not 0 <= number < len(subject.classes):
         raise UserError(
-            f"study.target={wanted}: allowed are {PREDICTED}, {TRUE}, a class's name, or a number from 0 to "
+            f"study.target={wanted}: allowed are {PREDICTED}, {LABELLED}, a class's name, or a number from 0 to "
             f"{len(subject.classes) - 1}"
         )
     return torch.full_like(labels, number)
@@ -190,30 +190,28 @@ def _removals(subject: Subject, maps: Maps, options: Options, run: Run) -> dict[
     def answer(some: Tensor) -> Tensor:
         return predict(subject.model, subject.normalise(some), len(some))
 
-    removals = {}
     named = {name: each[None] for name, each in maps.maps.items() if name.method != "uniform"}  # all its pixels tie
     draws = [random_map(images, run.seed, draw) for draw in range(options.random_orders)]
     named[MapName("random")] = torch.stack(draws)
-    with run.session.stage("removal", len(named)) as advance:
-        for name, stack in named.items():
-            removals[name] = removal(
-                answer, images, maps.targets, stack, seed=run.seed, shares=options.removal, batch=options.batch
-            )
-            advance()
-    return removals
+    with run.session.stage("removal"):
+        whole = removal(answer, images, maps.targets, torch.cat([*named.values()]), seed=run.seed,
+                        shares=options.removal, batch=options.batch)  # fmt: skip
+    counts = [len(stack) for stack in named.values()]
+    curves = (each.split(counts) for each in (whole.most, whole.least, whole.most_right, whole.least_right))
+    return {name: Removal(whole.shares, *part) for name, *part in zip(named, *curves, strict=True)}
 
 
 def _randomised(subject: Subject, maps: Maps, options: Options, run: Run) -> dict[str, dict[Order, list[Step]]]:
     if not options.steps:
         return {}
-    inputs = subject.normalise(maps.images.images)
     courses: dict[str, dict[Order, list[Step]]] = {}
     orders = ORDERS if options.steps > 1 else ORDERS[:1]  # both end in the same network
     with run.session.stage("randomisation", len(maps.relevance) * len(orders)) as advance:
         for method in methods_of(options):
 
             def again(model: torch.nn.Module, method: Method = method) -> Tensor:
-                return relevance_of(model, inputs, maps.targets, method, options.batch).maps
+                changed = replace(subject, model=model)
+                return attribute(changed, maps.images.images, maps.targets, method, options.batch).maps
 
             first = maps.relevance[method.name].maps
             for order in orders:

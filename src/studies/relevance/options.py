@@ -11,7 +11,7 @@ from src.methods.relevance.methods import Biases, InputRule, Name
 
 VERSION = 1  # raised by hand when the findings change
 
-TRUE, PREDICTED = "true", "predicted"
+LABELLED, PREDICTED = "labelled", "predicted"  # no "true", which a command line reads as a boolean
 EXACT = "outline"  # the edges of masks that are exact
 Part = Annotated[float, Gt(0), Lt(1)]
 

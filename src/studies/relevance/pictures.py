@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.ranks import rank_within_class
+from src.studies.images import chosen_images
 from src.studies.relevance.measures import NETWORK, MapName
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ INCHES = 1.9  # of a picture's side
 
 def overlays(findings: Findings) -> np.ndarray:
     """A row per image, of each class in turn: the image, then its map by each method. uint8 (h, w, 3)."""
-    labels = findings.maps.images.labels.cpu()
-    order = (rank_within_class(labels) * len(findings.classes) + labels).argsort(stable=True)
-    chosen = order[: findings.options.pictures].tolist()
+    chosen = chosen_images(findings.maps.images, findings.options.pictures).tolist()
     cells = [
         [
             _image(findings, image),

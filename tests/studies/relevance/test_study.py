@@ -103,9 +103,10 @@ def test_each_number_stands_in_a_table_and_each_figure_has_its_columns() -> None
 
 def test_every_image_is_explained_for_the_class_that_was_asked() -> None:
     by_name, by_number, predicted = (measured(target=target)[0] for target in ("class 1", 1, "predicted"))
+    assert measured(target="labelled")[0].maps.targets.tolist() == squares().labels.tolist()
     assert by_name.maps.targets.tolist() == by_number.maps.targets.tolist() == [1] * 24
     assert predicted.maps.targets.tolist() == squares().labels.tolist()
-    with pytest.raises(UserError, match=r"study.target=class 7: allowed are predicted, true, a class's name"):
+    with pytest.raises(UserError, match=r"study.target=class 7: allowed are predicted, labelled, a class's name"):
         measured(target="class 7")
 
 
@@ -147,3 +148,8 @@ def test_red_speaks_for_the_class_and_blue_against_it() -> None:
     assert picture.shape == (2, 2, 3)
     assert np.argmax(picture[0, 0]) == 0 and np.argmax(picture[0, 1]) == 2
     assert np.allclose(picture[1], 1.0), "what says nothing shows the image"
+
+
+def test_a_rule_that_needs_the_inputs_bounds_has_them_for_the_randomised_network_too() -> None:
+    findings, _ = measured(network().model, methods=["lrp_z_plus"], input_rule="z_box")
+    assert MapName("lrp_z_plus", NETWORK) in findings.checks["randomised_signed"]
