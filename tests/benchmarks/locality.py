@@ -31,7 +31,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from src.methods.locality.perturbations import Perturbation, perturb
-from src.methods.relevance.attribution import attribute, prepared
+from src.methods.relevance.attribution import Prepared, attribute
 from src.methods.relevance.methods import METHODS, Method
 from src.networks.activations import predict
 from src.networks.models import build
@@ -132,7 +132,7 @@ def relevance(images: Tensor, subject: Subject, method: Method, rounds: int) -> 
     singly = list(zip(images.split(1), targets.split(1), strict=True))
 
     def once() -> None:
-        explain = prepared(subject, method)
+        explain = Prepared(subject.model, method, subject.input_shape)
         for image, target in singly:
             explain(subject.normalise(image), target)
 

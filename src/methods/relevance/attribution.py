@@ -128,7 +128,8 @@ def relevance_of(
         batch: images at a time.
     """
     explain = Prepared(model, method, inputs.shape[1:], bounds, name)
-    return joined([explain(*part) for part in zip(inputs.split(batch), targets.split(batch), strict=True)])
+    parts = [explain(*part) for part in zip(inputs.split(batch), targets.split(batch), strict=True)]
+    return Relevance(*(torch.cat([getattr(part, key) for part in parts]) for key in ("maps", "start", "total")))
 
 
 def attribute(subject: Subject, images: Tensor, targets: Tensor, method: Method, batch: int = 64) -> Relevance:
@@ -145,29 +146,23 @@ def attribute(subject: Subject, images: Tensor, targets: Tensor, method: Method,
         UserError: as :class:`Prepared`; the images have another shape than the model's input.
     """
     device = next(subject.model.parameters(), images).device
-    explain = prepared(subject, method)
-    parts = zip(images.split(batch), targets.split(batch), strict=True)
-    return joined([explain(subject.normalise(some.to(device)), classes) for some, classes in parts])
+    inputs = subject.normalise(images.to(device))
+    name = str(subject.architecture["name"])
+    return relevance_of(subject.model, inputs, targets, method, batch, bounds_of(subject, method), name)
 
 
-def prepared(subject: Subject, method: Method) -> Prepared:
-    """A subject made ready for a method; the z-box rule gets black and white as bounds.
+def bounds_of(subject: Subject, method: Method) -> Bounds | None:
+    """Black and white as the subject takes them, for the z-box rule; None for all others.
 
     Raises:
-        UserError: as :class:`Prepared`.
+        UserError: its images have no bounds.
     """
-    bounds = None
-    if method.input_rule == "z_box":
-        if subject.contrast != "none":
-            raise UserError(
-                f"method.input_rule=z_box: data.contrast={subject.contrast} leaves pixels without bounds; take flat"
-            )
-        reference = next(subject.model.parameters(), torch.zeros(()))
-        mean, std = (reference.new_tensor(values).view(1, -1, 1, 1) for values in (subject.mean, subject.std))
-        bounds = ((0 - mean) / std, (1 - mean) / std)
-    return Prepared(subject.model, method, subject.input_shape, bounds, str(subject.architecture["name"]))
-
-
-def joined(parts: Sequence[Relevance]) -> Relevance:
-    """Batches as one."""
-    return Relevance(*(torch.cat([getattr(part, key) for part in parts]) for key in ("maps", "start", "total")))
+    if method.input_rule != "z_box":
+        return None
+    if subject.contrast != "none":
+        raise UserError(
+            f"method.input_rule=z_box: data.contrast={subject.contrast} leaves pixels without bounds; take flat"
+        )
+    reference = next(subject.model.parameters(), torch.zeros(()))
+    mean, std = (reference.new_tensor(values).view(1, -1, 1, 1) for values in (subject.mean, subject.std))
+    return (0 - mean) / std, (1 - mean) / std
