@@ -61,8 +61,12 @@ def _without(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]
 
 
 def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:
-    """Apply ``debug=tiny``: cap every number under a key of ``at_most``, replace every value under a key of ``set``."""
+    """Apply ``debug=tiny``: cap numbers under keys of ``at_most`` and ``limits`` (there null too), replace those of
+    ``set``."""
     for mapping in _mappings(config):
+        for key, cap in rules.get("limits", {}).items():
+            if key in mapping:
+                mapping[key] = _limited(mapping[key], cap)
         for key, cap in rules.get("at_most", {}).items():
             value = mapping.get(key)
             if isinstance(value, int | float) and not isinstance(value, bool):
@@ -70,6 +74,14 @@ def shrink(config: dict[str, Any], rules: Mapping[str, Any]) -> None:
         for key, value in rules.get("set", {}).items():
             if key in mapping and not isinstance(mapping[key], Mapping):
                 mapping[key] = value
+
+
+def _limited(value: Any, cap: Any) -> Any:
+    if isinstance(cap, Mapping):
+        return {**(value or {}), **{key: _limited((value or {}).get(key), most) for key, most in cap.items()}}
+    if isinstance(value, Mapping):  # of each class
+        return {key: _limited(most, cap) for key, most in {"default": None, **value}.items()}
+    return min(value, cap) if isinstance(value, int | float) else cap if value is None else value
 
 
 def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 import difflib
 import errno
 import os
+import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: What the system says where a file cannot grow, whichever library passes it on.
@@ -23,6 +25,18 @@ class UserError(ValueError):
     def __init__(self, message: str, key: str = "") -> None:
         super().__init__(message)
         self.key = key
+
+
+@contextmanager
+def placed(section: str, where: str) -> Iterator[None]:
+    """Messages about keys of ``section`` name them where it stands in this job: ``strong.data`` for ``data``."""
+    try:
+        yield
+    except UserError as error:
+        message = re.sub(rf"(?<![\w./]){section}(?=[.:])", where, str(error))
+        if message == str(error):
+            raise
+        raise UserError(message, error.key) from error
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

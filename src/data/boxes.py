@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.data.image_set import ImageSet
+from src.data.listing import files_below
+from src.data.picture import ENDINGS
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 COLUMNS = ("filename", "width", "height", *CORNERS)
-ENDINGS = {".xml", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 ASPECT = 0.02  # how far apart an image's aspect and its annotation's may be: an image that was made smaller is rounded
 _CHUNK = 256  # boxes drawn together
 
@@ -55,7 +55,7 @@ class Annotations:
     def __init__(self, place: Path) -> None:
         self.place = place
         if place.is_dir():
-            files = sorted(path for path in place.rglob("*.xml") if path.name[0] != ".")
+            files = sorted(files_below(place, {".xml"}))
             self._files = {PurePosixPath(path.relative_to(place).as_posix()): path for path in files}
             self._rows: dict[PurePosixPath, Annotation] = {}
         else:
@@ -140,22 +140,24 @@ def _rows_of(place: Path) -> dict[PurePosixPath, Annotation]:
         raise UserError(f"data.source.boxes={place}: no such folder or file; give XML files or a table, or null")
     try:
         table = pq.read_table(place) if place.suffix == ".parquet" else pyarrow.csv.read_csv(place)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
+        known = table.column_names
+    except Exception as error:  # a damaged file makes the library raise whatever it meets
+        reason = " ".join(str(error).split())[:120]
         raise UserError(f"data.source.boxes={place}: not a whole CSV or parquet file ({reason}); give one") from None
-    missing = [name for name in COLUMNS if name not in table.column_names]
+    missing = [name for name in COLUMNS if known.count(name) != 1]
     if missing:
-        raise UserError(f"data.source.boxes={place}: no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+        raise UserError(f"data.source.boxes={place}: no column {', '.join(missing)}; it needs "
+                        f"{', '.join(COLUMNS)}")  # fmt: skip
     columns = []
-    for name in COLUMNS[1:]:
+    for name in COLUMNS:
         try:
-            columns.append(table[name].cast(pa.float64()).to_pylist())
-        except pa.ArrowException:
-            raise UserError(
-                f"data.source.boxes={place}: column {name} holds {table[name].type}, expected numbers"
-            ) from None
+            kind = table[name].type
+            columns.append((table[name] if name == "filename" else table[name].cast(pa.float64())).to_pylist())
+        except (pa.ArrowException, UnicodeDecodeError):
+            words = "words" if name == "filename" else "numbers"
+            raise UserError(f"data.source.boxes={place}: column {name} holds {kind}, expected {words}") from None
     images: dict[PurePosixPath, Annotation] = {}
-    for filename, *values in zip(table["filename"].to_pylist(), *columns, strict=True):
+    for filename, *values in zip(*columns, strict=True):
         width, height, *corners = values
         if filename is None or width is None or height is None:
             raise UserError(f"data.source.boxes={place}: a row lacks filename, width or height; complete it")
@@ -167,7 +169,7 @@ def _rows_of(place: Path) -> dict[PurePosixPath, Annotation]:
 
 
 def _stem(name: PurePosixPath) -> str:
-    return name.stem if name.suffix.lower() in ENDINGS else name.name
+    return name.stem if name.suffix.lower() in {".xml", *ENDINGS} else name.name
 
 
 def mapped(
@@ -297,10 +299,3 @@ def _scale(annotated: Size, size: Size, name: str, place: Path) -> tuple[float, 
             "annotation; give the annotations of these images"
         )
     return across, down
-
-
-def with_masks(images: ImageSet, boxed: Boxed | None) -> ImageSet:
-    """The images with their boxes as masks, and what there is to say of them."""
-    if boxed is None:
-        return images
-    return replace(images, masks=boxed.boxes.masks(len(images), *images.shape[1:]), events=boxed.events)

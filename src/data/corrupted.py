@@ -15,6 +15,7 @@ from torch import Tensor
 from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.data.image_set import ImageSet
+from src.data.listing import files_below
 from src.data.sources.fitting import decode, stacked
 
 SEVERITIES = 5
@@ -64,13 +65,13 @@ def read_imagenet_c(
     place = folder / name / str(severity)
     files: list[tuple[Path, int]] = []
     for label, word in enumerate(classes):
-        images = sorted(path for path in (place / word).glob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+        images = sorted(files_below(place / word, {".jpeg", ".jpg"})) if (place / word).is_dir() else []
         if not images:
             raise UserError(f"{place / word}: no such folder with JPEG images; expected one for each class")
         files += [(path, label) for path in images]
     for begin in range(0, len(files), batch):
         paths, labels = zip(*files[begin : begin + batch], strict=True)
-        decoded = stacked((decode(path, str(path), size, 3) for path in paths), str(place))
+        decoded = stacked((decode(path, str(path), size, 3) for path in paths), len(paths), str(place))
         yield ImageSet(decoded, torch.tensor(labels), tuple(classes))
 
 
@@ -79,7 +80,7 @@ def _array(path: Path) -> NDArray[np.generic]:
         raise UserError(f"{path}: no such file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # numpy evaluates a header, and raises whatever it meets
         raise UserError(f"{path}: not a whole .npy file ({first_line(error)[:120]})") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: not a .npy file of one array")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.data.listing import files_below
 from src.data.sources import load_cached
 from src.data.sources.fitting import decode, stacked
 from src.data.sources.glyph_textures import TEXTURES
@@ -92,10 +92,9 @@ def listed(place: Path) -> list[tuple[str, Path | int]]:
         UserError: there is no such place, an image is not named as the public ones, or none has two cues.
     """
     if place.is_dir():
-        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name[0] != ".")
-        rows: list[tuple[str, Path | int]] = [(path.name, path) for path in files]
+        rows: list[tuple[str, Path | int]] = [(path.name, path) for path in sorted(files_below(place, None))]
     elif place.is_file():
-        rows = [(name, row) for row, name in enumerate(_table(place)["name"].to_pylist())]
+        rows = [(name, row) for row, name in enumerate(_columns(place)["name"])]
     else:
         raise UserError(f"study.conflicts={place}: no such folder or file; give one with cue-conflict images")
     chosen = []
@@ -121,13 +120,13 @@ def read_cue_conflict(place: Path, size: int, channels: int, interpolation: str 
         UserError: as :func:`listed`, or an image cannot be read.
     """
     rows = listed(place)
-    cells = None if place.is_dir() else _table(place)["img"]
+    cells = [] if place.is_dir() else _columns(place)["img"]
     images = []
     for name, where in rows:
-        content = where if isinstance(where, Path) else cells[where].as_py()["bytes"]  # type: ignore[index]
+        content = where if isinstance(where, Path) else cells[where]["bytes"]
         images.append(decode(content, f"{place}, {name}", size, channels, interpolation=interpolation))
     cues = tuple(shown for name, _ in rows if (shown := cues_of(name)) is not None)
-    return CueConflict(stacked(images, str(place)), tuple(name for name, _ in rows), cues)
+    return CueConflict(stacked(images, len(images), str(place)), tuple(name for name, _ in rows), cues)
 
 
 def conflicting_glyphs(classes: Sequence[str], **source: Any) -> CueConflict:
@@ -160,13 +159,18 @@ def conflicting_glyphs(classes: Sequence[str], **source: Any) -> CueConflict:
     return CueConflict(drawn.images, tuple(f"{a}{n}-{b}{n}.png" for a, n, b, _ in cues), cues)
 
 
-def _table(path: Path) -> pa.Table:
+def _columns(path: Path) -> dict[str, list[Any]]:
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
+        columns = {name: table[name].to_pylist() for name in ("img", "name") if name in table.column_names}
+    except Exception as error:  # a damaged file makes the library raise whatever it meets
+        reason = " ".join(str(error).split())[:120]
         raise UserError(f"study.conflicts={path}: not a whole parquet file ({reason}); give one, or a folder") from None
-    missing = {"img", "name"} - set(table.column_names)
+    missing = {"img", "name"} - set(columns)
     if missing:
         raise UserError(f"study.conflicts={path}: no column {', '.join(sorted(missing))}; it needs img and name")
-    return table
+    if not all(isinstance(name, str) for name in columns["name"]):
+        raise UserError(f"study.conflicts={path}: column name holds other things than words; give names of files")
+    if not all(isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes) for cell in columns["img"]):
+        raise UserError(f"study.conflicts={path}: column img holds other things than encoded images (bytes)")
+    return columns

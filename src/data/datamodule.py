@@ -27,7 +27,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError, suggestion
+from src.core.errors import UserError, placed, suggestion
 from src.core.options import options_of
 from src.data.augment import KEYS, centre, check_crop, checked, colour_components, normalise, random_transformation
 from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
@@ -80,6 +80,8 @@ class ImageData(pl.LightningDataModule):
     """
 
     per_call = PER_CALL
+    where = "data"
+    """Key of its section in the configuration, for messages."""
 
     def __init__(
         self,
@@ -144,8 +146,11 @@ class ImageData(pl.LightningDataModule):
         Raises:
             UserError: a value that is not allowed, a class outside the data, a file missing or damaged.
         """
-        if self.sets:
-            return
+        if not self.sets:
+            with placed("data", self.where):
+                self._prepare()
+
+    def _prepare(self) -> None:
         whole = self._load()
         events = list(dict.fromkeys(event for part in whole for event in part.events))
         pool, test = self._capped(*whole, events)
@@ -157,9 +162,15 @@ class ImageData(pl.LightningDataModule):
         if not len(pool):  # test images alone: there is nothing to measure or to train on
             self.sets, self.split_indices, self.events = sets, indices, events
             return
-        empty = [pool.classes[k] for k in range(len(pool.classes)) if not int(sets["train"].per_class[k])]
+        empty, untested = (
+            [name for name, count in zip(pool.classes, sets[part].per_class.tolist(), strict=True) if not count]
+            for part in ("train", "test")
+        )
         if empty:
             raise UserError(f"data: class '{empty[0]}' has no image to train on")
+        if untested:
+            more = f" and {len(untested) - 10} more" * (len(untested) > 10)
+            events.append(f"data: no test images of {', '.join(untested[:10])}{more}; accuracy says nothing of them")
         sets["train"], self.mislabelled = self._with_noise(sets["train"], events)
         self.mean, self.std = statistics(self.normalisation, sets["train"].images, self.contrast)
         check_crop(self.augment.get("crop"), pool.shape)
@@ -215,11 +226,11 @@ class ImageData(pl.LightningDataModule):
                 raise UserError(f"data.mix: class {shared[0]} is both target and other; leave it out of mix.others")
             first, second = load_cached(name, options | {"only": [*others, *targets]}), None
         count = len(list(others))
-        start = 0 if second is not None else count
+        names, more = first.train.classes, first.train.classes[count:] if second is None else second.train.classes
         return patching_set(
             first,
-            others=list(range(count)),
-            target=list(range(start, start + len(targets))),
+            others=names[:count],
+            target=more,
             target_splits=second,
             seed=self.seed,
             **sizes,

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.core.errors import UserError
 from src.data.augment import FLIP_AXES, shift_colours
+from src.data.picture import as_seen
 
 PIECE = 32  # images that a worker hands over at once: what bounds the shared memory and the time to the first batch
 PREFETCH = 2  # pieces per worker
 SHARED = "/dev/shm"
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +67,9 @@ def decode(file: str, cut: Cut, place: Sequence[float] | None = None) -> np.ndar
     Raises:
         UserError: the file is no readable image; names it.
     """
-    try:
-        with Image.open(file) as opened:
-            width, height = (cut.side * length // min(opened.size) for length in opened.size)
-            # JPEG decodes at a half, quarter or eighth of its size for less; twice the final size keeps its sharpness
-            opened.draft(None, (2 * cut.side, 2 * cut.side))
-            picture = opened.convert("RGB")
-    except UNREADABLE as error:
-        raise UserError(f"{file}: not a readable image ({error}); replace or remove it") from error
+    # twice the final size keeps its sharpness
+    picture, size = as_seen(Path(file), file, at_least=2 * cut.side)
+    width, height = (cut.side * length // min(size) for length in size)
     spare = height - cut.crop, width - cut.crop
     if place is None:
         down, right = (more // 2 for more in spare)

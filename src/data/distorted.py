@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
+from src.data.listing import files_below
 from src.data.sources.fitting import decode, stacked
 
 NO_CONDITION = "0"
@@ -68,10 +69,7 @@ def listed_distorted(folder: Path, categories: Collection[str], key: str) -> lis
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: no such folder; give one of the public sets of distorted images")
     images = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-        if hidden or not path.is_file():
-            continue
+    for path in sorted(files_below(folder, None)):
         parent, match = path.parent.name, _NAME.fullmatch(path.name)
         if match is not None:
             session = parent.rpartition("-")[2]
@@ -100,4 +98,5 @@ def decoded_distorted(images: Sequence[Distorted], size: int, channels: int, bat
     """
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
-        yield stacked((decode(each.file, str(each.file), size, channels) for each in part), str(part[0].file.parent))
+        decoded = (decode(each.file, str(each.file), size, channels) for each in part)
+        yield stacked(decoded, len(part), str(part[0].file.parent))

@@ -11,7 +11,6 @@ L. Friedrichsen (2020) took the classes by name and had to remove two that were 
 the machine "crane". Ours are taken by their WordNet ids: neither is below "animal".
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.data.listing import entries
 from src.data.wordnet import DEVKIT, META, WNID, WordNet, has_wordnet, paths_to, read_wordnet
 from src.data.wordnet_tree import LEVELS, Nested, distinct_names, wordnet_tree
 
@@ -71,7 +71,7 @@ def read_imagenet(
     if not train.is_dir():
         raise UserError(f"data.source.root={root}: has no folder train with one folder of images per class")
     known = WordNet() if levels is None and below is None and not has_wordnet(place) else read_wordnet(place)
-    folders = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
+    folders = [entry.name for entry in entries(train) if entry.is_dir()]
     synsets, events = _chosen(folders, known, below, leave_out)
     names = distinct_names(known.names, synsets)
     tree = None
@@ -106,10 +106,7 @@ def listed(root: Path, part: str, synsets: Sequence[str]) -> Files:
 
 
 def _images(folder: Path) -> list[tuple[str, int]]:
-    with os.scandir(folder) as entries:
-        return sorted(
-            (e.name, e.stat().st_size) for e in entries if e.name[0] != "." and e.name.lower().endswith(ENDINGS)
-        )
+    return [(e.name, e.stat().st_size) for e in entries(folder) if e.name.lower().endswith(ENDINGS)]
 
 
 def _files(rows: Iterable[tuple[str, int, int]]) -> Files:
@@ -152,7 +149,7 @@ def _test(root: Path, known: WordNet, synsets: Sequence[str]) -> Files:
     folder = root / "val"
     if not folder.is_dir():
         raise UserError(f"data.source.root={root}: has no folder val; its images are what networks are tested on")
-    if any(entry.is_dir() for entry in os.scandir(folder)):
+    if any(entry.is_dir() for entry in entries(folder)):
         return listed(root, "val", synsets)
     truth, images = root / DEVKIT / TRUTH, _images(folder)
     if not truth.is_file() or not known.numbers:

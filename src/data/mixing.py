@@ -8,6 +8,7 @@ knows better (CNNSplitter, ASE'22). The published mixtures, as `patching_set` ma
 - SVHN: others = digits 6 7 8 9, target = one of the digits 0..4, all images.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -24,15 +25,18 @@ Limit = int | None | Mapping[int | str, int | None]
 
 
 def class_numbers(wanted: Sequence[int | str], classes: Sequence[str]) -> list[int]:
-    """Numbers of classes given by number or by name.
+    """Numbers of classes given by number or by name; classes that are called by numbers are only given by name.
 
     Raises:
         UserError: unknown, repeated, or none at all.
     """
-    numbers = []
+    numbers, place = [], {name: number for number, name in enumerate(classes)}
+    numeric = all(re.fullmatch(r"\d+", name) for name in classes)
     for item in wanted:
-        if isinstance(item, str) and item in classes:
-            numbers.append(list(classes).index(item))
+        if str(item) in place and (numeric or isinstance(item, str)):
+            numbers.append(place[str(item)])
+        elif numeric:
+            raise UserError(f"class {item} is not in the data; {suggestion(str(item), classes)}")
         elif isinstance(item, str):
             raise UserError(f"class '{item}' is not in the data; {suggestion(item, classes)}")
         elif 0 <= int(item) < len(classes):
@@ -84,7 +88,7 @@ def _limits(limit: Limit, classes: Sequence[str]) -> Tensor:
     for item, number in given.items():
         values[class_numbers([item], classes)[0]] = unlimited if number is None else number
     if int(values.min()) < 1:
-        raise UserError(f"cap={limit}: every class keeps at least 1 image")
+        raise UserError(f"data.caps={limit}: every class keeps at least 1 image")
     return values
 
 
@@ -99,7 +103,9 @@ def mix(others: Splits, target: Splits) -> Splits:
 
 def _mix(first: ImageSet, second: ImageSet) -> ImageSet:
     if first.shape != second.shape:
-        raise UserError(f"mix: images are {first.shape} and {second.shape}; give both sources the same size, channels")
+        raise UserError(
+            f"data.mix: images are {first.shape} and {second.shape}; give both sources the same size, channels"
+        )
     classes = first.classes + second.classes
     both = first.superclasses is not None and second.superclasses is not None
     superclasses = (first.superclasses or ()) + (second.superclasses or ()) if both else None
@@ -160,9 +166,9 @@ def add_label_noise(
         UserError: the fraction is outside 0..1, or there is only one class.
     """
     if not 0 <= fraction <= 1:
-        raise UserError(f"label_noise.fraction={fraction}: allowed are 0..1")
+        raise UserError(f"data.label_noise.fraction={fraction}: allowed are 0..1")
     if fraction and count < 2:
-        raise UserError("label_noise: one class has no wrong label")
+        raise UserError("data.label_noise: one class has no wrong label")
     affected = torch.zeros(count, dtype=torch.bool)
     affected[torch.arange(count) if classes is None else torch.tensor(list(classes))] = True
     sizes = torch.bincount(labels, minlength=count)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from src.core.configuration import keywords
+from src.core.errors import placed
 from src.data.datamodule import ImageData
 
 STREAMED = ("imagenet",)
@@ -30,4 +31,7 @@ def data_of(options: Mapping[str, Any], where: str, **more: Any) -> ImageData:
         UserError: a key is unknown or missing, or a value is not allowed.
     """
     kind = data_module(options)
-    return kind(**keywords(kind, options, where), **more)
+    with placed("data", where):
+        data = kind(**keywords(kind, options, where), **more)
+    data.where = where
+    return data

@@ -63,8 +63,9 @@ def split_pool(
     if len(short):
         name, count = pool.classes[int(short[0])], int(available[short[0]])
         raise UserError(
-            f"splits: validation={validation}, calibration={calibration} leave none of the {count} different images of "
-            f"class '{name}' to train on; lower them or take more images"
+            f"data.splits: validation={validation}, calibration={calibration} leave none of the {count} different "
+            f"images of class '{name}' to train on ({int(pool.per_class[short[0]])} with copies); lower them or take "
+            "more images"
         )
     part = torch.zeros(len(pool), dtype=torch.int64)
     part[leaders] = (ranks < held[labels]).long() + 2 * ((ranks >= held[labels]) & (ranks < (held + more)[labels]))
@@ -82,7 +83,7 @@ def _share(name: str, size: float | int, available: Tensor) -> Tensor:
     if isinstance(size, str):
         raise UserError(f"data.splits.{name}={size}: give a share, images per class, or (validation) test")
     if size < 0 or (size >= 1 and size != int(size)):
-        raise UserError(f"splits.{name}={size}: a fraction below 1, or a whole number of images per class")
+        raise UserError(f"data.splits.{name}={size}: a fraction below 1, or a whole number of images per class")
     if size >= 1:
         return torch.full_like(available, int(size))
     # a class that has few images still shows in every part that is asked for

@@ -97,14 +97,7 @@ class StreamingImages(ImageData):
         self.workers = number_of_workers(workers, self.size)
         self.tree: Nested | None = None
 
-    def setup(self, stage: str | None = None) -> None:
-        """List the files, split and measure; a second call does nothing.
-
-        Raises:
-            UserError: a value that is not allowed, a file missing or damaged.
-        """
-        if self.sets:
-            return
+    def _prepare(self) -> None:
         imagenet = self._read()
         events = list(imagenet.events)
         pool, test = self._capped(self._set_of(imagenet, imagenet.train), self._set_of(imagenet, imagenet.test), events)

@@ -1,6 +1,9 @@
 """WordNet's is-a graph and its names, from the files that come with ImageNet."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 
 from src.core.configuration import first_line
 from src.core.errors import UserError
+from src.core.paths import ROOT
 
 IS_A, WORDS, MAPPING = "wordnet.is_a.txt", "words.txt", "LOC_synset_mapping.txt"
 DEVKIT = "ILSVRC2012_devkit_t12/data"
@@ -57,7 +61,7 @@ def read_is_a(path: Path) -> dict[str, list[str]]:
         UserError: a line is something else.
     """
     parents: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         words = line.split()
         if not words:
             continue
@@ -69,8 +73,15 @@ def read_is_a(path: Path) -> dict[str, list[str]]:
 
 def read_words(path: Path) -> dict[str, str]:
     """Lines of an id and words (``n01440764 tench, Tinca tinca``) -> id to the first word."""
-    lines = (line.split(maxsplit=1) for line in path.read_text().splitlines())
+    lines = (line.split(maxsplit=1) for line in _text(path).splitlines())
     return {words[0]: first_word(words[1]) for words in lines if len(words) == 2}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({first_line(error)}); get it anew") from None
 
 
 def first_word(words: str) -> str:
@@ -84,20 +95,28 @@ def read_meta(path: Path) -> WordNet:
     Raises:
         UserError: it is no such file.
     """
+    # scipy's reader of damaged files may crash, which must not be this process
+    command = [sys.executable, "-c", f"import sys; from {__name__} import print_meta; print_meta(sys.argv[1])"]
+    ended = subprocess.run([*command, str(path.absolute())], cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        problem = (ended.stderr.strip().splitlines() or ["its reader crashed"])[-1][:200]
+        raise UserError(f"{path}: not the devkit's list of synsets ({problem}); unpack the devkit anew")
+    parents, names, ids = json.loads(ended.stdout)
+    return WordNet(META, parents, names, {int(number): synset for number, synset in ids.items()})
+
+
+def print_meta(path: str) -> None:
+    """What :func:`read_meta` reads, as JSON."""
     from scipy.io import loadmat  # reads numbers and words, unpickles nothing
 
-    try:
-        rows = [dict(row) for row in loadmat(str(path), simplify_cells=True)["synsets"]]
-        ids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in rows}
-        names = {str(row["WNID"]): first_word(str(row["words"])) for row in rows}
-        parents: dict[str, list[str]] = {}
-        for row in rows:
-            for child in _numbers(row["children"]):
-                parents.setdefault(ids[child], []).append(str(row["WNID"]))
-    except Exception as error:  # of a damaged file scipy makes errors of any type
-        problem = first_line(error)
-        raise UserError(f"{path}: not the devkit's list of synsets ({problem}); unpack the devkit anew") from error
-    return WordNet(META, parents, names, ids)
+    rows = [dict(row) for row in loadmat(path, simplify_cells=True)["synsets"]]
+    ids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in rows}
+    names = {str(row["WNID"]): first_word(str(row["words"])) for row in rows}
+    parents: dict[str, list[str]] = {}
+    for row in rows:
+        for child in _numbers(row["children"]):
+            parents.setdefault(ids[child], []).append(str(row["WNID"]))
+    print(json.dumps([parents, names, ids]))
 
 
 def _numbers(children: Any) -> list[int]:

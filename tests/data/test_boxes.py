@@ -104,7 +104,8 @@ def test_masks_by_hand() -> None:
 
 def test_xml_beside_a_folder_becomes_masks(folder: Path) -> None:
     train, test = load(folder)
-    assert train.masks is not None and train.masks.shape == (6, 32, 32) and not train.events
+    assert train.masks is not None and train.masks.shape == (6, 32, 32)
+    assert train.events == ("data.source: val/ is the test set, there being no other",)
     for part in (train, test):
         assert part.masks is not None
         white, inside = part.images[:, 0] > 127, part.masks == 1

@@ -1,17 +1,15 @@
 """Images of any size and colour as uint8 tensors of the size and colour that were asked for."""
 
-import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from src.core.errors import UserError
+from src.data.picture import Choice, as_seen
 
 _CHUNK = 2048  # images resized together: bounds the float copy
 
@@ -56,46 +54,34 @@ def decode(
     channels: int,
     crop: float | None = None,
     interpolation: str | None = None,
+    background: str = "white",
+    decided: Callable[[Choice], None] = lambda _: None,
 ) -> Tensor:
-    """One encoded image -> uint8 (channels, H, W), resized and cut as by `fit`.
+    """One encoded image as it is seen (`picture.as_seen`) -> uint8 (channels, H, W), resized and cut as by `fit`.
 
     Raises:
         UserError: the image cannot be read; the message names `origin`.
     """
-    with _opened(content, origin) as opened:
-        picture = opened.convert("RGB" if channels == 3 else "L")
+    picture = as_seen(content, origin, channels, background, decided).picture
     return fit(functional.pil_to_tensor(picture).unsqueeze(0), size, None, crop, interpolation)[0]
 
 
-def dimensions(content: bytes | Path, origin: str) -> tuple[int, int]:
-    """Width and height of an encoded image, whose pixels are not read.
-
-    Raises:
-        UserError: it is none; the message names `origin`.
-    """
-    with _opened(content, origin) as opened:
-        width, height = opened.size
-    return width, height
-
-
-@contextmanager
-def _opened(content: bytes | Path, origin: str) -> Iterator[Image.Image]:
-    try:
-        with Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as opened:
-            yield opened
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{origin}: not a readable image ({error}); replace or remove it") from error
-
-
-def stacked(images: Iterable[Tensor], origin: str) -> Tensor:
-    """Images of one shape -> (N, C, H, W).
+def stacked(images: Iterable[Tensor], count: int, origin: str) -> Tensor:
+    """At most ``count`` images of one shape -> (N, C, H, W).
 
     Raises:
         UserError: the shapes differ, so that a size must be chosen.
     """
-    listed = list(images)
-    shapes = sorted({tuple(image.shape[1:]) for image in listed})
-    if len(shapes) > 1:
-        some = " and ".join(f"{w}x{h}" for h, w in shapes[:2])
-        raise UserError(f"{origin}: images differ in size ({some}); set data.source.size, e.g. size=64")
-    return torch.stack(listed)
+    into, rows = torch.empty(0, 1, 0, 0, dtype=torch.uint8), 0
+    for image in images:
+        if not rows:
+            into = torch.empty(count, *image.shape, dtype=torch.uint8)
+        if image.shape != into.shape[1:]:
+            (height, width), (high, wide) = into.shape[-2:], image.shape[-2:]
+            raise UserError(
+                f"{origin}: images differ in size ({width}x{height} and {wide}x{high}); set data.source.size=64 "
+                "(pixels)"
+            )
+        into[rows] = image
+        rows += 1
+    return into[:rows]

@@ -91,7 +91,7 @@ class Look:
             if len(set(names)) < classes:
                 raise ValueError(
                     f"data.source.textures={list(self.textures or ())}: texture_coupling needs one texture per class "
-                    f"({classes}), 'solid' not among them; choose at most 7 classes (data.source.only) and as many of "
+                    f"({classes}), 'solid' not among them; choose at most 7 classes (data.classes) and as many of "
                     f"{', '.join(name for name in TEXTURES if name != 'solid')}"
                 )
 

@@ -6,6 +6,7 @@ The files may be gzipped or not, and packed by anyone: the content is checked, n
 import gzip
 import struct
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def _load(folder: str, classes: tuple[str, ...], options: Grey) -> Splits:
         if not files:
             raise UserError(f"data.source.root={options.root}: no idx files of {folder} there")
         images, labels = read_idx(files[0]), read_idx(files[1]).long()
-        if images.dim() != 3 or len(images) != len(labels) or (len(labels) and int(labels.max()) >= len(classes)):
+        fitting = images.dim() == 3 and labels.dim() == 1 and len(images) == len(labels) > 0
+        if not fitting or min(images.shape) < 1 or int(labels.max()) >= len(classes):
             raise UserError(f"{files[0].parent}: images and labels do not belong together; fetch the files anew")
         sets.append(ImageSet(fit(images.unsqueeze(1), options.size, options.channels), labels, classes))
     return Splits(*sets)
@@ -82,7 +84,7 @@ def read_idx(path: Path) -> Tensor:
         zeros, kind, dimensions = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
         values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
-        if zeros != 0 or kind != 8 or values.size != int(np.prod(shape, dtype=np.int64)):
+        if zeros != 0 or kind != 8 or values.size != prod(shape):
             raise ValueError("its header does not fit its content")
     except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise UserError(f"{path}: not a whole idx file ({error}); remove it, it is then fetched anew") from error

@@ -1,5 +1,7 @@
 """A user's own images: one folder per class."""
 
+import os
+from collections import Counter
 from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
@@ -7,14 +9,11 @@ import torch
 
 from src.core.errors import UserError
 from src.core.options import options
-from src.data.boxes import with_masks
 from src.data.image_set import ImageSet, Splits
-from src.data.sources.fitting import stacked
+from src.data.listing import entries, events_of, files_below, in_order, parts_of
+from src.data.picture import ENDINGS
 from src.data.sources.options import Root, TestFraction
-from src.data.sources.pictures import Pictures
-from src.data.splits import hold_out
-
-_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+from src.data.sources.pictures import Pictures, first_of
 
 
 @options
@@ -22,7 +21,7 @@ class Folder(Pictures):
     """Images in folders called like their classes.
 
     Attributes:
-        root: holds the folders themselves, or those of a folder ``train``, and of ``test``, ``val`` or ``validation``.
+        root: holds the folders themselves, or those of parts (`src.data.listing.PARTS`).
         test_fraction: of a split where there is no test set; 1: all are test images, and none can be trained on.
     """
 
@@ -33,6 +32,9 @@ class Folder(Pictures):
 def image_folder(options: Folder) -> Splits:
     """Read ``root/train/CLASS/*.png`` and ``root/test/CLASS/*.png``, or ``root/CLASS/*.png`` with a seeded split.
 
+    The validation part is the test set where there is no other; beside one it is not used, which is told. Of a training
+    part alone a test set is split off; of a test part alone nothing can be trained.
+
     Raises:
         UserError: no such folder, no images in it, an unreadable image, classes that differ between the two, or boxes
             that are not of these images.
@@ -40,40 +42,66 @@ def image_folder(options: Folder) -> Splits:
     place = Path(options.root).expanduser()
     if not place.is_dir():
         raise UserError(f"data.source.root={options.root}: no such folder")
-    tests = [place / name for name in ("test", "val", "validation") if (place / name).is_dir()]
-    if not (place / "train").is_dir() or not tests:
-        images = read_classes(place, options)
-        if options.test_fraction == 1:
-            return Splits(images.select(torch.arange(0)), images)
-        return hold_out(images, options.test_fraction, options.seed)
-    train, test = (read_classes(part, options) for part in (place / "train", tests[0]))
+    parts = parts_of(place)
+    pool, shown = parts.get("train"), parts.get("test", parts.get("validation"))
+    if pool is None and shown is None:
+        return options.held_out(read_classes(place, options, options.both_per_class), options.test_fraction)
+    events = [f"data.source: {part.name}/ is the {role} part" for role, part in parts.items()
+              if part.name != role != "validation"]  # fmt: skip
+    if pool is None:
+        assert shown is not None
+        test = read_classes(shown, options, options.test_per_class, events)
+        return Splits(test.select(torch.arange(0)), test)
+    if shown is None:
+        events.append(f"data.source.test_fraction={options.test_fraction:g}: there is no test part; images of "
+                      f"{pool.name}/ are held out for it")  # fmt: skip
+        return options.held_out(read_classes(pool, options, options.both_per_class, events), options.test_fraction)
+    if "test" not in parts:
+        events.append(f"data.source: {shown.name}/ is the test set, there being no other")
+    elif "validation" in parts:
+        unused = sum(1 for _ in files_below(parts["validation"]))
+        events.append(f"data.source: the {unused:,} images of {parts['validation'].name}/ are not used; validation "
+                      f"images are held out of {pool.name}/ (data.splits.validation)")  # fmt: skip
+    train = read_classes(pool, options, options.train_per_class, events)
+    test = read_classes(shown, options, options.test_per_class)
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:
-        raise UserError(f"{tests[0]}: class '{unknown[0]}' is not among those of {place / 'train'}")
+        raise UserError(f"{shown}: class '{unknown[0]}' is not among those of {pool}")
     if train.shape != test.shape:
-        raise UserError(f"{place}: train and test images differ in size; set data.source.size, e.g. size=64")
+        raise UserError(f"{place}: train and test images differ in size; set data.source.size=64 (pixels)")
     numbers = torch.tensor([train.classes.index(name) for name in test.classes])
     return Splits(train, replace(test, labels=numbers[test.labels], classes=train.classes))
 
 
-def read_classes(folder: Path, options: Pictures) -> ImageSet:
-    """All images in the folders of one folder; classes in the order of their names. With boxes, images without are left
-    out."""
-    places = sorted(path for path in folder.glob("*") if path.is_dir() and path.name[0] != ".")
-    files = {path.name: listed for path in places if (listed := _images_in(path))}
+def read_classes(
+    folder: Path, options: Pictures, per_class: int | None = None, events: list[str] | None = None
+) -> ImageSet:
+    """The images in the folders of one folder, at most the first ``per_class`` of each; classes ordered by name.
+
+    Args:
+        events: what is known already, which the set carries too.
+
+    Raises:
+        UserError: there is none, or one cannot be read.
+    """
+    passed_over: Counter[str] = Counter()
+    files: dict[str, list[Path]] = {}
+    for entry in entries(folder, passed_over):
+        if not entry.is_dir():
+            image = os.path.splitext(entry.name)[1].lower() in ENDINGS
+            passed_over["images in no folder of a class" if image else "other files in no folder of a class"] += 1
+        elif listed := sorted(files_below(Path(entry.path), passed_over=passed_over)):
+            files[entry.name] = listed
+        else:
+            passed_over["folders without images"] += 1
     if not files:
-        raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(_ENDINGS))})")
-    listed = [file for each in files.values() for file in each]
-    counts = torch.tensor([len(each) for each in files.values()])
-    labels = torch.arange(len(files)).repeat_interleave(counts)
+        raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(ENDINGS))})")
+    classes = in_order(list(files))
+    chosen = [files[name][:per_class] for name in classes]
+    listed = [file for each in chosen for file in each]
+    labels = torch.arange(len(classes)).repeat_interleave(torch.tensor([len(each) for each in chosen]))
     names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in listed]
-    boxed = options.boxed(names, lambda position: (listed[position], str(listed[position])))
-    if boxed is not None:
-        listed, labels = [listed[number] for number in boxed.images.tolist()], labels[boxed.images]
-    images = stacked((options.decode(file, str(file)) for file in listed), str(folder))
-    return with_masks(ImageSet(images, labels, tuple(files)), boxed)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    shown = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    return sorted(path for path in shown if path.suffix.lower() in _ENDINGS)
+    said = (*(events or []), *events_of(passed_over, folder), *first_of(len(listed), sum(map(len, files.values()))))
+    return options.image_set(
+        lambda position: (listed[position], str(listed[position])), names, labels, tuple(classes), str(folder), said
+    )

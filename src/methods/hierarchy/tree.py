@@ -135,12 +135,14 @@ def read_tree(path: Path, classes: Sequence[str], where: str = "tree") -> Tree:
         UserError: there is no such file, it is no JSON, or not a tree of these classes.
     """
     try:
-        nested = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=partial(_without_repeats, where=where))
+        hook = partial(_without_repeats, where=where)
+        return from_plain(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=hook), classes, where)
     except OSError as error:
         raise UserError(f"{where}.path={path}: cannot be read ({error.strerror}); give a JSON file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where}.path={path}: is no JSON ({error}); {_FORM}") from None
-    return from_plain(nested, classes, where)
+    except RecursionError:
+        raise UserError(f"{where}.path={path}: is nested too deeply to be a tree of classes; {_FORM}") from None
 
 
 def without_class(tree: Tree, name: str) -> Tree:

@@ -120,8 +120,88 @@ def test_mistakes_are_named(both: Path, tmp_path: Path) -> None:
         load(path=both, names="cifar1")
     with pytest.raises(UserError, match="no column label or fine_label"):
         load(path=write(tmp_path / "bare.parquet", pictures(2), {"other": [0, 1]}))
-    with pytest.raises(UserError, match="column label holds string"):
-        load(path=write(tmp_path / "words.parquet", pictures(2), {"label": ["a", "b"]}))
+    with pytest.raises(UserError, match="column label holds double, expected whole numbers or words"):
+        load(path=write(tmp_path / "shares.parquet", pictures(2), {"label": [0.5, 1.5]}))
+    with pytest.raises(UserError, match="column label holds -3; allowed are"):
+        load(path=write(tmp_path / "negative.parquet", pictures(2), {"label": [-3, 1]}))
+    with pytest.raises(UserError, match=r"empty\.parquet: holds no rows"):
+        load(path=write(tmp_path / "empty.parquet", pictures(0), {"label": pa.array([], pa.int64())}))
+    with pytest.raises(UserError, match="two classes are called 'a'"):
+        load(path=both, names=["a", "b", "a"])
+    with pytest.raises(UserError, match=r"row 0: column label2 holds no encoded image; set data\.source\.image"):
+        load(path=write(tmp_path / "odd.parquet", pictures(2), {"label": [0, 1], "label2": [5, 6]}), image="label2")
+    twice = pa.Table.from_arrays([pa.array([0]), pa.array([0]), pa.array([0])], names=["img", "label", "label"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(UserError, match="2 columns are called label"):
+        load(path=tmp_path / "twice.parquet")
+
+
+def test_labels_are_words_or_any_numbers(tmp_path: Path) -> None:
+    words = write(tmp_path / "words.parquet", pictures(5), {"label": ["dog", "cat", "dog", None, "cat"]})
+    images = load(path=words, test_fraction=0.5).train
+    assert images.classes == ("cat", "dog")
+    assert images.events == (f"data.source: 1 rows of {words} have no label and are passed over",)
+    more = write(tmp_path / "more.parquet", pictures(2), {"label": ["cat", "emu"]})
+    assert load(train=words, test=more).test.classes == ("cat", "dog", "emu")
+    gaps = write(tmp_path / "gaps.parquet", pictures(6), {"label": [0, 20_000_000, 5] * 2})
+    images = load(test=gaps).test
+    assert images.classes == ("0", "5", "20000000") and images.labels.tolist() == [0, 2, 1] * 2
+    assert load(test=gaps, only=[5]).test.classes == ("5",)
+    mixed = write(tmp_path / "mixed.parquet", pictures(1), {"label": [3]})
+    with pytest.raises(UserError, match="whole numbers in one file and words in another"):
+        load(train=words, test=mixed)
+
+
+def test_rows_without_a_label(tmp_path: Path) -> None:
+    file = write(tmp_path / "some.parquet", pictures(12), {"label": [-1, 0, 1] * 4})
+    images, held_out = load(path=file, test_fraction=0.25)
+    assert images.classes == ("0", "1") and images.per_class.tolist() == [3, 3] and len(held_out) == 2
+    for options in ({"test": file}, {"train": file, "test": file}):
+        with pytest.raises(UserError, match=r"4 of 12 test images have no label \(-1 or null in column label\)"):
+            load(**options)
+    with pytest.raises(UserError, match="no row has a label"):
+        load(path=write(tmp_path / "none.parquet", pictures(2), {"label": [-1, -1]}))
+
+
+def test_parts_of_the_column_split(tmp_path: Path) -> None:
+    def parts(*names: str) -> Splits:
+        columns = {"label": [0, 1] * len(names), "split": [name for name in names for _ in range(2)]}
+        return load(path=write(tmp_path / "parts.parquet", pictures(2 * len(names)), columns))
+
+    train, test = parts("Training", "valid", "testing", "extra")
+    assert len(train) == len(test) == 2
+    assert train.events[0].endswith("rows of " + str(tmp_path / "parts.parquet") +
+                                    " that are not used: 2 extra, 2 valid (column split)")  # fmt: skip
+    assert "its validation rows are the test set" in parts("train", "valid").train.events[0]
+    with pytest.raises(UserError, match=r"column split has no train rows \(test\)"):
+        parts("test", "test")
+
+
+def test_metadata_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "meta.parquet"
+    table = pq.read_table(write(file, pictures(2), {"label": [0, 1]}))
+    for said in (b"\xff\xfe", b"[" * 5000, b'{"info": 3}', b'{"info": {"features": []}}'):
+        pq.write_table(table.replace_schema_metadata({b"huggingface": said}), file)
+        images = load(test=file).test
+        assert images.classes == ("0", "1") and "cannot be read; classes are called by labels" in images.events[0]
+    pq.write_table(table.replace_schema_metadata({b"huggingface": b'{"info": {"features": {"label": 3}}}'}), file)
+    assert load(test=file).test.classes == ("0", "1")
+
+
+def test_only_row_groups_that_are_needed_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "groups.parquet"
+    table = pa.table({"img": [encode(picture) for picture in pictures(40)], "label": [0, 1] * 20})
+    pq.write_table(table, file, row_group_size=10, compression="none", use_dictionary=False)
+    content = bytearray(file.read_bytes())
+    last = pq.ParquetFile(file).metadata.row_group(3).column(0)
+    content[last.data_page_offset : last.data_page_offset + last.total_compressed_size // 2] = b"\x00" * (
+        last.total_compressed_size // 2
+    )
+    file.write_bytes(content)
+    images = load(test=file, test_per_class=8).test
+    assert np.array_equal(images.images.permute(0, 2, 3, 1).numpy(), pictures(40)[:16])
+    with pytest.raises(UserError, match="not a whole parquet file"):
+        load(test=file)
 
 
 def test_test_images_alone(tmp_path: Path) -> None:
