@@ -32,6 +32,9 @@ from src.training.freezing import TrainOnly
 from src.training.learners.stepping import Stepping
 from src.training.optimisation import build_optimizer
 
+CLASSES_OF = ("train", "validation", "calibration", "test")
+"""Parts whose images are counted by class."""
+
 
 def trained(
     recipe: Mapping[str, Any],
@@ -264,11 +267,11 @@ def no_verdict(who: str, network: Trained, verdict: Verdict | None = None) -> Ve
     return replace(verdict or Verdict(""), sentence=did_not_train(who, network), kind="no verdict")
 
 
-def history_panel(networks: Mapping[str, Trained]) -> Panel:
-    """The learning curves.
+def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
+    """The learning curves, and how many images of each class the networks have.
 
     Args:
-        networks: by their names in the table.
+        networks: by their names in the tables.
     """
     rows = [
         {"network": name, "split": split, "epoch": int(epoch["epoch"]), "loss": epoch[f"{key}/loss"],
@@ -279,4 +282,17 @@ def history_panel(networks: Mapping[str, Trained]) -> Panel:
     ]  # fmt: skip
     figure = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
                     group="curve", percent=True)  # fmt: skip
-    return Panel("", "training", rows, units={"accuracy": "%"}, figures=[figure])
+    curves = Panel("", "training", rows, units={"accuracy": "%"}, figures=[figure])
+    alike: dict[tuple[tuple[Any, ...], ...], list[str]] = {}  # many networks have the same images
+    for name, network in networks.items():
+        counts = (network.data.sets[part].per_class.tolist() for part in CLASSES_OF)
+        alike.setdefault(tuple(zip(network.data.classes, *counts, strict=True)), []).append(name)
+    columns = ("network", "class", *CLASSES_OF)
+    classes = [
+        dict(zip(columns, (", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more", *row),
+                 strict=True))
+        for each, names in alike.items()
+        for row in each
+    ]  # fmt: skip
+    caption = "Images of each class: trained on, chosen epochs by, calibrated by, tested on."
+    return [curves, Panel("", "classes", classes, caption)]

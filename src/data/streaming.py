@@ -5,6 +5,7 @@ out of the whole image, all others out of its middle square.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from src.data.file_images import FileImages
 from src.data.image_set import ImageSet
 from src.data.imagenet import Files, ImageNet, read_imagenet
 from src.data.normalisation import statistics
+from src.data.picture import choices_of, events_of
 from src.data.sources.fitting import check
 from src.data.wordnet_tree import LEVELS, Nested
 
@@ -101,6 +103,7 @@ class StreamingImages(ImageData):
         imagenet = self._read()
         events = list(imagenet.events)
         pool, test = self._capped(self._set_of(imagenet, imagenet.train), self._set_of(imagenet, imagenet.test), events)
+        events += _choices(pool, test, self.seed)
         sets, indices = self._parts(pool, test, _by_number(pool), events)
         self._measure(sets["train"], events)
         self.mislabelled = torch.zeros(len(sets["train"]), dtype=torch.bool)
@@ -220,6 +223,14 @@ def superclasses_of(tree: Nested, classes: list[str]) -> tuple[str, ...]:
 
     walk(tree, "all")
     return tuple(above[name] for name in classes)
+
+
+def _choices(pool: ImageSet, test: ImageSet, seed: int) -> list[str]:
+    """What is decided about files, of which at most `MEASURED` are looked at: one line for each kind of decision."""
+    files = [f"{part.root}/{file}" for part in map(files_of, (pool, test)) for file in part.files]
+    drawn = torch.randperm(len(files), generator=stream(seed, "looked at"))[:MEASURED].sort().values.tolist()
+    counts = Counter(choice for row in drawn for choice in choices_of(Path(files[row]), files[row]))
+    return events_of(counts, len(files), "white", len(drawn))
 
 
 def _by_number(pool: ImageSet) -> ImageSet:

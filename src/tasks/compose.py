@@ -7,7 +7,7 @@ what it left out: controls, intervals, the split of the gap, its own error heuri
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of
-from src.artifacts.trained import history_panel, images_of, stopped
+from src.artifacts.trained import images_of, stopped, training_panels
 from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.composition.accuracy import of_rule
@@ -29,7 +29,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     if artifacts.running.until == "modules":
         return stopped(result, "modules")
     modules = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
-    result.add(history_panel({MONOLITH: networks.monolith, **modules}))
+    result.add(*training_panels({MONOLITH: networks.monolith, **modules}))
     findings = estimate(networks, unknown, options, artifacts.session)
     result.add(*panels(findings))
     result.conclude(verdict(findings))

@@ -13,7 +13,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import compared
 from src.artifacts.learners import architecture_of
 from src.artifacts.network import Trained, untrained_like
-from src.artifacts.trained import check_recipe, did_not_train, history_panel, images_of, trained
+from src.artifacts.trained import check_recipe, did_not_train, images_of, trained, training_panels
 from src.core.errors import UserError
 from src.core.result import Result
 from src.core.store import digest_of
@@ -50,7 +50,7 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
         for role, recipe in recipes.items()
     }  # fmt: skip
     result = Result("invariance", artifacts.running.name, uses=[network.digest for network in networks.values()])
-    result.add(history_panel({str(role): network for role, network in networks.items()}))
+    result.add(*training_panels({str(role): network for role, network in networks.items()}))
     result.row = _row(options, networks[PLAIN])
     problems = [did_not_train(f"the {role} network", network) for role, network in networks.items()
                 if not network.converged]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import even_epochs, subject_at
 from src.artifacts.network import Trained, untrained_like
-from src.artifacts.trained import check_recipe, did_not_train, history_panel, trained
+from src.artifacts.trained import check_recipe, did_not_train, trained, training_panels
 from src.core.errors import UserError
 from src.core.result import Result
 from src.data.cue_conflict import conflicting_glyphs
@@ -40,9 +40,9 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
     every |= {f"dose {dose:g}, seed {seed}": network for (dose, seed), network in dosed.items()}
     result = Result("local_global", artifacts.running.name, uses=[each.digest for each in (*every.values(), nothing)])
     problems = [did_not_train(f"the network of {name}", each) for name, each in every.items() if not each.converged]
-    curves = history_panel({**every, NO_CUE: nothing})
+    courses = training_panels({**every, NO_CUE: nothing})
     if problems:
-        result.add(curves)
+        result.add(*courses)
         result.verdict, result.verdict_kind = "; ".join(problems), "no verdict"
         return result
     batch, device = asked["locality"].batch, next(nothing.subject.model.parameters()).device
@@ -66,7 +66,7 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
         "shape tells it, texture and hue are drawn freely": neutral.images,
         **{f"the {cue} alone tells it": each.data.sets["train"].images for cue, each in singles.items()},
     }))  # fmt: skip
-    result.add(curves)
+    result.add(*courses)
     result.conclude(verdict(findings))
     result.row |= {"model": str(options.recipe["model"]["name"])}
     return result

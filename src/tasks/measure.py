@@ -4,7 +4,7 @@ from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.examined_subject import images_to_measure, subject_of
-from src.artifacts.trained import history_panel
+from src.artifacts.trained import training_panels
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
@@ -26,7 +26,7 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
     examined = subject_of(options.subject, networks, artifacts)
     result = Result("measure", artifacts.running.name, uses=list(dict.fromkeys(examined.digests)))
     if examined.networks:
-        result.add(history_panel(examined.networks))
+        result.add(*training_panels(examined.networks))
     if examined.problem:
         result.verdict, result.verdict_kind = examined.problem, "no verdict"
         return result

@@ -2,7 +2,7 @@
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
-from src.artifacts.trained import history_panel, no_verdict, stopped, trained
+from src.artifacts.trained import no_verdict, stopped, trained, training_panels
 from src.core.result import Result, Verdict
 from src.studies.patching.module_findings import module_findings, module_metrics
 from src.studies.patching.module_panels import METRIC_UNITS, module_panels
@@ -13,7 +13,7 @@ def modularize(options: Modularize, artifacts: Artifacts) -> Result:
     """Train the strong network, cut it into modules, and measure the modules one by one and composed."""
     strong = trained(options.strong, artifacts, role="strong")
     result = Result("modularize", artifacts.running.name, uses=[strong.digest])
-    result.add(history_panel({"strong": strong}))
+    result.add(*training_panels({"strong": strong}))
     if not strong.converged:
         result.conclude(no_verdict("the strong network", strong))
         return result

@@ -5,7 +5,7 @@ from typing import Literal
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.modules import modules_of, save_modules
 from src.artifacts.network import Trained
-from src.artifacts.trained import history_panel, images_of, no_verdict, stopped, trained
+from src.artifacts.trained import images_of, no_verdict, stopped, trained, training_panels
 from src.artifacts.trial import Trial, all_labelled, check_target, target_names
 from src.core.result import Result
 from src.networks.subjects import save_subject
@@ -49,8 +49,8 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     comparison = patch_findings(trial, predictions, options)
     with artifacts.session.stage("modules: test"):
         worth = module_findings(modules, options)
-    history = history_panel({"strong": strong, "weak": weak})
-    result.add(*patch_panels(comparison), *module_panels(worth), history)
+    courses = training_panels({"strong": strong, "weak": weak})
+    result.add(*patch_panels(comparison), *module_panels(worth), *courses)
     result.conclude(patch_verdict(comparison, worth))
     save_modules(modules, artifacts.session.folder)
     save_subject(trial.patched_network(), artifacts.session.folder / "patched")
@@ -58,6 +58,6 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
 
 
 def _untrained(result: Result, role: Literal["strong", "weak"], network: Trained) -> Result:
-    result.add(history_panel({role: network}))
+    result.add(*training_panels({role: network}))
     result.conclude(no_verdict(f"the {role} network", network))
     return result

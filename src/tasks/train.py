@@ -2,7 +2,7 @@
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.network import of_part
-from src.artifacts.trained import history_panel, no_verdict, trained
+from src.artifacts.trained import no_verdict, trained, training_panels
 from src.core.estimate import Estimate
 from src.core.result import Result, Verdict
 from src.statistics.bootstrap import accuracies
@@ -18,7 +18,7 @@ def train(options: Train, artifacts: Artifacts) -> Result:
     )
     accuracy = estimates["network"]
     result = Result("train", artifacts.running.name, uses=[network.digest])
-    result.add(history_panel({"network": network}))
+    result.add(*training_panels({"network": network}))
     metrics = {"test_accuracy": accuracy, "validation_accuracy": Estimate(network.accuracy)}
     sentence = f"trained: {accuracy.value:.1%} of the test images are classified right"
     verdict = Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"))

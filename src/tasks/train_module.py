@@ -3,7 +3,7 @@
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.network import of_part
-from src.artifacts.trained import history_panel, images_of, trained
+from src.artifacts.trained import images_of, trained, training_panels
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
 from src.core.estimate import Estimate
@@ -28,7 +28,7 @@ def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
         "validation_accuracy": Estimate(module.accuracy),
     }
     result = Result("train_module", artifacts.running.name, uses=[module.digest])
-    result.add(history_panel({name: module}))
+    result.add(*training_panels({name: module}))
     result.conclude(
         Verdict(
             f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child",

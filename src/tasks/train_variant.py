@@ -8,7 +8,7 @@ from typing import Any
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
-from src.artifacts.trained import history_panel, no_verdict, trained
+from src.artifacts.trained import no_verdict, trained, training_panels
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.result import Result, Verdict
@@ -50,7 +50,7 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
     if variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
         verdict = no_verdict("the baseline", network, verdict)
     result = Result("train_variant", artifacts.running.name, uses=[network.digest])
-    result.add(history_panel({"network": network}))
+    result.add(*training_panels({"network": network}))
     result.conclude(verdict)
     write_atomically(artifacts.session.folder / CSV, original_csv(variant, network, recipe["depth"]))
     return result

@@ -244,6 +244,18 @@ def test_a_damaged_file_is_named_in_one_line(make: Make, folder: Path, workers: 
         epoch_of(data, 0)
 
 
+def test_what_is_decided_about_files_is_told(make: Make, folder: Path) -> None:
+    turned = sorted(folder.glob("train/*/*.JPEG"))[:2]
+    for file in turned:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.open(file).convert("RGB").save(file, "JPEG", exif=exif)
+    data = make()
+    data.setup()
+    files = sum(map(len, data.sets.values()))
+    assert f"data.source: 2 of {files} images turned upright, as their EXIF orientation says" in data.events
+
+
 def test_caps_take_images_per_class(make: Make) -> None:
     data = make(caps={"train": 3, "test": 1}, splits={"validation": 1, "calibration": 0.0})
     data.setup()

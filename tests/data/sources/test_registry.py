@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from src.core.errors import UserError
+from src.core.paths import CONF
 from src.data.sources import SOURCES, load_cached, load_source
 
 
@@ -53,3 +57,12 @@ def test_sources_are_imported_only_when_asked_for() -> None:
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"glyphs"}))
+def test_every_option_stands_in_the_preset_of_its_source(name: str) -> None:
+    """So that what a message advises can be typed; ``only`` is what ``data.classes`` becomes."""
+    source = getattr(importlib.import_module(f"src.data.sources.{SOURCES[name]}"), name)
+    (parameter,) = inspect.signature(source, eval_str=True).parameters.values()
+    preset = yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text())["source"]
+    assert {field.name for field in fields(parameter.annotation)} - {"only"} == set(preset) - {"name"}
