@@ -32,7 +32,7 @@ from src.core.options import options_of
 from src.data.augment import KEYS, centre, check_crop, checked, colour_components, normalise, random_transformation
 from src.data.epoch_loader import PER_CALL, Call, EpochLoader, InOrder
 from src.data.image_set import ImageSet, Splits
-from src.data.mixing import add_label_noise, cap, class_numbers, patching_set
+from src.data.mixing import add_label_noise, cap, class_numbers, patching_set, subset
 from src.data.normalisation import CONTRASTS, Whitener, WhiteningOptions, statistics, whitened
 from src.data.sources import load_cached
 from src.data.splits import drop_seen, split_pool
@@ -210,21 +210,32 @@ class ImageData(pl.LightningDataModule):
             wanted = {} if self.classes_wanted is None else {"only": list(self.classes_wanted)}
             return load_cached(name, options | wanted)
         target_source = self.mix.get("target_source")
-        others, target = self.mix.get("others"), self.mix.get("target")
-        if others is None or target is None:
-            raise UserError("data.mix: needs others (a list of classes) and target (a class)")
+        others: list[int | str] | None = self.mix.get("others")
+        target = self.mix.get("target")
+        if target is None:
+            raise UserError("data.mix.target: missing; give a class or a list of classes")
         targets = [target] if isinstance(target, int | str) else list(target)
+        every = None
+        if others is None:
+            every = load_cached(name, options)  # as whoever trains on all classes loads them
+            names = every.train.classes
+            absent = [item for item in targets if target_source is None or item in names]
+            numbers = class_numbers(absent, names) if absent else []
+            others = [cls for number, cls in enumerate(names) if number not in numbers]
+
+        def loaded(classes: Sequence[int | str]) -> Splits:
+            """Together, so that only the classes that are needed are rendered or decoded."""
+            return load_cached(name, options | {"only": list(classes)}) if every is None else subset(every, classes)
+
         sizes = {key: value for key, value in self.mix.items() if key.startswith(("train_", "test_"))}
         if target_source is not None:
             apart = {key: value for key, value in target_source.items() if key != "name"}
-            first = load_cached(name, options | {"only": list(others)})
-            second = load_cached(str(target_source["name"]), apart | {"only": targets})
+            first, second = loaded(others), load_cached(str(target_source["name"]), apart | {"only": targets})
         else:
-            # loaded together, so that only the classes that are needed are rendered or decoded
             shared = [item for item in targets if item in others]
             if shared:
                 raise UserError(f"data.mix: class {shared[0]} is both target and other; leave it out of mix.others")
-            first, second = load_cached(name, options | {"only": [*others, *targets]}), None
+            first, second = loaded([*others, *targets]), None
         count = len(list(others))
         names, more = first.train.classes, first.train.classes[count:] if second is None else second.train.classes
         return patching_set(

@@ -20,8 +20,10 @@ from src.core.seeds import stream
 from src.data.image_set import ImageSet, Splits, concatenate
 from src.data.ranks import rank_within_class
 
-Limit = int | None | Mapping[int | str, int | None]
-"""Most images per class: one number, or a mapping from class (name or number, or ``default``) to one; None: all."""
+Most = int | float | None
+"""Images of a class: a number, or a share below 1 of those that there are; None: all."""
+Limit = Most | Mapping[int | str, Most]
+"""Most images per class: for all the same, or a mapping from class (name or number, or ``default``)."""
 
 
 def class_numbers(wanted: Sequence[int | str], classes: Sequence[str]) -> list[int]:
@@ -74,22 +76,30 @@ def cap(images: ImageSet, limit: Limit, seed: int | None = None) -> ImageSet:
 
     A seed draws them at random, and a larger limit then holds the images of a smaller one; None takes the first.
     """
-    limits = _limits(limit, images.classes)
+    limits = _limits(limit, images.classes, images.per_class)
     ranks = rank_within_class(images.labels, None if seed is None else stream(seed, "cap"))
     kept = ranks < limits[images.labels]
     return images if bool(kept.all()) else images.select(kept.nonzero().squeeze(1))
 
 
-def _limits(limit: Limit, classes: Sequence[str]) -> Tensor:
-    unlimited = torch.iinfo(torch.int64).max
+def _limits(limit: Limit, classes: Sequence[str], counts: Tensor) -> Tensor:
     given = dict(limit) if isinstance(limit, Mapping) else {"default": limit}
     default = given.pop("default", None)
-    values = torch.full((len(classes),), unlimited if default is None else default)
+    most = [default] * len(classes)
     for item, number in given.items():
-        values[class_numbers([item], classes)[0]] = unlimited if number is None else number
-    if int(values.min()) < 1:
-        raise UserError(f"data.caps={limit}: every class keeps at least 1 image")
-    return values
+        most[class_numbers([item], classes)[0]] = number
+    for number in most:
+        if number is not None and not (0 < number < 1 or (number >= 1 and number == int(number))):
+            raise UserError(
+                f"data.caps={limit}: every class keeps at least 1 image; give a whole number or a share below 1"
+            )
+    return torch.tensor(
+        [
+            count if number is None else max(1, round(number * count)) if number < 1 else int(number)
+            for number, count in zip(most, counts.tolist(), strict=True)
+        ],
+        dtype=torch.int64,
+    )
 
 
 def mix(others: Splits, target: Splits) -> Splits:

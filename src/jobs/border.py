@@ -34,10 +34,10 @@ OPEN: dict[str, Any] = {
     "batch_size": Count,
     "eval_batch_size": Count,
     "crop_padding": Whole,
-    "groups": Annotated[int, Ge(2)],
+    "groups": Annotated[Annotated[int, Ge(2)] | None, Words("null, or a whole number from 2")],
     "seed": Whole,
     "data_seed": Whole,
-    "size": Annotated[Count | None, Words("a whole number of pixels")],
+    "size": Annotated[Count | Literal["auto"] | None, Words("a whole number of pixels, or null")],
     "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
 }
 

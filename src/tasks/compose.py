@@ -23,7 +23,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     composition_of(options)  # faults are told before anything trains
     checked(options.shift.corruptions, options.shift.severities)
     data = images_of(options.monolith, artifacts.session, MONOLITH, MONOLITH)
-    unknown = unknown_images(options, data)
+    unknown = unknown_images(options, data, artifacts.session)
     networks = networks_of(options, data, artifacts)
     result.uses = networks.uses
     if artifacts.running.until == "modules":

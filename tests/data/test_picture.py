@@ -111,7 +111,7 @@ def test_choices_are_counted() -> None:
     counts: Counter[Choice] = Counter(turned=3, background=1200)
     assert events_of(counts, 5000, "black") == [
         "data.source: 3 of 5,000 images turned upright, as their EXIF orientation says",
-        "data.source: 1,200 of 5,000 images with transparency, laid on black (source.background)",
+        "data.source: 1,200 of 5,000 images with an alpha channel, laid on black (source.background)",
     ]
     assert events_of(Counter(turned=3), 5000, "white", 100) == [
         "data.source: 3 of 100 images looked at (of 5,000) turned upright, as their EXIF orientation says"

@@ -154,7 +154,6 @@ def test_modules_are_a_stage_that_a_sweep_shares(run, tmp_path):
         (("views=centre", "match=size"), "match=size"),
         (("modules=apart",), "modules=apart"),
         (("modules=together", "finetune_epochs=3"), "finetune_epochs=3"),
-        (("unknown.source.size=16",), "unknown"),
         (("+monolith.data.augment.crop=28",), "views=whole"),
     ],
 )

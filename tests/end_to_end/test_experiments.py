@@ -20,12 +20,13 @@ from tests.end_to_end.conftest import ROOT, TINY, Ran, Run
 from tests.end_to_end.fake_cifar import write_fake_cifar
 from tests.end_to_end.fake_conflicts import write_fake_conflicts
 from tests.end_to_end.fake_mnist import write_fake_mnist
+from tests.end_to_end.fake_photographs import write_photographs
 from tests.fakes.imagenet import write_imagenet
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
 SLOW = ("invariance_mnist", "layer_widths_original", "modular_animals", "modular_notebook", "modular_thesis",
-        "patch_underfit")  # fmt: skip
+        "measure_own", "modular_own", "patch_underfit")  # fmt: skip
 TO_RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPERIMENTS]
 #: experiments that read files: what writes them into the folder that becomes data_root
 FILES = {
@@ -39,6 +40,9 @@ FILES = {
     "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "feature_reliance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
+    "patch_own": write_photographs,
+    "modular_own": write_photographs,
+    "measure_own": write_photographs,
     "shape_bias_imagenet": write_fake_conflicts,
     "relevance_imagenet": write_fake_conflicts,
 }
@@ -52,6 +56,9 @@ FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views
 ONE = ["model@recipe.model=simple_conv", "seed=0", "study.permutations=19", "study.pictures=1"]
 #: a few jobs of the experiments that are sweeps by themselves, and data that need no download
 MORE = {
+    "patch_own": ["target_class='Kätzchen groß'"],
+    "modular_own": [*FEW, "data@unknown=glyphs_small"],
+    "measure_own": ["study.corruptions=[fog]", "study.severities=[3]"],
     "layer_widths": ["variant=baseline,192"],
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
     "layer_widths_photographs": ["variant=192"],

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
@@ -11,8 +12,9 @@ from src.core.errors import UserError
 from src.core.options import options
 from src.data.image_set import ImageSet, Splits
 from src.data.listing import entries, events_of, files_below, in_order, parts_of
-from src.data.picture import ENDINGS
-from src.data.sources.options import Root, TestFraction
+from src.data.mixing import class_numbers
+from src.data.picture import ENDINGS, usual_side
+from src.data.sources.options import Guessed, Root, TestFraction
 from src.data.sources.pictures import Pictures, first_of
 
 
@@ -22,10 +24,12 @@ class Folder(Pictures):
 
     Attributes:
         root: holds the folders themselves, or those of parts (`src.data.listing.PARTS`).
+        size: auto: guessed from the images, and told.
         test_fraction: of a split where there is no test set; 1: all are test images, and none can be trained on.
     """
 
     root: Root = field(kw_only=True)
+    size: Guessed = None  # type: ignore[assignment]  # a number before anything is decoded
     test_fraction: TestFraction = 0.2
 
 
@@ -43,6 +47,11 @@ def image_folder(options: Folder) -> Splits:
     if not place.is_dir():
         raise UserError(f"data.source.root={options.root}: no such folder")
     parts = parts_of(place)
+    if options.size == "auto":
+        side, why = usual_side(sorted(files_below(parts.get("train", place))))
+        splits = image_folder(replace(options, size=side))
+        said = f"data.source.size=auto: {side} pixels; {why}"
+        return Splits(*(replace(part, events=(said, *part.events)) for part in splits))
     pool, shown = parts.get("train"), parts.get("test", parts.get("validation"))
     if pool is None and shown is None:
         return options.held_out(read_classes(place, options, options.both_per_class), options.test_fraction)
@@ -63,7 +72,7 @@ def image_folder(options: Folder) -> Splits:
         events.append(f"data.source: the {unused:,} images of {parts['validation'].name}/ are not used; validation "
                       f"images are held out of {pool.name}/ (data.splits.validation)")  # fmt: skip
     train = read_classes(pool, options, options.train_per_class, events)
-    test = read_classes(shown, options, options.test_per_class)
+    test = read_classes(shown, options, options.test_per_class, classes=train.classes)
     unknown = sorted(set(test.classes) - set(train.classes))
     if unknown:
         raise UserError(f"{shown}: class '{unknown[0]}' is not among those of {pool}")
@@ -74,12 +83,17 @@ def image_folder(options: Folder) -> Splits:
 
 
 def read_classes(
-    folder: Path, options: Pictures, per_class: int | None = None, events: list[str] | None = None
+    folder: Path,
+    options: Pictures,
+    per_class: int | None = None,
+    events: list[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> ImageSet:
     """The images in the folders of one folder, at most the first ``per_class`` of each; classes ordered by name.
 
     Args:
         events: what is known already, which the set carries too.
+        classes: of the data set, where they are known; of these `options.only` names those that are decoded.
 
     Raises:
         UserError: there is none, or one cannot be read.
@@ -96,12 +110,18 @@ def read_classes(
             passed_over["folders without images"] += 1
     if not files:
         raise UserError(f"{folder}: holds no folders with images, one per class ({', '.join(sorted(ENDINGS))})")
-    classes = in_order(list(files))
-    chosen = [files[name][:per_class] for name in classes]
+    names = in_order(list(files))
+    every = list(classes or names)
+    only = names if options.only is None else [every[number] for number in class_numbers(options.only, every)]
+    chosen = [files[name][:per_class] if name in only else [] for name in names]
     listed = [file for each in chosen for file in each]
-    labels = torch.arange(len(classes)).repeat_interleave(torch.tensor([len(each) for each in chosen]))
-    names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in listed]
-    said = (*(events or []), *events_of(passed_over, folder), *first_of(len(listed), sum(map(len, files.values()))))
+    labels = torch.arange(len(names)).repeat_interleave(torch.tensor([len(each) for each in chosen]))
+    places = [PurePosixPath(file.relative_to(folder).as_posix()) for file in listed]
+    said = (
+        *(events or []),
+        *events_of(passed_over, folder),
+        *first_of(len(listed), sum(len(files[name]) for name in only if name in files)),
+    )
     return options.image_set(
-        lambda position: (listed[position], str(listed[position])), names, labels, tuple(classes), str(folder), said
+        lambda position: (listed[position], str(listed[position])), places, labels, tuple(names), str(folder), said
     )

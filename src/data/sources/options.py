@@ -10,6 +10,8 @@ Root = Annotated[str, Words("a folder")]
 Place = Annotated[str, Words("a folder or a file")] | None
 Side = Count | None
 """Pixels: the shorter side is resized, the middle cut out. None: the images have one size already."""
+Guessed = Annotated[Count | Literal["auto"] | None, Words("auto, null or a whole number of pixels")]
+"""The same; auto: by the sizes of the images (`picture.usual_side`)."""
 Crop = Annotated[float, Gt(0), Le(1), Words("a number above 0, up to 1")] | None
 """What is cut out, as a share of the shorter side. None: all of it."""
 Interpolation = Literal["bilinear", "bicubic"] | None

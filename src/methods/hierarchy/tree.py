@@ -81,19 +81,20 @@ def random_like(tree: Tree, seed: int) -> Tree:
     return _tree(deal(0, ROOT), tree.classes)
 
 
-def clustered(confusion: Tensor, classes: Sequence[str], groups: int, where: str = "tree") -> Tree:
+def clustered(confusion: Tensor, classes: Sequence[str], groups: int | None, where: str = "tree") -> Tree:
     """One router over ``groups`` experts, each for classes that are often taken for each other.
 
     The rule is that of :func:`src.methods.hierarchy.clustering.groups_of`; no group has one class.
 
     Args:
         confusion: (N, N), how often images of a class (rows) are taken for another (columns).
+        groups: None: about the square root of N, so that router and experts choose among as many.
         where: key of the tree in the configuration, for messages.
 
     Raises:
         UserError: there cannot be as many groups.
     """
-    members = sorted(groups_of(confusion, groups, where))
+    members = sorted(groups_of(confusion, groups or max(2, round(len(classes) ** 0.5)), where))
     children = [
         _Node(f"group {number + 1}", _leaves([classes[label] for label in group]))
         for number, group in enumerate(members)

@@ -9,7 +9,6 @@ from src.artifacts.composed import Networks
 from src.artifacts.composition import answers, composed, composition_of, seen_through_views
 from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
-from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Verdict
 from src.data.datamodule import ImageData
@@ -27,7 +26,7 @@ from src.studies.images import chosen_images
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.corruption import Robustness, robustness
 from src.studies.robustness.shifted import predictor, under_corruption
-from src.studies.robustness.unknown_images import check_unknown, open_unknown
+from src.studies.robustness.unknown_images import check_fitting, check_unknown, fitted, open_unknown
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,18 @@ def examined_networks(rule: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([MONOLITH, of_rule(rule), HARD]))
 
 
-def unknown_images(options: Compose, data: ImageData) -> Tensor:
-    """Test images of another data set, uint8 (m, C, H, W).
+def unknown_images(options: Compose, data: ImageData, session: Session) -> Tensor:
+    """Test images of another data set, uint8 (m, C, H, W), resized to the networks'.
 
     Raises:
-        UserError: they cannot be opened, are of the networks' classes or of another shape.
+        UserError: they cannot be opened, are of the networks' classes, or cannot be made squares.
     """
     unknown, shape = open_unknown(options.unknown, "unknown"), data.sets["test"].shape
     check_unknown(unknown, data.classes, "unknown")
+    check_fitting(unknown, shape, "unknown")
     if unknown.shape != shape:
-        raise UserError(f"unknown: images of shape {unknown.shape}, the networks take {shape}; set unknown.source.size")
-    return unknown.images
+        session.event(f"unknown: images of {unknown.shape} resized to {shape}")
+    return fitted(unknown, shape, options.shift.batch).images
 
 
 def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Session) -> Findings:

@@ -182,3 +182,36 @@ def test_messages_name_the_key_where_the_data_stand(tmp_path: Path) -> None:
     data = data_of({"source": {"name": "image_folder", "root": str(tmp_path)}}, "strong.data")
     with pytest.raises(UserError, match=r"set strong\.data\.source\.size=64"):
         data.setup()
+
+
+def test_only_the_classes_asked_for_are_decoded(tmp_path: Path) -> None:
+    write(tmp_path / "train", 3, classes=("cat", "dog", "emu"))
+    write(tmp_path / "test", 2, classes=("cat", "emu"))
+    for file in (tmp_path / "train" / "dog").iterdir():
+        file.write_bytes(b"never read")
+    train, test = load(tmp_path, only=[2, "cat"])
+    assert train.classes == test.classes == ("emu", "cat")
+    assert train.per_class.tolist() == [3, 3] and test.per_class.tolist() == [2, 2] and not train.events
+    with pytest.raises(UserError, match="not a readable image"):
+        load(tmp_path)
+
+
+def test_sizes_are_guessed_and_told(tmp_path: Path) -> None:
+    write(tmp_path / "small" / "train", 6)
+    write(tmp_path / "small" / "test", 3, size=(20, 30))
+    train, test = load(tmp_path / "small", size="auto")
+    assert train.shape == test.shape == (3, 8, 8)
+    assert train.events[0] == "data.source.size=auto: 8 pixels; all images have 8x8 pixels"
+    write(tmp_path / "photos", 6, size=(120, 50))
+    train, _ = load(tmp_path / "photos", size="auto", test_fraction=1.0)
+    assert train.shape == (3, 48, 48)
+    assert train.events[0].endswith("48 pixels; shorter sides of 50 to 50 pixels, half of them from 50")
+
+
+def test_all_other_classes_and_a_share_of_the_target(tmp_path: Path) -> None:
+    write(tmp_path, 10, classes=("ant", "cat", "dog"))
+    source = {"name": "image_folder", "root": str(tmp_path), "test_fraction": 0.2}
+    data = ImageData(source, mix={"others": None, "target": "cat", "train_target": 0.25}, splits={"validation": 0.0})
+    data.setup()
+    assert data.classes == ("ant", "dog", "cat")
+    assert data.sets["train"].per_class.tolist() == [8, 8, 2] and data.sets["test"].per_class.tolist() == [2, 2, 2]
