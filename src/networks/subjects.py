@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from src.core.code import own_code
 from src.core.errors import UserError
 from src.core.files import read_json, write_atomically
+from src.core.paths import DESCRIPTION
 from src.imageops.whitening import global_contrast
 from src.networks.models.registry import build
 from src.networks.slicing import extract, plan_for
 from src.networks.weights import load_weights, save_weights
 
-DESCRIPTION = "subject.json"
 # names of architectures that are made of subjects and not in the models' registry
 PATCHED = "patched"
 COMPOSED = "composed"
