@@ -8,6 +8,7 @@ right one there is a tensor of the right shape for each of its names.
 import pickle
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -82,6 +83,10 @@ def read_weights(path: Path) -> Weights:
 
 
 def _loaded(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # torch takes a flipped bit for a weight
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} does not hold")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

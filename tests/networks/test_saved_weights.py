@@ -129,6 +129,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty.pth": lambda _: b"",
     "empty.safetensors": lambda _: b"",
     "half.pth": lambda whole: whole[: len(whole) // 2],
+    "flipped.pth": lambda whole: whole.replace(weight := network()[0].bias.detach().numpy().tobytes(), weight[::-1]),
     "zeros.ckpt": lambda _: bytes(64),
     "text.pth": lambda _: b"hello, this is a text",
     "page.pt": lambda _: b"<!DOCTYPE html><html>",
