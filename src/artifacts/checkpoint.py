@@ -19,16 +19,8 @@ from src.methods.hierarchy import composed_subject  # noqa: F401  (how to rebuil
 from src.methods.modularity import patched  # noqa: F401
 from src.networks import restricted  # noqa: F401
 from src.networks.saved_weights import Misfit, MisfitError, load_saved, read_weights
-from src.networks.subjects import Subject, rebuild
+from src.networks.subjects import ZOOS, Subject, rebuild, without_weights
 from src.training.determinism import prepare
-
-#: Options of torchvision's and timm's networks that would fetch or read other weights than the file's.
-OTHER_WEIGHTS = (
-    "weights", "weights_backbone", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
-    "cache_dir",
-)  # fmt: skip
-
-ZOOS = ("torchvision:", "timm:")
 
 Images = Callable[[], ImageData]
 #: Mean and std per channel, of images in 0..1.
@@ -77,9 +69,10 @@ def network_of(asked: CheckpointOptions, description: Description, images: Image
         )
     if "input_shape" not in architecture:
         architecture["input_shape"] = list(images().input_shape)
-    others = [f"{name}={architecture[name]}" for name in OTHER_WEIGHTS if architecture.get(name)]
-    if others and str(architecture["name"]).startswith(ZOOS):
+    bare = without_weights(architecture)
+    if others := [f"{name}={value}" for name, value in architecture.items() if name not in bare and value]:
         events.append(f"the weights are the file's; not looked at: {', '.join(others)}")
+    architecture = bare  # so that no study builds it with other weights either
     model = _built(asked, architecture, description.kept)
     try:
         events += load_saved(model, weights)
@@ -104,28 +97,12 @@ def _beside(asked: CheckpointOptions) -> Path:
 def _built(asked: CheckpointOptions, architecture: Mapping[str, Any], kept: list[list[int]] | None) -> nn.Module:
     origin = "subject." if asked.model else f"{_beside(asked)}: "
     try:
-        return rebuild(_alone(architecture), kept)
+        return rebuild(architecture, kept)
     except UserError as error:
         raise UserError(f"{origin}{error}") from None
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         reason = f"{type(error).__name__} {' '.join(str(error).split())[:120]}"
         raise UserError(f"{origin}model: describes no network ({reason}); mend it") from None
-
-
-def _alone(architecture: Any) -> Any:
-    """The architecture, and those within it, without options that bring other weights than the file's.
-
-    A residual network with such weights has had their stem, whatever the size of its images.
-    """
-    if isinstance(architecture, list):
-        return [_alone(item) for item in architecture]
-    if not isinstance(architecture, Mapping):
-        return architecture
-    inner = {name: _alone(value) for name, value in architecture.items()}
-    if not str(inner.get("name")).startswith(ZOOS):
-        return inner
-    stem = {"small_images": False} if inner.get("weights") or inner.get("pretrained") else {}
-    return stem | {name: value for name, value in inner.items() if name not in OTHER_WEIGHTS}
 
 
 def _normalisation(

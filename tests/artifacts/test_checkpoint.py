@@ -170,14 +170,15 @@ def test_no_other_weights_are_fetched(more: dict[str, str], tmp_path: Path, monk
     path = write(tmp_path, architecture={"name": "torchvision:squeezenet1_1", **more})
     found, events = read(path, data(input_shape=(3, 32, 32)))
     told = f"subject.path: the weights are the file's; not looked at: {next(iter(more))}=DEFAULT"
-    assert found.classes == ("a", "b", "c") and told in events
+    assert found.classes == ("a", "b", "c") and told in events and not more.keys() & found.architecture.keys()
 
 
 def test_no_other_file_is_read_for_a_network_of_timm(tmp_path: Path):
     timm = pytest.importorskip("timm")
     torch.save(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "a.pth")
     other = {"name": "timm:test_resnet", "checkpoint_path": str(tmp_path / "nowhere.pth"), "pretrained": True}
-    assert read(write(tmp_path, architecture=other), data(input_shape=(3, 64, 64)))[0].classes == ("a", "b", "c")
+    found, _ = read(write(tmp_path, architecture=other), data(input_shape=(3, 64, 64)))
+    assert set(found.architecture) == {"name", "classes", "input_shape", "small_images"}
 
 
 CODE = """
@@ -230,6 +231,14 @@ def test_what_a_job_of_ours_left_may_be_built_as_its_configuration_said(name: st
     record.write_text(json.dumps({"recipe": {"model": {"name": "python:stranger:Net"}}}))
     assert "by code" in refusal(path, data(), outputs=str(tmp_path / "other"))
     assert read(path, data(), outputs=str(tmp_path / "outputs"))[0].architecture["name"] == "python:stranger:Net"
+
+
+def test_in_python_too_code_is_imported_where_it_is_asked_for(foreign: Path):
+    found, _ = read(foreign, data(), model={"name": "python:stranger:Net"})
+    path = save_subject(found, foreign.parent / "saved")
+    with pytest.raises(UserError, match="by code, python:stranger:Net; if you trust it, load it with code=True"):
+        load_subject(path)
+    assert load_subject(path, code=True).architecture == found.architecture
 
 
 def test_code_that_has_changed_since_is_told(foreign: Path):
