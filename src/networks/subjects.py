@@ -137,9 +137,10 @@ def load_subject(path: Path, lineage: Sequence[str] = (), *, code: bool = False)
             raise UserError(f"{file} is missing; a subject is a .safetensors file with {DESCRIPTION} beside it")
     try:
         plain: dict[str, Any] = read_json(description)
-        for name in () if code else {name for _, name in names_of_code({"architecture": plain["architecture"]})}:
+        named = sorted({name for _, name in names_of_code({"architecture": plain["architecture"]})})
+        if named and not code:
             raise UserError(
-                f"{description}: builds the network by code, {name}; if you trust it, load it with code=True"
+                f"{description}: builds the network by code, {', '.join(named)}; if you trust it, load it with code=True"
             )
         model = rebuild(without_weights(plain["architecture"]), plain["kept"])
         load_weights(model, path)
