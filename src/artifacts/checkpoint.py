@@ -1,6 +1,7 @@
 """A network from a file that anyone saved, as its description says it is."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ def check_checkpoint(values: Mapping[str, Any]) -> None:
     """
     prepare(threads=values["threads"], seed=values["seed"])  # as the job, which finds its images opened
     asked = options_of(CheckpointOptions, values["subject"], "subject")
-    network_of(asked, described(asked, Path(values["outputs"])), lambda: _opened(data_of(values["data"], "data")))
 
+    @cache
+    def images() -> ImageData:
+        data = data_of(values["data"], "data")
+        data.setup()
+        return data
 
-def _opened(data: ImageData) -> ImageData:
-    data.setup()
-    return data
+    network_of(asked, described(asked, Path(values["outputs"])), images)
 
 
 def network_of(asked: CheckpointOptions, description: Description, images: Images) -> tuple[Subject, list[str]]:

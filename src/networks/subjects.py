@@ -140,7 +140,7 @@ def load_subject(path: Path, lineage: Sequence[str] = (), *, code: bool = False)
         named = sorted({name for _, name in names_of_code({"architecture": plain["architecture"]})})
         if named and not code:
             raise UserError(
-                f"{description}: builds the network by code, {', '.join(named)}; if you trust it, load it with code=True"
+                f"{description}: builds the network by code, {', '.join(named)}; if you trust it, load with code=True"
             )
         model = rebuild(without_weights(plain["architecture"]), plain["kept"])
         load_weights(model, path)

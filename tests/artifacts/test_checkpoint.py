@@ -236,7 +236,7 @@ def test_what_a_job_of_ours_left_may_be_built_as_its_configuration_said(name: st
 def test_in_python_too_code_is_imported_where_it_is_asked_for(foreign: Path):
     found, _ = read(foreign, data(), model={"name": "python:stranger:Net"})
     path = save_subject(found, foreign.parent / "saved")
-    with pytest.raises(UserError, match="by code, python:stranger:Net; if you trust it, load it with code=True"):
+    with pytest.raises(UserError, match="by code, python:stranger:Net; if you trust it, load with code=True"):
         load_subject(path)
     assert load_subject(path, code=True).architecture == found.architecture
 
