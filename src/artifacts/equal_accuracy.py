@@ -102,7 +102,7 @@ def even_epochs(networks: Sequence[Trained]) -> list[int]:
 
 def subject_at(network: Trained, epoch: int) -> Subject:
     """The network as it was after an epoch whose weights were kept, on the device of the chosen one."""
-    subject = load_subject(_weights(network, epoch), [network.digest])
+    subject = load_subject(_weights(network, epoch), [network.digest], code=True)
     subject.model.to(next(network.subject.model.parameters()).device)
     return subject
 

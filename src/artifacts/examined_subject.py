@@ -8,9 +8,12 @@ from typing import Any
 import torch
 
 from src.artifacts.artifacts import Artifacts
+from src.artifacts.checkpoint import network_of
+from src.artifacts.description import described
 from src.artifacts.modules import Modules, modules_of
 from src.artifacts.network import Trained
 from src.artifacts.options import (
+    CheckpointOptions,
     ComposedOptions,
     ExtractedOptions,
     ImagesOptions,
@@ -23,6 +26,7 @@ from src.artifacts.pretrained import pretrained, wordnet_numbers
 from src.artifacts.trained import did_not_train, images_of, trained
 from src.artifacts.trial import Trial, check_target, target_names
 from src.core.errors import UserError, suggestion
+from src.core.options import options_of
 from src.core.seeds import stream
 from src.data.class_names import imagenet_classes
 from src.data.datamodule import ImageData
@@ -32,7 +36,7 @@ from src.methods.modularity.patched import Patch, patched_subject
 from src.methods.modularity.patching import module_score, random_kernels
 from src.methods.widths.variants import BASELINE
 from src.networks.restricted import restricted
-from src.networks.subjects import Subject, load_subject
+from src.networks.subjects import Subject
 from src.report.session import Session
 from src.statistics.calibration import fit_platt
 from src.training.determinism import device_of
@@ -170,19 +174,19 @@ def _patched(subject: Mapping[str, Any], options: PatchedOptions, artifacts: Art
 
 
 def _checkpoint(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
-    path = subject.get("path")
-    if path is None:
-        raise UserError("subject.path: missing; choose subject=checkpoint and give it subject.path=FILE.safetensors")
-    checkpoint = load_subject(Path(str(path)).expanduser())
-    if checkpoint.notes.get("code_changed"):
-        artifacts.session.event(
-            "subject.path: the code that builds this network is not the one that its weights were saved with"
-        )
-    return _foreign(checkpoint, subject, _images(options, artifacts.session), artifacts.session)
+    asked = options_of(CheckpointOptions, subject, "subject")
+    description = described(asked, Path(artifacts.running.outputs))
+    data = _images(options, artifacts.session)
+    network, events = network_of(asked, description, lambda: data)
+    for event in events:
+        artifacts.session.event(event)
+    return _foreign(network, subject, data, artifacts.session)
 
 
 def _pretrained(subject: Mapping[str, Any], options: ImagesOptions, artifacts: Artifacts) -> Examined:
     data = _images(options, artifacts.session)
+    if subject["weights"] is None:
+        artifacts.session.event("subject.weights=null: random weights by the seed, a control and no trained network")
     return _foreign(pretrained(subject, data.input_shape), subject, data, artifacts.session)
 
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
 from src.core.errors import UserError
 from src.core.options import Count, Share, Whole, Words, options, options_of
+from src.data.class_names import LISTS, PUBLISHED
 from src.methods.modularity.search_settings import SearchSettings
 
 #: Versions of what jobs leave in the store, raised by hand when code changes what it makes: it is then made again.
@@ -186,3 +187,50 @@ class ImagesOptions:
     """A network that comes trained, and the images that it is measured on."""
 
     data: Data
+
+
+def _are_classes(given: Any) -> bool:
+    if given is None or isinstance(given, str):
+        return given is None or given in LISTS
+    return len(set(map(str, given))) == len(given) > 0
+
+
+def _is_normalisation(given: Any) -> bool:
+    if given is None or isinstance(given, str):
+        return given is None or given in PUBLISHED
+    values = [value if isinstance(value, list) else [value] for value in (given.get("mean"), given.get("std"))]
+    numbers = all(type(number) in (int, float) for each in values for number in each)
+    return set(given) == {"mean", "std"} and numbers and all(values) and min(values[1]) > 0
+
+
+Classes = Annotated[
+    str | tuple[str | int, ...] | None,
+    Predicate(_are_classes),
+    Words(f"null, a list of different names, or a known list: {', '.join(LISTS)}"),
+]
+Normalisation = Annotated[
+    str | dict[str, Any] | None,
+    Predicate(_is_normalisation),
+    Words(f"null, {', '.join(PUBLISHED)}, or {{mean: [...], std: [...]}} with numbers, each std above 0"),
+]
+
+
+@options
+class CheckpointOptions:
+    """The section ``subject`` of a network from a file; what is null is as the file's description or the images say.
+
+    Attributes:
+        model: name and options, as of a recipe.
+        classes: in the order of the network's outputs.
+        normalisation: of images in 0..1.
+        training: as the claims about it call it.
+        answers: with which classes it may answer, all of its own or those of the images.
+    """
+
+    kind: Literal["checkpoint"]
+    path: Annotated[str, MinLen(1), Words("the path of a file of weights")]
+    model: Annotated[dict[str, Any] | None, Words("null, or a file of conf/model by model@subject.model=NAME")]
+    classes: Classes
+    normalisation: Normalisation
+    training: Literal["plain", "stylised"]
+    answers: Literal["all", "data"]

@@ -1,4 +1,7 @@
-"""Networks of torchvision and timm with their ImageNet weights, where those are on this machine: nothing is fetched."""
+"""Networks of torchvision and timm with their ImageNet weights, where those are on this machine: nothing is fetched.
+
+As a control also with random ones.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,15 +10,19 @@ from typing import Any
 import torch
 
 from src.core.errors import UserError, suggestion
-from src.data.class_names import imagenet_classes
+from src.data.class_names import IMAGENET, PUBLISHED, imagenet_classes
 from src.networks.models import build
 from src.networks.subjects import Subject
 
 CLASSES = 1000  # of ImageNet, in the order of their WordNet numbers
+#: A random network has the stem that one with weights has, whatever the size of its images.
+RANDOM = {"small_images": False}, *PUBLISHED[IMAGENET]
 
 
 def pretrained(options: Mapping[str, Any], input_shape: tuple[int, int, int]) -> Subject:
     """The network that ``options`` (``kind`` torchvision or timm, ``model``, ``weights``) names, for such images.
+
+    Without weights they are random, drawn by the seed that torch was last given; images are normalised as for ImageNet.
 
     Raises:
         UserError: no such network or weights, the weights are not here, or the images are not in colour.
@@ -27,7 +34,9 @@ def pretrained(options: Mapping[str, Any], input_shape: tuple[int, int, int]) ->
     name = f"{options['kind']}:{options['model']}"
     own, mean, std = (_torchvision if options["kind"] == "torchvision" else _timm)(options)
     architecture = {"name": name, "classes": CLASSES, "input_shape": list(input_shape)}
-    model = build({**architecture, **own}).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(torch.initial_seed())  # whatever was drawn since
+        model = build({**architecture, **own}).eval()
     return Subject(model, architecture, imagenet_classes(), mean, std)
 
 
@@ -46,6 +55,8 @@ def _torchvision(options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[floa
     model, wanted = str(options["model"]), str(options["weights"])
     if model not in list_models():
         raise UserError(f"subject.model={model}: {suggestion(model, list_models())}")
+    if options["weights"] is None:
+        return RANDOM
     known = get_model_weights(model)
     if wanted not in known.__members__:
         raise UserError(f"subject.weights={wanted}: {suggestion(wanted, known.__members__)}")
@@ -65,6 +76,8 @@ def _timm(options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[float, ...]
     model, wanted = str(options["model"]), str(options["weights"])
     if model not in timm.list_models():
         raise UserError(f"subject.model={model}: {suggestion(model, timm.list_models())[:300]}")
+    if options["weights"] is None:
+        return RANDOM
     tags = [name.partition(".")[2] for name in timm.list_models(f"{model}.*", pretrained=True)]
     if wanted not in ("default", *tags) or not tags:
         raise UserError(f"subject.weights={wanted}: {suggestion(wanted, ['default', *tags])}")

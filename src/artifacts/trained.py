@@ -183,7 +183,7 @@ def trained_network(
         raise UserError(
             f"{where}.select={select}: the weights of epoch {epoch} were not kept; set {where}.training.keep_every=1"
         )
-    subject = load_subject(path, [entry.digest])
+    subject = load_subject(path, [entry.digest], code=True)
     subject.model.to(device_of(artifacts.running.device))
     course = history, training, epoch, entry.notes["seconds"], entry.notes.get("how", {})
     return Trained(subject, data, entry.digest, entry.folder, *course)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from src.core.files import checksum, read_json, write_json
+from src.core.paths import DESCRIPTION
 from src.core.result import FILE as RESULT
 
 #: Keys of a configuration whose values name files or folders that decide what a job finds.
@@ -65,9 +66,8 @@ def _what_counts(name: str, path: Path) -> Path:
 
 
 def _described(key: str, paths: Sequence[Path]) -> list[Path]:
-    """The descriptions beside files of weights."""
-    weights = [path for path in paths if key.endswith(".path") and path.suffix == ".safetensors"]
-    beside = [path.with_name("subject.json") for path in weights]
+    """The description beside a file of weights."""
+    beside = [path.with_name(DESCRIPTION) for path in paths if key == "subject.path"]
     return [path for path in beside if path.is_file()]
 
 

@@ -8,3 +8,5 @@ PLUGINS = ROOT / "src" / "plugins"
 
 #: Folder within a sweep's folder where its jobs leave their outcomes while it runs.
 PLACE = ".sweeps"
+#: Beside a file of weights: what one must know to use them (src/networks/README.md).
+DESCRIPTION = "subject.json"

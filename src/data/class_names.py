@@ -1,4 +1,4 @@
-"""Class names of well-known sets whose files carry only numbers."""
+"""Of well-known sets: class names, where files carry only numbers, and normalisations as published. Without torch."""
 
 # ruff: noqa: SIM905 (as literals the lists would be two hundred lines)
 
@@ -60,6 +60,16 @@ NAMES: dict[str, tuple[str, ...]] = {
     "kuzushiji": KUZUSHIJI,
 }
 """Name lists that a config may ask for, beside ImageNet's."""
+
+#: Name -> mean and std of 0..1; those of one channel serve any number of channels.
+PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "half": ((0.5,), (0.5,)),
+    "none": ((0.0,), (1.0,)),
+}
 
 IMAGENET = "imagenet"
 LISTS = (*NAMES, IMAGENET)

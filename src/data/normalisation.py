@@ -15,19 +15,9 @@ from torch import Tensor
 from src.core.errors import UserError, suggestion
 from src.core.options import options
 from src.data.augment import channel_statistics
+from src.data.class_names import PUBLISHED
 from src.data.image_set import ImageSet
 from src.imageops.whitening import WHITENINGS, Rule, Whitening
-
-PUBLISHED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "mnist": ((0.1307,), (0.3081,)),
-    "half": ((0.5,), (0.5,)),
-    "none": ((0.0,), (1.0,)),
-}
-"""Name -> mean and std of 0..1; those of one channel serve any number of channels."""
-
 
 CONTRASTS = ("none", "global", *WHITENINGS)
 BATCH = 2048  # images that are whitened at once

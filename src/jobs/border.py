@@ -21,6 +21,7 @@ from src.core.contents import contents
 from src.core.errors import UserError, close_to
 from src.core.files import read_json
 from src.core.options import Count, Whole, Words, check_value, options_of
+from src.core.paths import DESCRIPTION
 from src.core.running import Running
 from src.data.class_names import NAMES
 from src.networks.options import NETWORKS, PREFIXES, model_options
@@ -86,7 +87,9 @@ def checked(config: DictConfig) -> dict[str, Any]:
     rules = whole.pop("shrink", None)
     check_open(whole)
     if rules:
+        subject = {"subject": whole.pop("subject")} if "subject" in whole else {}
         shrink(whole, rules)
+        whole |= subject  # a network that comes trained is as large as it is
     running = running_of(whole)
     declared = keys_of(Running, *map(type, task_options(whole)))
     whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
@@ -132,7 +135,7 @@ def _check_models(values: Mapping[str, Any], prefix: str = "") -> None:
     for name, section in values.items():
         if not isinstance(section, Mapping):
             continue
-        if name != "model" or "optim" not in values:  # a recipe's: others change a part of one
+        if name != "model" or not {"optim", "kind"} & values.keys():  # a recipe's or a subject's: others change a part
             _check_models(section, f"{prefix}{name}.")
             continue
         given = {key: value for key, value in section.items() if key != "name"}
@@ -164,8 +167,8 @@ def _code(config: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the user's own code, also of that which builds a network from a file."""
     digests, subject = own_code(config), config.get("subject", {})
     if subject.get("kind") == "checkpoint":
-        description = Path(str(subject.get("path"))).expanduser().with_name("subject.json")
-        with suppress(FileNotFoundError, ValueError):  # told when it is read
+        description = Path(str(subject.get("path"))).expanduser().with_name(DESCRIPTION)
+        with suppress(OSError, ValueError, AttributeError, RecursionError):  # told when it is read
             digests |= own_code(read_json(description).get("architecture") or {}, "subject.")
     return digests
 
@@ -191,7 +194,7 @@ def check_open(config: Mapping[str, Any], prefix: str = "") -> None:
             if name == "splits":
                 for part in [part for part in SPLITS if part in value]:
                     check_value(SPLITS[part], value[part], f"{key}.{part}")
-            elif name != "model":  # whose options are its own
+            elif name not in ("model", "subject"):  # whose options are their own
                 check_open(value, f"{key}.")
         elif name in OPEN and not (value is None and key == "replacement.seed"):  # null: one of its own
             check_value(OPEN[name], value, key)

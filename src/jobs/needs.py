@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.artifacts.description import described
+from src.artifacts.options import CheckpointOptions
 from src.artifacts.packaged import weights_file
 from src.core.code import PREFIX, fault, names_of_code
 from src.core.contents import KEYS, named
 from src.core.errors import UserError, close_to
+from src.core.options import options_of
 
 #: Sources whose folder must be there; others fetch what is missing.
 LOCAL = ("image_folder", "imagenet")
@@ -52,6 +55,12 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
             raise UserError(f"{key}={name}: {reason}", key)
     if here:
         _check_device(values["device"])
+    if values["task"] == "measure" and subject.get("kind") == "checkpoint":
+        described(options_of(CheckpointOptions, subject, "subject"), Path(values["outputs"]))
+        if here:
+            from src.artifacts.checkpoint import check_checkpoint  # late: it imports torch
+
+            check_checkpoint(values)
 
 
 def _near(path: Path) -> str:

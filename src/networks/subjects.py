@@ -14,18 +14,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.core.code import own_code
+from src.core.code import names_of_code, own_code
 from src.core.errors import UserError
 from src.core.files import read_json, write_atomically
+from src.core.paths import DESCRIPTION
 from src.imageops.whitening import global_contrast
 from src.networks.models.registry import build
 from src.networks.slicing import extract, plan_for
 from src.networks.weights import load_weights, save_weights
 
-DESCRIPTION = "subject.json"
 # names of architectures that are made of subjects and not in the models' registry
 PATCHED = "patched"
 COMPOSED = "composed"
+
+#: Prefixes of networks of other packages, and options of theirs that fetch or read weights.
+ZOOS = ("torchvision:", "timm:")
+WEIGHTS = (
+    "weights", "weights_backbone", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
+    "cache_dir",
+)  # fmt: skip
 
 Rebuild = Callable[[Mapping[str, Any]], nn.Module]
 #: name of such an architecture -> what rebuilds it; the method that makes these networks registers it
@@ -113,13 +120,16 @@ def save_subject(subject: Subject, folder: Path, name: str = "weights") -> Path:
     return folder / f"{name}.safetensors"
 
 
-def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
-    """The subject of a weight file with a ``subject.json`` beside it.
+def load_subject(path: Path, lineage: Sequence[str] = (), *, code: bool = False) -> Subject:
+    """The subject of a weight file with a ``subject.json`` beside it, as :func:`save_subject` leaves them.
 
     Its ``notes["code_changed"]`` is there where a user's own code that builds it is not the one that it was saved with.
 
+    Args:
+        code: import the code that the description names, as for an entry of the store, whose recipe named it.
+
     Raises:
-        UserError: a file is missing or damaged, or the weights are another architecture's.
+        UserError: a file is missing or damaged, the weights are another architecture's, or it takes ``code``.
     """
     description = path.with_name(DESCRIPTION)
     for file in (path, description):
@@ -127,7 +137,12 @@ def load_subject(path: Path, lineage: Sequence[str] = ()) -> Subject:
             raise UserError(f"{file} is missing; a subject is a .safetensors file with {DESCRIPTION} beside it")
     try:
         plain: dict[str, Any] = read_json(description)
-        model = rebuild(plain["architecture"], plain["kept"])
+        named = sorted({name for _, name in names_of_code({"architecture": plain["architecture"]})})
+        if named and not code:
+            raise UserError(
+                f"{description}: builds the network by code, {', '.join(named)}; if you trust it, load with code=True"
+            )
+        model = rebuild(without_weights(plain["architecture"]), plain["kept"])
         load_weights(model, path)
         changed = {"code_changed": True} if plain.get("code", {}) != own_code(plain["architecture"]) else {}
         classes, mean, std, before = (tuple(plain[key]) for key in ("classes", "mean", "std", "lineage"))
@@ -166,6 +181,22 @@ def rebuild(architecture: Mapping[str, Any], kept: Sequence[Sequence[int]] | Non
         return model
     plan = plan_for(model, architecture["input_shape"])
     return extract(model, plan, keep_of(kept, plan.offsets))
+
+
+def without_weights(architecture: Any) -> Any:
+    """The architecture, and those within it, without options that bring other weights than those that will be loaded.
+
+    A residual network with such weights has had their stem, whatever the size of its images.
+    """
+    if isinstance(architecture, list):
+        return [without_weights(item) for item in architecture]
+    if not isinstance(architecture, Mapping):
+        return architecture
+    inner = {name: without_weights(value) for name, value in architecture.items()}
+    if not str(inner.get("name")).startswith(ZOOS):
+        return inner
+    stem = {"small_images": False} if inner.get("weights") or inner.get("pretrained") else {}
+    return stem | {name: value for name, value in inner.items() if name not in WEIGHTS}
 
 
 def keep_of(kept: Sequence[Sequence[int]], offsets: Sequence[int]) -> Tensor:

@@ -51,8 +51,9 @@ def _row(options: Measure, networks: Any, subject: Subject) -> dict[str, Any]:
     data = source.get("names") or source.get("name") or ""
     if recipe:  # a network that comes trained takes images of a size of its own
         data = f"{data} {height} px"
+    training = "none" if options.subject.get("weights", "") is None else options.subject.get("training", "plain")
     kernels = options.subject.get("kernels", "")
     kernels = "random" if isinstance(kernels, int) else kernels
     return {"subject": options.subject["kind"], "study": options.study["name"], "model": model,
-            "data": data, "training": options.subject.get("training", "plain"), "kernels": kernels,
+            "data": data, "training": training, "kernels": kernels,
             "seed": options.seed, "network": f"{model} {options.seed} {kernels}".strip()}  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from src.artifacts.options import (
+    CheckpointOptions,
     ComposedOptions,
     ExtractedOptions,
     ImagesOptions,
@@ -106,6 +107,9 @@ SUBJECTS: dict[str, type[Any]] = {
     "packaged": ImagesOptions,
 }
 
+#: Kind of subject -> what its own section says, where that is more than words.
+SECTIONS: dict[str, type[Any]] = {"checkpoint": CheckpointOptions}
+
 
 def task_options(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """The options of the task that ``config`` names: the task's, and of ``measure`` also the subject's.
@@ -122,6 +126,8 @@ def task_options(config: Mapping[str, Any]) -> tuple[Any, ...]:
         if kind not in SUBJECTS:
             raise UserError(f"subject.kind={kind}: {suggestion(kind, SUBJECTS)}; conf/subject shows them whole")
         classes.append(SUBJECTS[kind])
+        if kind in SECTIONS:
+            options_of(SECTIONS[kind], config["subject"], "subject")
     read = tuple(options_of(kind, {key: config[key] for key in keys_of(kind) if key in config}) for kind in classes)
     if task in STUDYING:
         study_options(config["study"])

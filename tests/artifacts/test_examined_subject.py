@@ -46,19 +46,21 @@ def test_every_kind_has_its_file_of_the_configuration():
 def test_a_file_is_measured_on_images_whose_classes_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "data_of", lambda options, where: FakeData())
     path, session = save_subject(subject(), tmp_path), FakeSession()
-    asked = {"kind": "checkpoint", "path": str(path)}, ImagesOptions({}), artifacts(session)
+    file = {"kind": "checkpoint", "path": str(path), "model": None, "classes": None, "normalisation": None,
+            "training": "plain", "answers": "all"}  # fmt: skip
+    asked = file, ImagesOptions({}), artifacts(session)
     found = subject_of(*asked)
     assert found.test.labels.tolist() == [2, 0, 0] and found.test.classes == found.subject.classes
     assert found.calibration.labels.tolist() == [0, 0], "the validation images, where none are set apart"
     assert session.events == ["data: images of 2 of the network's 3 classes; it may answer with any"]
     assert found.digests == ("digest0",) and not found.problem
-    few = subject_of({"kind": "checkpoint", "path": str(path), "answers": "data"}, *asked[1:])
+    few = subject_of({**file, "answers": "data"}, *asked[1:])
     assert few.test.classes == few.subject.classes == ("class 2", "class 0") and few.test.labels.tolist() == [0, 1, 1]
     shown = found.subject.normalise(found.test.images)
     assert torch.equal(few.subject.model(shown), found.subject.model(shown)[:, [2, 0]])
     assert session.events[1:] == ["subject.answers=data: it chooses among the images' 2 of its 3 classes"]
-    with pytest.raises(UserError, match=r"subject.answers=some: allowed are all, data"):
-        subject_of({"kind": "checkpoint", "path": str(path), "answers": "some"}, *asked[1:])
+    with pytest.raises(UserError, match=r"subject.answers=some: allowed is all, data"):
+        subject_of({**file, "answers": "some"}, *asked[1:])
     monkeypatch.setattr(FakeData, "input_shape", (3, 14, 14))
     with pytest.raises(UserError, match=r"takes images of shape \(3, 12, 12\).*set data.source.size=12"):
         subject_of(*asked)
@@ -126,6 +128,23 @@ def test_weights_that_are_here_are_loaded(tmp_path, monkeypatch):
     seen = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(found.model(seen), own.eval()(seen))
+
+
+@pytest.mark.parametrize("kind", ["torchvision", "timm"])
+def test_a_control_has_random_weights_by_the_seed(kind, monkeypatch):
+    pytest.importorskip("timm")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("was fetched"))
+
+    def drawn(seed):
+        torch.manual_seed(seed)
+        torch.rand(seed + 1)
+        found = pretrained({"kind": kind, "model": "resnet18", "weights": None}, (3, 32, 32))
+        return found, found.model.state_dict()["layer1.0.conv1.weight"]
+
+    (found, first), (_, again), (_, other) = drawn(0), drawn(0), drawn(1)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert found.mean == (0.485, 0.456, 0.406) and len(found.classes) == 1000
+    assert found.model.state_dict()["conv1.weight"].shape[-1] == 7, "the stem that the trained one has"
 
 
 def test_the_ensemble_answers_with_the_logarithms_of_its_modules_probabilities(tmp_path):

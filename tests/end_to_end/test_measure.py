@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.models import squeezenet1_1
 
 from tests.end_to_end.conftest import TINY, Ran, Run
 from tests.end_to_end.fake_conflicts import write_photographs
@@ -160,3 +166,98 @@ def test_nothing_is_trained_on_test_images_alone(run, tmp_path):
     ran = run(tmp_path, *MEASURE, "data@recipe.data=imagenet_parquet", photographs(tmp_path / "two.parquet"),
               "recipe.data.source.size=32")  # fmt: skip
     assert ran.code == 1 and "recipe.data.source: has test images alone; give images to train on" in ran.text, ran.text
+
+
+class Wrapped(LightningModule):
+    """What others train: the network is one attribute of several that have weights."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["net"])
+        self.net, self.average = net, deepcopy(net)
+        self.loss = nn.CrossEntropyLoss(weight=torch.ones(10))
+
+    def training_step(self, batch: list[torch.Tensor], number: int) -> torch.Tensor:
+        return self.loss(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """One network of torchvision as three programs save it."""
+    place = tmp_path_factory.mktemp("other programs") / "für alle"
+    place.mkdir()
+    torch.manual_seed(0)
+    net = squeezenet1_1(num_classes=10)
+    torch.save(net.state_dict(), place / "plain.pth")
+    torch.save(nn.DataParallel(net).state_dict(), place / "parallel.pth")
+    few = TensorDataset(torch.rand(2, 3, 32, 32), torch.arange(2))
+    trainer = Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+                      enable_progress_bar=False, enable_model_summary=False, default_root_dir=place)  # fmt: skip
+    trainer.fit(Wrapped(net), DataLoader(few, batch_size=2))
+    trainer.save_checkpoint(place / "lightning.ckpt")
+    return place
+
+
+def file_of_others(path: Path) -> tuple[str, ...]:
+    """The arguments that name it."""
+    return ("task=measure", "subject=checkpoint", f"subject.path='{path}'", "model@subject.model=torchvision",
+            "subject.model.name=torchvision:squeezenet1_1", "subject.model.small_images=null",
+            "subject.normalisation=imagenet", *TINY)  # fmt: skip
+
+
+SHORT = ("study=robustness", "study.corruptions=[fog]", "study.severities=[1]", "study.images=20")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_of_lightning_is_measured(run, files, tmp_path):
+    ran = run(tmp_path, *file_of_others(files / "lightning.ckpt"), *SHORT)
+    assert ran.code == 0, ran.text
+    assert value(ran.result, "parameters") == 727_626
+    told = " ".join(ran.result["events"])
+    assert "the weights are its entry 'state_dict'" in told and "prefix 'net.' taken off 52 names" in told
+    assert "53 tensors beside 'net.' passed over: average.features.0.weight" in told and "10 classes, in order" in told
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("study", [SHORT, ("study=invariance", "transformation=rot90", "study.permutations=19")])
+def test_files_of_three_programs_are_measured_as_one(study, run, files, tmp_path):
+    ran = run(tmp_path, *file_of_others(files / "plain.pth"), *study)
+    assert ran.code == 0, ran.text
+    for name, prefix in (("parallel.pth", "module."), ("lightning.ckpt", "net.")):
+        own = again(run, ran, *file_of_others(files / name), *study)
+        assert f"subject.path: prefix '{prefix}' taken off 52 names" in own["events"]
+        assert own["metrics"] == ran.results[0]["metrics"] and own["identity"] != ran.results[0]["identity"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_does_not_fit_leaves_nothing(run, files, tmp_path):
+    ran = run(tmp_path, *file_of_others(files / "plain.pth"), "subject.model.name=torchvision:squeezenet1_0")
+    assert ran.code == 2 and "not the weights of torchvision:squeezenet1_0 for 10 classes" in ran.text, ran.text
+    assert (
+        "of another shape: features.0.weight (64, 3, 3, 3) for (96, 3, 7, 7)" in ran.text
+        and "Traceback" not in ran.text
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_description_starts_no_code_but_what_the_command_line_names(run, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "stranger.py").write_text(
+        "from pathlib import Path\nfrom torch import nn\n\nPath(__file__).with_name('imported').touch()\n\n\n"
+        "def net(classes, input_shape):\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), "
+        "nn.Linear(3600, classes))\n"
+    )
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3600, 10))
+    torch.save(net.state_dict(), tmp_path / "a.pth")
+    (tmp_path / "subject.json").write_text('{"architecture": {"name": "python:stranger:net"}}')
+    argv = ("task=measure", "subject=checkpoint", f"subject.path={tmp_path / 'a.pth'}", f"own={mine}", *SHORT, *TINY)
+    named = ("model@subject.model=python", "subject.model.name=python:stranger:net")
+    ran = run(tmp_path / "outputs", *argv)
+    assert ran.code == 2 and f"add {' '.join(named)}" in ran.text and not (mine / "imported").exists(), ran.text
+    ran = run(tmp_path / "outputs", *argv, *named)
+    assert ran.code == 0 and (mine / "imported").exists(), ran.text

@@ -206,6 +206,13 @@ MISSING = {
     "file": (["experiment=patch_weak_cifar"], "/data/cifar10.parquet: no such file or folder"),
     "weights": (["task=measure", "subject=checkpoint", "subject.path=/nowhere/x.safetensors"],
                 "subject.path=/nowhere/x.safetensors: no such file or folder"),
+    "path of weights": (["task=measure", "subject=checkpoint"], "subject.path: Missing mandatory value: path"),
+    "network of weights": (["task=measure", "subject=checkpoint", "subject.path={mine}/some.pth"],
+                           "some.pth: nothing says which network its weights are of; add model@subject.model="),
+    "names of classes": (["task=measure", "subject=checkpoint", "subject.path={mine}/some.pth",
+                          "subject.classes=imagnet"], "subject.classes=imagnet: allowed is null, a list of different"),
+    "code of weights": (["task=measure", "subject=checkpoint", "subject.path={mine}/photos/some.pth"],
+                        "subject.json: builds the network by code (python:nets:Net), which no file may start by"),
     "published images": ([MEASURE, "study.files=/nowhere"], "study.files=/nowhere: no such file or folder"),
     "cue conflicts of a sweep": (["-m", "task=measure", "study=shape_bias", "study.conflicts=/nowhere", "seed=0,1"],
                                  "study.conflicts=/nowhere: no such file or folder"),
@@ -235,6 +242,9 @@ for name, argv in json.loads(sys.argv[1]).items():
 
 def test_what_a_job_would_miss_is_told_without_torch_and_nothing_is_left(mine, tmp_path):
     (mine / "photos").mkdir()
+    for place in (mine, mine / "photos"):
+        (place / "some.pth").touch()
+    (mine / "photos" / "subject.json").write_text('{"architecture": {"name": "python:nets:Net"}}')
     lines = {name: [part.format(mine=mine) for part in argv] for name, (argv, _) in MISSING.items()}
     if any(Path("/dev").glob("nvidia*")):
         del lines["GPU"]

@@ -12,6 +12,7 @@ from src.core.configuration import identity
 from src.core.errors import UserError
 from src.core.files import write_atomically
 from src.jobs import job
+from src.jobs.border import with_digests
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
 
@@ -57,6 +58,34 @@ def test_a_measurement_is_labelled_by_study_subject_and_data(lines: list[str], l
     values = check_command_line(["task=measure", f"outputs={tmp_path}", *lines]).values
     assert values["label"] == label
     assert identity(values) == identity({**values, "label": "another"})
+
+
+def test_a_measured_file_is_known_by_what_it_holds_and_what_is_said_of_it(tmp_path: Path):
+    register()
+    for name, content in (("a.pth", b"one"), ("copy/b.ckpt", b"one"), ("c.pth", b"two"), ("told/d.pth", b"one")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "told" / "subject.json").write_text("{}")
+
+    def known(file: str, *lines: str) -> str:
+        told = ["task=measure", "subject=checkpoint", "model@subject.model=torchvision", f"outputs={tmp_path}"]
+        values = check_command_line([*told, f"subject.path={tmp_path / file}", *lines]).values
+        return identity(with_digests(values))
+
+    first = known("a.pth")
+    assert known("copy/b.ckpt") == first, "the same weights elsewhere"
+    others = [
+        known("c.pth"), known("told/d.pth"), known("a.pth", "subject.classes=cifar10"),
+        known("a.pth", "subject.normalisation=half"), known("a.pth", "subject.normalisation={mean: [0.5], std: [0.2]}"),
+        known("a.pth", "subject.model.small_images=false"), known("a.pth", "subject.answers=data"),
+    ]  # fmt: skip
+    assert len({first, *others}) == 8
+
+
+def test_tiny_leaves_a_network_from_a_file_as_it_is(tmp_path: Path):
+    lines = ["task=measure", "subject=checkpoint", "subject.path=a.pth", f"outputs={tmp_path}", "debug=tiny"]
+    values = check_command_line([*lines, "model@subject.model=rescnn"]).values
+    assert values["subject"]["model"]["width"] == 1.0 and values["resamples"] == 50
 
 
 def test_the_page_made_again_draws_the_same_resamples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def _epoch(network: Trained, point: int) -> int:
 
 def _at(network: Trained, point: int) -> Trained:
     epoch = _epoch(network, point)
-    subject = load_subject(network.folder / f"epoch_{epoch:04d}.safetensors", [network.digest])
+    subject = load_subject(network.folder / f"epoch_{epoch:04d}.safetensors", [network.digest], code=True)
     subject.model.to(next(network.subject.model.parameters()).device)
     return replace(network, subject=subject, epoch=epoch)
 
