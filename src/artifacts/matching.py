@@ -9,6 +9,7 @@ from src.artifacts.learners import architecture_of
 from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
+from src.core.seeds import generators_restored
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.costs import CompositionCost, composition_cost
 from src.methods.hierarchy.nodes import Tree
@@ -22,12 +23,15 @@ STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
-    multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
-
-    Raises:
-        UserError: the monolith's model has no ``width``.
+    multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is, as does a
+    network without a width.
     """
-    recipe, match = dict(options.monolith), options.match
+    recipe, match = dict(options.monolith), options.matched
+    if match != options.match:
+        session.event(
+            f"match={options.match}: monolith.model.name={recipe['model']['name']} has no width to set; match=data is "
+            "taken in its place"
+        )
     if match == "data":
         size = _cost(architecture_of(recipe, data))
         session.event(
@@ -35,8 +39,6 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
             f"{size.parameters:,} parameters and {size.macs:,} multiply-adds"
         )
         return recipe
-    if "width" not in recipe["model"]:
-        raise UserError(f"match={match}: model.name={recipe['model']['name']} has no width to set; take match=data")
     costs = modules_cost(options, tree, data)
     wanted = costs.stored_parameters if match == "parameters" else round(costs.hard_macs)
     low, high = 0.0, 1.0
@@ -83,5 +85,9 @@ def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str)
 
 
 def _cost(architecture: Mapping[str, Any]) -> Cost:
-    with torch.device("meta"):
-        return cost(build(architecture), architecture["input_shape"])
+    try:
+        with torch.device("meta"):
+            return cost(build(architecture), architecture["input_shape"])
+    except (UserError, NotImplementedError):  # some cannot be built or tried without values
+        with generators_restored():
+            return cost(build(architecture), architecture["input_shape"])
