@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from src.data.epoch_loader import Call, Share
+from src.networks.models.foreign import events_of_model
 from src.training.optimisation import build_optimizer, rate_of
 
 
@@ -49,6 +50,11 @@ class Stepping(pl.LightningModule):
         self.rows: dict[str, list[Tensor]] = {"train": [], "val": []}
         self.mixed: torch.dtype | None = None  # until the trainer says so
         self.scaler: torch.amp.GradScaler | None = None
+
+    @property
+    def events(self) -> list[str]:
+        """What has to be told of the training; ``fit`` leaves it in ``events.json`` too."""
+        return events_of_model(self.model)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, N) of normalised images (n, C, H, W)."""
