@@ -3,7 +3,7 @@
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.modules import modules_of, save_modules
+from src.artifacts.modules import modules_of, save_modules, strong_network
 from src.artifacts.network import Trained
 from src.artifacts.trained import history_panel, images_of, no_verdict, stopped, trained
 from src.artifacts.trial import Trial, all_labelled, check_target, target_names
@@ -22,7 +22,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")
     names = target_names(options, weak_data, strong_data)
-    strong = trained(options.strong, artifacts, role="strong", data=strong_data)
+    strong = strong_network(options, artifacts, strong_data)
     result = Result("patch", artifacts.running.name, uses=[strong.digest])
     if not strong.converged:
         return _untrained(result, "strong", strong)
