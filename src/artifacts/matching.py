@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from src.artifacts.learners import architecture_of
 from src.artifacts.options import ComposedOptions, MatchedOptions
@@ -25,8 +26,12 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
     multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is, as does a
     network without a width.
+
+    Raises:
+        UserError: a network of the modules cannot take its images, or has no trunk to share; nothing has trained yet.
     """
     recipe, match = dict(options.monolith), options.matched
+    costs = modules_cost(options, tree, data)
     if match != options.match:
         session.event(
             f"match={options.match}: monolith.model.name={recipe['model']['name']} has no width to set; match=data is "
@@ -39,7 +44,6 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
             f"{size.parameters:,} parameters and {size.macs:,} multiply-adds"
         )
         return recipe
-    costs = modules_cost(options, tree, data)
     wanted = costs.stored_parameters if match == "parameters" else round(costs.hard_macs)
     low, high = 0.0, 1.0
     while _value(recipe, data, high, match) < wanted:
@@ -64,8 +68,7 @@ def modules_cost(options: MatchedOptions, tree: Tree, data: ImageData) -> Compos
     architectures = [
         architecture_of(options.router, node_images(options, tree, n, data)) for n in range(len(tree.nodes))
     ]
-    with torch.device("meta"):
-        shared = trunk_and_head(build(architectures[0]))[0]
+    shared = trunk_and_head(built(architectures[0]))[0]
     trunk = cost(shared, architectures[0]["input_shape"])
     heads = [_cost(architecture) for architecture in architectures]
     return composition_cost(
@@ -85,9 +88,14 @@ def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str)
 
 
 def _cost(architecture: Mapping[str, Any]) -> Cost:
+    return cost(built(architecture), architecture["input_shape"])
+
+
+def built(architecture: Mapping[str, Any]) -> nn.Module:
+    """Without memory for its tensors, where it can be built and tried without their values."""
     try:
         with torch.device("meta"):
-            return cost(build(architecture), architecture["input_shape"])
-    except (UserError, NotImplementedError):  # some cannot be built or tried without values
+            return build(architecture)
+    except (UserError, NotImplementedError):
         with generators_restored():
-            return cost(build(architecture), architecture["input_shape"])
+            return build(architecture)

@@ -183,6 +183,18 @@ def test_a_network_without_a_width_is_matched_by_data(match, model, tmp_path, mo
     assert config(match=match).matched == match
 
 
+@pytest.mark.parametrize("modules", ["trunk", "separate"])
+def test_networks_that_cannot_be_modules_are_refused_before_the_monolith_trains(modules, tmp_path, monkeypatch):
+    (tmp_path / "looking.py").write_text(LOOKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"model": {"name": "python:looking:Looking"}}
+    small = {"model": {"name": "simcnn", "width": 0.1}}
+    asked = config(modules=modules, **({"router": own} if modules == "trunk" else {"expert": small}))
+    said = "cannot be split into trunk and head" if modules == "trunk" else "simcnn pools 5 times"
+    with pytest.raises(UserError, match=said):
+        matched_recipe(asked, tree({"name": "superclasses"}), images(), Events())  # type: ignore[arg-type]
+
+
 def test_a_cap_is_for_experts_alone():
     data, own = images(), tree({"name": "superclasses"})
     assert cap_of(config(expert_cap="smallest"), own, data) == 24
