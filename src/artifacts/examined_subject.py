@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from src.artifacts.artifacts import Artifacts
+from src.artifacts.learners import architecture_of, tried
 from src.artifacts.modules import Modules, modules_of, strong_network
 from src.artifacts.network import Trained
 from src.artifacts.options import (
@@ -159,6 +160,7 @@ def _patched(subject: Mapping[str, Any], options: PatchedOptions, artifacts: Art
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")
     names = target_names(options, weak_data, strong_data)
+    tried(architecture_of(options.weak, weak_data))
     networks = {"strong": strong_network(options, artifacts, strong_data)}
     if networks["strong"].converged:
         networks["weak"] = trained(options.weak, artifacts, role="weak", data=weak_data)

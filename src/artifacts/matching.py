@@ -3,19 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import nn
-
-from src.artifacts.learners import architecture_of
+from src.artifacts.learners import architecture_of, tried
 from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.tree_modules import node_images, recipe_name
-from src.core.errors import UserError
-from src.core.seeds import generators_restored
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.costs import CompositionCost, composition_cost
 from src.methods.hierarchy.nodes import Tree
 from src.networks.cost import Cost, cost
-from src.networks.models import build
 from src.networks.models.splitting import trunk_and_head
 from src.report.session import Session
 
@@ -68,7 +62,7 @@ def modules_cost(options: MatchedOptions, tree: Tree, data: ImageData) -> Compos
     architectures = [
         architecture_of(options.router, node_images(options, tree, n, data)) for n in range(len(tree.nodes))
     ]
-    shared = trunk_and_head(built(architectures[0]))[0]
+    shared = trunk_and_head(tried(architectures[0]))[0]
     trunk = cost(shared, architectures[0]["input_shape"])
     heads = [_cost(architecture) for architecture in architectures]
     return composition_cost(
@@ -88,14 +82,4 @@ def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str)
 
 
 def _cost(architecture: Mapping[str, Any]) -> Cost:
-    return cost(built(architecture), architecture["input_shape"])
-
-
-def built(architecture: Mapping[str, Any]) -> nn.Module:
-    """Without memory for its tensors, where it can be built and tried without their values."""
-    try:
-        with torch.device("meta"):
-            return build(architecture)
-    except (UserError, NotImplementedError):
-        with generators_restored():
-            return build(architecture)
+    return cost(tried(architecture), architecture["input_shape"])

@@ -31,6 +31,7 @@ from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers, sensitive_layers, sensitivity_curves
 from src.networks.cost import Cost, cost
 from src.networks.models import build
+from src.networks.models.foreign import check_trainable
 from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
 
@@ -107,7 +108,9 @@ def strong_network(options: ModulesOptions, artifacts: Artifacts, data: ImageDat
     architecture = architecture_of(options.strong, data)
     try:
         with generators_restored():
-            plan_for(build(architecture).eval(), architecture["input_shape"])
+            network = build(architecture)
+            check_trainable(network)
+            plan_for(network.eval(), architecture["input_shape"])
     except UserError as error:
         raise UserError(f"strong.model.name={architecture['name']}: {error}") from None
     return trained(options.strong, artifacts, role="strong", data=data)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
+from src.artifacts.learners import architecture_of, tried
 from src.artifacts.modules import modules_of, save_modules, strong_network
 from src.artifacts.network import Trained
 from src.artifacts.trained import history_panel, images_of, no_verdict, stopped, trained
@@ -22,6 +23,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")
     names = target_names(options, weak_data, strong_data)
+    tried(architecture_of(options.weak, weak_data))
     strong = strong_network(options, artifacts, strong_data)
     result = Result("patch", artifacts.running.name, uses=[strong.digest])
     if not strong.converged:

@@ -27,7 +27,8 @@ def build(name: str, classes: int, input_shape: tuple[int, int, int], options: M
     """Builds ``torchvision:NAME``, ``timm:NAME`` or ``python:package.module:callable`` and tries black images.
 
     One is evaluated, and two are trained on, which batch norm needs. Where the network then answers with several
-    outputs (auxiliary classifiers), the first alone is what it gives, and :func:`events_of_model` says so.
+    outputs (auxiliary classifiers), the first alone is what it gives, and :func:`events_of_model` says so; where it
+    cannot be trained, :func:`check_trainable` does.
 
     Option of the first two: ``small_images`` (residual networks only; default: true for inputs below 64 px without
     pretrained weights): a 3x3 stem of stride 1 and no max-pool, as He et al. 2016 use on CIFAR (arXiv:1512.03385).
@@ -164,13 +165,15 @@ def _try_one_image(name: str, model: nn.Module, classes: int, input_shape: tuple
     except TRIAL_ERRORS as error:
         shape, smallest = "x".join(map(str, input_shape)), _smallest(name, input_shape)
         raise UserError(f"model.name={name} cannot take a {shape} image: {first_line(error)}{smallest}") from error
-    _check_logits(name, logits, 1, classes, "one image")
+    if fault := _fault(name, logits, 1, classes, "one image"):
+        raise UserError(fault)
 
 
 def _try_training(name: str, model: nn.Module, classes: int, input_shape: tuple[int, int, int]) -> None:
-    """Two images in training mode; neither the network nor a generator of random numbers changes.
+    """Notes what two images in training mode give; no weight and no generator of random numbers changes.
 
-    The pass runs on tensors without values or, for a network that looks into them, on a copy.
+    The pass runs on tensors without values or, for a network that looks into them, on a copy. What fails is no reason
+    to refuse a network that is only evaluated.
     """
     with generators_restored():
         try:
@@ -184,12 +187,14 @@ def _try_training(name: str, model: nn.Module, classes: int, input_shape: tuple[
                 answer = _trained_on(twin, input_shape)
             except TRIAL_ERRORS as error:
                 shape, smallest = "x".join(map(str, input_shape)), _smallest(name, input_shape)
-                raise UserError(
-                    f"model.name={name} cannot be trained on {shape} images: {first_line(error)}{smallest}"
-                ) from error
+                fault = f"model.name={name} cannot be trained on {shape} images: {first_line(error)}{smallest}"
+                model.untrainable = fault  # type: ignore[assignment]
+                return
     several = isinstance(answer, tuple | list) and len(answer) > 0
-    _check_logits(name, answer[0] if several else answer, 2, classes, "two images in training")
-    if several:
+    fault = _fault(name, answer[0] if several else answer, 2, classes, "two images in training")
+    if fault:
+        model.untrainable = fault  # type: ignore[assignment]
+    elif several:
         model.several_outputs = type(answer).__name__  # type: ignore[assignment]
         model.register_forward_hook(_first_output)
 
@@ -204,6 +209,13 @@ def _first_output(model: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any
     return output[0] if isinstance(output, tuple | list) else output
 
 
+def check_trainable(model: nn.Module) -> None:
+    """Raises UserError where ``model``, or a network within it, has failed to answer in training mode."""
+    for module in model.modules():
+        if hasattr(module, "untrainable"):
+            raise UserError(str(module.untrainable))
+
+
 def events_of_model(model: nn.Module) -> list[str]:
     """What a result has to tell of how ``model``, or a network within it, is trained."""
     kinds = dict.fromkeys(module.several_outputs for module in model.modules() if hasattr(module, "several_outputs"))
@@ -214,12 +226,12 @@ def events_of_model(model: nn.Module) -> list[str]:
     ]
 
 
-def _check_logits(name: str, logits: Any, images: int, classes: int, asked: str) -> None:
-    if not isinstance(logits, torch.Tensor) or logits.shape != (images, classes):
-        answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UserError(
-            f"model.name={name} answers {asked} with {answer}; it has to return logits ({images}, {classes})"
-        )
+def _fault(name: str, logits: Any, images: int, classes: int, asked: str) -> str:
+    """What is wrong with the answer to so many images; empty where it is logits."""
+    if isinstance(logits, torch.Tensor) and logits.shape == (images, classes):
+        return ""
+    answer = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    return f"model.name={name} answers {asked} with {answer}; it has to return logits ({images}, {classes})"
 
 
 def _smallest(name: str, input_shape: tuple[int, int, int]) -> str:

@@ -53,9 +53,9 @@ def from_description(
     present = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
     groups: list[KernelGroup] = []
     cuts: list[tuple[str, int, Tensor]] = []
-    offset = 0
+    offset, excluded = 0, excluded_layers(model)
     for entry in description:
-        if excluded_layers(model).intersection(entry["members"]):
+        if excluded.intersection(entry["members"]):
             continue
         size = int(entry["size"])
         kernels = torch.arange(offset, offset + size)

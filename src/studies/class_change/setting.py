@@ -11,8 +11,8 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, altered, assembled
 from src.artifacts.composed import tree_in
 from src.artifacts.composition import composition_of, seen_through_views, views_of
-from src.artifacts.learners import architecture_of
-from src.artifacts.matching import built, matched_recipe
+from src.artifacts.learners import architecture_of, tried
+from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
 from src.artifacts.trained import check_recipe, images_of, trained
 from src.artifacts.tree_modules import modules_of_tree, node_images, recipe_name
@@ -139,7 +139,7 @@ def replacement_of(options: AddClass) -> dict[str, Any]:
 
 def _check_model(recipe: Mapping[str, Any], data: ImageData) -> None:
     try:
-        built(architecture_of(recipe, data))
+        tried(architecture_of(recipe, data))
     except UserError as error:
         raise UserError(f"replacement.{error}") from None
 

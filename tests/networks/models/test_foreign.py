@@ -14,6 +14,7 @@ import torchvision
 from torch import nn
 from torchvision.models import list_models
 
+from src.artifacts.learners import tried
 from src.core.errors import UserError
 from src.networks.models import build
 from src.networks.models.foreign import events_of_model
@@ -127,11 +128,24 @@ def test_a_network_of_one_output_has_nothing_to_tell() -> None:
     ],
 )
 def test_what_cannot_be_trained_is_refused_before(kind: str, says: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        net("Several", kind=kind)
-    assert says in str(refusal.value) and "\n" not in str(refusal.value)
+    architecture = {"name": "python:nets_of_others:Several", **BASE, "kind": kind}
+    assert build(architecture).eval()(torch.randn(2, 3, 8, 8)).shape == (2, 4)  # to be measured it need not train
+    for refuses in (tried, lambda architecture: Monolithic(architecture, {"name": "sgd", "lr": 0.1})):
+        with pytest.raises(UserError) as refusal:
+            refuses(architecture)
+        assert says in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_what_fails_in_training_is_refused_before() -> None:
     with pytest.raises(UserError, match=r"Strict cannot be trained on 3x8x8 images: at least 16 pixels in training$"):
-        net("Strict")
+        tried({"name": "python:nets_of_others:Strict", **BASE})
+    looking = {"name": "python:nets_of_others:Looking", **BASE}
+    state = torch.get_rng_state()
+    assert (
+        not next(tried(looking).parameters()).is_meta
+        and next(tried({**looking, "name": "simple_conv"}).parameters()).is_meta
+    )
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("name", ["Several", "Looking"])
@@ -188,7 +202,7 @@ def test_the_smallest_image_is_told_where_it_is_known() -> None:
     with pytest.raises(UserError, match=r"3x16x16 image: .*; torchvision says that it takes images from 21 pixels on$"):
         build({"name": "torchvision:squeezenet1_0", "classes": 5, "input_shape": [3, 16, 16]})
     with pytest.raises(UserError, match=r"cannot be trained on 3x75x75 images: [^;]*$"):  # its makers' least
-        build({"name": "torchvision:inception_v3", "classes": 5, "input_shape": [3, 75, 75], "init_weights": False})
+        tried({"name": "torchvision:inception_v3", "classes": 5, "input_shape": [3, 75, 75], "init_weights": False})
     pytest.importorskip("timm")
     with pytest.raises(UserError, match=r"; timm says that it takes images from 224 pixels on$"):
         build({"name": "timm:vit_tiny_patch16_224", "classes": 5, "input_shape": [3, 32, 32]})
