@@ -98,8 +98,10 @@ def finished(ran: Ran) -> dict[str, Any]:
     return result
 
 
-def test_what_cannot_be_trained_is_refused_before(run: Run, tmp_path: Path, mine: Path):
-    ran = run(tmp_path / "out", "task=train", *of("recipe", mine, "Dictionary"))
+@pytest.mark.parametrize(("task", "place"), [("train", "recipe"), ("patch", "weak")])
+def test_what_cannot_be_trained_is_refused_before(run: Run, tmp_path: Path, mine: Path, task: str, place: str):
+    """The weak network before the strong one is trained."""
+    ran = run(tmp_path / "out", f"task={task}", *of(place, mine, "Dictionary"))
     assert ran.code == 1 and not ran.store, ran.text
     assert "model.name=python:own_nets:Dictionary answers two images in training with dict" in ran.text
 
