@@ -187,7 +187,7 @@ def test_excluded_convolutions_keep_their_kernels() -> None:
         net("plain", exclude=2)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "vgg11", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["resnet18", "vgg11"])
 def test_the_preset_fits_networks_with_and_without_a_stem(name: str, tmp_path: Path) -> None:
     choice = ("model@recipe.model=torchvision", f"recipe.model.name=torchvision:{name}")
     chosen = configured(tmp_path, "task=train", *choice)["recipe"]["model"]
@@ -230,9 +230,8 @@ def trained_saved_and_loaded(name: str, folder: Path) -> None:
         assert torch.equal(network.eval()(images), twin.eval()(images))
 
 
-@pytest.mark.parametrize("name", ["mnasnet0_5", "googlenet", "shufflenet_v2_x0_5"])
-def test_they_are_trained_saved_and_loaded(name: str, tmp_path: Path) -> None:
-    trained_saved_and_loaded(name, tmp_path)
+def test_a_network_with_auxiliary_classifiers_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    trained_saved_and_loaded("googlenet", tmp_path)
 
 
 @pytest.mark.slow
