@@ -10,7 +10,8 @@ import torch
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.checkpoint import network_of
 from src.artifacts.description import described
-from src.artifacts.modules import Modules, modules_of
+from src.artifacts.learners import architecture_of, tried
+from src.artifacts.modules import Modules, modules_of, strong_network
 from src.artifacts.network import Trained
 from src.artifacts.options import (
     CheckpointOptions,
@@ -124,8 +125,9 @@ def _extracted(subject: Mapping[str, Any], options: ExtractedOptions, artifacts:
         raise UserError(
             f"subject.kernels={kernels}: allowed are {SEARCHED}, {WHOLE}, or the number of a draw of random kernels"
         )
-    strong = trained(options.strong, artifacts, role="strong")
-    if not strong.converged or kernels == WHOLE:
+    whole = kernels == WHOLE  # which needs no slice plan
+    strong = trained(options.strong, artifacts, role="strong") if whole else strong_network(options, artifacts)
+    if not strong.converged or whole:
         return _examined(strong.subject, strong.data, {"strong": strong})
     modules = modules_of(options, strong, artifacts)
     if kernels != SEARCHED:
@@ -162,11 +164,13 @@ def _patched(subject: Mapping[str, Any], options: PatchedOptions, artifacts: Art
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")
     names = target_names(options, weak_data, strong_data)
-    networks = {}
-    for role, data in (("strong", strong_data), ("weak", weak_data)):
-        networks[role] = trained(getattr(options, role), artifacts, role=role, data=data)
-        if not networks[role].converged:
-            return _examined(networks[role].subject, data, networks)
+    tried(architecture_of(options.weak, weak_data))
+    networks = {"strong": strong_network(options, artifacts, strong_data)}
+    if networks["strong"].converged:
+        networks["weak"] = trained(options.weak, artifacts, role="weak", data=weak_data)
+    *_, last = networks.values()
+    if not last.converged:
+        return _examined(last.subject, last.data, networks)
     modules = modules_of(options, networks["strong"], artifacts)
     with artifacts.session.stage("patch: composition"):
         patched = Trial(options, modules, networks["weak"], names).patched_network()

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import nn
+
 from src.artifacts.memory_plan import Passes
 from src.core.errors import UserError, suggestion
 from src.core.options import options_of
+from src.core.seeds import generators_restored
 from src.data.datamodule import ImageData
 from src.methods.widths.variants import Variant, find
 from src.networks.models import build
+from src.networks.models.foreign import check_trainable
 from src.training.early_stopping import EarlySkip
 from src.training.fitting import Training, VariantTraining
 from src.training.learners.modular import Modular
@@ -45,6 +50,23 @@ def architecture_of(recipe: Mapping[str, Any], data: ImageData) -> dict[str, Any
     if "variant" in recipe:
         architecture["widths"] = list(variant_of(recipe, data).widths)
     return architecture
+
+
+def tried(architecture: Mapping[str, Any]) -> nn.Module:
+    """The network as it will be trained, without memory for its tensors where it can be built and tried so.
+
+    Raises:
+        UserError: it cannot be built, take its images, or be trained on them.
+    """
+    try:
+        with torch.device("meta"):
+            network = build(architecture)
+        check_trainable(network)
+    except (UserError, NotImplementedError):  # some look into values that are not there
+        with generators_restored():
+            network = build(architecture)
+        check_trainable(network)
+    return network
 
 
 def variant_of(recipe: Mapping[str, Any], data: ImageData, features: float | None = None) -> Variant:

@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from src.artifacts.learners import architecture_of
+from src.artifacts.learners import architecture_of, tried
 from src.artifacts.options import ComposedOptions, MatchedOptions
 from src.artifacts.tree_modules import node_images, recipe_name
-from src.core.errors import UserError
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.costs import CompositionCost, composition_cost
 from src.methods.hierarchy.nodes import Tree
 from src.networks.cost import Cost, cost
-from src.networks.models import build
 from src.networks.models.splitting import trunk_and_head
 from src.report.session import Session
 
@@ -22,12 +18,19 @@ STEPS = 14  # of the bisection: the width to a part in ten thousand
 
 def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session: Session) -> dict[str, Any]:
     """The monolith's recipe, its width such that it has as many stored parameters as all modules together, or as many
-    multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is.
+    multiply-adds per image as a hard route (``match: parameters | macs``); ``data`` leaves its size as it is, as does a
+    network without a width.
 
     Raises:
-        UserError: the monolith's model has no ``width``.
+        UserError: a network of the modules cannot take its images, or has no trunk to share; nothing has trained yet.
     """
-    recipe, match = dict(options.monolith), options.match
+    recipe, match = dict(options.monolith), options.matched
+    costs = modules_cost(options, tree, data)
+    if match != options.match:
+        session.event(
+            f"match={options.match}: monolith.model.name={recipe['model']['name']} has no width to set; match=data is "
+            "taken in its place"
+        )
     if match == "data":
         size = _cost(architecture_of(recipe, data))
         session.event(
@@ -35,9 +38,6 @@ def matched_recipe(options: MatchedOptions, tree: Tree, data: ImageData, session
             f"{size.parameters:,} parameters and {size.macs:,} multiply-adds"
         )
         return recipe
-    if "width" not in recipe["model"]:
-        raise UserError(f"match={match}: model.name={recipe['model']['name']} has no width to set; take match=data")
-    costs = modules_cost(options, tree, data)
     wanted = costs.stored_parameters if match == "parameters" else round(costs.hard_macs)
     low, high = 0.0, 1.0
     while _value(recipe, data, high, match) < wanted:
@@ -62,8 +62,7 @@ def modules_cost(options: MatchedOptions, tree: Tree, data: ImageData) -> Compos
     architectures = [
         architecture_of(options.router, node_images(options, tree, n, data)) for n in range(len(tree.nodes))
     ]
-    with torch.device("meta"):
-        shared = trunk_and_head(build(architectures[0]))[0]
+    shared = trunk_and_head(tried(architectures[0]))[0]
     trunk = cost(shared, architectures[0]["input_shape"])
     heads = [_cost(architecture) for architecture in architectures]
     return composition_cost(
@@ -83,5 +82,4 @@ def _value(recipe: Mapping[str, Any], data: ImageData, width: float, match: str)
 
 
 def _cost(architecture: Mapping[str, Any]) -> Cost:
-    with torch.device("meta"):
-        return cost(build(architecture), architecture["input_shape"])
+    return cost(tried(architecture), architecture["input_shape"])

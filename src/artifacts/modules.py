@@ -10,11 +10,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from src.artifacts.artifacts import Artifacts
+from src.artifacts.learners import architecture_of
 from src.artifacts.network import Trained
 from src.artifacts.options import ENTRY_VERSIONS, ModulesOptions, Sensitivity
+from src.artifacts.trained import images_of, trained
+from src.core.errors import UserError
 from src.core.files import write_atomically
 from src.core.options import options_of
+from src.core.seeds import generators_restored
 from src.core.store import Key
+from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy
 from src.methods.modularity.evaluation import Evaluator
@@ -25,6 +30,8 @@ from src.methods.modularity.search_settings import SearchSettings
 from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers, sensitive_layers, sensitivity_curves
 from src.networks.cost import Cost, cost
+from src.networks.models import build
+from src.networks.models.foreign import check_trainable
 from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
 
@@ -86,6 +93,27 @@ class Modules:
         """Parameters and multiply-adds of each module."""
         shape = self.strong.subject.input_shape
         return [cost(extract(self.strong.subject.model, self.plan, keep), shape) for keep in self.keep]
+
+
+def strong_network(options: ModulesOptions, artifacts: Artifacts, data: ImageData | None = None) -> Trained:
+    """The strong network, of which it is known before it trains that modules can be cut out of it.
+
+    Args:
+        data: its images where they are loaded already.
+
+    Raises:
+        UserError: no slice plan of its architecture holds, or :func:`src.artifacts.trained.trained` refuses.
+    """
+    data = data or images_of(options.strong, artifacts.session, "strong")
+    architecture = architecture_of(options.strong, data)
+    try:
+        with generators_restored():
+            network = build(architecture)
+            check_trainable(network)
+            plan_for(network.eval(), architecture["input_shape"])
+    except UserError as error:
+        raise UserError(f"strong.model.name={architecture['name']}: {error}") from None
+    return trained(options.strong, artifacts, role="strong", data=data)
 
 
 def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -> Modules:

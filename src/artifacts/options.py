@@ -158,12 +158,21 @@ class ModuleTreeOptions(AnswerOptions):
         return self.router if role == "router" else self.expert
 
 
+#: By what the monolith is as large as the modules; by data alone it has the size that its recipe says.
+Match = Literal["parameters", "macs", "data"]
+
+
 @options
 class MatchedOptions(ModuleTreeOptions):
     """Modules, and the monolith that they are compared with."""
 
     monolith: Recipe
-    match: Literal["parameters", "macs", "data"]
+    match: Match
+
+    @property
+    def matched(self) -> Match:
+        """How the monolith's size is chosen: ``match``, or by data where its network has no width to set."""
+        return self.match if "width" in self.monolith["model"] else "data"
 
 
 @options

@@ -1,11 +1,27 @@
 """Random streams named by what they are for, so that no two uses of one seed share numbers."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
 _STEP = -0x61C8864680B583EB  # 2^64 over the golden ratio, as a signed number
+
+
+@contextmanager
+def generators_restored() -> Iterator[None]:
+    """While open, the global generators of the CPU may draw; afterwards they are as they were."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def stream(*key: int | str) -> torch.Generator:

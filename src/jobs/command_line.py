@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core.configuration import first_line, options
+from src.core.configuration import LEFT_OUT, first_line, options
 from src.core.errors import UserError, close_to, in_quotes, suggestion
 from src.core.options import described
 from src.core.own import groups
@@ -316,7 +316,7 @@ def _typed() -> set[str]:
 
 
 def _fits(value: Any, default: Any) -> bool:
-    if value is None or default is None or (isinstance(value, str) and "${" in value):
+    if value is None or default is None or default == LEFT_OUT or (isinstance(value, str) and "${" in value):
         return True
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default, bool)

@@ -3,20 +3,20 @@
 import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from src.networks.activations import evaluating
 from src.networks.weights import skeleton
 
-_Convolution = nn.modules.conv._ConvNd
 BACKWARD = 3  # a training step costs about three forward passes
 
 
 class Cost(NamedTuple):
-    """``parameters``: their number. ``macs``: multiply-adds for one image, of convolutions and linear layers."""
+    """``parameters``: their number. ``macs``: multiply-adds for one image, of convolutions and matrix products."""
 
     parameters: int
     macs: int
@@ -25,24 +25,29 @@ class Cost(NamedTuple):
 def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Parameters and multiply-adds of ``model`` for one image [channels, height, width].
 
-    One multiply-add counts 1 (as the tool fvcore calls "flops"; others count 2); biases, norms, activations, pools
-    and sums count 0. Nothing is computed: the pass runs on tensors without memory. A layer used twice counts twice.
+    One multiply-add counts 1 (as the tool fvcore calls "flops"; others count 2), whichever module or function makes it:
+    convolutions, linear layers, matrix products, attention. Biases, norms, activations, pools and sums count 0. A layer
+    used twice counts twice. Nothing is computed: the pass runs on tensors without memory, but for a network that looks
+    into values (``.item()``), whose pass of one black image is real.
     """
-    twin = skeleton(model).eval()
-    total = 0  # of one image, which some networks cut or turn into several rows
+    try:
+        macs = _macs(skeleton(model), input_shape)
+    except Exception:  # whatever its own code does where there are no values
+        macs = _macs(model, input_shape)
+    return Cost(sum(parameter.numel() for parameter in model.parameters()), macs)
 
-    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        values = inputs[0] if isinstance(layer, nn.modules.conv._ConvTransposeNd) else output
-        total += values.numel() * layer.weight[0].numel()  # a value takes the weights of one kernel or unit
 
-    for module in twin.modules():
-        if isinstance(module, _Convolution | nn.Linear):
-            module.register_forward_hook(count)
-    dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
-    with torch.no_grad():
-        twin(torch.empty(1, *input_shape, device="meta", dtype=dtype))
-    return Cost(sum(parameter.numel() for parameter in model.parameters()), total)
+def _macs(model: nn.Module, input_shape: Sequence[int]) -> int:
+    reference = next(model.parameters(), torch.empty(0, device="meta"))
+    image = torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype)
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # an encoder layer as one operation is not counted
+    try:
+        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    return counter.get_total_flops() // 2
 
 
 @torch.inference_mode()

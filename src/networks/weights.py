@@ -31,9 +31,16 @@ def digest_of_weights(model: nn.Module) -> str:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write all parameters and buffers atomically."""
+    """Write all parameters and buffers atomically; what stands under two names is written twice."""
+    tensors: dict[str, Tensor] = {}
+    storages: set[int] = set()  # the format has no shared memory
+    for name, tensor in model.state_dict().items():
+        value = tensor.detach().contiguous().cpu()
+        storage = value.untyped_storage().data_ptr()
+        tensors[name] = value.clone() if storage in storages else value
+        storages.add(storage)
     partial = path.with_name(f".{path.name}.partial")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in model.state_dict().items()}, partial)
+    save_file(tensors, partial)
     partial.replace(path)
 
 
@@ -47,4 +54,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise RuntimeError(f"damaged file: {error}") from None
-    model.load_state_dict(tensors)
+    state = model.state_dict()  # with the versions of its layers, without which some refuse or change themselves
+    state.clear()
+    state.update(tensors)
+    model.load_state_dict(state)

@@ -37,7 +37,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
         "data": options.monolith["data"]["source"]["name"],
         "tree": options.tree["name"],
         "rule": of_rule(findings.rule),
-        "match": "macs, hard route" if options.match == "macs" else options.match,
+        "match": "macs, hard route" if options.matched == "macs" else options.matched,
     }
     save_subject(networks.composed, artifacts.session.folder / "composed")
     return result

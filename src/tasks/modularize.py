@@ -1,8 +1,8 @@
 """``task=modularize``: cut a strong network into one module per class (CNNSplitter, Qi et al., ASE 2022)."""
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.modules import modules_of, save_modules
-from src.artifacts.trained import no_verdict, stopped, trained, training_panels
+from src.artifacts.modules import modules_of, save_modules, strong_network
+from src.artifacts.trained import no_verdict, stopped, training_panels
 from src.core.result import Result, Verdict
 from src.studies.patching.module_findings import module_findings, module_metrics
 from src.studies.patching.module_panels import METRIC_UNITS, module_panels
@@ -11,7 +11,7 @@ from src.studies.patching.options import Modularize
 
 def modularize(options: Modularize, artifacts: Artifacts) -> Result:
     """Train the strong network, cut it into modules, and measure the modules one by one and composed."""
-    strong = trained(options.strong, artifacts, role="strong")
+    strong = strong_network(options, artifacts)
     result = Result("modularize", artifacts.running.name, uses=[strong.digest])
     result.add(*training_panels({"strong": strong}))
     if not strong.converged:

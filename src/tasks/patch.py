@@ -3,7 +3,8 @@
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.modules import modules_of, save_modules
+from src.artifacts.learners import architecture_of, tried
+from src.artifacts.modules import modules_of, save_modules, strong_network
 from src.artifacts.network import Trained
 from src.artifacts.trained import images_of, no_verdict, stopped, trained, training_panels
 from src.artifacts.trial import Trial, all_labelled, check_target, target_names
@@ -22,7 +23,8 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")
     names = target_names(options, weak_data, strong_data)
-    strong = trained(options.strong, artifacts, role="strong", data=strong_data)
+    tried(architecture_of(options.weak, weak_data))
+    strong = strong_network(options, artifacts, strong_data)
     result = Result("patch", artifacts.running.name, uses=[strong.digest])
     if not strong.converged:
         return _untrained(result, "strong", strong)

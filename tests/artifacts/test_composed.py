@@ -157,11 +157,42 @@ def test_matching_by_data_leaves_the_size():
     assert recipe["model"] == MODEL and "its size is" in session.events[0]
 
 
-def test_matching_needs_a_width():
-    model = {key: value for key, value in MODEL.items() if key != "width"}
-    unsized, own = config(match="macs", monolith={"model": model}), tree({"name": "superclasses"})
-    with pytest.raises(UserError, match="match=data"):
-        matched_recipe(unsized, own, images(), Events())  # type: ignore[arg-type]
+LOOKING = """
+from torch import nn
+class Looking(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head = nn.Linear(3, classes)
+    def forward(self, x):
+        means = x.mean((2, 3))
+        return self.head(means / (1 + means.abs().max().item()))
+"""
+
+
+@pytest.mark.parametrize("match", ["parameters", "macs"])
+@pytest.mark.parametrize("model", [{"name": "maxout", "units": [4]}, {"name": "python:looking:Looking"}],
+                         ids=["ours", "own"])  # fmt: skip
+def test_a_network_without_a_width_is_matched_by_data(match, model, tmp_path, monkeypatch):
+    (tmp_path / "looking.py").write_text(LOOKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    session, unsized = Events(), config(match=match, monolith={"model": model})
+    recipe = matched_recipe(unsized, tree({"name": "superclasses"}), images(), session)  # type: ignore[arg-type]
+    assert recipe["model"] == model and unsized.matched == "data"
+    assert session.events[0].startswith(f"match={match}: monolith.model.name={model['name']} has no width to set")
+    assert session.events[1].startswith("match=data: the monolith has seen the modules' images, its size is ")
+    assert config(match=match).matched == match
+
+
+@pytest.mark.parametrize("modules", ["trunk", "separate"])
+def test_networks_that_cannot_be_modules_are_refused_before_the_monolith_trains(modules, tmp_path, monkeypatch):
+    (tmp_path / "looking.py").write_text(LOOKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"model": {"name": "python:looking:Looking"}}
+    small = {"model": {"name": "simcnn", "width": 0.1}}
+    asked = config(modules=modules, **({"router": own} if modules == "trunk" else {"expert": small}))
+    said = "cannot be split into trunk and head" if modules == "trunk" else "simcnn pools 5 times"
+    with pytest.raises(UserError, match=said):
+        matched_recipe(asked, tree({"name": "superclasses"}), images(), Events())  # type: ignore[arg-type]
 
 
 def test_a_cap_is_for_experts_alone():

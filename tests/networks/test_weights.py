@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from src.networks import weights
+from src.networks.models import build
 from src.networks.weights import digest_of_weights, load_weights, save_weights
 
 
@@ -76,3 +78,50 @@ def test_weights_that_differ_in_one_number_have_another_digest() -> None:
     with torch.no_grad():
         model[1].running_mean[1] += 1e-7  # type: ignore[index, operator]
     assert digest_of_weights(model) != before
+
+
+class Shared(nn.Module):
+    """A block under two names, and one matrix in two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        self.stages = nn.ModuleList([self.first])
+        self.inner, self.outer = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.outer.weight = self.inner.weight
+
+    def forward(self, x):
+        return self.outer(self.inner(self.stages[0](x).mean((2, 3))))
+
+
+def test_what_stands_under_two_names_is_written_twice_and_stays_one(tmp_path: Path):
+    torch.manual_seed(0)
+    first, second, plain = Shared(), Shared(), Shared()
+    first(torch.rand(2, 3, 8, 8))
+    save_weights(first, tmp_path / "a.safetensors")
+    load_weights(second, tmp_path / "a.safetensors")
+    assert second.outer.weight is second.inner.weight and second.stages[0] is second.first
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(first.eval()(images), second.eval()(images))
+    assert digest_of_weights(first) == digest_of_weights(second)
+    plain.load_state_dict(load_file(tmp_path / "a.safetensors"), strict=True)  # as anyone reads such a file
+    assert torch.equal(plain.eval()(images), first(images))
+    save_weights(second, tmp_path / "b.safetensors")
+    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a.safetensors").read_bytes()
+
+
+def test_the_bytes_of_a_network_without_ties_are_those_of_its_tensors(tmp_path: Path):
+    model = built()
+    save_weights(model, tmp_path / "a.safetensors")
+    save_file(dict(model.state_dict()), tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_layers_that_ask_for_their_version_find_it(tmp_path: Path):
+    architecture = {"name": "torchvision:mnasnet0_5", "classes": 3, "input_shape": [3, 32, 32]}
+    first, second = build(architecture), build(architecture)
+    images = torch.rand(2, 3, 32, 32)
+    first(images)
+    save_weights(first, tmp_path / "a.safetensors")
+    load_weights(second, tmp_path / "a.safetensors")
+    assert torch.equal(first.eval()(images), second.eval()(images))

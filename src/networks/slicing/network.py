@@ -14,8 +14,15 @@ from src.networks.weights import skeleton
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name (state_dict would leave out the buffers that are not saved)."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    """Parameters and buffers by name (state_dict would leave out the buffers that are not saved).
+
+    A layer that stands under two names has its first; a tensor that two layers share has both, since they may be cut
+    differently.
+    """
+    layers = [(f"{name}." if name else "", module) for name, module in model.named_modules()]
+    parameters = {prefix + key: value for prefix, module in layers for key, value in module._parameters.items()}
+    buffers = {prefix + key: value for prefix, module in layers for key, value in module._buffers.items()}
+    return {name: tensor for name, tensor in {**parameters, **buffers}.items() if tensor is not None}
 
 
 State = tuple[Tensor, Tensor]
@@ -99,7 +106,7 @@ class SlicedNetwork:
         if not hasattr(self._local, "skeleton"):
             model = skeleton(self._model).eval()
             slots: list[tuple[dict[str, Any], str, str]] = []
-            for prefix, module in model.named_modules(remove_duplicate=False):
+            for prefix, module in model.named_modules():
                 for tensors in (module._parameters, module._buffers):
                     names = [(key, f"{prefix}.{key}" if prefix else key) for key in tensors]
                     slots += [(tensors, key, name) for key, name in names if name in self.base]

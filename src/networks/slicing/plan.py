@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal
 
@@ -112,6 +113,11 @@ class SlicePlan:
         """The map that cuts this dimension, int64 (positions,), or None where it is never cut."""
         return next((self.maps[use.map] for use in self.uses if (use.tensor, use.dim) == (tensor, dim)), None)
 
+    def group_of(self, positions: Tensor) -> str:
+        """Name of a group that owns some of a map's positions."""
+        return next((group.name for group, part in zip(self.groups, self.slices(), strict=True)
+                     if ((positions >= part.start) & (positions < part.stop)).any()), "")  # fmt: skip
+
     @cached_property
     def readers(self) -> dict[str, Tensor]:
         """Layers that read kernels, by name, with the map of their input columns."""
@@ -133,6 +139,12 @@ class SlicePlan:
                 f"slice plan: made for another network than this {type(model).__name__} (fingerprint "
                 f"{self.fingerprint[:12]}, the network's is {actual[:12]}); make it anew with plan_for"
             )
+
+
+def excluded_layers(model: nn.Module) -> frozenset[str]:
+    """Names of the layers whose kernels stay, by patterns in the network's attribute ``uncut_layers``."""
+    patterns = getattr(model, "uncut_layers", ())
+    return frozenset(name for name, _ in model.named_modules() if any(fnmatchcase(name, one) for one in patterns))
 
 
 def fingerprint(model: nn.Module, input_shape: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.networks.activations import capture, evaluating
-from src.networks.slicing.plan import KernelGroup, SlicePlan, Tap
+from src.networks.slicing.plan import KernelGroup, SlicePlan, Tap, excluded_layers
 from src.networks.slicing.verification import verify
 
 _VERIFIED: dict[tuple[object, ...], SlicePlan] = {}
@@ -18,14 +18,14 @@ def plan_for(model: nn.Module, input_shape: Sequence[int]) -> SlicePlan:
     """The slice plan of ``model`` for images [channels, height, width], verified (see ``verify``).
 
     A network with a method ``kernel_groups`` (as ours have) describes itself; of others the graph is traced by
-    Torch-Pruning (extra `plans`). Equal networks are verified once per process. UserError names what fails and the
-    remedy.
+    Torch-Pruning (extra `plans`). Kernels that are coupled to those of a layer of the option ``exclude``
+    are in no group. Equal networks are verified once per process. UserError names what fails and the remedy.
     """
     if not next(model.parameters()).is_cpu:
         model = copy.deepcopy(model).cpu()  # verification makes its images on the CPU
     channels, height, width = input_shape
     shape = (int(channels), int(height), int(width))
-    key = (type(model), str(model), shape)
+    key = (type(model), str(model), shape, excluded_layers(model))
     if key not in _VERIFIED:
         output = output_layer(model, shape)
         description = getattr(model, "kernel_groups", None)
@@ -53,8 +53,10 @@ def from_description(
     present = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
     groups: list[KernelGroup] = []
     cuts: list[tuple[str, int, Tensor]] = []
-    offset = 0
+    offset, excluded = 0, excluded_layers(model)
     for entry in description:
+        if excluded.intersection(entry["members"]):
+            continue
         size = int(entry["size"])
         kernels = torch.arange(offset, offset + size)
         for layer in [*entry["members"], *entry["norms"]]:

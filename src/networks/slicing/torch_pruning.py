@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from src.core.configuration import first_line
 from src.core.errors import UserError
-from src.networks.slicing.plan import ALWAYS, KernelGroup, SlicePlan, Tap
-from src.networks.slicing.verification import failure
+from src.networks.slicing.plan import ALWAYS, KernelGroup, SlicePlan, Tap, excluded_layers
+from src.networks.slicing.verification import DESCRIBE, failure
 
 TIME_LIMIT = 60.0
 """Seconds. The networks that can be cut take 0.02 to 3; one that cannot took 78 and was then wrong."""
@@ -28,8 +28,9 @@ def from_torch_pruning(
 ) -> SlicePlan:
     """The plan that Torch-Pruning's graph implies for ``model``, not yet verified.
 
-    A group's tap is the input of the first layer that reads it. ``output``: the layer whose rows are the classes.
-    UserError where the extra is missing, the tracing fails or takes longer than ``time_limit`` seconds.
+    A group's tap is the input of the first layer that reads it. Groups with an excluded layer are left out.
+    ``output``: the layer whose rows are the classes. UserError where the extra is missing, the tracing fails or takes
+    longer than ``time_limit`` seconds.
     """
     try:
         import torch_pruning
@@ -41,13 +42,15 @@ def from_torch_pruning(
     twin = copy.deepcopy(model).cpu().eval().requires_grad_(True)  # frozen weights would break the tracing
     names = {module: name for name, module in twin.named_modules()}
     try:
-        groups = _limited(lambda: _traced_groups(torch_pruning, twin, names, input_shape), time_limit)
+        groups = _limited(
+            lambda: _traced_groups(torch_pruning, twin, names, input_shape, excluded_layers(model)), time_limit
+        )
     except UserError:
         raise
     except Exception as error:  # it raises anything, ZeroDivisionError included
         reason = first_line(error)
-        number = version("torch-pruning")  # the package's own __version__ lags behind
-        raise failure("S", f"Torch-Pruning {number} cannot trace {type(model).__name__} ({reason})") from error
+        package = f"Torch-Pruning {version('torch-pruning')}"  # its own __version__ lags behind
+        raise failure("S", f"{package} cannot trace {type(model).__name__} ({reason})", DESCRIBE) from error
     return _plan(model, groups, input_shape, output)
 
 
@@ -55,25 +58,37 @@ _Item = tuple[str, bool, list[int], list[int]]  # layer, whether its kernels (el
 
 
 def _traced_groups(
-    torch_pruning: Any, twin: nn.Module, names: dict[nn.Module, str], input_shape: tuple[int, int, int]
+    torch_pruning: Any,
+    twin: nn.Module,
+    names: dict[nn.Module, str],
+    input_shape: tuple[int, int, int],
+    excluded: frozenset[str],
 ) -> list[list[_Item]]:
     graph = torch_pruning.DependencyGraph()
     with torch.enable_grad():
         graph.build_dependency(twin, example_inputs=(torch.randn(2, *input_shape),), verbose=False)
+    inside = {part for module in names for part in module.modules() if isinstance(module, nn.MultiheadAttention)}
     for module, name in names.items():
         cuttable = isinstance(module, nn.Conv2d | nn.Linear | nn.modules.batchnorm._BatchNorm)
-        if cuttable and module not in graph.module2node:
-            raise failure("S", f"layer '{name}' is not in the traced graph")
+        if cuttable and module not in graph.module2node and module not in inside:
+            raise failure("S", f"layer '{name}' is not in the traced graph", DESCRIBE)
     groups = []
     for group in graph.get_all_groups(root_module_types=[nn.Conv2d]):
         items: list[_Item] = []
         is_output = False
+        members = [
+            names[item.dep.target.module]
+            for item in group
+            if isinstance(item.dep.target.module, nn.Conv2d) and graph.is_out_channel_pruning_fn(item.dep.handler)
+        ]
+        if excluded.intersection(members):
+            continue
         for item in group:
             module = item.dep.target.module
             is_output |= type(module).__name__ == "_OutputOp"
             if isinstance(module, nn.Parameter):
                 name = next((key for key, value in twin.named_parameters() if value is module), "?")
-                raise failure("S", f"bare parameter '{name}' depends on kernels")
+                raise failure("S", f"conv '{members[0]}': bare parameter '{name}' depends on its kernels")
             if module in names:
                 kernels = graph.is_out_channel_pruning_fn(item.dep.handler)
                 items.append((names[module], kernels, list(item.idxs), list(item.root_idxs)))
@@ -95,7 +110,7 @@ def _plan(model: nn.Module, traced: list[list[_Item]], input_shape: tuple[int, i
             layer = layers[name]
             if not kernels and isinstance(layer, nn.Conv2d | nn.Linear) and not _depthwise(layer):
                 readers.append(name)
-            _add(cuts, name, layer, kernels, positions, torch.tensor(roots) + offset)
+            _add(cuts, members[0], name, layer, kernels, positions, torch.tensor(roots) + offset)
         if not readers:
             raise failure("S", f"no layer reads the kernels of conv '{members[0]}'")
         size = 1 + max(max(roots) for _, _, _, roots in items)
@@ -107,13 +122,14 @@ def _plan(model: nn.Module, traced: list[list[_Item]], input_shape: tuple[int, i
 
 def _add(
     cuts: dict[tuple[str, int], Tensor],
+    convolution: str,
     name: str,
     layer: nn.Module,
     kernels: bool,
     positions: list[int],
     owners: Tensor,
 ) -> None:
-    """Enters that the positions of a layer's kernels (or of its inputs) belong to ``owners``."""
+    """Enters that the positions of a layer's kernels (or of its inputs) belong to ``owners``, of a ``convolution``."""
     of_kernels = kernels or _depthwise(layer) or not isinstance(layer, nn.Conv2d | nn.Linear)
     keys = ("weight", "bias", "running_mean", "running_var") if of_kernels else ("weight",)
     dim = 0 if of_kernels else 1
@@ -126,10 +142,10 @@ def _add(
             continue
         owned = cuts.setdefault((f"{name}.{key}", dim), torch.full((length,), ALWAYS))
         if max(positions) >= length:
-            raise failure("S", f"layer '{name}': position {max(positions)} of {length}")
+            raise failure("S", f"conv '{convolution}': position {max(positions)} of {length} of layer '{name}'")
         taken = owned[positions]
         if ((taken != ALWAYS) & (taken != owners)).any():
-            raise failure("S", f"layer '{name}': a position belongs to two kernels")
+            raise failure("S", f"conv '{convolution}': a position of layer '{name}' belongs to two kernels")
         owned[positions] = owners
 
 
@@ -157,7 +173,7 @@ def _limited(call: Callable[[], Any], seconds: float) -> Any:
     if thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TimeUp))
         thread.join(5)
-        raise failure("S", f"Torch-Pruning did not finish within {seconds:g} s")
+        raise failure("S", f"Torch-Pruning did not finish within {seconds:g} s", DESCRIBE)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]

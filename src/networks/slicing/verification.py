@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.networks.slicing.cutting import masked
 from src.networks.slicing.network import SlicedNetwork, tensors_of
-from src.networks.slicing.plan import ALWAYS, SlicePlan
+from src.networks.slicing.plan import ALWAYS, SlicePlan, excluded_layers
 
 TOLERANCE = 1e-9
 """Relative to the largest logit. Right plans stay below 1e-14 and the wrong ones seen were above 1e-2."""
-REMEDY = "give the network a method kernel_groups"
+DESCRIBE = "give the network a method kernel_groups"
+REMEDY = f"{DESCRIBE}, or keep kernels of convolutions whole by strong.model.exclude=[NAME]"
 RUN_ERRORS = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 
 
@@ -38,7 +38,7 @@ def verify(model: nn.Module, plan: SlicePlan) -> None:
 
 def check_statically(model: nn.Module, plan: SlicePlan) -> None:
     """The checks S of ``verify``."""
-    tensors, modules = tensors_of(model), dict(model.named_modules())
+    tensors, modules, excluded = tensors_of(model), dict(model.named_modules()), excluded_layers(model)
     if not plan.groups:
         raise failure("S", "the plan has no kernel group", "give the network convolutions that can be cut")
     seen: set[tuple[str, int]] = set()
@@ -49,12 +49,12 @@ def check_statically(model: nn.Module, plan: SlicePlan) -> None:
         if (use.tensor, use.dim) in seen:
             raise failure("S", f"dimension {use.dim} of '{use.tensor}' is cut twice")
         seen.add((use.tensor, use.dim))
-        _check_kind(owner, modules[owner], key, use.dim)
         positions, length = plan.maps[use.map], tensors[use.tensor].shape[use.dim]
         if len(positions) != length or positions.min() < ALWAYS or positions.max() >= plan.kernels:
             raise failure("S", f"the map of dimension {use.dim} of '{use.tensor}' does not fit its {length} entries")
+        _check_kind(plan.group_of(positions), owner, modules[owner], key, use.dim)
         free = int((positions == ALWAYS).sum())
-        if use.dim == 1 and free:
+        if use.dim == 1 and free and not excluded:
             raise failure("S", f"layer '{owner}': input dim {free} of {length} not mapped (concat with the image?)")
     read = torch.cat(list(plan.readers.values()) or [torch.tensor([ALWAYS])]).unique()
     for group, part in zip(plan.groups, plan.slices(), strict=True):
@@ -70,14 +70,15 @@ def check_statically(model: nn.Module, plan: SlicePlan) -> None:
             raise failure("S", f"group '{group.name}': there is no tap '{group.tap.module}'")
 
 
-def _check_kind(name: str, layer: nn.Module, key: str, dim: int) -> None:
+def _check_kind(convolution: str, name: str, layer: nn.Module, key: str, dim: int) -> None:
     if isinstance(layer, nn.Conv2d):
         depthwise = layer.groups == layer.in_channels == layer.out_channels
         if layer.groups > 1 and not (depthwise and dim == 0):
             raise failure("S", f"conv '{name}': {layer.groups} groups; only plain and depthwise convolutions are cut")
     elif not isinstance(layer, nn.Linear | nn.modules.batchnorm._BatchNorm | nn.PReLU):
         kind = type(layer).__name__
-        raise failure("S", f"layer '{name}' ({kind}): only convolutions, linear layers and batch norms can be cut")
+        what = f"conv '{convolution}': layer '{name}' ({kind}) is coupled to its kernels"
+        raise failure("S", f"{what}; only convolutions, linear layers and batch norms can be cut")
     if dim > 1 or (dim == 1 and (key != "weight" or not isinstance(layer, nn.Conv2d | nn.Linear))):
         raise failure("S", f"'{name}.{key}': dimension {dim} is neither of kernels nor of inputs")
 
@@ -136,7 +137,7 @@ class _Trial:
         for use in self.plan.uses:
             index = permuted_positions(self.plan.maps[use.map], moved)
             cut[use.tensor] = cut[use.tensor].index_select(use.dim, index)
-        return _difference(functional_call(self.model, cut, (self.images,)), self.logits)
+        return _difference(self.network(cut, self.images), self.logits)
 
     def _random_subset(self, groups: list[int]) -> Tensor:
         keep = torch.ones(self.plan.kernels, dtype=torch.bool)

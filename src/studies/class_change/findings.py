@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from src.artifacts.changed_networks import Changed, Spent, answers_among, spent
+from src.artifacts.options import Match
 from src.core.estimate import Estimate
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, paired_difference
 from src.studies.class_change.changes import ChangedNetworks, Role
@@ -16,7 +17,6 @@ from src.studies.class_change.setting import Setting
 
 #: Classes that the change is not about: all, those below the changed expert, and those below other nodes.
 Group = Literal["others", "siblings", "elsewhere"]
-Match = Literal["parameters", "macs", "data"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def class_change_findings(
         setting.options.change,
         str(setting.options.class_name),
         setting.expert,
-        setting.options.match,
+        setting.options.matched,
         list(findings.values()),
         {role: findings[id(network)] for role, network in changed.roles.items()},
     )

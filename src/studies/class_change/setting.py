@@ -11,7 +11,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import OTHER, altered, assembled
 from src.artifacts.composed import tree_in
 from src.artifacts.composition import composition_of, seen_through_views, views_of
-from src.artifacts.learners import architecture_of
+from src.artifacts.learners import architecture_of, tried
 from src.artifacts.matching import matched_recipe
 from src.artifacts.network import Trained
 from src.artifacts.trained import check_recipe, images_of, trained
@@ -21,7 +21,6 @@ from src.data.datamodule import ImageData
 from src.data.relabelled import relabelled
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import without_class
-from src.networks.models import build
 from src.networks.subjects import Subject
 from src.studies.class_change.options import AddClass
 
@@ -140,8 +139,7 @@ def replacement_of(options: AddClass) -> dict[str, Any]:
 
 def _check_model(recipe: Mapping[str, Any], data: ImageData) -> None:
     try:
-        with torch.device("meta"):
-            build(architecture_of(recipe, data))
+        tried(architecture_of(recipe, data))
     except UserError as error:
         raise UserError(f"replacement.{error}") from None
 

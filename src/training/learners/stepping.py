@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from src.data.epoch_loader import Call, Share
+from src.networks.models.foreign import check_trainable, events_of_model
 from src.training.optimisation import build_optimizer, rate_of
 
 
@@ -30,6 +31,9 @@ class Stepping(pl.LightningModule):
         optim: what :func:`src.training.optimisation.build_optimizer` and ``rate_of`` take.
         label_smoothing: of the training loss.
         gradient_clip: norm that the gradient is clipped to, or None.
+
+    Raises:
+        UserError: the network cannot be trained.
     """
 
     draws: Literal["epoch", "step"] = "epoch"
@@ -42,6 +46,7 @@ class Stepping(pl.LightningModule):
         self, network: nn.Module, optim: Mapping[str, Any], label_smoothing: float, gradient_clip: float | None
     ) -> None:
         super().__init__()
+        check_trainable(network)
         self.automatic_optimization = False
         self.optim = dict(optim)
         self.model = network.to(memory_format=torch.channels_last)
@@ -49,6 +54,11 @@ class Stepping(pl.LightningModule):
         self.rows: dict[str, list[Tensor]] = {"train": [], "val": []}
         self.mixed: torch.dtype | None = None  # until the trainer says so
         self.scaler: torch.amp.GradScaler | None = None
+
+    @property
+    def events(self) -> list[str]:
+        """What has to be told of the training; ``fit`` leaves it in ``events.json`` too."""
+        return events_of_model(self.model)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, N) of normalised images (n, C, H, W)."""

@@ -170,3 +170,40 @@ class Described(nn.Module):
             {"name": "b", "size": 6, "members": ["b"], "norms": [], "tap": "relu_b", "consumers": {"fc": 64}},
         ]
         return self.groups or right
+
+
+class Aliased(nn.Module):
+    """A block under two names, and one tensor in two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Sequential(conv(3, 8), nn.BatchNorm2d(8), nn.ReLU())
+        self.stages = nn.ModuleList([self.layer1])
+        self.b, self.c, self.fc = conv(8, 8), conv(8, 8), nn.Linear(8, 4)
+        self.c.weight = self.b.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.c(self.b(self.stages[0](x)).relu()).relu().mean((2, 3)))
+
+
+class Attending(nn.Module):
+    """Two convolutions, the second of which an encoder layer reads place by place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.fc = conv(3, 8), conv(8, 16), nn.Linear(16, 4)
+        self.encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.encoder(self.b(self.a(x).relu()).flatten(2).transpose(1, 2)).mean(1))
+
+
+class Bare(nn.Module):
+    """Its first convolution is a function of a parameter that no layer holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.b, self.fc = nn.Parameter(torch.randn(8, 3, 3, 3)), conv(8, 6), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.b(nn.functional.conv2d(x, self.kernels).relu()).relu().mean((2, 3)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from torch import nn
 
 from src.core.errors import UserError
 from src.networks.models import build
-from src.networks.slicing import extract, masked, plan_for, recalibrate, verify
+from src.networks.slicing import SlicedNetwork, extract, masked, plan_for, recalibrate, verify
 from src.networks.slicing.torch_pruning import from_torch_pruning
+from tests.networks.slicing import nets
 from tests.networks.slicing.nets import SHAPE, Separable, at_least_one, tiny
 
 needs_extra = pytest.mark.skipif(find_spec("torch_pruning") is None, reason="the extra `plans` is not installed")
@@ -58,6 +60,59 @@ def test_a_frozen_network_can_be_traced() -> None:
     model = Separable().eval().requires_grad_(False)
     assert plan_for(model, SHAPE).kernels == 20
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@needs_extra
+@pytest.mark.parametrize(
+    ("network", "exclude", "members"),
+    [
+        (nets.Aliased, [], [("layer1.0",), ("b",), ("c",)]),
+        (nets.Bare, [], [("b",)]),
+        (nets.Attending, ["b"], [("a",)]),
+        (nets.Grouped, ["a", "b"], []),
+        (nets.Separable, ["dep*"], [("point",)]),
+        (nets.Described, ["a"], [("b",)]),
+        (nets.ConcatWithImage, ["*"], []),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_what_is_cut_of_unusual_networks(network: type[nn.Module], exclude: list[str], members: list[Any]) -> None:
+    torch.manual_seed(0)
+    model = network().eval()
+    model.uncut_layers = tuple(exclude)  # type: ignore[assignment]
+    if not members:
+        with pytest.raises(UserError, match="the plan has no kernel group"):
+            plan_for(model, SHAPE)
+        return
+    plan = plan_for(model, SHAPE)
+    assert [group.members for group in plan.groups] == members
+    keep = at_least_one(plan, torch.rand(plan.kernels, generator=torch.Generator().manual_seed(1)) < 0.5)
+    images = torch.randn(2, *SHAPE)
+    with torch.inference_mode():
+        with masked(model, plan, keep):
+            reference = model(images)
+        slim = extract(model, plan, keep)
+        assert torch.allclose(slim(images), reference, atol=1e-5)
+        sliced = SlicedNetwork(model, plan)
+        assert torch.allclose(sliced(sliced.cut(keep), images), reference, atol=1e-5)
+    assert sum(each.numel() for each in slim.parameters()) < sum(each.numel() for each in model.parameters())
+
+
+@needs_extra
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (nets.Attending, "conv 'b': layer 'encoder.norm1' (LayerNorm) is coupled to its kernels"),
+        (nets.Grouped, "conv 'a': position 7 of 4 of layer 'b'"),
+        (nets.Normalised, "conv 'a': layer 'norm' (GroupNorm) is coupled to its kernels"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_a_refusal_names_the_convolution_that_can_be_excluded(network: type[nn.Module], says: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        plan_for(network().eval(), SHAPE)
+    assert f"test S: {says}" in str(refusal.value)
+    assert str(refusal.value).endswith("or keep kernels of convolutions whole by strong.model.exclude=[NAME]")
 
 
 @needs_extra
