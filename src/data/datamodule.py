@@ -35,12 +35,15 @@ from src.data.image_set import ImageSet, Splits
 from src.data.mixing import add_label_noise, cap, class_numbers, patching_set, subset
 from src.data.normalisation import CONTRASTS, Whitener, WhiteningOptions, statistics, whitened
 from src.data.sources import load_cached
-from src.data.splits import drop_seen, split_pool
+from src.data.splits import drop_seen, first_half, split_pool
 from src.imageops.whitening import WHITENINGS, Whitening
 
 Options = Mapping[str, Any]
 
 TEST = "test"
+
+
+HALVES = ("first", "second")
 
 
 class ImageData(pl.LightningDataModule):
@@ -67,6 +70,8 @@ class ImageData(pl.LightningDataModule):
         contrast: ``none``, or ``global``: every image minus its mean, over its standard deviation, over all channels
             and pixels; `normalisation` comes after it, and ``train`` is measured after it. ``per_pixel``, ``zca``:
             whitened (`src.imageops.whitening`) before anything is cut out, which is the normalisation ``train``.
+        half: ``first`` or ``second`` half of each class's training images, so that networks that take one each share
+            none; None: all of them.
         whitening: scope, eps and rule of `src.data.normalisation.WhiteningOptions`.
 
     Attributes (after `setup`):
@@ -99,8 +104,12 @@ class ImageData(pl.LightningDataModule):
         shuffle_seed: int | None = None,
         contrast: str = "none",
         whitening: Options | None = None,
+        half: str | None = None,
     ) -> None:
         super().__init__()
+        if half not in (None, *HALVES):
+            raise UserError(f"data.half={half}: allowed are null, {', '.join(HALVES)}")
+        self.half = half
         if contrast not in CONTRASTS:
             raise UserError(f"data.contrast={contrast}: {suggestion(str(contrast), CONTRASTS)}")
         for key, origin in (("source", source), ("mix.target_source", (mix or {}).get("target_source"))):
@@ -204,11 +213,19 @@ class ImageData(pl.LightningDataModule):
             events.append("data.splits.validation=test: epochs are chosen on the test images; their accuracy flatters")
         return sets, indices
 
+    def _loaded(self, name: str, options: Options) -> Splits:
+        """A source, of whose training images ``half`` are taken."""
+        splits = load_cached(name, options)
+        if self.half is None:
+            return splits
+        first = first_half(splits.train, self.seed)
+        return splits._replace(train=splits.train.select(first if self.half == HALVES[0] else ~first))
+
     def _load(self) -> Splits:
         name, options = str(self.source["name"]), {key: v for key, v in self.source.items() if key != "name"}
         if self.mix is None:
             wanted = {} if self.classes_wanted is None else {"only": list(self.classes_wanted)}
-            return load_cached(name, options | wanted)
+            return self._loaded(name, options | wanted)
         target_source = self.mix.get("target_source")
         others: list[int | str] | None = self.mix.get("others")
         target = self.mix.get("target")
@@ -217,7 +234,7 @@ class ImageData(pl.LightningDataModule):
         targets = [target] if isinstance(target, int | str) else list(target)
         every = None
         if others is None:
-            every = load_cached(name, options)  # as whoever trains on all classes loads them
+            every = self._loaded(name, options)  # as whoever trains on all classes loads them
             names = every.train.classes
             absent = [item for item in targets if target_source is None or item in names]
             numbers = class_numbers(absent, names) if absent else []
@@ -225,12 +242,12 @@ class ImageData(pl.LightningDataModule):
 
         def loaded(classes: Sequence[int | str]) -> Splits:
             """Together, so that only the classes that are needed are rendered or decoded."""
-            return load_cached(name, options | {"only": list(classes)}) if every is None else subset(every, classes)
+            return self._loaded(name, options | {"only": list(classes)}) if every is None else subset(every, classes)
 
         sizes = {key: value for key, value in self.mix.items() if key.startswith(("train_", "test_"))}
         if target_source is not None:
             apart = {key: value for key, value in target_source.items() if key != "name"}
-            first, second = loaded(others), load_cached(str(target_source["name"]), apart | {"only": targets})
+            first, second = loaded(others), self._loaded(str(target_source["name"]), apart | {"only": targets})
         else:
             shared = [item for item in targets if item in others]
             if shared:

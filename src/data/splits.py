@@ -73,6 +73,17 @@ def split_pool(
     return {name: (part == number).nonzero().squeeze(1) for number, name in enumerate(PARTS)}
 
 
+def first_half(images: ImageSet, seed: int) -> Tensor:
+    """bool (N,): half of the different images of each class, whatever other classes there are; copies stay together."""
+    known = digests(images.images)
+    drawn = [hashlib.blake2b(digest, digest_size=16, salt=seed.to_bytes(8, "big")).digest() for digest in known]
+    labels = images.labels.tolist()
+    ordered = sorted(set(zip(labels, drawn, strict=True)))
+    begins = {label: place for place, (label, _) in reversed(list(enumerate(ordered)))}
+    place = {pair: number - begins[pair[0]] for number, pair in enumerate(ordered)}
+    return torch.tensor([place[pair] % 2 == 0 for pair in zip(labels, drawn, strict=True)], dtype=torch.bool)
+
+
 def hold_out(images: ImageSet, fraction: float, seed: int) -> Splits:
     """Seeded, stratified train and test sets; identical images stay on one side."""
     parts = split_pool(images, validation=fraction, seed=seed)

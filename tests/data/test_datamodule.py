@@ -13,6 +13,7 @@ from src.core.errors import UserError
 from src.data.augment import normalise
 from src.data.datamodule import ImageData
 from src.data.epoch_loader import Call
+from src.data.splits import digests
 from tests.data.conftest import of_class
 
 GLYPHS = {"name": "glyphs", "size": 16, "train_per_class": 20, "test_per_class": 6}
@@ -231,3 +232,18 @@ def test_a_run_is_extended_from_its_last_epoch(tmp_path: Path) -> None:
     extended, _ = fit(tmp_path, make(), tmp_path / "two.ckpt", max_epochs=3)
     assert len(extended.seen) == 3
     assert torch.equal(extended.layer.weight, whole.layer.weight)
+
+
+def test_networks_that_take_a_half_each_share_no_training_image() -> None:
+    source = {"name": "glyphs", "size": 16, "train_per_class": 9, "test_per_class": 2, "only": [0, 1, 2]}
+    halves = {half: ImageData(source, splits={"validation": 0.0}, half=half) for half in ("first", "second", None)}
+    for data in halves.values():
+        data.setup()
+    first, second, whole = (set(digests(data.sets["train"].images)) for data in halves.values())
+    assert not first & second and first | second == whole and len(first) == 15 and len(second) == 12
+    assert torch.equal(halves["first"].sets["test"].images, halves[None].sets["test"].images)
+    mixed = ImageData(source, mix={"others": [2], "target": 0}, splits={"validation": 0.0}, half="second")
+    mixed.setup()
+    assert set(digests(mixed.sets["train"].images)) < second and len(mixed.sets["train"]) == 8
+    with pytest.raises(UserError, match=r"data\.half=third: allowed are null, first, second"):
+        ImageData(source, half="third")
