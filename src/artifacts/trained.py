@@ -226,8 +226,8 @@ def images_of(recipe: Mapping[str, Any], session: Session, role: str, where: str
         raise UserError(
             f"{where or role}.data.splits.validation: leaves no image to choose epochs by; set it to 0.1 or 20"
         )
-    for event in data.events:
-        session.event(f"{role}: {event}")
+    for event in data.events:  # networks that share a source tell what was decided about it once
+        session.event(event if event.startswith("data.source") else f"{role}: {event}")
     return data
 
 

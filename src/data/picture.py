@@ -157,11 +157,13 @@ def dimensions(content: bytes | Path, origin: str) -> tuple[int, int]:
         return _upright_size(opened)
 
 
-def events_of(counts: Mapping[Choice, int], images: int, background: str, looked_at: int | None = None) -> list[str]:
-    """One line for each decision about a data set of so many images, of which all or some were looked at."""
+def events_of(
+    counts: Mapping[Choice, int], origin: str, images: int, background: str, looked_at: int | None = None
+) -> list[str]:
+    """One line for each decision about so many images of a place, of which all or some were looked at."""
     some = "" if looked_at in (None, images) else f" looked at (of {images:,})"
     return [
-        f"data.source: {counts[choice]:,} of {looked_at or images:,} images{some} "
+        f"data.source: {counts[choice]:,} of {looked_at or images:,} images{some} of {origin} "
         + words.format(background=background)
         for choice, words in _WORDS.items()
         if counts.get(choice)

@@ -230,7 +230,7 @@ def _choices(pool: ImageSet, test: ImageSet, seed: int) -> list[str]:
     files = [f"{part.root}/{file}" for part in map(files_of, (pool, test)) for file in part.files]
     drawn = torch.randperm(len(files), generator=stream(seed, "looked at"))[:MEASURED].sort().values.tolist()
     counts = Counter(choice for row in drawn for choice in choices_of(Path(files[row]), files[row]))
-    return events_of(counts, len(files), "white", len(drawn))
+    return events_of(counts, files_of(pool).root, len(files), "white", len(drawn))
 
 
 def _by_number(pool: ImageSet) -> ImageSet:

@@ -109,10 +109,10 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_choices_are_counted() -> None:
     counts: Counter[Choice] = Counter(turned=3, background=1200)
-    assert events_of(counts, 5000, "black") == [
-        "data.source: 3 of 5,000 images turned upright, as their EXIF orientation says",
-        "data.source: 1,200 of 5,000 images with an alpha channel, laid on black (source.background)",
+    assert events_of(counts, "photos", 5000, "black") == [
+        "data.source: 3 of 5,000 images of photos turned upright, as their EXIF orientation says",
+        "data.source: 1,200 of 5,000 images of photos with an alpha channel, laid on black (source.background)",
     ]
-    assert events_of(Counter(turned=3), 5000, "white", 100) == [
-        "data.source: 3 of 100 images looked at (of 5,000) turned upright, as their EXIF orientation says"
+    assert events_of(Counter(turned=3), "photos", 5000, "white", 100) == [
+        "data.source: 3 of 100 images looked at (of 5,000) of photos turned upright, as their EXIF orientation says"
     ]

@@ -253,7 +253,7 @@ def test_what_is_decided_about_files_is_told(make: Make, folder: Path) -> None:
     data = make()
     data.setup()
     files = sum(map(len, data.sets.values()))
-    assert f"data.source: 2 of {files} images turned upright, as their EXIF orientation says" in data.events
+    assert f"data.source: 2 of {files} images of {folder} turned upright, as their EXIF orientation says" in data.events
 
 
 def test_caps_take_images_per_class(make: Make) -> None:

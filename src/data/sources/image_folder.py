@@ -50,7 +50,7 @@ def image_folder(options: Folder) -> Splits:
     if options.size == "auto":
         side, why = usual_side(sorted(files_below(parts.get("train", place))))
         splits = image_folder(replace(options, size=side))
-        said = f"data.source.size=auto: {side} pixels; {why}"
+        said = f"data.source.size=auto: {side} pixels; {why} ({place})"
         return Splits(*(replace(part, events=(said, *part.events)) for part in splits))
     pool, shown = parts.get("train"), parts.get("test", parts.get("validation"))
     if pool is None and shown is None:
@@ -120,7 +120,7 @@ def read_classes(
     said = (
         *(events or []),
         *events_of(passed_over, folder),
-        *first_of(len(listed), sum(len(files[name]) for name in only if name in files)),
+        *first_of(len(listed), sum(len(files[name]) for name in only if name in files), str(folder)),
     )
     return options.image_set(
         lambda position: (listed[position], str(listed[position])), places, labels, tuple(names), str(folder), said

@@ -105,7 +105,7 @@ def parquet(options: Parquet) -> Splits:
         rows, numbers = rows[taken], numbers[taken]
         if not len(rows):
             raise UserError(f"{table.origin}: no image of the classes asked for")
-        events = (*table.events, *first_of(len(rows), there))
+        events = (*table.events, *first_of(len(rows), there, table.origin))
         if unlabelled:
             events += (f"data.source: {unlabelled:,} rows of {table.origin} have no label and are passed over",)
         names = None if options.boxes is None else table.names_of(rows, options.boxes)

@@ -136,11 +136,11 @@ class Pictures:
         taken = torch.tensor(decoded, dtype=torch.int64)
         if not decoded:
             raise UserError(f"{origin}: none of {len(labels)} images can be read; the first: {damaged[0]}")
-        said = [*events, *events_of(choices, len(decoded), self.background)]
+        said = [*events, *events_of(choices, origin, len(decoded), self.background)]
         if damaged:
             more = f" and {len(damaged) - _NAMED} more" * (len(damaged) > _NAMED)
-            said.append(f"data.source.damaged=skip: {len(damaged)} of {len(labels)} images cannot be read and are "
-                        f"passed over: {'; '.join(damaged[:_NAMED])}{more}")  # fmt: skip
+            said.append(f"data.source.damaged=skip: {len(damaged)} of {len(labels)} images of {origin} cannot be read "
+                        f"and are passed over: {'; '.join(damaged[:_NAMED])}{more}")  # fmt: skip
         masks = None
         if boxed is not None:
             said += boxed.events
@@ -148,6 +148,8 @@ class Pictures:
         return ImageSet(stack, labels[taken], classes, superclasses, masks, events=tuple(said))
 
 
-def first_of(taken: int, there: int) -> list[str]:
+def first_of(taken: int, there: int, origin: str) -> list[str]:
     """One line where not all images of the classes asked for are read."""
-    return [f"data.source: {taken:,} of {there:,} images are read, the first of each class"] if taken < there else []
+    return [f"data.source: {taken:,} of {there:,} images of {origin} are read, the first of each class"] * (
+        taken < there
+    )

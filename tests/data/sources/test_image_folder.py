@@ -146,7 +146,10 @@ def test_damaged_images_are_passed_over_counted_and_named(tmp_path: Path) -> Non
     images = load(tmp_path, test_fraction=1.0, damaged="skip").test
     assert images.labels.tolist() == [0] * 4 + [1] * 4
     (event,) = images.events
-    assert event.startswith("data.source.damaged=skip: 2 of 10 images cannot be read") and "dog/03.png" in event
+    assert (
+        event.startswith(f"data.source.damaged=skip: 2 of 10 images of {tmp_path} cannot be read")
+        and "dog/03.png" in event
+    )
     for file in tmp_path.rglob("*.png"):
         file.write_bytes(b"")
     with pytest.raises(UserError, match=r"none of 10 images can be read; the first: .*00\.png"):
@@ -173,7 +176,7 @@ def test_only_so_many_of_each_class_are_decoded(tmp_path: Path) -> None:
         file.write_bytes(b"never read")
     train, test = load(tmp_path, train_per_class=3, test_per_class=2)
     assert train.per_class.tolist() == [3, 3] and test.per_class.tolist() == [2, 2]
-    assert train.events == ("data.source: 10 of 24 images are read, the first of each class",)
+    assert train.events == (f"data.source: 10 of 24 images of {tmp_path} are read, the first of each class",)
 
 
 def test_messages_name_the_key_where_the_data_stand(tmp_path: Path) -> None:
@@ -201,11 +204,13 @@ def test_sizes_are_guessed_and_told(tmp_path: Path) -> None:
     write(tmp_path / "small" / "test", 3, size=(20, 30))
     train, test = load(tmp_path / "small", size="auto")
     assert train.shape == test.shape == (3, 8, 8)
-    assert train.events[0] == "data.source.size=auto: 8 pixels; all images have 8x8 pixels"
+    assert train.events[0] == f"data.source.size=auto: 8 pixels; all images have 8x8 pixels ({tmp_path / 'small'})"
     write(tmp_path / "photos", 6, size=(120, 50))
     train, _ = load(tmp_path / "photos", size="auto", test_fraction=1.0)
     assert train.shape == (3, 48, 48)
-    assert train.events[0].endswith("48 pixels; shorter sides of 50 to 50 pixels, half of them from 50")
+    assert train.events[0].startswith(
+        "data.source.size=auto: 48 pixels; shorter sides of 50 to 50 pixels, half of them from 50"
+    )
 
 
 def test_all_other_classes_and_a_share_of_the_target(tmp_path: Path) -> None:
