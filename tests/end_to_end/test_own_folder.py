@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.end_to_end.conftest import TINY, Run
+from tests.end_to_end.conftest import ROOT, TINY, Run
+from tests.end_to_end.fake_photographs import write_photographs
 
 OPTIONS = '''
 """What the study of brightness is asked."""
@@ -172,3 +175,27 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, mine: Path):
     (mine / "studies" / "robustness" / "study.py").write_text("")
     clash = run(tmp_path / "out", "task=measure", "study=brightness", f"own={mine}", *TINY)
     assert clash.code == 2 and "give yours another name" in clash.text
+
+
+def walk() -> list[list[str]]:
+    """The commands on own images of conf/README.md, as lists of arguments."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "conf" / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line.partition(" src.run ")[2]) for line in lines if "data_root=photos" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", walk(), ids=" ".join)
+def test_the_walk_through_own_images_network_and_study(run: Run, tmp_path: Path, mine: Path, command: list[str]):
+    write_photographs(tmp_path / "photos")
+    places = {"data_root=photos": f"data_root={tmp_path / 'photos'}", "own=mine": f"own='{mine}'"}
+    more = ["data@unknown=glyphs_small"] if "experiment=modular_own" in command else []
+    ran = run(tmp_path / "out", *(places.get(word, word) for word in command), *more, *TINY)
+    assert ran.code == 0, ran.text
+    (classes,) = {name for result in ran.results for name in result["tables"] if name == "classes"}
+    assert ran.result["events"][0].startswith("data.source.size=auto: 32 pixels") and classes
+
+
+def test_the_walk_has_every_own_thing():
+    words = {word.partition("=")[0] for command in walk() for word in command}
+    assert {"data_root", "own", "study", "target_class", "model@recipe.model"} <= words and len(walk()) == 4
