@@ -85,10 +85,10 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return f"called {ending}" if ending else "without an ending"
 
 
-def parts_of(root: Path) -> dict[Part, Path]:
-    """Folders of a data set's parts; of a folder with classes none.
+def parts_of(root: Path) -> tuple[dict[Part, Path], list[Path]]:
+    """Folders of a data set's parts, of a folder with classes none; and beside them those whose images have no class.
 
-    A folder is a part that is called so (`PARTS`) and has folders in it; else it is a class.
+    A folder is a part that is called so (`PARTS`) and has folders in it; else it is a class, where there are no parts.
 
     Raises:
         UserError: parts lie beside other folders, or two folders are the same part.
@@ -99,11 +99,14 @@ def parts_of(root: Path) -> dict[Part, Path]:
         part = PARTS.get(folder.name.lower())
         if part is not None and any(entry.is_dir() for entry in entries(folder)):
             called[folder] = part
-    beside = [folder.name for folder in folders if folder not in called and holds_images(folder)]
-    if called and beside:
+    if not called:
+        return {}, []
+    beside = [folder for folder in folders if folder not in called and holds_images(folder)]
+    flat = [folder for folder in beside if folder.name.lower() in PARTS]  # of competitions: images to be labelled
+    if classes := [folder.name for folder in beside if folder not in flat]:
         raise UserError(
             f"data.source.root={root}: '{next(iter(called)).name}' is called like a part of a data set and has folders "
-            f"in it, '{beside[0]}' beside it is a class; move the classes into train and test, or rename the former"
+            f"in it, '{classes[0]}' beside it is a class; move the classes into train and test, or rename the former"
         )
     parts: dict[Part, Path] = {}
     for folder, part in called.items():
@@ -111,7 +114,7 @@ def parts_of(root: Path) -> dict[Part, Path]:
             raise UserError(f"data.source.root={root}: {parts[part].name} and {folder.name} are both the {part} part; "
                             "merge them")  # fmt: skip
         parts[part] = folder
-    return parts
+    return parts, flat
 
 
 def holds_images(folder: Path) -> bool:

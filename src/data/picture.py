@@ -170,16 +170,14 @@ def events_of(
     ]
 
 
-def usual_side(files: Sequence[Path]) -> tuple[int, str]:
-    """The side that images are best brought to, the largest of `SIDES` that half of them have, and why.
+def usual_side(sizes: Sequence[tuple[int, int]]) -> tuple[int, str]:
+    """The side that images of such widths and heights are best brought to, and why; of none the smallest.
 
-    Raises:
-        UserError: one of the files that are looked at is no image.
+    It is the one that all have, else the largest of `SIDES` that half of the shorter sides have.
     """
-    sizes = [dimensions(file, str(file)) for file in files[:: max(1, len(files) // LOOKED_AT)]]
     if len(set(sizes)) == 1 and sizes[0][0] == sizes[0][1] <= SIDES[-1]:
         return sizes[0][0], f"all images have {sizes[0][0]}x{sizes[0][0]} pixels"
-    shorter = sorted(min(size) for size in sizes)
+    shorter = sorted(map(min, sizes)) or [0]
     middle = shorter[len(shorter) // 2]
     side = max((side for side in SIDES if side <= middle), default=SIDES[0])
     return side, f"shorter sides of {shorter[0]} to {shorter[-1]} pixels, half of them from {middle}"

@@ -13,7 +13,7 @@ from src.core.options import options
 from src.data.image_set import ImageSet, Splits
 from src.data.listing import entries, events_of, files_below, in_order, parts_of
 from src.data.mixing import class_numbers
-from src.data.picture import ENDINGS, usual_side
+from src.data.picture import ENDINGS, LOOKED_AT, dimensions, usual_side
 from src.data.sources.options import Guessed, Root, TestFraction
 from src.data.sources.pictures import Pictures, first_of
 
@@ -46,9 +46,12 @@ def image_folder(options: Folder) -> Splits:
     place = Path(options.root).expanduser()
     if not place.is_dir():
         raise UserError(f"data.source.root={options.root}: no such folder")
-    parts = parts_of(place)
+    parts, flat = parts_of(place)
     if options.size == "auto":
-        side, why = usual_side(sorted(files_below(parts.get("train", place))))
+        files = sorted(files_below(parts.get("train", place)))
+        files = files[:: max(1, len(files) // LOOKED_AT)]
+        sizes = options.read(lambda row: (files[row], str(files[row])), range(len(files)), dimensions, [])
+        side, why = usual_side([size for _, size in sizes])
         splits = image_folder(replace(options, size=side))
         said = f"data.source.size=auto: {side} pixels; {why} ({place})"
         return Splits(*(replace(part, events=(said, *part.events)) for part in splits))
@@ -57,6 +60,9 @@ def image_folder(options: Folder) -> Splits:
         return options.held_out(read_classes(place, options, options.both_per_class), options.test_fraction)
     events = [f"data.source: {part.name}/ is the {role} part" for role, part in parts.items()
               if part.name != role != "validation"]  # fmt: skip
+    for folder in flat:
+        count = sum(1 for _ in files_below(folder))
+        events.append(f"data.source: the {count:,} images of {folder} lie in no folder of a class and are not used")
     if pool is None:
         assert shown is not None
         test = read_classes(shown, options, options.test_per_class, events)

@@ -77,6 +77,22 @@ class Pictures:
         parts = hold_out(images, fraction, self.seed)
         return Splits(cap(parts.train, self.train_per_class), cap(parts.test, self.test_per_class))
 
+    def read(
+        self, encoded: Encoded, rows: Sequence[int], what: Callable[[bytes | Path, str], T], damaged: list[str]
+    ) -> Iterator[tuple[int, T]]:
+        """Each row with ``what`` of it; of those that cannot be read the reason, among the ``damaged``.
+
+        Raises:
+            UserError: one cannot be read, and damaged ones are refused.
+        """
+        for row in rows:
+            try:
+                yield row, what(*encoded(row))
+            except UserError as error:
+                if self.damaged != "skip":
+                    raise UserError(f"{error}, or set data.source.damaged=skip") from error
+                damaged.append(str(error))
+
     def image_set(
         self,
         encoded: Encoded,
@@ -99,21 +115,12 @@ class Pictures:
             UserError: an image cannot be read, or boxes are not of these images.
         """
         damaged: list[str] = []
-
-        def read(rows: Tensor, what: Callable[[bytes | Path, str], T]) -> Iterator[tuple[int, T]]:
-            for row in rows.tolist():
-                try:
-                    yield row, what(*encoded(row))
-                except UserError as error:
-                    if self.damaged != "skip":
-                        raise UserError(f"{error}, or set data.source.damaged=skip") from error
-                    damaged.append(str(error))
-
         rows, boxed = torch.arange(len(labels)), None
         if self.annotations is not None:
             assert names is not None
             if self.damaged == "skip":
-                rows = torch.tensor([row for row, _ in read(rows, dimensions)], dtype=torch.int64)
+                readable = [row for row, _ in self.read(encoded, rows.tolist(), dimensions, damaged)]
+                rows = torch.tensor(readable, dtype=torch.int64)
             boxed = boxes_of(
                 self.annotations, [names[row] for row in rows.tolist()],
                 lambda position: dimensions(*encoded(int(rows[position]))),
@@ -128,7 +135,7 @@ class Pictures:
                           lambda choice: choices.update([choice]))  # fmt: skip
 
         def images() -> Iterator[Tensor]:
-            for row, image in read(rows, pixels):
+            for row, image in self.read(encoded, rows.tolist(), pixels, damaged):
                 decoded.append(row)
                 yield image
 

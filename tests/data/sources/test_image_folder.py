@@ -143,9 +143,10 @@ def test_damaged_images_are_passed_over_counted_and_named(tmp_path: Path) -> Non
     (tmp_path / "dog" / "03.png").write_bytes(half[: len(half) // 2])
     with pytest.raises(UserError, match=r"00\.png: not a readable image .*, or set data\.source\.damaged=skip"):
         load(tmp_path)
-    images = load(tmp_path, test_fraction=1.0, damaged="skip").test
+    images = load(tmp_path, test_fraction=1.0, damaged="skip", size="auto").test
     assert images.labels.tolist() == [0] * 4 + [1] * 4
-    (event,) = images.events
+    guessed, event = images.events
+    assert guessed.startswith("data.source.size=auto: 8 pixels")
     assert (
         event.startswith(f"data.source.damaged=skip: 2 of 10 images of {tmp_path} cannot be read")
         and "dog/03.png" in event
@@ -220,3 +221,14 @@ def test_all_other_classes_and_a_share_of_the_target(tmp_path: Path) -> None:
     data.setup()
     assert data.classes == ("ant", "dog", "cat")
     assert data.sets["train"].per_class.tolist() == [8, 8, 2] and data.sets["test"].per_class.tolist() == [2, 2, 2]
+
+
+def test_images_to_be_labelled_are_no_test_set(tmp_path: Path) -> None:
+    """As competitions have them: train with classes, test without."""
+    write(tmp_path / "train", 10)
+    write(tmp_path, 3, classes=("test",))
+    train, test = load(tmp_path, test_fraction=0.3)
+    assert train.classes == ("cat", "dog") and test.per_class.tolist() == [3, 3]
+    assert train.events[0] == (
+        f"data.source: the 3 images of {tmp_path / 'test'} lie in no folder of a class and are not used"
+    )
