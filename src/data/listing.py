@@ -30,7 +30,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
-def entries(folder: Path, passed_over: Counter[str] | None = None) -> list[os.DirEntry[str]]:
+def entries(folder: Path | str, passed_over: Counter[str] | None = None) -> list[os.DirEntry[str]]:
     """What lies in a folder and is not hidden, by name; the hidden is counted.
 
     Raises:
@@ -48,7 +48,7 @@ def entries(folder: Path, passed_over: Counter[str] | None = None) -> list[os.Di
     return [entry for entry in shown if not is_hidden(entry.name)]
 
 
-def shortened(path: Path, most: int = 200) -> str:
+def shortened(path: Path | str, most: int = 200) -> str:
     """A path as text, without the middle of a very long one."""
     text = str(path)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
@@ -64,15 +64,14 @@ def files_below(
     Raises:
         UserError: a folder cannot be listed.
     """
-    waiting = [folder]
+    waiting = [str(folder)]
     while waiting:  # a tree may be thousands deep
-        place = waiting.pop()
         below = []
-        for entry in entries(place, passed_over):
+        for entry in entries(waiting.pop(), passed_over):
             if entry.is_dir(follow_symlinks=False):
-                below.append(place / entry.name)
+                below.append(entry.path)
             elif not entry.is_dir() and (endings is None or os.path.splitext(entry.name)[1].lower() in endings):
-                yield place / entry.name
+                yield Path(entry.path)
             elif passed_over is not None:
                 passed_over[_kind(entry)] += 1
         waiting += below

@@ -6,7 +6,7 @@ what it does to all other classes, against a monolith of matched size.
 """
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.trained import no_verdict
+from src.artifacts.trained import no_verdict, training_panels
 from src.core.result import Result
 from src.studies.class_change.changes import changed_networks
 from src.studies.class_change.findings import class_change_findings
@@ -23,7 +23,7 @@ def add_class(options: AddClass, artifacts: Artifacts) -> Result:
         findings = class_change_findings(changed, setting, resamples=options.resamples, seed=options.seed)
     uses = dict.fromkeys(digest for network in changed.networks for digest in network.subject.lineage)
     result = Result("add_class", artifacts.running.name, uses=list(uses))
-    result.add(*panels(findings))
+    result.add(*training_panels(changed.monoliths), *panels(findings))
     row = {"data": setting.data.source["name"], "change": options.change, "class": options.class_name}
     conclusion = verdict(findings, row)
     for name, network in changed.monoliths.items():

@@ -12,7 +12,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
 from src.artifacts.composed import tree_of
 from src.artifacts.composition import composition_of, confusion, views_of
-from src.artifacts.trained import check_recipe, images_of, no_verdict, trained
+from src.artifacts.trained import check_recipe, images_of, no_verdict, trained, training_panels
 from src.artifacts.tree_modules import TreeModules, modules_of_tree
 from src.core.errors import UserError
 from src.core.result import Result
@@ -61,7 +61,8 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
     result = Result("transfer", artifacts.running.name, uses=list(dict.fromkeys([*uses, *digests])))
-    result.add(tree_panel(trees), *target_panels(on_target))
+    named = dict(zip((node.name for node in tree.nodes), modules.modules, strict=True))
+    result.add(*training_panels(named), tree_panel(trees), *target_panels(on_target))
     row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
     conclusion = verdict(trees, on_target, row)
     unfit = next((node for node in experts if not modules.modules[node].converged), None)

@@ -90,7 +90,14 @@ def test_the_invariance_of_a_trained_network_and_of_its_file(run, trained):
         assert read["metrics"][name] == own["metrics"][name], name
 
 
-@pytest.mark.parametrize(("subject", "layers"), [("patched", "*"), ("extracted", "*conv_3"), ("composed", "*")])
+@pytest.mark.parametrize(
+    ("subject", "layers"),
+    [
+        ("patched", "*"),
+        pytest.param("extracted", "*conv_3", marks=pytest.mark.slow),
+        pytest.param("composed", "*", marks=pytest.mark.slow),
+    ],
+)
 def test_the_invariance_of_a_network_that_is_made_of_others(subject, layers, run, trained):
     few = (f"study.layers=['{layers}']", "study.aggregations=[sum]", "study.images_per_class=4")
     own = again(run, trained, *INVARIANCE, f"subject={subject}", *few)

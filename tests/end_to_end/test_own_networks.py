@@ -73,9 +73,10 @@ def subject_in(ran: Ran, mine: Path, monkeypatch: pytest.MonkeyPatch) -> torch.n
     """The network that the job's training left in the store."""
     monkeypatch.syspath_prepend(mine)
     (entry,) = ran.store
-    return load_subject(entry["folder"] / "last.safetensors").model
+    return load_subject(entry["folder"] / "last.safetensors", code=True).model
 
 
+@pytest.mark.slow
 def test_a_block_under_two_names(run: Run, tmp_path: Path, mine: Path, monkeypatch: pytest.MonkeyPatch):
     ran = run(tmp_path / "out", "task=train", *of("recipe", mine, "Alias"))
     assert ran.code == 0 and ran.result["metrics"], ran.text
@@ -105,6 +106,7 @@ def test_what_cannot_be_trained_is_refused_before(run: Run, tmp_path: Path, mine
     assert "model.name=python:own_nets:Dictionary answers two images in training with dict" in ran.text
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_cut_is_refused_before_it_is_trained(run: Run, tmp_path: Path, mine: Path):
     """And with what the refusal advises it is cut: what its attention reads stays whole."""
     pytest.importorskip("torch_pruning")

@@ -24,35 +24,6 @@ Name = Literal[
 ]
 InputRule = Literal["none", "flat", "w_square", "z_box"]
 Biases = Literal["share", "zero", "keep"]
-Whole = Literal["logit", "difference", "nothing"]
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a method promises.
-
-    Attributes:
-        whole: what a map ought to sum to: the target's "logit", its "difference" from that of the baseline, or
-            "nothing": the method does not say, and completeness is not applicable.
-        negatives: whether the method itself makes negative relevance of positive. The z+ rule does not; below it only
-            what the dense layers (epsilon rule) or a negative logit made negative stays so.
-    """
-
-    whole: Whole
-    negatives: bool
-
-
-METHODS: dict[Name, Traits] = {
-    "lrp_epsilon": Traits("logit", True),
-    "lrp_z_plus": Traits("logit", False),
-    "lrp_alpha2_beta1": Traits("logit", True),
-    "lrp_gamma": Traits("logit", True),
-    "gradient": Traits("nothing", True),
-    "gradient_x_input": Traits("nothing", True),
-    "integrated_gradients": Traits("difference", True),
-    "grad_cam": Traits("nothing", False),
-    "occlusion": Traits("nothing", True),
-}
 
 
 @dataclass(frozen=True)
@@ -106,7 +77,3 @@ class Method:
     def layer_wise(self) -> bool:
         """Whether it hands relevance back layer by layer (LRP), which not every network allows."""
         return self.name.startswith("lrp_")
-
-    @property
-    def traits(self) -> Traits:
-        return METHODS[self.name]

@@ -11,7 +11,7 @@ from src.core.errors import UserError
 from src.data.image_set import ImageSet
 from src.imageops.edges import dilated, outlines
 from src.methods.locality.perturbations import Perturbation, perturb
-from src.methods.relevance.attribution import Relevance, attribute
+from src.methods.relevance.attribution import Relevance, attribute, check_lrp
 from src.methods.relevance.completeness import completeness
 from src.methods.relevance.controls import (
     blurred_map,
@@ -98,6 +98,8 @@ def maps_of(subject: Subject, images: ImageSet, options: Options, run: Run) -> M
     Raises:
         UserError: a method cannot explain this network, or the target is none of its classes.
     """
+    if any(method.layer_wise for method in methods_of(options)):
+        check_lrp(subject.model, subject.input_shape, subject.architecture["name"])  # before the others are computed
     device = next(subject.model.parameters()).device
     images = replace(
         images, images=images.images.to(device), labels=images.labels.to(device),
