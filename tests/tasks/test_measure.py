@@ -85,7 +85,10 @@ def test_fewer_images_are_an_event():
         ({"severitys": [1]}, "study.severitys is not a setting; did you mean 'severities'"),
         ({"files": "/nowhere"}, "study.files=/nowhere: no such folder"),
         ({"reference": "/nowhere"}, "study.reference=/nowhere: no result can be read"),
-        ({"unknown": {"source": {"name": "digit"}}}, "data.source.name=digit: no such source; did you mean 'digits'"),
+        (
+            {"unknown": {"source": {"name": "digit"}}},
+            "study.unknown.source.name=digit: no such source; did you mean 'digits'",
+        ),
         ({"unknown": {"source": {"name": "digits"}, "clases": None}}, "study.unknown.clases is not a setting; did you"),
     ],
 )
