@@ -173,9 +173,9 @@ def events_of(
 def usual_side(sizes: Sequence[tuple[int, int]]) -> tuple[int, str]:
     """The side that images of such widths and heights are best brought to, and why; of none the smallest.
 
-    It is the one that all have, else the largest of `SIDES` that half of the shorter sides have.
+    It is the one that all have, within `SIDES`; else the largest of these that half of the shorter sides have.
     """
-    if len(set(sizes)) == 1 and sizes[0][0] == sizes[0][1] <= SIDES[-1]:
+    if len(set(sizes)) == 1 and SIDES[0] <= sizes[0][0] == sizes[0][1] <= SIDES[-1]:
         return sizes[0][0], f"all images have {sizes[0][0]}x{sizes[0][0]} pixels"
     shorter = sorted(map(min, sizes)) or [0]
     middle = shorter[len(shorter) // 2]

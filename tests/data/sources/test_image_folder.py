@@ -146,7 +146,7 @@ def test_damaged_images_are_passed_over_counted_and_named(tmp_path: Path) -> Non
     images = load(tmp_path, test_fraction=1.0, damaged="skip", size="auto").test
     assert images.labels.tolist() == [0] * 4 + [1] * 4
     guessed, event = images.events
-    assert guessed.startswith("data.source.size=auto: 8 pixels")
+    assert guessed.startswith("data.source.size=auto: 32 pixels")
     assert (
         event.startswith(f"data.source.damaged=skip: 2 of 10 images of {tmp_path} cannot be read")
         and "dog/03.png" in event
@@ -201,11 +201,13 @@ def test_only_the_classes_asked_for_are_decoded(tmp_path: Path) -> None:
 
 
 def test_sizes_are_guessed_and_told(tmp_path: Path) -> None:
-    write(tmp_path / "small" / "train", 6)
+    write(tmp_path / "small" / "train", 6, size=(40, 40))
     write(tmp_path / "small" / "test", 3, size=(20, 30))
     train, test = load(tmp_path / "small", size="auto")
-    assert train.shape == test.shape == (3, 8, 8)
-    assert train.events[0] == f"data.source.size=auto: 8 pixels; all images have 8x8 pixels ({tmp_path / 'small'})"
+    assert train.shape == test.shape == (3, 40, 40)
+    assert train.events[0] == f"data.source.size=auto: 40 pixels; all images have 40x40 pixels ({tmp_path / 'small'})"
+    write(tmp_path / "tiny", 2)  # networks that halve an image five times take no less than 32 pixels
+    assert load(tmp_path / "tiny", size="auto", test_fraction=1.0).test.shape == (3, 32, 32)
     write(tmp_path / "photos", 6, size=(120, 50))
     train, _ = load(tmp_path / "photos", size="auto", test_fraction=1.0)
     assert train.shape == (3, 48, 48)
