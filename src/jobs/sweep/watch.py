@@ -1,6 +1,7 @@
 """What a reader sees of a running sweep: a line per job as it ends, and one bar with the time that is left.
 
-A thread of the parent looks for new outcomes, so the jobs themselves are silent on every launcher.
+A thread of the parent looks for new outcomes, so the jobs themselves are silent on every launcher. By the same thread
+others see that the sweep lives.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 INTERVAL = 0.2  # seconds between two looks
+SHARE = 0.05  # of the time that looking may take: a look at many outcomes is a long one
 STYLES = {"failed": "red", "interrupted": "magenta", "not started": "dim"}
 
 
@@ -62,8 +64,12 @@ class Watch:
             self._bar.stop()
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        took = 0.0
+        while not self._stop.wait(max(INTERVAL, took / SHARE)):
+            start = time.monotonic()
+            self.outcomes.beat()
             self._look()
+            took = time.monotonic() - start
 
     def _look(self) -> None:
         for folder, outcome in self.outcomes.read().items():

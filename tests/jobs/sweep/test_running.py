@@ -8,6 +8,7 @@ from src.core.errors import UserError
 from src.core.result import Result
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
+from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes
 
 SETTINGS = {"max_failures": None, "rerun": False, "id": None}
@@ -170,3 +171,16 @@ def test_a_sweep_that_is_refused_as_a_whole_runs_nothing(sweep, tmp_path):
     with pytest.raises(UserError, match=r"^broken$"):
         sweep("ab", launcher, pages, fault=("a", "b"))
     assert not launcher.ran and not pages and not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(sweep, tmp_path):
+    sweep("a", Launcher(tmp_path))
+    for name in (".result.json.abc", "tables/.t.parquet.abc", "figures/.f.png.abc"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).touch()
+    (tmp_path / "a" / ".lock").touch()
+    with alone(tmp_path / "a"):
+        sweep("a", Launcher(tmp_path))
+    assert len(list((tmp_path / "a").rglob(".*.abc"))) == 3, "of a process that is at it"
+    sweep("a", Launcher(tmp_path))
+    assert [path.name for path in (tmp_path / "a").rglob(".*")] == [".lock"]
