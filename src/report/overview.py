@@ -115,8 +115,8 @@ def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> 
 
 
 def _alike(values: list[Any]) -> list[Any]:
-    """All as text where text and numbers meet, as in ``baseline, 7``: a column of a table has one type."""
-    if not any(isinstance(value, str) for value in values):
+    """All as text where text and numbers meet, as in ``baseline, 7``, or one is too large for a column of numbers."""
+    if not any(isinstance(value, str) or (isinstance(value, int) and abs(value) >= 2**63) for value in values):
         return values
     return [value if value is None or isinstance(value, list) else str(value) for value in values]
 
