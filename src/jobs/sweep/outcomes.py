@@ -10,8 +10,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from src.core.paths import PLACE
 
 FAILED = ("failed", "interrupted")
 FAILURES = "failed"  # folder of those
+BEAT = 20.0  # seconds between two signs of life
 KEYS = ("status", "label", "verdict", "folder", "seconds")
 
 Outcome = Mapping[str, Any]
@@ -93,10 +94,24 @@ class Outcomes:
         except FileNotFoundError:  # no job has begun
             return set()
 
-    def beat(self) -> None:
-        """Called by the sweep while it runs: it lives."""
-        with suppress(FileNotFoundError):
-            os.utime(self.folder)
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Others see that the sweep lives while the body runs its jobs, and what comes before them."""
+        with suppress(OSError):  # a full disk: whoever writes there will say so
+            self.folder.mkdir(parents=True, exist_ok=True)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _beat(self, stop: threading.Event) -> None:
+        while not stop.wait(BEAT):
+            with suppress(OSError):
+                os.utime(self.folder)
 
     def failures(self) -> int:
         """How many have failed so far."""

@@ -71,10 +71,11 @@ def run_sweep(
     outcomes = Outcomes(folder, new_id())
     mark = f"sweep.id={outcomes.folder.name}"
     try:
-        if missing and stage_first:
-            _run_stages(missing, launch, planning)
-        found = _run(missing, launch, outcomes, mark) if missing else {}
-        begun = outcomes.begun()
+        with outcomes.alive():
+            if missing and stage_first:
+                _run_stages(missing, launch, planning)
+            found = _run(missing, launch, outcomes, mark) if missing else {}
+            begun = outcomes.begun()
     finally:
         outcomes.remove()
     kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]

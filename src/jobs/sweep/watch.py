@@ -1,7 +1,6 @@
 """What a reader sees of a running sweep: a line per job as it ends, and one bar with the time that is left.
 
-A thread of the parent looks for new outcomes, so the jobs themselves are silent on every launcher. By the same thread
-others see that the sweep lives.
+A thread of the parent looks for new outcomes, so the jobs themselves are silent on every launcher.
 """
 
 from __future__ import annotations
@@ -67,7 +66,6 @@ class Watch:
         took = 0.0
         while not self._stop.wait(max(INTERVAL, took / SHARE)):
             start = time.monotonic()
-            self.outcomes.beat()
             self._look()
             took = time.monotonic() - start
 

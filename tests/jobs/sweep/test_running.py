@@ -5,6 +5,7 @@ import pytest
 from src.core import result as results
 from src.core.configuration import identity
 from src.core.errors import UserError
+from src.core.liveness import sweep_lives
 from src.core.result import Result
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
@@ -142,6 +143,17 @@ def test_shared_ancestors_come_first_unless_jobs_run_in_a_row(sweep, tmp_path):
     alone = Launcher(tmp_path)
     sweep("def", alone, more={"ancestors": {"strong": ("task",)}}, stage_first=False)
     assert alone.ran == ["f", "e", "d"]
+
+
+def test_others_see_the_sweep_also_while_it_makes_what_its_jobs_share(sweep, tmp_path):
+    seen = []
+
+    def launch(lines):
+        seen.append([sweep_lives(folder) for folder in (tmp_path / ".sweeps").iterdir()])
+        Launcher(tmp_path)(lines)
+
+    sweep("ab", launch, more={"ancestors": {"strong": ("task",)}})
+    assert seen == [[True], [True]]
 
 
 def test_a_job_that_cannot_be_composed_does_not_stop_the_others(sweep, tmp_path, capsys):
