@@ -4,6 +4,7 @@ A result is a folder: ``result.json`` (written last, atomically), ``tables/*.par
 """
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
+PARTIAL = re.compile(r"\..+\.(json|html|md|txt|parquet|png)\.\w{8}")  # as `replacing` names what it has not finished
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
@@ -249,8 +251,8 @@ def damage(folder: Path) -> str:
 def remove_partial(folder: Path) -> None:
     """Remove what a killed process had begun to write to a result's folder, which nobody else is at."""
     for place in (folder, folder / "tables", folder / "figures"):
-        for path in place.glob(".*.*"):  # as `replacing` names them
-            if path.is_file():
+        for path in place.glob(".*.????????"):
+            if PARTIAL.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 

@@ -16,7 +16,19 @@ from src.core import files
 from src.core import result as results
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
-from src.core.result import FILE, Figure, Result, load, read_table, read_whole, rows, save, scan, table_of
+from src.core.result import (
+    FILE,
+    Figure,
+    Result,
+    load,
+    read_table,
+    read_whole,
+    remove_partial,
+    rows,
+    save,
+    scan,
+    table_of,
+)
 
 
 def some_result() -> Result:
@@ -192,3 +204,12 @@ def test_a_table_is_read_alone_and_not_where_it_is_another(tmp_path: Path):
     for read in (lambda: read_table(tmp_path, "methods", plain), lambda: read_whole(tmp_path)):
         with pytest.raises(ValueError, match=r"methods\.parquet has another checksum"):
             read()
+
+
+def test_what_a_killed_writer_left_is_known_by_its_name(tmp_path: Path):
+    with files.replacing(tmp_path / FILE):
+        names = [path.name for path in tmp_path.iterdir()]
+    (tmp_path / FILE).unlink()
+    (tmp_path / names[0]).touch()
+    remove_partial(tmp_path)
+    assert names[0].startswith(f".{FILE}.") and not list(tmp_path.iterdir())

@@ -187,12 +187,13 @@ def test_a_sweep_that_is_refused_as_a_whole_runs_nothing(sweep, tmp_path):
 
 def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(sweep, tmp_path):
     sweep("a", Launcher(tmp_path))
-    for name in (".result.json.abc", "tables/.t.parquet.abc", "figures/.f.png.abc"):
+    for name in (".result.json.ab_c1234", "tables/.t.parquet.ab_c1234", "figures/.f.png.ab_c1234"):
         (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "a" / name).touch()
-    (tmp_path / "a" / ".lock").touch()
+    for name in (".lock", ".of_another.program1"):
+        (tmp_path / "a" / name).touch()
     with alone(tmp_path / "a"):
         sweep("a", Launcher(tmp_path))
-    assert len(list((tmp_path / "a").rglob(".*.abc"))) == 3, "of a process that is at it"
+    assert len(list((tmp_path / "a").rglob(".*.ab_c1234"))) == 3, "of a process that is at it"
     sweep("a", Launcher(tmp_path))
-    assert [path.name for path in (tmp_path / "a").rglob(".*")] == [".lock"]
+    assert {path.name for path in (tmp_path / "a").rglob(".*")} == {".lock", ".of_another.program1"}
