@@ -33,6 +33,8 @@ def main(argv: list[str]) -> int:
 
     import signal
 
+    if not os.environ.get("CNN_ANATOMY_OUTPUTS"):  # empty is not set; its children must not see it either
+        os.environ.pop("CNN_ANATOMY_OUTPUTS", None)
     from src.core.errors import UserError
     from src.core.own import named_on
     from src.jobs.command_line import check_command_line, one_job, read_flags

@@ -12,6 +12,7 @@ import pytest
 
 from src.core.paths import CONF, ROOT
 from src.jobs import asking
+from src.run import main
 
 FILES = [path for group in ("experiment", "task") for path in sorted((CONF / group).glob("*.yaml"))]
 HEAVY = ("torch", "hydra", "omegaconf", "pytorch_lightning", "wandb", "plotly", "numpy", "pandas")
@@ -88,3 +89,13 @@ def test_a_misspelt_experiment_ends_in_one_line_and_without_torch():
     assert told.stdout == ""
     code, *imported = end.split()
     assert code == "2" and not {"torch", "pytorch_lightning", "wandb", "plotly"} & set(imported)
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_an_empty_variable_is_as_none(mode: list[str], monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setenv("CNN_ANATOMY_OUTPUTS", "")
+    monkeypatch.setattr("src.jobs.launching.launch", lambda line: asked.append(line.composed.outputs) or [])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert main([*mode, "task=train", "debug=tiny"]) == 0
+    assert asked == [f"{ROOT}/outputs"]

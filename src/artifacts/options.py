@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
 from src.core.errors import UserError
-from src.core.options import Count, Share, Whole, Words, options, options_of
+from src.core.options import Count, Seed, Share, Whole, Words, options, options_of
 from src.data.class_names import LISTS, PUBLISHED
 from src.methods.modularity.search_settings import SearchSettings
 
@@ -94,7 +94,7 @@ class ModulesOptions(StrongOptions):
     importance: Importance
     sensitivity: Sensitivity
     search: dict[str, Any]
-    seed: Whole
+    seed: Seed
 
     def __post_init__(self) -> None:
         options_of(SearchSettings, {**self.search, "seed": self.seed}, "search")  # before the strong network trains
@@ -151,7 +151,7 @@ class ModuleTreeOptions(AnswerOptions):
     expert: Recipe
     tree: TreeOptions
     expert_cap: ExpertCap
-    seed: Whole
+    seed: Seed
 
     def recipe_of(self, role: Literal["router", "expert"]) -> Recipe:
         """The recipe of a node's module."""

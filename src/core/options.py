@@ -37,6 +37,7 @@ T = TypeVar("T")
 #: Counts and shares that many sections have.
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # of random numbers; what is larger fits into no table
 Share = Annotated[float, Ge(0), Le(1)]
 
 

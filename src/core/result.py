@@ -4,8 +4,9 @@ A result is a folder: ``result.json`` (written last, atomically), ``tables/*.par
 """
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
+PARTIAL = re.compile(r"\..+\.(json|html|md|txt|parquet|png)\.\w{8}")  # as `replacing` names what it has not finished
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
@@ -246,29 +248,72 @@ def damage(folder: Path) -> str:
     return damaged_file(folder, files)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process had begun to write to a result's folder, which nobody else is at."""
+    for place in (folder, folder / "tables", folder / "figures"):
+        for path in place.glob(".*.????????"):
+            if PARTIAL.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def read_whole(folder: Path) -> dict[str, Any]:
+    """``result.json`` of a result whose tables and pictures are those that were written with it.
+
+    Raises:
+        FileNotFoundError: no result was ever finished here.
+        ValueError: the file, a table or a picture is damaged.
+    """
+    plain = read_json(folder / FILE)
+    if fault := damaged_file(folder, plain.get("files", {})):
+        raise ValueError(f"{folder / FILE} is damaged ({fault}): run the job again")
+    return plain
+
+
+def read_table(folder: Path, name: str, plain: Mapping[str, Any], columns: Sequence[str] | None = None) -> Table | None:
+    """A table of a result, None where it has none of this name.
+
+    Args:
+        folder: of the result. plain: what stands in its ``result.json``. columns: to be read; by default all.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    file = f"tables/{name}.parquet"
+    if name not in plain.get("tables", ()):
+        return None
+    expected = {key: value for key, value in plain.get("files", {}).items() if key == file}
+    if fault := damaged_file(folder, expected):
+        raise ValueError(f"{folder} is damaged ({fault}): run the job again")
+    table: Table = pq.read_table(folder / file, columns=columns and list(columns), memory_map=False).to_pydict()
+    return table
+
+
 def load(folder: Path) -> Result:
     """Read a result with its tables and pictures.
 
     Raises:
         FileNotFoundError: no result was ever finished here.
-        ValueError: the file is damaged or of another format.
+        ValueError: the file, a table or a picture is damaged, or of another format.
     """
     import numpy as np
-    import pyarrow.parquet as pq
     from PIL import Image
 
-    plain = read_json(folder / FILE)
+    plain = read_whole(folder)
     if plain.pop("format", None) != FORMAT:
         raise ValueError(f"{folder / FILE} is of another format than this version's {FORMAT}: run the job again")
+    if unknown := plain.keys() - {field.name for field in fields(Result)} - {"files"}:
+        raise ValueError(f"{folder / FILE} is damaged (it has {sorted(unknown)}): run the job again")
+    names, plain["tables"] = plain["tables"], {}
+    for name in names:
+        plain["tables"][name] = read_table(folder, name, {"tables": names})
     plain.pop("files", None)
-    plain["metrics"] = {name: Estimate(**_nan(fields)) for name, fields in plain["metrics"].items()}
-    plain["figures"] = [Figure(**fields) for fields in plain["figures"]]
+    plain["metrics"] = {name: Estimate(**_nan(estimate)) for name, estimate in plain["metrics"].items()}
+    plain["figures"] = [Figure(**figure) for figure in plain["figures"]]
     if plain["explorer"]:
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()}
-        plain["explorer"] = Explorer(**fields)
-    plain["tables"] = {
-        name: pq.read_table(folder / "tables" / f"{name}.parquet").to_pydict() for name in plain["tables"]
-    }
+        explorer: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()}
+        plain["explorer"] = Explorer(**explorer)
     plain["images"] = {
         name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
     }
@@ -276,12 +321,12 @@ def load(folder: Path) -> Result:
 
 
 def scan(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All finished results below ``root`` as (folder, result.json); damaged files are passed over."""
+    """All finished results below ``root`` as (folder, result.json), which is empty where it cannot be believed."""
     for path in sorted(root.rglob(FILE)):
         try:
             yield path.parent, read_json(path)
-        except ValueError:
-            continue
+        except (OSError, ValueError):
+            yield path.parent, {}
 
 
 def rows(table: Table) -> list[dict[str, Any]]:

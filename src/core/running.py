@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen, Predicate
+from annotated_types import Ge, Predicate
 
 from src.core.options import Count, Whole, Words, options
 
@@ -13,11 +13,16 @@ def _is_device(word: str) -> bool:
     return bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", word))
 
 
+def _is_place(path: str) -> bool:
+    return bool(path) and "${" not in path and "\0" not in path  # Hydra takes a folder's name for an interpolation
+
+
 def _is_folder(name: str) -> bool:
-    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+    return _is_place(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
-FolderName = Annotated[str, Predicate(_is_folder), Words("words without ..")]
+Place = Annotated[str, Predicate(_is_place), Words("the name of a folder, without ${")]
+FolderName = Annotated[str, Predicate(_is_folder), Words("words without .. and ${")]
 Share = Literal["auto"] | Count
 
 
@@ -59,7 +64,7 @@ class Running:
     """Everything of a configuration that decides nothing that a job finds.
 
     Attributes:
-        name: folder of the results. label: readable part of the job's folder.
+        name: folder of the results. label: of the job; the readable part of its folder, cut where it is long.
         threads: of one operation. workers: threads that evaluate candidates side by side.
         jobs_at_once: jobs that share this machine's memory, or that of one of its GPUs.
         traceback: shown of a failure; ``faults``: only where it is not the user's to mend.
@@ -75,8 +80,8 @@ class Running:
     threads: Count
     workers: Share
     jobs_at_once: Share
-    outputs: Annotated[str, MinLen(1), Words("the name of a folder")]
-    data_root: Annotated[str, MinLen(1), Words("the name of a folder")]
+    outputs: Place
+    data_root: Place
     logger: Logger
     report: Report
     traceback: Annotated[bool | Literal["faults"], Words("true, false, faults")]

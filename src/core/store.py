@@ -157,8 +157,15 @@ class Store:
                 queue += entries[digest].manifest["parents"]
         pruned = [entry for digest, entry in entries.items() if digest not in wanted]
         for entry in pruned:
-            shutil.rmtree(entry.folder)
+            shutil.rmtree(self._set_aside(entry.folder))
         return pruned
+
+    def _set_aside(self, folder: Path) -> Path:
+        """Out of the way in one step, so that an entry is there whole or not at all; where it lies now."""
+        target = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder, target)
+        return target
 
     def _folder(self, key: Key) -> Path:
         return self.root / key.kind / key.digest()
@@ -171,10 +178,8 @@ class Store:
         return FileLock(f"{folder}.lock")
 
     def _quarantine(self, folder: Path, fault: str) -> None:
-        target = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.replace(folder, target)
+            self._set_aside(folder)
         except FileNotFoundError:  # another job was faster
             return
         self._event(f"store entry {folder.parent.name}/{folder.name} is damaged ({fault}): moved aside and made again")

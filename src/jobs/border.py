@@ -20,7 +20,7 @@ from src.core.configuration import LEFT_OUT, first_line, shrink
 from src.core.contents import contents
 from src.core.errors import UserError, close_to
 from src.core.files import read_json
-from src.core.options import Count, Whole, Words, check_value, options_of
+from src.core.options import Count, Seed, Whole, Words, check_value, options_of
 from src.core.paths import DESCRIPTION
 from src.core.running import Running
 from src.data.class_names import NAMES
@@ -36,8 +36,8 @@ OPEN: dict[str, Any] = {
     "eval_batch_size": Count,
     "crop_padding": Whole,
     "groups": Annotated[Annotated[int, Ge(2)] | None, Words("null, or a whole number from 2")],
-    "seed": Whole,
-    "data_seed": Whole,
+    "seed": Seed,
+    "data_seed": Seed,
     "size": Annotated[Count | Literal["auto"] | None, Words("a whole number of pixels, or null")],
     "classes": Annotated[list[Any] | None, Words("null, or a list of classes")],
 }

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core.configuration import LEFT_OUT, first_line, options
 from src.core.errors import UserError, close_to, in_quotes, suggestion
-from src.core.options import described
+from src.core.options import check_value, described, types_of
 from src.core.own import groups
 from src.core.paths import CONF, ROOT
 from src.core.running import Running
@@ -130,6 +130,7 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
                 ("null", "") if value is None else (value, f"; as a word it is typed {in_quotes(key, value)}")
             )
             raise UserError(f"{key}={shown}: allowed is the name of a folder{typed}", key)
+        check_value(dict(types_of(Running))[key], value, key)
     for folder in (Path(composed.outputs), Path(composed.outputs, "store"), Path(composed.outputs, composed.name)):
         _check_folder(folder)
     return CommandLine(composer, composed, values, multirun)

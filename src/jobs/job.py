@@ -14,7 +14,6 @@ from src.core import files
 from src.core import result as results
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
-from src.core.orphans import end_with_parent
 from src.core.result import Result
 from src.core.running import Running
 from src.jobs import resolvers  # noqa: F401  (a worker of a launcher needs them known)
@@ -25,6 +24,7 @@ from src.jobs.shares import device_of, jobs_at_once_of, workers_of
 from src.jobs.sweep.jobs import is_done
 from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes, outcome, refused
+from src.report.over.over_seeds import read_job
 from src.tasks.options import task_options
 from src.tasks.versions import version_of
 
@@ -58,7 +58,6 @@ def run_in_sweep(composed: "DictConfig") -> dict[str, Any]:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    end_with_parent()
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     try:
@@ -123,6 +122,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     result = Result(task=config["task"], name=f"{running.name}/{running.label}")
     version = version_of(config)  # of the code that will run, whatever is edited meanwhile
     _tell_damage(session, folder)
+    results.remove_partial(folder)
     try:
         result = _run_task(config, running, session)
     except Exception as error:
@@ -188,10 +188,12 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     """The same at will: as the newest of the jobs says that jobs like it are compared.
 
     Raises:
-        UserError: the comparison failed.
+        UserError: the comparison failed, or no result is whole.
     """
-    newest = max((folder / results.FILE for folder in folders), key=lambda path: path.stat().st_mtime_ns)
-    config = files.read_json(newest)["config"]
+    newest_first = sorted(folders, key=lambda folder: -(folder / results.FILE).stat().st_mtime_ns)
+    config = next((plain["config"] for plain in map(read_job, newest_first) if plain.get("config")), None)
+    if config is None:
+        raise UserError(f"{place.parent}: none of its results can be read; run the same command again")
     chosen = _comparison(folders)
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
     ended = execute({**config, **chosen, **views}, place)

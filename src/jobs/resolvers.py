@@ -10,6 +10,7 @@ from src.core.configuration import LEFT_OUT, identity
 from src.core.paths import ROOT
 
 SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
+LONGEST = 200  # bytes of a folder's name: files that are named by it have longer names
 
 
 def register() -> None:
@@ -48,9 +49,15 @@ def _family(model: Any) -> str:
 def job_folder(config: Mapping[str, Any]) -> str:
     """``<label>-<identity>``: the same job has the same folder in a sweep, in a single run, on any launcher.
 
-    A job that stops after a stage is another one: ``<stage>-<identity>``.
+    A job that stops after a stage is another one: ``<stage>-<identity>``. A label is cut where it is too long for a
+    folder's name, and is one part of a path; the result has it as it is.
     """
-    return f"{config['until'] or config['label']}-{identity(config)[:8]}"
+    return _folder(str(config["until"] or config["label"]), identity(config)[:8])
+
+
+def _folder(label: str, end: str) -> str:
+    short = label.replace("/", "_").encode()[: LONGEST - len(end) - 1].decode(errors="ignore")
+    return f"{short}-{end}"
 
 
 def _job_folder(label: str, *, _root_: DictConfig) -> str:
@@ -60,7 +67,7 @@ def _job_folder(label: str, *, _root_: DictConfig) -> str:
     try:
         return job_folder({**plain(_root_), "label": label})
     except UserError:  # the job will say what is wrong; the other jobs of its sweep must not die of it
-        return f"{label}-refused"
+        return _folder(str(label), "refused")
 
 
 register()

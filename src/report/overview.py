@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from src.core.estimate import Estimate
-from src.core.files import read_json, write_atomically
-from src.core.result import FILE, Figure, Result, Table
-from src.report.cells import Link
+from src.core.files import write_atomically
+from src.core.result import FILE, Figure, Result, Table, read_table, read_whole
+from src.report.cells import Link, length
 from src.report.page import render
 from src.report.screen import PAGE
 from src.report.words import flat, pretty
@@ -87,17 +87,14 @@ def curves_of(folders: Iterable[Path]) -> Table:
     A job that has none is left out; a column that only some jobs have is None in the others.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     folders = list(folders)
+    jobs = [_read(folder) for folder in folders]
     tables = []
-    for folder, name in zip(folders, _names(folders, [_read(folder) for folder in folders]), strict=True):
-        file = folder / "tables" / f"{CURVES}.parquet"
-        try:
-            curves = pq.read_table(file, memory_map=False)
-        except (OSError, pa.ArrowInvalid):  # none, or damaged as the job was killed
-            continue
-        tables.append(curves.add_column(0, "job", pa.array([name] * len(curves), pa.string())))
+    for folder, name, job in zip(folders, _names(folders, jobs), jobs, strict=True):
+        curves = read_table(folder, CURVES, job)
+        if curves is not None:
+            tables.append(pa.table({"job": pa.array([name] * length(curves), pa.string()), **curves}))
     table: Table = pa.concat_tables(tables, promote_options="permissive").to_pydict() if tables else {}
     return table
 
@@ -118,15 +115,15 @@ def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> 
 
 
 def _alike(values: list[Any]) -> list[Any]:
-    """All as text where text and numbers meet, as in ``baseline, 7``: a column of a table has one type."""
-    if not any(isinstance(value, str) for value in values):
+    """All as text where text and numbers meet, as in ``baseline, 7``, or one is too large for a column of numbers."""
+    if not any(isinstance(value, str) or (isinstance(value, int) and abs(value) >= 2**63) for value in values):
         return values
     return [value if value is None or isinstance(value, list) else str(value) for value in values]
 
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        job = read_json(folder / FILE)
+        job = read_whole(folder)
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)
         reason = "no result (not finished, or killed)" if missing else str(error)

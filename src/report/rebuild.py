@@ -29,11 +29,12 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name that of a job or of a sweep, such as outputs/patch_weak")
-    # neither a comparison of jobs nor a stage that several jobs shared
+    # neither a comparison of jobs nor a stage that several jobs shared; of what cannot be read only the place tells
+    apart = (folder, (folder / OVERVIEW).parent)
     folders = [
         place
         for place, plain in scan(folder)
-        if place != folder and plain.get("task") != "compare" and not plain.get("config", {}).get("until")
+        if place not in apart and plain.get("task") != "compare" and not plain.get("config", {}).get("until")
     ]
     if not folders and (folder / FILE).exists():
         return _job(folder)

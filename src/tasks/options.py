@@ -18,7 +18,7 @@ from src.artifacts.options import (
     VariantOptions,
 )
 from src.core.errors import UserError, suggestion
-from src.core.options import Whole, Words, options, options_of
+from src.core.options import Seed, Words, options, options_of
 from src.studies.class_change.options import AddClass
 from src.studies.composition.options import Compose
 from src.studies.invariance.options import Invariance
@@ -30,13 +30,13 @@ from src.studies.transfer.options import Transfer
 
 @options
 class Train(TrainedOptions):
-    seed: Whole
+    seed: Seed
     resamples: Resamples
 
 
 @options
 class TrainVariant(VariantOptions):
-    seed: Whole
+    seed: Seed
     resamples: Resamples
 
 
@@ -48,7 +48,7 @@ class TrainModule(ComposedOptions):
 
 @options
 class Store:
-    seed: Whole
+    seed: Seed
     prune: Literal["none", "unused", "all_leftovers"]
 
 
@@ -58,7 +58,7 @@ class Measure:
 
     subject: dict[str, Any]
     study: dict[str, Any]
-    seed: Whole
+    seed: Seed
     resamples: Resamples
 
 
@@ -67,7 +67,7 @@ class Compare:
     """Of the page over many jobs."""
 
     folders: tuple[str, ...]
-    seed: Whole
+    seed: Seed
     resamples: Resamples
 
 

@@ -1,54 +1,73 @@
 """``task=store``: what the store keeps, how large it is, which results use it; and what may go."""
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.artifacts.artifacts import Artifacts
 from src.core.errors import UserError
 from src.core.estimate import Estimate
+from src.core.files import read_json
+from src.core.liveness import LOCK, job_lives, sweep_lives
 from src.core.paths import PLACE
-from src.core.result import Panel, Result, Verdict, scan
-from src.core.store import Entry
+from src.core.result import FILE, Panel, Result, Verdict
+from src.core.store import MANIFEST, Entry
 from src.tasks.options import Store as StoreOptions
+
+PARTS = ("figures", "tables", "wandb")  # folders of a job in which no other one is
+
+
+class Use(NamedTuple):
+    """How many results need an entry, and the first of their names."""
+
+    results: int = 0
+    example: str = ""
 
 
 def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     """List the entries of the store; with ``prune: unused`` delete those that no result uses and no other one needs.
 
-    Left-overs of builds that were killed (``*.work``) go only with ``prune: all_leftovers``, for such a build may still
-    be at work: its next start would go on with them.
+    Left-overs of builds that were killed (``*.work``) go only with ``prune: all_leftovers``: the next start of such a
+    build would go on with them. Nothing goes while a job is at work: what it uses, its result will tell.
+
+    Raises:
+        UserError: something is to be deleted and a job or a sweep is at work.
     """
-    users = _users(Path(artifacts.running.outputs))
-    running = list(Path(artifacts.running.outputs).glob(f"*/{PLACE}/*"))
-    if running and options.prune != "none":
-        raise UserError(f"prune={options.prune}: a sweep is running ({running[0].parent.parent}); wait until it ends")
+    running, mine = artifacts.running, artifacts.session.folder
+    places = list(_places(Path(running.outputs).resolve()))
+    if options.prune != "none":
+        _check_still(places, mine.resolve(), options.prune)
+    results = [place for place, names in places if FILE in names]
+    entries = list(artifacts.store.entries())
+    sizes = {entry.digest: entry.size for entry in entries}
+    uses = _uses(results, entries)
     pruned: list[str] = []
     freed = 0
     if options.prune in ("unused", "all_leftovers"):
-        sizes = {entry.digest: entry.size for entry in artifacts.store.entries()}  # before they vanish
-        for entry in artifacts.store.prune(set(users)):
-            pruned.append(entry.digest)
-            freed += sizes[entry.digest]
+        pruned = [entry.digest for entry in artifacts.store.prune(set(uses))]
+        freed = sum(sizes.get(digest, 0) for digest in pruned)
+        gone = set(pruned)
+        entries = [entry for entry in entries if entry.digest not in gone]
     if options.prune == "all_leftovers":
         for folder in artifacts.store.leftovers():
             freed += _size(folder)
             pruned.append(folder.name)
             shutil.rmtree(folder)
-    entries = sorted(artifacts.store.entries(), key=lambda entry: -entry.size)
+    entries.sort(key=lambda entry: -sizes[entry.digest])
     leftovers = artifacts.store.leftovers()
-    rows = [_row(entry, users, entries) for entry in entries]
+    rows = [_row(entry, sizes[entry.digest], uses.get(entry.digest, Use())) for entry in entries]
     remains = [
         {"folder": str(path.relative_to(artifacts.store.root)), "megabytes": _size(path) / 1e6} for path in leftovers
     ]
     caption = "Used by: results below the outputs folder, also through an entry that was built from it."
-    result = Result("store", artifacts.running.name)
+    result = Result("store", running.name)
     for panel in (Panel("", "entries", rows, caption), Panel("", "leftovers", remains)):
         if panel.rows:
             result.add(panel)
     unused = sum(not row["used_by"] for row in rows)
-    size = sum(entry.size for entry in entries)
+    size = sum(sizes[entry.digest] for entry in entries)
     sentence = f"{len(entries)} entries, {size / 1e6:.1f} MB; {unused} of them are used by no result"
     if older := sum(entry.older for entry in entries):
         sentence += f"; {older} made by an older edition, which jobs of this one still find"
@@ -61,28 +80,65 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     return result
 
 
-def _users(outputs: Path) -> dict[str, list[str]]:
-    """Digest of an entry -> names of the results that use it, also of failed ones: they may run again."""
-    users: dict[str, list[str]] = {}
-    for _, plain in scan(outputs):
-        for digest in plain.get("uses", ()):
-            users.setdefault(digest, []).append(plain["name"])
-    return users
+def _places(outputs: Path) -> Iterator[tuple[Path, Collection[str]]]:
+    """Every folder in which a job or a sweep may be, with the names in it; entries of the store are passed over."""
+    for place, folders, files in os.walk(outputs):
+        if MANIFEST in files and FILE not in files:
+            folders.clear()
+            continue
+        yield Path(place), {*folders, *files}
+        passed = (PLACE, *PARTS) if FILE in files else (PLACE,)
+        folders[:] = sorted(name for name in folders if name not in passed)
 
 
-def _row(entry: Entry, users: Mapping[str, list[str]], entries: list[Entry]) -> dict[str, Any]:
-    heirs = [heir for heir in entries if entry.digest in heir.manifest["parents"]]
-    direct = users.get(entry.digest, [])
-    names = sorted({*direct, *(name for heir in heirs for name in users.get(heir.digest, []))})
+def _check_still(places: Sequence[tuple[Path, Collection[str]]], mine: Path, prune: str) -> None:
+    """Refuse to delete while a sweep or another job is at work."""
+    for place, names in places:
+        sweeps = (place / PLACE).iterdir() if PLACE in names else ()
+        kind = "sweep" if any(map(sweep_lives, sweeps)) else ""
+        if not kind and LOCK in names and place != mine and job_lives(place):
+            kind = "job"
+        if kind:
+            raise UserError(f"prune={prune}: a {kind} is running ({place}); wait until it ends")
+
+
+def _uses(results: Sequence[Path], entries: Sequence[Entry]) -> dict[str, Use]:
+    """Digest of an entry -> the results that use it or what was built from it; also failed ones: they may run again."""
+    parents = {entry.digest: tuple(entry.manifest["parents"]) for entry in entries}
+    uses: dict[str, Use] = {}
+    for folder in results:
+        try:
+            plain = read_json(folder / FILE)
+        except (OSError, ValueError):  # it will be made again
+            continue
+        name = str(plain.get("name", folder.name))
+        for digest in _with_ancestors(plain.get("uses", ()), parents):
+            count, example = uses.get(digest, Use())
+            uses[digest] = Use(count + 1, min(name, example) if example else name)
+    return uses
+
+
+def _with_ancestors(digests: Sequence[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
+    whole: set[str] = set()
+    queue = list(digests)
+    while queue:
+        digest = queue.pop()
+        if digest not in whole:
+            whole.add(digest)
+            queue += parents.get(digest, ())
+    return whole
+
+
+def _row(entry: Entry, size: int, use: Use) -> dict[str, Any]:
     recipe = entry.manifest["recipe"]
     return {
         "kind": entry.kind,
         "of": str(recipe.get("model", {}).get("name", "")) if isinstance(recipe.get("model"), Mapping) else "",
         "digest": entry.digest[:8],
-        "megabytes": entry.size / 1e6,
+        "megabytes": size / 1e6,
         "made": entry.manifest["made"][:16].replace("T", " "),
-        "used_by": len(names),
-        "for_example": names[0] if names else "",
+        "used_by": use.results,
+        "for_example": use.example,
         "edition": "made by an older edition" if entry.older else "",
     }
 

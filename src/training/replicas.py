@@ -35,7 +35,7 @@ class Replicas(DDPStrategy):
 
     def setup_environment(self) -> None:
         """Called in each process: it computes as its parent does, and does not outlive it."""
-        end_with_parent("")
+        end_with_parent()
         settle(self.threads)
         quieten()
         super().setup_environment()

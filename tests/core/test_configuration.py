@@ -79,8 +79,13 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
         # what leads nowhere
         ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
-        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder"),
-        (f"{JOB} outputs=7", "outputs=7: allowed is the name of a folder; as a word it is typed \"outputs='7'\""),
+        (f"{JOB} outputs=null", "outputs=null: allowed is the name of a folder, without ${"),
+        (f"{JOB} outputs=7", "outputs=7: allowed is the name of a folder, without ${; as a word it is typed "
+         "\"outputs='7'\""),
+        (f"{JOB} outputs='a\\${{seed}}'", "outputs=a${seed}: allowed is the name of a folder, without ${"),
+        (f"-m {JOB} name='\\${{x}}'", "name=${x}: allowed is words without .. and ${"),
+        (f"{JOB} label='\\${{x}}'", "label=${x}: allowed is words without .. and ${"),
+        (f"{JOB} seed={2**63}", f"seed={2**63}: allowed is a whole number from 0 to {2**63 - 1}"),
         (f"-m {JOB} name=7", "name=7: allowed is the name of a folder; as a word it is typed \"name='7'\""),
         # a misspelt key
         (f"{JOB} sed=1", "sed=1: no key 'sed'; did you mean 'seed'?"),

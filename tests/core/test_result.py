@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,19 @@ from src.core import files
 from src.core import result as results
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
-from src.core.result import FILE, Figure, Result, load, rows, save, scan, table_of
+from src.core.result import (
+    FILE,
+    Figure,
+    Result,
+    load,
+    read_table,
+    read_whole,
+    remove_partial,
+    rows,
+    save,
+    scan,
+    table_of,
+)
 
 
 def some_result() -> Result:
@@ -105,7 +118,7 @@ def test_a_result_that_cannot_be_written_whole_is_none(tmp_path: Path):
     assert not (tmp_path / "new" / FILE).exists()
 
 
-def test_scan_finds_results_and_passes_over_damaged_ones(tmp_path: Path):
+def test_scan_finds_results_and_believes_no_damaged_one(tmp_path: Path):
     for name in ("b", "a", "damaged", "list"):
         save(some_result(), tmp_path / "deep" / name)
     for name, text in (("damaged", '{"format": 2, "ta'), ("list", "[]")):
@@ -113,8 +126,9 @@ def test_scan_finds_results_and_passes_over_damaged_ones(tmp_path: Path):
     (tmp_path / "deep" / "bytes").mkdir()
     (tmp_path / "deep" / "bytes" / FILE).write_bytes(b"\xff\xfe\x00")
     found = list(scan(tmp_path))
-    assert [folder.name for folder, _ in found] == ["a", "b"]
-    assert all(plain["task"] == "patch" for _, plain in found)
+    assert [folder.name for folder, plain in found if plain] == ["a", "b"]
+    assert [folder.name for folder, plain in found if not plain] == ["bytes", "damaged", "list"]
+    assert all(plain["task"] == "patch" for _, plain in found if plain)
 
 
 def test_another_format_and_damaged_files_are_refused(tmp_path: Path):
@@ -158,3 +172,44 @@ def test_sections_are_read_as_they_were_written(tmp_path: Path):
     save(before, tmp_path)
     after = load(tmp_path)
     assert after.sections == before.sections and after.figures == before.figures
+
+
+def flipped(path: Path, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_no_flipped_bit_is_believed(tmp_path: Path):
+    """Of the result, of each table, of each picture; also not within the name of the checksum."""
+    save(some_result(), tmp_path)
+    paths = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert len(paths) == 4
+    for path in paths:
+        whole, bits = path.read_bytes(), path.stat().st_size * 8
+        for bit in random.Random(path.name).sample(range(bits), 60):
+            flipped(path, bit)
+            with pytest.raises(ValueError, match=r"damaged|another format|codec"):
+                load(tmp_path)
+            path.write_bytes(whole)
+    load(tmp_path)
+
+
+def test_a_table_is_read_alone_and_not_where_it_is_another(tmp_path: Path):
+    save(some_result(), tmp_path)
+    plain = read_whole(tmp_path)
+    assert read_table(tmp_path, "methods", plain, ["n"]) == {"n": [3, 4]}
+    assert read_table(tmp_path, "unknown", plain) is None and read_table(tmp_path, "methods", {}) is None
+    flipped(tmp_path / "tables" / "methods.parquet", 800)
+    for read in (lambda: read_table(tmp_path, "methods", plain), lambda: read_whole(tmp_path)):
+        with pytest.raises(ValueError, match=r"methods\.parquet has another checksum"):
+            read()
+
+
+def test_what_a_killed_writer_left_is_known_by_its_name(tmp_path: Path):
+    with files.replacing(tmp_path / FILE):
+        names = [path.name for path in tmp_path.iterdir()]
+    (tmp_path / FILE).unlink()
+    (tmp_path / names[0]).touch()
+    remove_partial(tmp_path)
+    assert names[0].startswith(f".{FILE}.") and not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from src.core.result import Explorer, Result, table_of
 from src.report.cells import Link
 
 HOSTILE = '<img src=x onerror="alert(1)"> $x_{ %{y}, "quoted"'
+FORMULA = '=HYPERLINK("https://example.org")'
 
 
 def sweep_result(variants: int = 40, seeds: int = 2, epochs: int = 12, layers: int = 15) -> Result:
@@ -37,7 +38,7 @@ def sweep_result(variants: int = 40, seeds: int = 2, epochs: int = 12, layers: i
                     "job": Link(job, f"./{job}/page.html"), "variant": name,
                     "xi": xi if inside else None, "omega": omega if inside else None,
                     "alpha": alpha if inside else None,
-                    "data": "glyphs" if number % 3 else "digits", "seed": seed, "lone": "only", "widths": widths,
+                    "data": "glyphs" if number % 3 else "digits", "seed": seed, "lone": FORMULA, "widths": widths,
                     "parameters": parameters, "flops": flops / 1e13, "activation_memory": 40.0 + parameters / 4e5,
                     "outcome": "finished",
                     "accuracy": accuracy,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from src.core.configuration import options
+from src.core.configuration import identity, options
 from src.core.paths import CONF
 from src.jobs.border import plain
 from src.jobs.composing import Composer, loader_of
@@ -21,6 +21,30 @@ STEERING = ("seed", "data_seed", "outputs", "data_root", "width", "depth", "feat
 EXPERIMENTS = [path.stem for path in sorted((CONF / "experiment").glob("*.yaml"))]
 #: Groups whose files leave the rest of an experiment as it is.
 GROUPS = ("data", "model", "optim", "search", "tree")
+
+
+@pytest.mark.parametrize(
+    ("label", "folder"),
+    [
+        ("a/b", "a_b"),
+        ("x" * 300, "x" * 191),
+        ("é" * 300, "é" * 95),
+        ("seed0", "seed0"),
+    ],
+)
+def test_a_label_is_one_part_of_a_path_and_no_longer_than_a_name_can_be(composer: Composer, label: str, folder: str):
+    line = ["task=train", "debug=tiny", f"label='{label}'"]
+    config = composer.compose([])
+    (job,) = composer.jobs(config, [line])
+    assert not job.fault and job.config["label"] == label, "whole in the result"
+    assert job.folder.name == f"{folder}-{identity(job.config)[:8]}" and len(job.folder.name.encode()) <= 200
+    assert job.folder.parent.name == "train"
+
+
+def test_a_seed_that_fits_in_no_table_is_told_of_its_job_alone(composer: Composer):
+    lines = [["task=train", f"seed={seed}"] for seed in (2**63 - 1, 2**63)]
+    good, bad = composer.jobs(composer.compose([composer.parse("task=train")]), lines)
+    assert not good.fault and bad.fault == f"seed={2**63}: allowed is a whole number from 0 to {2**63 - 1}"
 
 
 @pytest.fixture(scope="module")

@@ -101,3 +101,10 @@ def test_the_page_made_again_draws_the_same_resamples(tmp_path: Path, monkeypatc
     job.compare({"seed": 3, "resamples": 50}, [tmp_path / "last"], tmp_path)
     job.compare_again([tmp_path / "last"], tmp_path)
     assert asked[0]["seed"] == asked[1]["seed"]
+
+
+def test_a_page_over_results_of_which_none_can_be_read_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"none of its results can be read; run the same command again$"):
+        job.compare_again([tmp_path / "a"], tmp_path / "overview")

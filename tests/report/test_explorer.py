@@ -13,7 +13,7 @@ from src.report.page import write_page
 from src.report.screen import show
 from src.report.static import write_figures
 from src.report.words import writer
-from tests.fakes.sweep import HOSTILE, sweep_result
+from tests.fakes.sweep import FORMULA, HOSTILE, sweep_result
 from tests.report.chromium import BINARY, Chromium
 
 
@@ -265,8 +265,10 @@ def test_the_file_has_the_rows_as_filtered_and_sorted(page, written, tmp_path):
     assert [row["variant"] for row in found] == names and HOSTILE in names
     jobs = {row["job"]: row for row in rows(written[0].tables["jobs"])}
     for row in found:
-        job = jobs[row["job"]]
+        job = jobs[row["job"].removeprefix("'")]
         assert row["widths"] == " ".join(map(str, job["widths"]))
+        assert row["lone"] == f"'{FORMULA}", "a spreadsheet would run it"
+        assert job["alpha"] is None or float(row["alpha"]) == job["alpha"], "a negative number stays one"
         assert (
             row["accuracy"] == ""
             if job["accuracy"] is None

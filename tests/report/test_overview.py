@@ -138,3 +138,20 @@ def test_jobs_that_all_failed_still_make_a_table_that_can_be_saved(tmp_path):
     result = overview([tmp_path / "0", tmp_path / "1"], tmp_path / "overview" / "page.html")
     save(result, tmp_path / "overview")
     assert load(tmp_path / "overview").tables["jobs"]["Variant"] == ["baseline", "7"]
+
+
+def test_a_job_whose_table_or_result_was_changed_stands_there_as_damaged(tmp_path, capsys):
+    folders = sweep(tmp_path, 4)
+    table = folders[0] / "tables" / "training.parquet"
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 4
+    table.write_bytes(content)
+    (folders[1] / "result.json").write_text((folders[1] / "result.json").read_text().replace('"xi": 0.5', '"xi": 0.7'))
+    found = overview(folders, tmp_path / "overview" / "page.html").tables["jobs"]
+    assert found["outcome"] == ["failed", "failed", "finished", "failed"]
+    assert "training.parquet has another checksum" in found["note"][0] and "checksum does not hold" in found["note"][1]
+    assert found["accuracy"][:2] == [None, None] and set(curves_of(folders)["job"]) == {"variant=2"}
+    assert main([str(tmp_path), str(folders[0])]) == 2
+    assert "4 jobs (failed: 3, finished: 1)" in (tmp_path / "overview" / "page.html").read_text()
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "training.parquet has another checksum" in told

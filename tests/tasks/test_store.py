@@ -1,14 +1,21 @@
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from src.core import result as results
+from src.core.errors import UserError
+from src.core.files import read_json
+from src.core.liveness import new_id
 from src.core.result import Result
-from src.core.store import Key, Store
+from src.core.store import Entry, Key, Store
+from src.jobs.sweep.locking import alone
 from src.tasks.options import Store as StoreOptions
 from src.tasks.store import store
 from tests.fakes.artifacts import artifacts
+from tests.fakes.study import FakeSession
 
 
 @pytest.fixture
@@ -30,7 +37,8 @@ def place(tmp_path):
 
 
 def run(place, prune):
-    return store(StoreOptions(0, prune), artifacts(store=place / "store", outputs=str(place)))
+    session = FakeSession(place / "store" / "seed0-me")
+    return store(StoreOptions(0, prune), artifacts(session, place / "store", outputs=str(place)))
 
 
 def kinds(place):
@@ -64,3 +72,74 @@ def test_an_empty_store_has_nothing_to_list(tmp_path):
     found = run(tmp_path, "unused")
     assert found.metrics["entries"].value == 0 and not found.tables
     json.dumps(found.verdict)
+
+
+PRUNING = ("unused", "all_leftovers")
+
+
+@pytest.mark.parametrize("prune", PRUNING)
+def test_nothing_goes_while_a_job_is_at_work_and_anything_when_it_was_killed(place, prune):
+    job = place / "group" / "patch" / "c"
+    job.mkdir(parents=True)
+    with alone(job), pytest.raises(UserError, match=rf"^prune={prune}: a job is running \({re.escape(str(job))}\)"):
+        run(place, prune)
+    assert len(kinds(place)) == 3 and list((place / "store").rglob("*.work"))
+    (job / ".lock").touch()  # as a killed one leaves it
+    assert "deleted" in run(place, prune).verdict
+
+
+def test_the_job_that_deletes_is_not_in_its_own_way(place, monkeypatch):
+    mine = place / "store" / "seed0-me"
+    mine.mkdir()
+    monkeypatch.chdir(place)
+    with alone(mine):
+        assert run(Path("."), "unused").verdict.startswith("1 deleted")
+
+
+@pytest.mark.parametrize("sweep", ["mine", "elsewhere"])
+def test_a_sweep_at_work_is_waited_for_wherever_it_runs(place, sweep):
+    name = new_id() if sweep == "mine" else "0101-000000-else-where-999999999"
+    (place / "group" / "patch" / ".sweeps" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"a sweep is running .*patch"):
+        run(place, "unused")
+    assert run(place, "none").metrics["entries"].value == 3
+
+
+@pytest.mark.parametrize("dead", ["killed", "elsewhere", "another process has its number"])
+def test_a_dead_sweep_is_in_nobodys_way(place, dead):
+    name = {
+        "killed": new_id().rpartition("-")[0] + "-999999999",
+        "elsewhere": "0101-000000-else-where-1",
+        "another process has its number": new_id(),
+    }[dead]
+    folder = place / "patch" / ".sweeps" / name
+    folder.mkdir(parents=True)
+    if dead != "killed":
+        os.utime(folder, (0, 0))
+    assert run(place, "unused").verdict.startswith("1 deleted")
+
+
+def test_an_entry_is_used_by_what_descends_from_it_over_any_number_of_steps(place):
+    kept = Store(place / "store")
+    child = next(entry for entry in kept.entries() if entry.kind == "modules")
+    grandchild = kept.make(Key("composed", {}, parents=(child.digest,)), lambda folder: None)
+    results.save(Result("compose", "compose/a", uses=[grandchild.digest, child.digest]), place / "compose" / "a")
+    table = results.rows(run(place, "none").tables["entries"])
+    used = {(row["kind"], row["of"]): (row["used_by"], row["for_example"]) for row in table}
+    assert used["checkpoint", "simcnn"] == used["modules", ""] == (2, "compose/a")
+    assert used["composed", ""] == (1, "compose/a") and used["checkpoint", ""] == (0, "")
+
+
+def test_the_work_grows_with_the_entries_and_not_with_their_square(place, monkeypatch):
+    """Every manifest is read twice at most: to list it, and to delete it."""
+    kept = Store(place / "store")
+    for number in range(30):
+        kept.make(Key("checkpoint", {"more": number}), lambda folder: None)
+    read: list[Path] = []
+    original = read_json
+    monkeypatch.setattr("src.core.store.read_json", lambda path: read.append(path) or original(path))
+    asked: list[str] = []
+    size = Entry.size.fget
+    monkeypatch.setattr(Entry, "size", property(lambda entry: asked.append(entry.digest) or size(entry)))
+    run(place, "unused")
+    assert len(read) <= 2 * 33 and len(asked) == 33

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Generator, Tensor
 
-from src.core.options import Whole, options
+from src.core.options import Seed, options
 from src.core.seeds import stream
 from src.imageops.threads import portions
 from src.imageops.transformations.family import Factors, Family, Operator, Steps, Value, uniform
@@ -158,7 +158,7 @@ class Noise(Spread):
     neutral: ClassVar[tuple[float, ...]] = (0.0, 0.0)
 
     high: Annotated[float, Gt(0)] = 0.2
-    seed: Whole = 0
+    seed: Seed = 0
 
     def grid(self) -> Tensor:
         starts = torch.arange(self.count, dtype=torch.float64) * (2**16 + 1) % STARTS

@@ -59,10 +59,10 @@ def stages(jobs: Sequence[Job], ancestors: Callable[[Mapping[str, Any]], Ancesto
             digest = digest_of({key: job.config[key] for key in keys})
             shared.setdefault(stage, {}).setdefault(digest, []).append(job)
     wanted: dict[str, list[Job]] = {}
-    covered: list[list[Job]] = []
+    covered: set[tuple[int, ...]] = set()
     for stage, groups in reversed(shared.items()):
-        many = [group for group in groups.values() if len(group) > 1 and group not in covered]
-        if many:
-            wanted[stage] = [max(group, key=lambda job: job.expense) for group in many]
-        covered += many
+        many = {tuple(map(id, group)): group for group in groups.values() if len(group) > 1}
+        if fresh := [group for members, group in many.items() if members not in covered]:
+            wanted[stage] = [max(group, key=lambda job: job.expense) for group in fresh]
+        covered |= many.keys()
     return dict(reversed(wanted.items()))

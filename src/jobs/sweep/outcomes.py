@@ -1,23 +1,28 @@
 """What the jobs of a sweep came to, as files: any launcher's workers can leave them, and the parent reads them.
 
 ``<sweep folder>/.sweeps/<id>/<job folder>.json`` holds one outcome: ``status`` (ok, failed, interrupted, not started),
-``label``, ``verdict``, ``folder``, ``seconds``. The folder of a sweep vanishes when the sweep has ended.
+``label``, ``verdict``, ``folder``, ``seconds``. Beside it stand ``<job folder>.begun`` and, of a job that did not end
+well, ``failed/<job folder>``, so that counting those reads nothing else. The folder of a sweep vanishes when the sweep
+has ended.
 """
 
-import json
 import os
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from src.core.files import read_json, write_atomically
+from src.core.files import read_json, write_json
+from src.core.liveness import sweep_lives
 from src.core.paths import PLACE
 
 FAILED = ("failed", "interrupted")
+FAILURES = "failed"  # folder of those
+BEAT = 20.0  # seconds between two signs of life
+KEYS = ("status", "label", "verdict", "folder", "seconds")
 
 Outcome = Mapping[str, Any]
 
@@ -34,23 +39,17 @@ def refused(message: str, folder: Path) -> dict[str, Any]:
 
 
 def remove_dead(sweep: Path) -> None:
-    """Remove what sweeps of this machine left that were killed."""
-    host = os.uname().nodename.split(".")[0]
-    for folder in (sweep / PLACE).glob(f"*-{host}-*"):
-        if not Path(f"/proc/{folder.name.rpartition('-')[2]}").exists() and Path("/proc/self").exists():
+    """Remove what sweeps left that were killed."""
+    for folder in (sweep / PLACE).glob("*"):
+        if not sweep_lives(folder):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def new_id() -> str:
-    """A name for a sweep that no other one has, on this machine or another."""
-    return f"{time.strftime('%m%d-%H%M%S')}-{os.uname().nodename.split('.')[0]}-{os.getpid()}"
 
 
 class Outcomes:
     """The outcomes of one sweep.
 
     Args:
-        sweep: the folder of its jobs. name: from :func:`new_id`.
+        sweep: the folder of its jobs. name: from :func:`src.core.liveness.new_id`.
     """
 
     def __init__(self, sweep: Path, name: str) -> None:
@@ -69,25 +68,57 @@ class Outcomes:
 
     def record(self, outcome: Outcome) -> None:
         """Called by the job, in whatever process it ran."""
-        path = self.folder / f"{Path(outcome['folder']).name}.json"
-        write_atomically(path, json.dumps(outcome))
+        name = Path(outcome["folder"]).name
+        if outcome["status"] in FAILED:
+            (self.folder / FAILURES).mkdir(parents=True, exist_ok=True)
+            (self.folder / FAILURES / name).touch()
+        write_json(self.folder / f"{name}.json", outcome)
 
     def read(self) -> dict[str, Outcome]:
         """Job folder -> outcome, of all jobs that have ended so far."""
         with self._lock:
-            new = [path for path in self.folder.glob("[!.]*.json") if path.name not in self._read]
+            new = [self.folder / name for name in self._names() - self._read if name.endswith(".json")]
             for path in sorted(new, key=lambda path: path.stat().st_mtime_ns):
                 try:
                     found = read_json(path)
-                except (OSError, ValueError):  # a slow disk of a cluster: next time
+                    ended = {key: found[key] for key in KEYS}
+                except (OSError, ValueError, KeyError):  # a slow disk of a cluster: next time
                     continue
                 self._read.add(path.name)
-                self._found[found["folder"]] = found
+                self._found[ended["folder"]] = ended
             return dict(self._found)
+
+    def _names(self) -> set[str]:
+        try:
+            return {name for name in os.listdir(self.folder) if not name.startswith(".")}
+        except FileNotFoundError:  # no job has begun
+            return set()
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Others see that the sweep lives while the body runs its jobs, and what comes before them."""
+        with suppress(OSError):  # a full disk: whoever writes there will say so
+            self.folder.mkdir(parents=True, exist_ok=True)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _beat(self, stop: threading.Event) -> None:
+        while not stop.wait(BEAT):
+            with suppress(OSError):
+                os.utime(self.folder)
 
     def failures(self) -> int:
         """How many have failed so far."""
-        return sum(outcome["status"] in FAILED for outcome in self.read().values())
+        try:
+            return len(os.listdir(self.folder / FAILURES))
+        except FileNotFoundError:
+            return 0
 
     def remove(self) -> None:
         """Leave nothing behind."""

@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
+from src.core.liveness import job_lives, new_id
+from src.core.result import remove_partial
 from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
-from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
+from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, outcome, remove_dead
 from src.jobs.sweep.watch import Watch
 
 Launch = Callable[[Sequence[Sequence[str]]], object]
@@ -51,6 +53,9 @@ def run_sweep(
     jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
     broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
     done = [] if settings["rerun"] else [job for job in whole if _done(job, planning)]
+    for job in done:
+        if not job_lives(job.folder):
+            remove_partial(job.folder)
     places = {job.folder for job in done}
     missing = longest_first(job for job in whole if job.folder not in places)
     if done:
@@ -66,10 +71,11 @@ def run_sweep(
     outcomes = Outcomes(folder, new_id())
     mark = f"sweep.id={outcomes.folder.name}"
     try:
-        if missing and stage_first:
-            _run_stages(missing, launch, planning)
-        found = _run(missing, launch, outcomes, mark) if missing else {}
-        begun = outcomes.begun()
+        with outcomes.alive():
+            if missing and stage_first:
+                _run_stages(missing, launch, planning)
+            found = _run(missing, launch, outcomes, mark) if missing else {}
+            begun = outcomes.begun()
     finally:
         outcomes.remove()
     kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 INTERVAL = 0.2  # seconds between two looks
+SHARE = 0.05  # of the time that looking may take: a look at many outcomes is a long one
 STYLES = {"failed": "red", "interrupted": "magenta", "not started": "dim"}
 
 
@@ -62,8 +63,11 @@ class Watch:
             self._bar.stop()
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        took = 0.0
+        while not self._stop.wait(max(INTERVAL, took / SHARE)):
+            start = time.monotonic()
             self._look()
+            took = time.monotonic() - start
 
     def _look(self) -> None:
         for folder, outcome in self.outcomes.read().items():

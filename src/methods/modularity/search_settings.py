@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 
 from src.core.errors import UserError
-from src.core.options import Count, Share, Whole, Words, options
+from src.core.options import Count, Seed, Share, Whole, Words, options
 
 Ratios = Annotated[
     tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1), Words("a list of ratios, each above 0 and at most 1")
@@ -53,7 +53,7 @@ class SearchSettings:
     other_ratios: Ratios = (0.4, 0.5, 0.6, 0.7)
     initialisation: Literal["heuristic", "random"] = "heuristic"
     unranked: Literal["auc", "zero"] = "auc"
-    seed: Whole = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if not self.keep_parents <= self.parents <= self.population:

@@ -1,5 +1,6 @@
 """Hydra finds sweepers in the namespace package ``hydra_plugins``. This one is Hydra's own grid with a memory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,11 @@ class AnatomySweeper(BasicSweeper):
         )
 
     def _launch(self, lines: Sequence[Sequence[str]]) -> None:
+        from src.core.orphans import end_with_parent
+
         assert self.launcher is not None
+        if isinstance(workers := getattr(self.launcher, "joblib", None), dict):  # what joblib starts its workers with
+            workers |= {"initializer": end_with_parent, "initargs": (os.getpid(),)}
         for run in self.launcher.launch([list(line) for line in lines], initial_job_idx=0):
             _ = run.return_value  # raises what the job's process could not say itself
 

@@ -7,8 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from src.core.configuration import PROVENANCE, setting
-from src.core.files import read_json
-from src.core.result import FILE, Panel
+from src.core.result import Panel, read_whole
 from src.core.store import digest_of
 from src.report.words import leaves
 
@@ -96,9 +95,8 @@ def read_jobs(folders: Sequence[Path]) -> list[Job]:
 
 
 def read_job(folder: Path) -> Mapping[str, Any]:
-    """The result as it stands in its file, empty where a job left none."""
+    """The result as it stands in its file, empty where a job left none or one that is damaged."""
     try:
-        plain: dict[str, Any] = read_json(folder / FILE)
+        return read_whole(folder)
     except (OSError, ValueError):
         return {}
-    return plain

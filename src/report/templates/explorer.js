@@ -549,7 +549,11 @@ function drawTable() {
 
 // --- the file -------------------------------------------------------------------------------------------------
 function csv() {
-  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const numbers = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)*$/i;
+  // a spreadsheet would run what begins so, and shows nothing of the apostrophe
+  const harmless = (value) => (/^[=+\-@\t\r]/.test(value) && !numbers.test(value) ? `'${value}` : value);
+  const escaped = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const quoted = (value) => escaped(harmless(value));
   const fields = (row, column) => {
     const value = valueOf(row, column) ?? "";
     const own = [Array.isArray(value) ? value.map((one) => one ?? "").join(" ") : String(value)];

@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, MinLen
 
 from src.artifacts.options import Resamples, TrainedOptions
 from src.core.errors import UserError
-from src.core.options import Count, Whole, Words, options
+from src.core.options import Count, Seed, Whole, Words, options
 
 VERSION = 1
 
@@ -94,5 +94,5 @@ class Invariance(TrainedOptions):
     augmented: Augmented
     match_accuracy: bool
     retrain: Retrain
-    seed: Whole
+    seed: Seed
     resamples: Resamples

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.core.result import Figure, Panel, rows
+from src.core.result import Figure, Panel, read_table, rows
 from src.methods.invariance.depth import stretched
 from src.report.over.over_seeds import interval, read_jobs
 from src.report.words import pretty
@@ -52,12 +52,9 @@ def _names(job_rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> lis
 
 def _curve(folder: Path, plain: Mapping[str, Any], table: str, network: str, y: str) -> Tensor | None:
     """(POINTS,) of one job, if it has one."""
-    import pyarrow.parquet as pq
-
-    if table not in plain["tables"]:
-        return None
-    records = rows(pq.read_table(folder / "tables" / f"{table}.parquet", columns=["network", "depth", y]).to_pydict())
-    values = [row[y] for row in sorted(records, key=lambda row: row["depth"]) if row["network"] == network]
+    read = read_table(folder, table, plain, ["network", "depth", y])
+    ordered = sorted(rows(read), key=lambda row: row["depth"]) if read else ()
+    values = [row[y] for row in ordered if row["network"] == network]
     return stretched(torch.tensor(values), POINTS)[1] if values else None
 
 

@@ -6,7 +6,7 @@ from annotated_types import MinLen, Predicate
 
 from src.artifacts.options import Resamples, TrainedOptions
 from src.core.errors import UserError
-from src.core.options import Count, Share, Whole, Words, options
+from src.core.options import Count, Seed, Share, Words, options
 
 STUDIES = ("locality", "feature_reliance", "shape_bias", "relevance")
 
@@ -31,7 +31,7 @@ class LocalGlobal(TrainedOptions):
     networks: Count
     images: Count
     studies: dict[str, Any]
-    seed: Whole
+    seed: Seed
     resamples: Resamples
 
     def __post_init__(self) -> None:

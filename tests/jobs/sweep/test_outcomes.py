@@ -1,6 +1,11 @@
 import json
+import os
+import time
 
-from src.jobs.sweep.outcomes import Outcomes, new_id, remove_dead
+import pytest
+
+from src.core.liveness import new_id
+from src.jobs.sweep.outcomes import Outcomes, remove_dead
 
 
 def outcome(folder, status="ok"):
@@ -46,3 +51,34 @@ def test_what_killed_sweeps_left_is_removed_and_no_other(tmp_path):
         outcomes.record(outcome(tmp_path / "a"))
     remove_dead(tmp_path)
     assert mine.folder.exists() and other.folder.exists() and not dead.folder.exists()
+
+
+def test_a_silent_sweep_is_dead_wherever_it_ran_and_one_that_beats_lives(tmp_path, monkeypatch):
+    silent, beating = (Outcomes(tmp_path, f"0101-000000-elsewhere-{number}") for number in (1, 2))
+    for outcomes in (silent, beating):
+        outcomes.record(outcome(tmp_path / "a"))
+        os.utime(outcomes.folder, (0, 0))
+    monkeypatch.setattr("src.jobs.sweep.outcomes.BEAT", 0.001)
+    with beating.alive():
+        while not beating.folder.stat().st_mtime:
+            time.sleep(0.001)
+    remove_dead(tmp_path)
+    assert beating.folder.exists() and not silent.folder.exists()
+
+
+def test_counting_failures_reads_no_outcome(tmp_path, monkeypatch):
+    outcomes = Outcomes(tmp_path, "one")
+    for number in range(5):
+        outcomes.record(outcome(tmp_path / str(number), "failed" if number % 2 else "ok"))
+    monkeypatch.setattr("src.jobs.sweep.outcomes.read_json", lambda path: pytest.fail("an outcome was read"))
+    assert Outcomes(tmp_path, "one").failures() == 2
+
+
+@pytest.mark.parametrize("key", ["status", "folder", "verdict", "checksum"])
+def test_a_flipped_bit_in_a_key_is_never_believed_and_never_a_traceback(tmp_path, key):
+    outcomes = Outcomes(tmp_path, "one")
+    outcomes.record(outcome(tmp_path / "a"))
+    (path,) = outcomes.folder.glob("*.json")
+    path.write_text(path.read_text().replace(f'"{key}"', f'"{key[:-1]}~"'))
+    found = outcomes.read()
+    assert found == ({str(tmp_path / "a"): outcome(tmp_path / "a")} if key == "checksum" else {})

@@ -5,9 +5,11 @@ import pytest
 from src.core import result as results
 from src.core.configuration import identity
 from src.core.errors import UserError
+from src.core.liveness import sweep_lives
 from src.core.result import Result
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
+from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes
 
 SETTINGS = {"max_failures": None, "rerun": False, "id": None}
@@ -143,6 +145,17 @@ def test_shared_ancestors_come_first_unless_jobs_run_in_a_row(sweep, tmp_path):
     assert alone.ran == ["f", "e", "d"]
 
 
+def test_others_see_the_sweep_also_while_it_makes_what_its_jobs_share(sweep, tmp_path):
+    seen = []
+
+    def launch(lines):
+        seen.append([sweep_lives(folder) for folder in (tmp_path / ".sweeps").iterdir()])
+        Launcher(tmp_path)(lines)
+
+    sweep("ab", launch, more={"ancestors": {"strong": ("task",)}})
+    assert seen == [[True], [True]]
+
+
 def test_a_job_that_cannot_be_composed_does_not_stop_the_others(sweep, tmp_path, capsys):
     launcher = Launcher(tmp_path)
     assert statuses(sweep("abc", launcher, fault=("b",))) == ["failed", "ok", "ok", "ok"]
@@ -170,3 +183,17 @@ def test_a_sweep_that_is_refused_as_a_whole_runs_nothing(sweep, tmp_path):
     with pytest.raises(UserError, match=r"^broken$"):
         sweep("ab", launcher, pages, fault=("a", "b"))
     assert not launcher.ran and not pages and not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(sweep, tmp_path):
+    sweep("a", Launcher(tmp_path))
+    for name in (".result.json.ab_c1234", "tables/.t.parquet.ab_c1234", "figures/.f.png.ab_c1234"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).touch()
+    for name in (".lock", ".of_another.program1"):
+        (tmp_path / "a" / name).touch()
+    with alone(tmp_path / "a"):
+        sweep("a", Launcher(tmp_path))
+    assert len(list((tmp_path / "a").rglob(".*.ab_c1234"))) == 3, "of a process that is at it"
+    sweep("a", Launcher(tmp_path))
+    assert {path.name for path in (tmp_path / "a").rglob(".*")} == {".lock", ".of_another.program1"}
