@@ -14,6 +14,7 @@ from src.artifacts.learners import architecture_of
 from src.artifacts.network import Trained
 from src.artifacts.options import ENTRY_VERSIONS, ModulesOptions, Sensitivity
 from src.artifacts.trained import images_of, trained
+from src.core.configuration import without_later
 from src.core.errors import UserError
 from src.core.files import write_atomically
 from src.core.options import options_of
@@ -127,7 +128,7 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     key = Key(
         "modules",
         {
-            "importance": asdict(options.importance),
+            **without_later({"importance": asdict(options.importance)}),
             "sensitivity": asdict(options.sensitivity),
             "search": options.search,
             "seed": options.seed,
@@ -143,10 +144,11 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
 
     def build(folder: Path) -> dict[str, Any]:
         with artifacts.session.stage("modules: importance"):
+            chosen = options.importance
             importance = kernel_importance(
-                model, plan, held_out, held_out_labels, classes, **asdict(options.importance)
+                model, plan, held_out, held_out_labels, classes, confidence=chosen.confidence, tap=chosen.tap
             )
-            order = importance_order(importance.values, plan.sizes)
+            order = importance_order(importance.values, plan.sizes, chosen.order, options.seed)
         evaluator = Evaluator(model, plan, images, workers=workers, calibration_images=held_out)
 
         with artifacts.session.stage("modules: layer sensitivity") as advance:

@@ -75,6 +75,8 @@ class Importance:
     """How much a kernel matters for a class."""
 
     confidence: Share
+    tap: Literal["before_pool", "after_pool"]
+    order: Literal["l1", "random"]
 
 
 @options

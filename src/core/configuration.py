@@ -10,6 +10,10 @@ from src.core.paths import CONF
 from src.core.running import PROVENANCE
 from src.core.store import digest_of
 
+#: Section -> options that it did not have once, with the value that says what was done before there was a choice: of
+#: that value identities know nothing, so that results and networks from before are still those of the same job.
+LATER: dict[str, dict[str, Any]] = {"importance": {"tap": "before_pool", "order": "l1"}}
+
 #: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.
 LEFT_OUT = "left out"
 
@@ -23,8 +27,22 @@ def identity(config: Mapping[str, Any]) -> str:
     roots = [str(config[name]) for name in ("data_root", "outputs") if config.get(name)]
     known = config.get("contents", {})
     return digest_of(
-        {key: _without_places(value, roots, known, key) for key, value in config.items() if key not in PROVENANCE}
+        {
+            key: _without_places(value, roots, known, key)
+            for key, value in without_later(config).items()
+            if key not in PROVENANCE
+        }
     )
+
+
+def without_later(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of a configuration without the values of :data:`LATER`."""
+    return {
+        name: {key: value for key, value in section.items() if (key, value) not in LATER[name].items()}
+        if name in LATER and isinstance(section, Mapping)
+        else section
+        for name, section in config.items()
+    }
 
 
 def _without_places(value: Any, roots: Sequence[str], known: Mapping[str, str], place: str) -> Any:

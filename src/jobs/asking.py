@@ -58,7 +58,7 @@ def overview() -> str:
     for group, title in (("experiment", "experiments (experiment=...)"), ("task", "tasks (task=...)")):
         lines.append(title)
         for path in sorted((CONF / group).glob("*.yaml")):
-            lines.append(f"  {path.stem:<25}{first_comment(path)}")
+            lines.append(f"  {f'{path.stem} ':<25}{first_comment(path)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -96,6 +96,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
     _check_stage(whole["task"], running.until)
     _check_targets(whole)
     _check_models(whole)
+    _check_epochs(whole)
     if rules:
         whole["tiny"] = True  # its numbers mean nothing, and no page may take them for any
     return whole
@@ -151,6 +152,25 @@ def _check_models(values: Mapping[str, Any], prefix: str = "") -> None:
         except UserError as error:
             unknown = next((key for key in given if key not in known), "") if known else "name"
             raise UserError(f"{prefix}{error}", f"{prefix}{error.key or f'model.{unknown}'}") from None
+
+
+def _check_epochs(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse the number of an epoch that a recipe does not train for, or whose weights it does not keep."""
+    for name, section in values.items():
+        if not isinstance(section, Mapping):
+            continue
+        key, training, epoch = f"{prefix}{name}", section.get("training"), section.get("select")
+        if not isinstance(training, Mapping) or type(epoch) is not int:
+            _check_epochs(section, f"{key}.")
+            continue
+        epochs, every = training.get("epochs"), training.get("keep_every")
+        if isinstance(epochs, int) and not 0 <= epoch < epochs:
+            longer = f", or set {key}.training.epochs={epoch + 1}" if epoch > 0 else ""
+            message = f"{key}.select={epoch}: allowed is 0 to {epochs - 1}{longer}"
+            raise UserError(message, f"{key}.select")
+        if not every or (isinstance(every, int) and (epoch + 1) % every):
+            message = f"{key}.select={epoch}: the weights of this epoch are not kept; set {key}.training.keep_every=1"
+            raise UserError(message, f"{key}.select")
 
 
 def _resolved(value: Any) -> Any:

@@ -96,7 +96,7 @@ class VggOptions(ModelOptions):
 
     Attributes:
         batch_norm: the eps of a batch norm between each layer and its ReLU (true: the paper's); null, 0 or false: none.
-        widths: kernels of the 3L + 4 convolutions, then units of the two hidden linear layers.
+        widths: kernels of the convolutions, then units of the two hidden linear layers: as many as `vgg_blocks` takes.
         init: of all weights, the last layer's too; biases are 0.
         skip: add the input of each convolution but a block's first to its batch-normed output, before the ReLU, cut or
             padded with zeros to its number of kernels. Without parameters, so that it serves any widths; the authors
@@ -112,6 +112,17 @@ class VggOptions(ModelOptions):
     init: Literal["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"] = "kaiming_normal"
     skip: bool = False
     pad_widths: Count = 1
+
+
+def vgg_blocks(widths: int) -> tuple[int, ...]:
+    """Convolutions of each of the five blocks of a VGG with so many widths; empty where there is none.
+
+    3L + 6 widths, two of them of hidden linear layers: 2, 2, L, L and L convolutions (Mundt et al. 2018). 10: VGG-A.
+    """
+    if widths == 10:
+        return 1, 1, 2, 2, 2
+    repeats, rest = divmod(widths - 6, 3)
+    return () if rest or repeats < 1 else (2, 2, repeats, repeats, repeats)
 
 
 @options

@@ -13,7 +13,8 @@ from src.core.errors import UserError
 from src.core.options import options_of
 
 PLAIN: dict[str, Any] = {
-    "strong": {"data": {}}, "weak": {}, "importance": {"confidence": 0.9}, "search": {}, "seed": 0,
+    "strong": {"data": {}}, "weak": {}, "search": {}, "seed": 0,
+    "importance": {"confidence": 0.9, "tap": "before_pool", "order": "l1"},
     "sensitivity": {"ratios": [0.5], "kept": 0.5, "tolerance": 0.05, "layers": "auto"}, "module_score": "margin",
     "calibration": "platt",
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -18,6 +19,7 @@ from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
 from src.jobs.composing import VERSION_BASE
 from src.jobs.resolvers import register
+from src.networks.models import build
 from src.tasks.options import Measure, keys_of
 
 JOB = "experiment=patch_weak"
@@ -45,6 +47,7 @@ def refusal(*arguments: str) -> str:
 
 NO_TASK = "nothing to do: name an experiment (experiment=patch_weak) or a task; --help lists them"
 SWEEP = "names several values: add -m to run them all, or quote a list as 'key=[a,b]'"
+PAPER, KEEP = "experiment=patch_overfit_cifar", "weak.training.keep_every=1"
 CONF_DATA = "to choose another file of conf/data"
 TREES = ", ".join(options("tree"))
 TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.yaml")))
@@ -75,7 +78,13 @@ TASKS = ", ".join(path.stem for path in sorted((ROOT / "conf" / "task").glob("*.
         ("experiment=modular_vs_monolithic tree=[]", f"tree=[]: no tree '[]'; known: {TREES}"),
         ("experiment=robustness subject=checkpoint data=null", "data=null: no data 'null'; known: "
          f"{', '.join(options('data'))}"),
-        (f"{JOB} search=5", "search=5: no search '5'; known: genetic"),
+        (f"{JOB} search=5", f"search=5: no search '5'; known: {', '.join(options('search'))}"),
+        # an epoch that there will not be, or whose weights will not
+        (f"{JOB} weak.select=20", "weak.select=20: allowed is 0 to 19, or set weak.training.epochs=21"),
+        (f"{JOB} weak.select=3", f"weak.select=3: the weights of this epoch are not kept; set {KEEP}"),
+        (f"{PAPER} weak.training.epochs=9", "weak.select=169: allowed is 0 to 8, or set weak.training.epochs=170"),
+        (f"{JOB} importance.tap=pool", "importance.tap=pool: allowed is before_pool, after_pool"),
+        (f"{JOB} importance.order=l2", "importance.order=l2: allowed is l1, random"),
         (f"{JOB} hydra/launcher=null", "hydra/launcher=null: no hydra/launcher 'null'; known: cores, ray, slurm"),
         # what leads nowhere
         ("-m experiment=patch_weak name=${nowhere}", "name: Interpolation key 'nowhere' not found"),
@@ -159,6 +168,43 @@ def test_a_users_folder_adds_options(tmp_path: Path):
 CONFIG = {"task": "patch", "seed": 0, "strong": {"data": {"root": "/here/data"}, "lr": 0.1}, "classes": [1, 2]}
 
 
+@pytest.mark.parametrize(
+    ("search", "generations", "mutation", "layers"),
+    [
+        ("paper_simcnn_cifar10", 200, 5.0, ["0", "1", "2", "3", "4", "5", "6"]),
+        ("paper_simcnn_svhn", 200, 10.0, ["0", "1", "2", "3", "4", "5", "6"]),
+        ("paper_simcnn_svhn5", 100, 10.0, ["0", "1", "2", "3", "4"]),
+        ("paper_rescnn_cifar10", 200, 5.0, ["0", "1+3", "4", "5+7"]),
+        ("paper_rescnn_svhn", 200, 10.0, ["1+3", "4", "5+7"]),
+        ("paper_rescnn_svhn5", 100, 10.0, ["4", "5+7"]),
+    ],
+)
+def test_the_papers_searches_are_careful_with_the_papers_layers(search, generations, mutation, layers):
+    model = search.split("_")[1]
+    values = plain(composed("experiment=modularize", f"search={search}", f"model@strong.model={model}"))
+    assert values["search"]["generations"] == generations and values["search"]["mutation_percent"] == mutation
+    assert values["importance"]["tap"] == {"simcnn": "before_pool", "rescnn": "after_pool"}[model]
+    network: Any = build({"name": model, "classes": 10, "input_shape": [3, 32, 32], "width": 0.03125})
+    names = [group["name"].replace("conv_", "") for group in network.kernel_groups()]
+    assert [names[layer] for layer in values["sensitivity"]["layers"]] == layers
+
+
+@pytest.mark.parametrize(
+    ("experiment", "architecture", "target", "epoch", "weak"),
+    [
+        ("patch_weak_cifar_paper", "simcnn", 0, 99, "simcnn_weak"),
+        ("patch_overfit_cifar", "simcnn", 0, 169, "simcnn_poor_fit"),
+        ("patch_underfit_cifar", "rescnn", 4, 67, "rescnn_poor_fit"),
+        ("patch_weak_svhn", "rescnn", 4, 68, "rescnn_svhn_weak"),
+        ("patch_underfit_svhn", "simcnn", 1, 15, "simcnn_poor_fit"),
+    ],
+)
+def test_architecture_and_target_class_choose_what_the_paper_patched(experiment, architecture, target, epoch, weak):
+    values = plain(composed(f"experiment={experiment}", f"architecture={architecture}", f"target_class={target}"))
+    assert values["weak"]["select"] == epoch and values["weak"]["model"]["name"] == weak
+    assert values["strong"]["model"]["name"] == architecture
+
+
 def test_identity_ignores_provenance_and_order():
     expected = identity(CONFIG)
     assert identity(dict(reversed(CONFIG.items()))) == expected
@@ -190,6 +236,14 @@ def test_the_same_data_below_another_root_are_the_same():
 )
 def test_identity_knows_everything_else(other: dict):
     assert identity({**CONFIG, **other}) != identity(CONFIG)
+
+
+def test_what_was_done_before_there_was_a_choice_is_the_same_job():
+    job = {**CONFIG, "importance": {"confidence": 0.9}}
+    expected = identity(job)
+    assert identity({**job, "importance": {"confidence": 0.9, "tap": "before_pool", "order": "l1"}}) == expected
+    for other in ({"tap": "after_pool", "order": "l1"}, {"tap": "before_pool", "order": "random"}):
+        assert identity({**job, "importance": {"confidence": 0.9, **other}}) != expected
 
 
 def test_provenance_further_down_is_identity():

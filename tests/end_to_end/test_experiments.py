@@ -21,17 +21,29 @@ from tests.end_to_end.fake_cifar import write_fake_cifar
 from tests.end_to_end.fake_conflicts import write_fake_conflicts
 from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.end_to_end.fake_photographs import write_photographs
+from tests.end_to_end.fake_svhn import write_fake_svhn
 from tests.fakes.imagenet import write_imagenet
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
-SLOW = ("invariance_mnist", "layer_widths_original", "modular_animals", "modular_notebook", "modular_thesis",
-        "measure_own", "modular_own", "patch_underfit")  # fmt: skip
+SLOW = ("invariance_mnist", "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
+        "modular_animals", "modular_cifar10", "modular_notebook", "modular_thesis", "measure_own", "modular_own",
+        "patch_underfit", "patch_weak_cifar_paper", "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn",
+        "patch_overfit_svhn", "patch_underfit_svhn")  # fmt: skip
 TO_RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPERIMENTS]
 #: experiments that read files: what writes them into the folder that becomes data_root
 FILES = {
     "patch_weak_cifar": write_fake_cifar,
+    "patch_weak_cifar_paper": lambda folder: write_fake_cifar(folder, skipped=0),
+    "patch_overfit_cifar": lambda folder: write_fake_cifar(folder, skipped=0),
+    "patch_underfit_cifar": lambda folder: write_fake_cifar(folder, skipped=0),
+    "patch_weak_svhn": write_fake_svhn,
+    "patch_overfit_svhn": write_fake_svhn,
+    "patch_underfit_svhn": write_fake_svhn,
     "layer_widths_photographs": lambda folder: write_fake_cifar(folder, skipped=0),
+    "layer_widths_mnist": write_fake_mnist,
+    "layer_widths_fashion_mnist": write_fake_mnist,
+    "modular_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "modular_cifar100": write_fake_cifar,
     "modular_thesis": write_fake_cifar,
     "modular_notebook": write_fake_cifar,
@@ -61,9 +73,15 @@ MORE = {
     "measure_own": ["study.corruptions=[fog]", "study.severities=[3]"],
     "layer_widths": ["variant=baseline,192"],
     "layer_widths_question": ["variant=baseline,0", "seed=0,1"],
+    "patch_underfit_cifar": ["architecture=rescnn"],
+    "patch_overfit_svhn": ["architecture=rescnn"],
+    "patch_weak_svhn": ["architecture=rescnn", "target_class=4"],
     "layer_widths_photographs": ["variant=192"],
+    "layer_widths_mnist": ["variant=192"],
+    "layer_widths_fashion_mnist": ["variant=100", "depth=11"],
     "layer_widths_original": ["variant=192", "data@recipe.data=glyphs_small"],
     "modular_cifar100": FEW,
+    "modular_cifar10": FEW,
     "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
     "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel", "tree=clustered", "tree.groups=4"],
     "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],

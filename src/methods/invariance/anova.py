@@ -89,9 +89,8 @@ class _Sums:
     """Of one layer's units, float64 (units,), about the groups' means and of these themselves."""
 
     def __init__(self, units: int, device: torch.device) -> None:
-        room = torch.zeros(5, units, dtype=torch.float64, device=device)
-        self.per_image, self.per_group, self.first, self.second, self.reference = room
-        self.scale = room.new_zeros(())
+        room = torch.zeros(6, units, dtype=torch.float64, device=device)
+        self.per_image, self.per_group, self.first, self.second, self.reference, self.scale = room
         self.groups = 0
 
     def close(self, moments: Moments) -> None:
@@ -124,7 +123,7 @@ class _Sums:
 
 def _summed(examination: Examination) -> dict[str, _Sums]:
     sums = {layer.name: _Sums(examination.units(layer), examination.device) for layer in examination.layers}
-    kept = 40 * sum(examination.units(layer) for layer in examination.layers)
+    kept = 48 * sum(examination.units(layer) for layer in examination.layers)
     for number, members in enumerate(groups_of_members(examination, kept=kept)):
         first = number == 0  # its pass is over all transformations, the others' over their own
         moments = moments_of(examination, members, first=first, squared=True)

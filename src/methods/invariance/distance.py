@@ -63,10 +63,10 @@ def distances(examination: Examination) -> Distances:
     between = _between_images(examination, sizes, arrange, groups)
     results = []
     for layer in layers:
-        spreads = [each[layer.name] for each in (within, between)]
+        spreads, scale = [each[layer.name] for each in (within, between)], scales[layer.name]
         if not _is_whole(layer, setup):
-            spreads = [examination.shaped(each, layer) for each in spreads]
-        results.append(LayerDistance(layer, ratio_of(*spreads, scale=scales[layer.name], dtype=setup.dtype)))
+            spreads, scale = [examination.shaped(each, layer) for each in spreads], examination.shaped(scale, layer)
+        results.append(LayerDistance(layer, ratio_of(*spreads, scale=scale, dtype=setup.dtype)))
     return Distances(results, 1 + len(groups))
 
 
@@ -101,14 +101,14 @@ def _room(examination: Examination, sizes: dict[str, tuple[int, int]]) -> float:
 def _between_transformations(
     examination: Examination, sizes: dict[str, tuple[int, int]], arrange: Arrange
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Of each layer TD (K,), and the size of its vectors, float64 ()."""
+    """Of each layer TD (K,), and the size of each unit's vectors, float64 (K,)."""
     totals = {name: _zeros(count, examination) for name, (count, _) in sizes.items()}
     scales: dict[str, Tensor] = {}
 
     def take(layer: Layer, part: slice, block: Tensor) -> None:
         vectors = arrange(layer, block)
         if not part.start:
-            scales[layer.name] = vectors[0].square().sum(-1).mean().sqrt().double()
+            scales[layer.name] = vectors[0].square().sum(-1).mean(0).sqrt().double()
         totals[layer.name] += _sum_of_distances(vectors)
 
     examination.go_through(take)

@@ -29,7 +29,7 @@ class Moments:
         first, second: float64 (members, units), the sums of ``A - c`` and of its square, up to the last flush.
         spread: float64 (units,), the sum over images of the standard deviation over transformations (n - 1), or of
             its square.
-        scale: float64 (), the size of the values of a first image, the greatest since the last reset.
+        scale: float64 (units,), the size of each unit's values of a first image, the greatest of all first images.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class Moments:
         kept = units if within else 0
         self._recent_spread = torch.zeros(kept, dtype=dtype, device=device)
         self.spread = torch.zeros(kept, dtype=torch.float64, device=device)
-        self.scale = torch.zeros((), dtype=torch.float64, device=device)
+        self.scale = torch.zeros(units, dtype=torch.float64, device=device)
         self._room: dict[tuple[int, ...], Tensor] = {}
 
     @staticmethod
     def bytes_per_unit(members: int, dtype: torch.dtype) -> int:
         """What it keeps per unit."""
-        return members * (3 * dtype.itemsize + 16) + dtype.itemsize + 8
+        return members * (3 * dtype.itemsize + 16) + dtype.itemsize + 16
 
     def add(self, block: Tensor) -> None:
         """Take in activations (images, T, units) of the type and on the device of the accumulators."""
         if not self.count:
             self.shift.copy_(block[0, self.members])
-            self.scale = self.scale.fmax(block[0].square().mean().sqrt().double())
+            self.scale = self.scale.fmax(block[0].square().mean(0).sqrt().double())
         if block.device.type == "cpu":
             self._in_slabs(block)
         else:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 100
-"""A spread below so many rounding errors of the layer's values counts as none."""
+"""A spread below so many rounding errors of the unit's own values counts as none."""
 AT_ONCE = 1 << 22  # values of a product of matrices: 32 MiB
 
 
@@ -50,13 +50,13 @@ def ratios(transformation: Tensor, sample: Tensor, *, scale: Tensor, dtype: torc
 
     Args:
         transformation: float64 (units). sample: float64 (units).
-        scale: float64 (), size of the layer's values, by which rounding errors are judged.
+        scale: float64 (units), size of each unit's values, by which rounding errors are judged: those of other units of
+            the layer may be far larger.
         dtype: that they were computed in.
     """
     size = scale
     for values in (transformation, sample):
-        spread = values.square().mean().sqrt()
-        size = torch.where(spread > size, spread, size)  # which a spread that is NaN leaves as it is
+        size = torch.where(values > size, values, size)  # which a spread that is NaN leaves as it is
     least = TOLERANCE * torch.finfo(dtype).eps * size
     moved, varied = transformation > least, sample > least
     return torch.where(varied, transformation / sample, torch.where(moved, torch.inf, torch.nan))
@@ -80,7 +80,7 @@ class WeightedRatio:
         values = activations.double()
         self.dtype = activations.dtype
         self.images, self.transformations, self.units = activations.shape
-        self.scale = values.square().mean().sqrt()
+        self.scale = values.square().mean((0, 1)).sqrt()
         self.deviations = values.std(1, correction=int(self.transformations > 1))
         about = values if about is None else about.double()
         self.values = (about - about.mean(0)).flatten(1)  # (S, T * m)

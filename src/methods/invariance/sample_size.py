@@ -83,7 +83,7 @@ def _means(activations: Mapping[str, Tensor], drawn: Sequence[Tensor]) -> list[d
         for layer in activations.values():
             part = layer[images][:, transformations].double()
             spreads = part.std(1).mean(0), part.std(0).mean(0)
-            values.append(ratios(*spreads, scale=part.square().mean().sqrt(), dtype=layer.dtype))
+            values.append(ratios(*spreads, scale=part.square().mean((0, 1)).sqrt(), dtype=layer.dtype))
     one_by_one = iter(torch.cat(values).cpu().split([len(each) for each in values]))
     means = []
     for _ in range(len(drawn) // 2):

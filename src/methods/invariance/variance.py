@@ -119,7 +119,7 @@ class _Sums:
         self.sample = torch.zeros(classes, units, dtype=dtype, device=device)  # SV, sum over transformations
         self.total_sample = torch.zeros(units, dtype=torch.float64, device=device)
         self.total_spread = torch.zeros(units, dtype=torch.float64, device=device)
-        self.scale = torch.zeros((), dtype=torch.float64, device=device)
+        self.scale = torch.zeros(units, dtype=torch.float64, device=device)
 
     def begin_group(self, moments: Moments) -> None:
         """Other transformations: mean and sum of squares about it, float64 (members, units), over no class yet."""
@@ -154,7 +154,7 @@ class _Sums:
         def in_shape(spread: Tensor, sample: Tensor) -> list[Tensor]:
             return [examination.shaped(values, self.layer) for values in (spread, sample / count)]
 
-        scale, dtype = self.scale, examination.setup.dtype
+        scale, dtype = examination.shaped(self.scale, self.layer), examination.setup.dtype
         whole = in_shape(self.total_spread / len(examination.images), self.total_sample)
         ratio = ratio_of(*whole, scale=scale, dtype=dtype)
         if not stratify:
@@ -273,7 +273,7 @@ def groups_of_members(examination: Examination, classes: int = 1, kept: int = 0)
     """
     setup, count = examination.setup, len(examination.transformations)
     units = sum(examination.units(layer) for layer in examination.layers)
-    fixed = bytes_of_a_pass(examination) + kept + units * (2 * setup.dtype.itemsize * classes + 16)
+    fixed = bytes_of_a_pass(examination) + kept + units * (2 * setup.dtype.itemsize * classes + 24)
     left = setup.memory_gb * GIB - fixed
     most = count
     while most and units * (Moments.bytes_per_unit(most, setup.dtype) + 16 * most) > left:

@@ -1,14 +1,19 @@
 """How much each kernel matters to each class: the mean L1 norm of its map (CNNSplitter, Qi et al., ASE 2022)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.core.seeds import stream
 from src.networks.activations import capture, evaluating
-from src.networks.slicing import SlicePlan
+from src.networks.slicing import KernelGroup, SlicePlan, Tap
+
+Where = Literal["before_pool", "after_pool"]
+Order = Literal["l1", "random"]
 
 
 class Importance(NamedTuple):
@@ -28,15 +33,17 @@ def kernel_importance(
     classes: int,
     *,
     confidence: float = 0.9,
+    tap: Where = "before_pool",
     batch: int = 128,
 ) -> Importance:
     """Importance of every kernel for every class 0..N-1, in one pass over the images.
 
     ``images`` normalised float (n, C, H, W), ``labels`` int64 (n,). A class's value is the mean, over its images that
     the model gives the class with a softmax probability of at least ``confidence``, of the sum over all positions of
-    the absolute activation at the group's tap (after ReLU; of a residual pair the sum). A class without such images
-    uses its correctly classified ones, or else all its images, and says so in ``events``.
-    UserError where a class has no image at all.
+    the absolute activation at the group's tap: after ReLU, of a residual pair the sum. With ``tap`` "after_pool" it is
+    of what the next layer reads of that map, of a pooled one the maxima alone; the original sums SimCNN's maps before
+    their pools and ResCNN's after them. A class without such images uses its correctly classified ones, or else all
+    its images, and says so in ``events``. UserError where a class has no image at all.
     """
     present = torch.bincount(labels, minlength=classes)
     if len(present) > classes or not present.all():
@@ -44,7 +51,7 @@ def kernel_importance(
         problem = f"no image of class {missing}" if missing else f"labels up to {len(present) - 1}"
         raise UserError(f"importance: {problem}; it needs images of each of the classes 0 to {classes - 1}")
     device = next(model.parameters()).device
-    taps = _Taps(model, plan, device)
+    taps = _Taps(model, _read_after_pools(plan) if tap == "after_pool" else plan, device)
     # three sums per class, over ever wider choices of images: confident, correct, all
     sums = torch.zeros(3, classes, plan.kernels, dtype=torch.float64, device=device)
     counts = torch.zeros(3, classes, dtype=torch.int64, device=device)
@@ -65,11 +72,15 @@ def kernel_importance(
     return Importance(values.cpu(), used.cpu(), _events(level.tolist(), used.tolist(), confidence))
 
 
-def importance_order(values: Tensor, sizes: Sequence[int]) -> Tensor:
+def importance_order(values: Tensor, sizes: Sequence[int], order: Order = "l1", seed: int = 0) -> Tensor:
     """int64 (N, K): within each group, the kernels by falling importance, as positions on the kernel axis.
 
     ``values`` float (N, K); ``sizes``: kernels of each group (``plan.sizes``). Equal values keep their order.
+    ``order`` "random", a control: one order for all classes, drawn by ``seed``; the values do not count. The original
+    takes the kernels as they come then, which after a random initialisation is an order drawn by chance, too.
     """
+    if order == "random":
+        values = torch.rand(values.shape[1], generator=stream(seed, "kernel order")).expand_as(values)
     parts, offset = [], 0
     for group in values.split(list(sizes), dim=1):
         parts.append(group.argsort(dim=1, descending=True, stable=True) + offset)
@@ -85,6 +96,20 @@ def _events(level: list[int], used: list[int], confidence: float) -> list[str]:
         for label, choice in enumerate(level)
         if choice > 0
     ]
+
+
+def _read_after_pools(plan: SlicePlan) -> SlicePlan:
+    """The same kernels, each group tapped where the last layer that reads it begins."""
+    return replace(plan, groups=tuple(_read_at_reader(plan, index) for index in range(len(plan.groups))))
+
+
+def _read_at_reader(plan: SlicePlan, index: int) -> KernelGroup:
+    group, part = plan.groups[index], plan.slices()[index]
+    if group.tap.side == "input":  # traced by Torch-Pruning, which knows of no other place
+        return group
+    # of a residual pair the first readers see the map before the sum
+    *_, last = (name for name, map_ in plan.readers.items() if ((map_ >= part.start) & (map_ < part.stop)).any())
+    return replace(group, tap=Tap(last, "input"))
 
 
 class _Taps:

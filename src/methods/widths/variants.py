@@ -14,6 +14,7 @@ from itertools import pairwise, takewhile
 from typing import Literal
 
 from src.core.errors import UserError, suggestion
+from src.networks.options import vgg_blocks
 
 Integration = Literal["paper", "full_bin"]
 
@@ -49,19 +50,21 @@ def blocks(depth: int) -> tuple[int, ...]:
     """Convolutions of each of the five blocks of VGG, of which a pool follows each.
 
     Raises:
-        UserError: ``depth`` (layers with weights) is not 10, 13, 16, 19 and so on.
+        UserError: ``depth`` (layers with weights) is not 10, 13, 16, 19 and so on, nor 11.
     """
-    repeats, rest = divmod(depth - 7, 3)
-    if rest or repeats < 1:
-        raise UserError(f"depth={depth}: allowed are 10, 13, 16, 19, 22 and so on, three more each time")
-    return 2, 2, repeats, repeats, repeats
+    sizes = vgg_blocks(depth - 1)
+    if not sizes:
+        raise UserError(
+            f"depth={depth}: allowed are 10, 13, 16, 19, 22 and so on, three more each time, and 11 (VGG-A)"
+        )
+    return sizes
 
 
 def baseline(depth: int = 16, features: float = 1.0, head: int = 512) -> Variant:
     """VGG itself (depth 16: VGG-D, 19: VGG-E), which is not in the list of variants.
 
     Args:
-        depth: layers with weights.
+        depth: layers with weights; 11 is VGG-A, which the published page shows and the published code cannot build.
         features: share of the published number of features, for small machines; no layer has fewer than 2.
         head: units of each hidden linear layer; the paper takes 4096 for images above 100 pixels.
     """
@@ -180,8 +183,8 @@ def paper_parameters(widths: Sequence[int], depth: int, classes: int = 10) -> in
 
 
 def _published(depth: int, head: int) -> tuple[int, ...]:
-    repeats = blocks(depth)[-1]
-    return (64, 64, 128, 128, *[256] * repeats, *[512] * (2 * repeats), head, head)
+    of_blocks = zip((64, 128, 256, 512, 512), blocks(depth), strict=True)
+    return (*(kernels for kernels, count in of_blocks for _ in range(count)), head, head)
 
 
 @cache

@@ -13,6 +13,7 @@ from src.networks.memory.budget import GIB
 from src.networks.memory.tracing import trace
 from src.networks.memory.training import Training
 from src.networks.models import build
+from src.networks.options import vgg_blocks
 
 #: Measures that keep the batch whole, in order: what changes of a training, in words.
 WHOLE: dict[str, tuple[dict[str, Any], str]] = {
@@ -120,8 +121,8 @@ def saved_bytes(widths: Sequence[int], batch: int, input_shape: Sequence[int], c
     channels, height, side = input_shape
     convolutions, hidden = widths[:-2], widths[-2:]
     values = 4 * channels * height * side
-    index, repeats = 0, (len(widths) - 6) // 3
-    for count in (2, 2, repeats, repeats, repeats):
+    index = 0
+    for count in vgg_blocks(len(widths)):
         values += sum(8 * width * height * side for width in convolutions[index : index + count])
         index += count
         if min(height, side) >= 2:

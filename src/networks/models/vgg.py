@@ -1,9 +1,10 @@
 """VGG (Simonyan and Zisserman 2015, arXiv:1409.1556), with batch norm and any widths, and plain.
 
 ``vgg`` are the networks of Mundt et al. 2018 (arXiv:1812.05836) and their baseline: five blocks of 2, 2, L, L and L
-convolutions with a max-pool after each (L = 3 is VGG-D, L = 4 VGG-E), two hidden linear layers, and one dropout before
-the last linear layer. ``vgg19`` is as published, and ``vgg_module`` a small one for a module of a label tree: without
-batch norm, with dropout also after the pools, the networks of L. Friedrichsen's thesis on modular networks (2020).
+convolutions with a max-pool after each (L = 3 is VGG-D, L = 4 VGG-E; VGG-A has 1, 1, 2, 2 and 2), two hidden linear
+layers, and one dropout before the last linear layer. ``vgg19`` is as published, and ``vgg_module`` a small one for a
+module of a label tree: without batch norm, with dropout also after the pools, the networks of L. Friedrichsen's thesis
+on modular networks (2020).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.networks.models.layout import ConvolutionalNetwork, FittedAdd, Layout, Token, initialise_glorot
-from src.networks.options import THESIS, ModelOptions, VggOptions, dropouts
+from src.networks.options import THESIS, ModelOptions, VggOptions, dropouts, vgg_blocks
 
 EPS = 1e-4
 PLAIN = {
@@ -111,15 +112,15 @@ def _widened(parameter: Tensor, pad: tuple[int, ...]) -> nn.Parameter:
 
 def _tokens(widths: Sequence[int], side: int, skip: bool) -> tuple[Token, ...]:
     """The convolutions, with a pool after each block while there are two pixels to choose from."""
-    repeats, rest = divmod(len(widths) - 6, 3)
-    if rest or repeats < 1:
+    blocks = vgg_blocks(len(widths))
+    if not blocks:
         raise UserError(
             f"model.widths has {len(widths)} numbers; a VGG has 3L+6: 15 for depth 16 (13 convolutions, then two "
-            "hidden linear layers), 18 for depth 19"
+            "hidden linear layers), 18 for depth 19; or 10 for depth 11"
         )
     tokens: list[Token] = []
     counts = iter(widths)
-    for number, size in enumerate((2, 2, repeats, repeats, repeats)):
+    for number, size in enumerate(blocks):
         for place in range(size):
             if skip and place:
                 tokens.append("skip")

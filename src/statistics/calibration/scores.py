@@ -84,7 +84,9 @@ def micro_auc(scores: Tensor, labels: Tensor) -> float:
 def _sums(confidence: Tensor, correct: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
     """Per bin float64 (bins,): number of images, sum of confidences, number of right ones."""
     sure = confidence.double()
-    place = ((sure * bins).ceil().long() - 1).clamp(0, bins - 1)
+    bounds = torch.arange(1, bins, dtype=torch.float64, device=sure.device) / bins
+    # a bound is rounded in the confidences' own type, upwards maybe: it belongs to the bin that it ends all the same
+    place = torch.bucketize(sure, bounds * (1 + torch.finfo(confidence.dtype).eps))
     counts, sums, hits = torch.zeros(3, bins, dtype=torch.float64, device=sure.device)
     return (
         counts.index_add(0, place, torch.ones_like(sure)),

@@ -220,6 +220,20 @@ def test_a_pass_leaves_no_hook_and_the_mode_as_it_was() -> None:
     assert model.training and not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("change", [{}, {"before": "sum"}, {"after": "mean"}])
+def test_a_small_unit_beside_large_ones_is_not_dead(change: dict[str, Any]) -> None:
+    """Single precision has as many digits for values of a millionth; its spreads are judged by its own size."""
+    model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1))
+    with torch.no_grad():
+        for values in (model[0].weight, model[0].bias):
+            values[1] = values[0] * 2.0**-24  # exact
+            values[2] = 0.0  # type: ignore[index]
+    (only,) = measured(photos(), torch.arange(12) % 2, model=model, **change).layers
+    large, small, nothing = only.ratio.values
+    assert bool(large.isfinite().all()) and torch.equal(large, small) and bool(nothing.isnan().all())
+    assert only.stratified is not None and torch.equal(only.stratified[0], only.stratified[1])
+
+
 def test_slabs_equal_whole_blocks() -> None:
     from src.methods.invariance.moments import Moments
 

@@ -9,6 +9,7 @@ from torch import nn
 from src.core.errors import UserError
 from src.methods.modularity.importance import importance_order, kernel_importance
 from src.networks.activations import capture
+from src.networks.models import build
 from src.networks.slicing import plan_for
 from src.networks.slicing.torch_pruning import from_torch_pruning
 from tests.networks.slicing.nets import tiny
@@ -62,6 +63,28 @@ def test_taps_at_readers_inputs_give_the_same_where_nothing_is_between() -> None
     assert (a[:, mine.slices()[1]] >= b[:, mine.slices()[1]]).all()
 
 
+@pytest.mark.parametrize(("name", "pooled"), [("simcnn", 1), ("rescnn", 4)])
+def test_after_pool_sums_what_the_next_layer_reads(name: str, pooled: int) -> None:
+    model = build({"name": name, "classes": 4, "input_shape": IMAGE, "width": 0.03125, "pools": [pooled]}).eval()
+    plan, kernels = plan_for(model, IMAGE), slice(None)
+    images, labels = torch.randn(12, *IMAGE), torch.arange(12) % 4
+    before, after = (
+        kernel_importance(model, plan, images, labels, 4, confidence=0.0, tap=tap).values
+        for tap in ("before_pool", "after_pool")
+    )
+    with torch.no_grad(), capture(model, [f"relu_{pooled}"]) as maps:
+        model(images)
+    sums = nn.functional.max_pool2d(maps[f"relu_{pooled}"], 2).sum((2, 3))
+    for group, part in zip(plan.groups, plan.slices(), strict=True):
+        if group.members == (f"conv_{pooled}",):
+            kernels = part
+            by_class = torch.stack([sums[labels == label].mean(0) for label in range(4)])
+            assert torch.allclose(after[:, part], by_class, rtol=1e-5)
+        else:  # also of a residual pair, whose sum is what is read
+            assert torch.allclose(after[:, part], before[:, part], rtol=1e-5)
+    assert bool((after[:, kernels] < 0.95 * before[:, kernels]).any())
+
+
 class Answers(nn.Module):
     """A network whose answer is written into the image's first pixel."""
 
@@ -112,6 +135,14 @@ def test_a_class_without_images_is_an_error() -> None:
         kernel_importance(model, plan, images, torch.tensor([0, 0, 2, 2]), 4)
     with pytest.raises(UserError, match="labels up to 5"):
         kernel_importance(model, plan, images, torch.tensor([0, 1, 2, 5]), 3)
+
+
+def test_a_random_order_is_one_for_all_classes() -> None:
+    values = torch.rand(3, 40)
+    order = importance_order(values, [30, 10], "random", seed=1)
+    assert torch.equal(order, order[:1].expand(3, 40)) and sorted(order[0, :30].tolist()) == list(range(30))
+    assert torch.equal(order, importance_order(-values, [30, 10], "random", seed=1))
+    assert not torch.equal(order, importance_order(values, [30, 10], "random", seed=2))
 
 
 def test_order_is_stable_within_each_group() -> None:

@@ -68,6 +68,18 @@ def test_the_figures_for_other_depths_and_the_full_bin() -> None:
     assert len(variants(19, integration="full_bin")) == 145
 
 
+def test_vgg_a_has_a_list_by_the_same_rule() -> None:
+    assert blocks(11) == (1, 1, 2, 2, 2)
+    assert baseline(11).widths == (64, 128, 256, 256, 512, 512, 512, 512, 512, 512)
+    assert paper_parameters(baseline(11).widths, 11) == 9 * (3 * 64 + 64 * 128 + 128 * 256 + 256**2) + 9 * (
+        256 * 512 + 3 * 512**2
+    ) + (2 * 512**2 + 512 * 10)
+    found = variants(11)
+    assert len(found) == len({v.widths for v in found}) == 155
+    assert all(len(v.widths) == 10 and min(v.widths) >= 2 for v in found)
+    assert {v.location for v in found} <= {float(k) for k in range(11)}
+
+
 def test_the_baseline_is_vgg_and_not_in_the_list() -> None:
     assert paper_parameters(baseline().widths, 16) == 15_239_872
     assert paper_parameters(baseline(19).widths, 19) == 20_548_288
@@ -120,7 +132,7 @@ def test_what_is_no_variant_ends_in_one_line(which: Any) -> None:
 
 
 def test_other_mistakes() -> None:
-    for depth in (11, 7, 0, 17):
+    for depth in (12, 7, 0, 17):
         with pytest.raises(UserError, match=f"depth={depth}: allowed are 10, 13, 16"):
             variants(depth)
     for features in (0, -1.0, math.inf):

@@ -78,6 +78,16 @@ def test_bins_by_hand():
     assert [row["bin"] for row in reliability(torch.tensor([0.0, 1.0]), torch.tensor([True, True]))] == [0, 14]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bins", [5, 10, 15, 100])
+def test_a_bin_holds_its_upper_bound_however_it_is_rounded(dtype: torch.dtype, bins: int):
+    bounds = torch.arange(1, bins + 1, dtype=torch.float64).div(bins).to(dtype)
+    rows = reliability(bounds, torch.ones(bins), bins)
+    assert [row["bin"] for row in rows] == list(range(bins))
+    above = reliability(bounds[:-1] + 4 * torch.finfo(dtype).eps, torch.ones(bins - 1), bins)
+    assert [row["bin"] for row in above] == list(range(1, bins))
+
+
 def test_the_error_is_the_rows():
     p, labels = answers()
     scores = per_image(p.log(), labels)
