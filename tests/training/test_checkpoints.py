@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from src.networks.weights import load_weights
-from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, resumable
+from src.training.checkpoints import BEST, EARLIER, HISTORY, RESUME, Checkpoints, read_history, write_history
+from src.training.resuming import resumable
 
 
 class Trainer(SimpleNamespace):
@@ -35,7 +36,7 @@ def run(keeper: Checkpoints, metrics: list[tuple[float, float]], max_epochs: int
 
 def test_last_is_kept_where_wanted_and_the_checkpoint_is_written_where_due(tmp_path: Path):
     run(Checkpoints(tmp_path, keep_last=False, resume_every=3600), [(0.5, 1.0), (0.75, 0.5)], max_epochs=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", HISTORY, SECONDS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", HISTORY]
 
 
 def epoch_of(path: Path) -> float:
@@ -52,6 +53,34 @@ def test_best_last_and_every_kth_are_kept(tmp_path: Path):
     history = json.loads((tmp_path / HISTORY).read_text())
     assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4]
     assert history[2] == {"epoch": 2, "val/accuracy": 0.25, "val/loss": 2.0}  # only metrics of a stage
+
+
+def test_a_loss_that_is_no_number_is_never_best(tmp_path: Path):
+    nan = float("nan")
+    run(Checkpoints(tmp_path), [(0.5, nan), (0.1, 2.0), (0.5, nan)], max_epochs=3)
+    assert epoch_of(tmp_path / BEST) == 1
+
+
+def test_the_history_is_json(tmp_path: Path):
+    row = {"epoch": 0, "val/accuracy": 0.1, "val/loss": float("nan"), "train/loss": float("inf")}
+    write_history(tmp_path, [row])
+    (found,) = json.loads((tmp_path / HISTORY).read_text(), parse_constant=pytest.fail)
+    assert found == {"epoch": 0, "val/accuracy": 0.1, "val/loss": "nan", "train/loss": "inf"}
+    assert str(read_history(tmp_path)) == str([row])
+    (tmp_path / HISTORY).write_text('[{"epoch": 0, "val/loss": NaN, "train/loss": Infinity, "val/accuracy": 0.1}]')
+    (old,) = read_history(tmp_path)
+    assert str(old["val/loss"]) == "nan" and old["train/loss"] == float("inf")
+
+
+def test_the_best_that_a_checkpoint_names_stays_until_there_is_another(tmp_path: Path):
+    keeper = Checkpoints(tmp_path, resume_every=0.0)
+    run(keeper, [(0.5, 1.0)], max_epochs=9)
+    keeper.resume_every = 3600
+    run(keeper, [(0.6, 1.0), (0.7, 1.0)], max_epochs=9, start=1)
+    assert epoch_of(tmp_path / BEST) == 2 and epoch_of(tmp_path / EARLIER) == 0
+    keeper.resume_every = 0.0
+    run(keeper, [(0.1, 1.0)], max_epochs=9, start=3)
+    assert epoch_of(tmp_path / BEST) == 2 and not (tmp_path / EARLIER).exists()
 
 
 def test_of_equal_accuracies_the_lower_loss_is_best(tmp_path: Path):
