@@ -1,6 +1,7 @@
 """Which weights a training leaves behind."""
 
 import json
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,18 @@ import pytest
 import torch
 from torch import nn
 
+from src.core.errors import full_disk
 from src.networks.weights import load_weights
-from src.training.checkpoints import BEST, EARLIER, HISTORY, RESUME, Checkpoints, read_history, write_history
+from src.training.checkpoints import (
+    BEST,
+    EARLIER,
+    HISTORY,
+    RESUME,
+    AtomicCheckpoints,
+    Checkpoints,
+    read_history,
+    write_history,
+)
 from src.training.resuming import resumable
 
 
@@ -123,3 +134,20 @@ class Payload:
 def test_a_checkpoint_with_code_is_not_loaded(tmp_path: Path):
     torch.save({"epoch": 3, "code": Payload()}, tmp_path / RESUME)
     assert resumable(tmp_path) is None
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_full_disk_is_told_as_one_whatever_torch_makes_of_it(tmp_path: Path, size: int):
+    """`torch.save` ends in a RuntimeError of another text, which Lightning may wrap again."""
+    state = {"large": torch.zeros(size), "more": [torch.zeros(30_000) for _ in range(5)]}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises((OSError, RuntimeError)) as caught:
+            AtomicCheckpoints().save_checkpoint(state, tmp_path / RESUME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    outer, outermost = RuntimeError("could not save"), RuntimeError("could not train")
+    outer.__context__, outermost.__cause__ = caught.value, outer
+    assert "make room" in full_disk(caught.value, tmp_path) and "make room" in full_disk(outermost, tmp_path)
