@@ -4,6 +4,7 @@ Everything heavy is imported late: the list of experiments and a misspelt key an
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -24,49 +25,67 @@ def main(argv: list[str]) -> int:
         0: every job ended well; 1: one failed or was not started; 2: nothing could be started; 130: Ctrl-C,
         143: SIGTERM, and what was under way is marked as interrupted.
     """
-    from src.jobs import asking
+    ended: list[int] = []
+    try:  # the imports are in it, too: they take most of the time until a job begins
+        return _answer(argv, ended)
+    except (KeyboardInterrupt, Exception) as error:
+        if not ended and not isinstance(error, KeyboardInterrupt):
+            raise
+        exec("")  # where it came within such code (dataclasses), Python remembers and would end by the signal itself
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 128 + (ended[-1] if ended else signal.SIGINT)
 
-    if not argv or argv in (["-h"], ["--help"]):
-        return asking.show(asking.overview())
-    if argv == ["--version"]:
-        return asking.show(asking.version())
 
-    import signal
-
+def _answer(argv: list[str], ended: list[int]) -> int:
+    """The exit code of a command line that nobody ends; the signals that ask for its end are noted in ``ended``."""
     if not os.environ.get("CNN_ANATOMY_OUTPUTS"):  # empty is not set; its children must not see it either
         os.environ.pop("CNN_ANATOMY_OUTPUTS", None)
-    from src.core.errors import UserError
-    from src.core.own import named_on
-    from src.jobs.command_line import check_command_line, one_job, read_flags
-    from src.jobs.launching import check_launcher, launch
 
-    ended = []
-
-    def terminate(number: int, frame: object) -> None:
+    def end(number: int, frame: object) -> None:
         ended.append(number)
         raise KeyboardInterrupt
 
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it is ignored in the background
+    if ours:
+        signal.signal(signal.SIGINT, end)
     try:
-        if argv[0] == "--completion":
-            return asking.show(asking.completion(*argv[1:2]))
-        argv = named_on(argv)
-        flags = read_flags(argv)
-        if flags.shell_completion or flags.hydra_help:
-            return asking.hydra_says(argv)
-        check_launcher(flags.overrides)
-        line = check_command_line(argv)
-        if flags.help:
-            return asking.show(asking.keys_of_interest(line))
-        if flags.cfg or flags.info:
-            return asking.hydra_says(one_job(argv, line.composer))
-        signal.signal(signal.SIGTERM, terminate)
-        outcomes = launch(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGTERM if ended else 130
+        from src.core.errors import UserError
+        from src.jobs import asking
+
+        if not argv or argv in (["-h"], ["--help"]):
+            return asking.show(asking.overview())
+        if argv == ["--version"]:
+            return asking.show(asking.version())
+
+        from src.core.own import named_on
+        from src.jobs.command_line import check_command_line, one_job, read_flags
+        from src.jobs.launching import check_launcher, launch
+
+        try:
+            if argv[0] == "--completion":
+                return asking.show(asking.completion(*argv[1:2]))
+            argv = named_on(argv)
+            flags = read_flags(argv)
+            if flags.shell_completion or flags.hydra_help:
+                return asking.hydra_says(argv)
+            check_launcher(flags.overrides)
+            line = check_command_line(argv)
+            if flags.help:
+                return asking.show(asking.keys_of_interest(line))
+            if flags.cfg or flags.info:
+                return asking.hydra_says(one_job(argv, line.composer))
+            if ended:  # Python drops what is raised in a callback of its garbage collector
+                raise KeyboardInterrupt
+            signal.signal(signal.SIGTERM, end)
+            outcomes = launch(line)
+        except UserError as error:
+            if ended:  # Hydra makes an error of its own of whatever stops it
+                raise KeyboardInterrupt from error
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     return int(any(outcome["status"] != "ok" for outcome in outcomes))
 
 

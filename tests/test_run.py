@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
 import pytest
 
+from src.core.errors import UserError
 from src.core.paths import CONF, ROOT
-from src.jobs import asking
+from src.jobs import asking, command_line, launching
 from src.run import main
 
 FILES = [path for group in ("experiment", "task") for path in sorted((CONF / group).glob("*.yaml"))]
@@ -30,7 +34,7 @@ except SystemExit as end:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_experiment_and_task_is_listed_with_one_line(path: Path):
-    expected = f"  {path.stem:<25}{asking.first_comment(path)}"
+    expected = f"  {f'{path.stem} ':<25}{asking.first_comment(path)}"
     (line,) = [line for line in asking.overview().splitlines() if line == expected]
     comment = line.split(maxsplit=1)[1]
     assert comment and not comment.startswith("@") and line == line.rstrip() and len(line) <= 120
@@ -99,3 +103,43 @@ def test_an_empty_variable_is_as_none(mode: list[str], monkeypatch: pytest.Monke
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main([*mode, "task=train", "debug=tiny"]) == 0
     assert asked == [f"{ROOT}/outputs"]
+
+
+def test_ctrl_c_among_the_imports_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(asking, "overview", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "interrupted; the same command goes on from here\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_that_composing_swallows_starts_nothing(monkeypatch: pytest.MonkeyPatch):
+    """As Python does where it comes in a callback of the garbage collector."""
+
+    def swallow(argv: list[str]) -> None:
+        with suppress(KeyboardInterrupt):
+            interrupted()
+
+    monkeypatch.setattr(command_line, "check_command_line", swallow)
+    monkeypatch.setattr(launching, "launch", lambda line: pytest.fail("started"))
+    monkeypatch.setattr(launching, "check_launcher", lambda overrides: None)
+    assert main(["experiment=patch_weak"]) == 130
+
+
+def test_ctrl_c_that_becomes_an_error_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """As Hydra makes one of it."""
+
+    def wrap(argv: list[str]) -> None:
+        try:
+            interrupted()
+        except KeyboardInterrupt:
+            raise UserError("ConfigCompositionException") from None
+
+    monkeypatch.setattr(command_line, "check_command_line", wrap)
+    monkeypatch.setattr(launching, "check_launcher", lambda overrides: None)
+    assert main(["experiment=patch_weak"]) == 130
+    assert "error" not in capsys.readouterr().err
+
+
+def interrupted() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)  # Python's handler runs between two of its steps

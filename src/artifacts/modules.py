@@ -189,8 +189,11 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
         return {"events": [*importance.events, *outcome.events]}
 
     entry = artifacts.store.make(key, build)
+    found = json.loads((entry.folder / "search.json").read_text())
     if not entry.built:
         artifacts.session.found("modules: search", entry.digest)
+        for row in found["history"]:
+            artifacts.session.log("search", row["generation"], _numbers(Generation(**row)))
     full = SearchSettings()
     if search_settings.generations < full.generations or search_settings.population < full.population:
         artifacts.session.event(
@@ -200,7 +203,6 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     for event in entry.notes["events"]:
         artifacts.session.event(f"modules: {event}")
     tensors = load_file(entry.folder / "modules.safetensors")
-    found = json.loads((entry.folder / "search.json").read_text())
     curves = SensitivityCurves(tensors["curves"], tuple(found["ratios"]), found["full_accuracy"])
     return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, workers)
 

@@ -1,5 +1,6 @@
 """A network that was trained here, with the data and the course of its training, and what networks answer."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ class Trained:
         return self.history[self.epoch]["val/accuracy"]
 
     @property
+    def no_number(self) -> bool:
+        """Whether a loss is NaN at the chosen epoch."""
+        return any(math.isnan(value) for value in self.history[self.epoch].values())
+
+    @property
     def converged(self) -> bool:
-        return self.accuracy >= self.training.minimum_accuracy
+        return self.accuracy >= self.training.minimum_accuracy and not self.no_number
 
 
 def select_epoch(select: str | int, history: list[dict[str, float]], best: int, where: str) -> tuple[int, str, str]:

@@ -1,6 +1,6 @@
 """Trained networks: from the store, or trained now."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from src.data.opening import data_of
 from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
 from src.report.session import Session
-from src.training.checkpoints import HISTORY, events_of
+from src.training.checkpoints import events_of, rank_of, read_history
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
@@ -155,7 +155,7 @@ def fitted(
             resume_every=artifacts.running.resume_every,
             **more,
         )
-    best = max(range(len(history)), key=lambda i: (history[i]["val/accuracy"], -history[i]["val/loss"]))
+    best = max(range(len(history)), key=lambda epoch: rank_of(history[epoch]))
     return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0]}
 
 
@@ -170,11 +170,17 @@ def trained_network(
     stage: str,
 ) -> Trained:
     """The network of a training's entry in the store, as it was after the chosen epoch."""
+    history = read_history(entry.folder)
     if not entry.built:
         artifacts.session.found(stage, entry.digest)
+        for metrics in history:
+            artifacts.session.log(role, int(metrics["epoch"]), metrics)
     for event in entry.notes.get("events", ()):
         artifacts.session.event(f"{role}: {event}")
-    history = json.loads((entry.folder / HISTORY).read_text())
+    if lost := [int(row["epoch"]) for row in history if any(map(math.isnan, row.values()))]:
+        artifacts.session.event(
+            f"{role}: the loss was no number (NaN) in {len(lost)} of {len(history)} epochs, first in epoch {lost[0]}"
+        )
     epoch, name, note = select_epoch(select, history, entry.notes["best_epoch"], where)
     if note:
         artifacts.session.event(f"{role}: {note}")
@@ -249,6 +255,11 @@ def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
 
 def did_not_train(who: str, network: Trained) -> str:
     """The sentence that stands in place of a verdict."""
+    if network.no_number:
+        return (
+            f"did not train, no verdict: the loss of {who} is no number (NaN) after epoch {network.epoch}; "
+            "lower optim.lr, set training.gradient_clip, or take another training.precision"
+        )
     return (
         f"did not train, no verdict: {who} reached {network.accuracy:.1%} on validation images, "
         f"{network.training.minimum_accuracy:.0%} are required; train longer or with another optim"

@@ -80,8 +80,8 @@ def trained_together(
         return notes
 
     entry = artifacts.store.make(key, build)
-    stage = "modules: together"
-    return trained_network(entry, recipe["select"], data, training, artifacts, stage, "router", stage)
+    course = "modules together", "router", "modules: together"
+    return trained_network(entry, recipe["select"], data, training, artifacts, *course)
 
 
 def parts_of(whole: Trained, options: ComposedOptions, tree: Tree) -> TreeModules:

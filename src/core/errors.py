@@ -60,7 +60,11 @@ def in_quotes(key: str, value: object) -> str:
 
 def full_disk(error: BaseException, folder: Path) -> str:
     """One line where ``error`` means that nothing more can be written to ``folder``; else nothing."""
-    chain = [error, error.__cause__, error.__context__]
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:  # libraries wrap it, torch.save twice
+        chain.append(link)
+        link = link.__cause__ or link.__context__
     reason = next((words for words in FULL for link in chain if words in str(link)), "")
     if not reason:
         return ""

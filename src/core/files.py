@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and JSON that knows when it is damaged."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,18 +22,44 @@ def write_atomically(path: Path, text: str) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of ``path`` as the body ends well, and vanishes where it does not."""
+    with placing(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """As :func:`replacing`, for libraries that open files themselves: the name of an empty one beside ``path``.
+
+    Its name begins with a dot and is never given twice: a process that was taken for dead may still write to its own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        yield temporary
+        temporary.chmod(0o644)
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def sync(path: Path) -> None:
+    """Returns when a file's content, or the names in a folder, outlast a loss of power."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # folders, under Windows
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # there are file systems that cannot do it to a folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def damaged_file(folder: Path, files: Any) -> str:

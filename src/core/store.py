@@ -1,26 +1,27 @@
 """What one job leaves for another: checkpoints, importance tables, modules, found by what they were made of.
 
 An entry is a folder ``<root>/<kind>/<digest>/`` with its files and a ``manifest.json`` (key, checksums, notes). It is
-built in ``<digest>.work/`` under a lock and renamed when complete, so that an entry is there whole or not at all, ten
-jobs at once build it once, and a killed builder finds its own work folder again.
+built in a work folder of its builder's own and renamed when complete, so that an entry is there whole or not at all.
+Under a lock and a claim ten jobs at once build it once; of a killed builder the next one has claim and work folder.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from src.core.files import checksum, damaged_file, read_json, write_json
-
-if TYPE_CHECKING:
-    from filelock import FileLock
+from src.core.claims import claimed, holder, lives
+from src.core.files import checksum, damaged_file, read_json, sync, write_json
 
 MANIFEST = "manifest.json"
+WORK = ".work"  # ends the name of a folder in which an entry is built
 EDITION = 2  # of the house that made an entry: recorded, for the reader
 
 
@@ -98,43 +99,46 @@ class Store:
         Args:
             key: what is wanted.
             build: fills the folder it is given and returns notes (plain values) for the manifest. The folder may hold
-                what an earlier, killed build had left there. One process builds at a time; the others wait.
+                what an earlier, killed build had left there, and its files whose names begin with a dot are no part of
+                the entry. One process builds at a time; the others wait.
         """
         found = self.find(key)
         if found:
             return found
-        folder = self._folder(key)
         with self._lock(key):
-            found = self._find_alone(key)
-            if found:
-                return found
-            work = folder.with_name(f"{folder.name}.work")
-            work.mkdir(exist_ok=True)
-            start = time.time()
-            notes = dict(build(work) or {})
-            for partial in [path for path in _files(work) if path.name.startswith(".")]:  # of writers that were killed
-                partial.unlink()
-            manifest = {
-                "kind": key.kind,
-                "digest": key.digest(),
-                "version": key.version,
-                "edition": EDITION,
-                "parents": list(key.parents),
-                "recipe": key.recipe,
-                "notes": notes,
-                "seconds": round(time.time() - start, 3),
-                "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "files": {str(path.relative_to(work)): checksum(path) for path in _files(work)},
-            }
-            write_json(work / MANIFEST, manifest, allow_nan=True)
-            os.replace(work, folder)
+            while True:
+                entry = self._find_alone(key) or self._built(key, build)
+                if entry:
+                    return entry
+
+    def _built(self, key: Key, build: Callable[[Path], Mapping[str, Any] | None]) -> Entry | None:
+        """The entry, built now; None where another host has done it, or took this process for dead and is at it."""
+        folder = self._folder(key)
+        with claimed(_claim(folder), no_more=folder.exists) as word:
+            if not word or folder.exists():
+                return None
+            work = _work(folder, word)
+            try:
+                built = not _is_whole(work)  # else a job was killed just before the entry had its name
+                manifest = _filled(key, work, build) if built else read_json(work / MANIFEST)
+                for hidden in [path for path in work.rglob(".*") if path.is_file()]:
+                    hidden.unlink()
+                os.replace(work, folder)
+            except Exception:
+                if work.exists() and not folder.exists():
+                    raise
+                shutil.rmtree(work, ignore_errors=True)  # that of who ends second is thrown away
+                return None
+            sync(folder.parent)
+            for other in folder.parent.glob(f"{folder.name}*{WORK}"):
+                shutil.rmtree(other, ignore_errors=True)
         # as a later reader will see them (tuples have become lists)
-        return Entry(key.kind, key.digest(), folder, read_json(folder / MANIFEST)["notes"], manifest, built=True)
+        return Entry(key.kind, key.digest(), folder, read_json(folder / MANIFEST)["notes"], manifest, built=built)
 
     def entries(self) -> Iterator[Entry]:
         """All complete entries; their checksums are not verified."""
         for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
-            if path.parent.parent.name == "quarantine" or path.parent.suffix == ".work":
+            if path.parent.parent.name == "quarantine" or path.parent.suffix == WORK:
                 continue
             try:
                 manifest = read_json(path)
@@ -143,8 +147,9 @@ class Store:
             yield Entry(manifest["kind"], manifest["digest"], path.parent, manifest["notes"], manifest)
 
     def leftovers(self) -> list[Path]:
-        """Folders of builds that were killed or are under way, and of entries that were moved aside as damaged."""
-        return sorted([*self.root.glob("[!q]*/*.work"), *(self.root / "quarantine").glob("*")])
+        """Folders of builds that were killed, and of entries that were moved aside as damaged."""
+        dead = [work for work in self.root.glob(f"[!q]*/*{WORK}") if not _is_under_way(work)]
+        return sorted([*dead, *(self.root / "quarantine").glob("*")])
 
     def prune(self, keep: set[str]) -> list[Entry]:
         """Delete all entries whose digest is not in ``keep`` and that no kept entry descends from."""
@@ -170,12 +175,20 @@ class Store:
     def _folder(self, key: Key) -> Path:
         return self.root / key.kind / key.digest()
 
-    def _lock(self, key: Key) -> "FileLock":
+    @contextmanager
+    def _lock(self, key: Key) -> Iterator[None]:
+        """The fast way to wait for other builders; where a disk has no locks, claims have to do."""
         from filelock import FileLock
 
         folder = self._folder(key)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{folder}.lock")
+        with ExitStack() as held:
+            try:
+                held.enter_context(FileLock(f"{folder}.lock"))
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                    raise
+            yield
 
     def _quarantine(self, folder: Path, fault: str) -> None:
         try:
@@ -196,8 +209,56 @@ def digest_of(plain: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def _claim(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.claim")
+
+
+def _work(folder: Path, word: str) -> Path:
+    """The work folder of who holds the claim: that of a dead builder under a new name, so that he finds it no more."""
+    work = folder.with_name(f"{folder.name}.{word}{WORK}")
+    with suppress(FileNotFoundError):  # one that was thought dead has ended
+        left = sorted(folder.parent.glob(f"{folder.name}*{WORK}"), key=lambda path: path.stat().st_mtime_ns)
+        for newest in left[-1:]:
+            os.rename(newest, work)
+    work.mkdir(exist_ok=True)
+    return work
+
+
+def _is_under_way(work: Path) -> bool:
+    """Whether a living process builds in this work folder."""
+    digest, _, word = work.stem.partition(".")
+    claim = _claim(work.with_name(digest))
+    return bool(word) and holder(claim) == word and lives(claim)
+
+
+def _filled(key: Key, work: Path, build: Callable[[Path], Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Build in ``work``; the manifest, written last."""
+    (work / MANIFEST).unlink(missing_ok=True)
+    start = time.time()
+    notes = dict(build(work) or {})
+    files = _files(work)
+    manifest = {
+        "kind": key.kind,
+        "digest": key.digest(),
+        "version": key.version,
+        "edition": EDITION,
+        "parents": list(key.parents),
+        "recipe": key.recipe,
+        "notes": notes,
+        "seconds": round(time.time() - start, 3),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "files": {str(path.relative_to(work)): checksum(path) for path in files},
+    }
+    for path in {*files, *(path.parent for path in files)}:
+        sync(path)
+    write_json(work / MANIFEST, manifest, allow_nan=True)
+    return manifest
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST and path.name[0] != "."
+    )
 
 
 def _entry(key: Key, folder: Path) -> Entry | None:
@@ -213,3 +274,7 @@ def _fault(folder: Path) -> str:
         return damaged_file(folder, read_json(folder / MANIFEST)["files"])
     except (OSError, ValueError, KeyError):
         return "no readable manifest"
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() and not _fault(folder)

@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from src.core.files import placing
+
 
 def skeleton(model: nn.Module, device: str = "meta") -> nn.Module:
     """A copy of ``model`` whose parameters and buffers are empty; no weight is copied on the way."""
@@ -39,9 +41,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
         storage = value.untyped_storage().data_ptr()
         tensors[name] = value.clone() if storage in storages else value
         storages.add(storage)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    with placing(path) as temporary:
+        save_file(tensors, temporary)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -3,7 +3,7 @@
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.network import of_part
-from src.artifacts.trained import images_of, trained, training_panels
+from src.artifacts.trained import images_of, no_verdict, trained, training_panels
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
 from src.core.estimate import Estimate
@@ -29,14 +29,13 @@ def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
     }
     result = Result("train_module", artifacts.running.name, uses=[module.digest])
     result.add(*training_panels({name: module}))
-    result.conclude(
-        Verdict(
-            f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child",
-            metrics=metrics,
-            units=dict.fromkeys(metrics, "%"),
-            row={"module": name, "outputs": len(images.classes), "train_images": len(images.sets["train"])},
-        )
+    verdict = Verdict(
+        f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child",
+        metrics=metrics,
+        units=dict.fromkeys(metrics, "%"),
+        row={"module": name, "outputs": len(images.classes), "train_images": len(images.sets["train"])},
     )
+    result.conclude(no_verdict("the module", module, verdict) if module.no_number else verdict)
     return result
 
 

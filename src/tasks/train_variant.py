@@ -47,7 +47,9 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
     if row["skipped"]:
         sentence = f"ended after the first cycle with {epoch['train/accuracy']:.1%} of the training images right"
     verdict = Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), row=row)
-    if variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
+    if network.no_number:
+        verdict = no_verdict("the variant", network, verdict)
+    elif variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
         verdict = no_verdict("the baseline", network, verdict)
     result = Result("train_variant", artifacts.running.name, uses=[network.digest])
     result.add(*training_panels({"network": network}))

@@ -1,9 +1,9 @@
 """Weights that a training leaves behind, and the state from which a killed one goes on."""
 
 import json
+import math
 import time
-import zipfile
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,26 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
-from src.core.files import write_atomically
+from src.core.files import checksum, replacing, write_atomically, write_json
 from src.networks.weights import save_weights
 from src.training.determinism import seed_everything
 
+BEST = "best.safetensors"
+LAST = "last.safetensors"
 RESUME = "resume.ckpt"
 HISTORY = "history.json"
 EVENTS = "events.json"
-SECONDS = "seconds.json"
+# their names begin with a dot: no part of what a training leaves
+EARLIER = f".{BEST}.earlier"  # the best that the resumable checkpoint names, where a later epoch was better
+ENDED = ".ended.json"  # seconds and checksums of a training that has ended
 
 
 class Checkpoints(Checkpoint):
     """Keeps ``best``, ``last`` and every k-th epoch as weights, and a resumable Lightning checkpoint meanwhile.
 
-    Best is the highest ``val/accuracy``, among equals the lowest ``val/loss``. It derives from Lightning's
-    ``Checkpoint`` because those callbacks run after the learner has logged the epoch's metrics.
+    Best is the epoch of the highest :func:`rank_of`. The resumable checkpoint names the weights that were kept before
+    it, with their checksums. It derives from Lightning's ``Checkpoint`` because those callbacks run after the learner
+    has logged the epoch's metrics.
 
     Args:
         folder: receives ``best.safetensors``, ``last.safetensors``, ``epoch_0007.safetensors``, ``history.json``,
@@ -50,6 +55,8 @@ class Checkpoints(Checkpoint):
         self.epoch_since = time.monotonic()
         self.history: list[dict[str, float]] = []
         self.best = (-1.0, 0.0)
+        self.events: list[str] = []
+        self.files: dict[str, str] = {}  # name -> checksum
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.resumable_since = self.epoch_since = time.monotonic()
@@ -65,42 +72,68 @@ class Checkpoints(Checkpoint):
         due = time.monotonic() - self.resumable_since >= self.resume_every
         if trainer.strategy.broadcast(due):  # processes wait for each other there, so all have to come
             trainer.save_checkpoint(self.folder / RESUME)
+            self._forget_earlier()
             self.resumable_since = time.monotonic()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._end()
 
     @rank_zero_only
     def _keep(self, learner: Any, metrics: dict[str, float], ends: bool) -> None:
         model: nn.Module = learner.model
         epoch = int(self.history[-1]["epoch"])
-        rank = (metrics["val/accuracy"], -metrics["val/loss"])
-        if rank > self.best or not (self.folder / "best.safetensors").exists():
+        rank = rank_of(metrics)
+        if rank > self.best or BEST not in self.files:
             self.best = rank
-            save_weights(model, self.folder / "best.safetensors")
+            if (self.folder / RESUME).exists() and BEST in self.files and not (self.folder / EARLIER).exists():
+                (self.folder / BEST).replace(self.folder / EARLIER)
+            self._save(model, BEST)
         if self.every and (epoch + 1) % self.every == 0:
-            save_weights(model, self.folder / f"epoch_{epoch:04d}.safetensors")
+            self._save(model, f"epoch_{epoch:04d}.safetensors")
         if ends and self.keep_last:
-            save_weights(model, self.folder / "last.safetensors")
-        write_atomically(self.folder / HISTORY, json.dumps(self.history))
-        if ends:
-            write_atomically(self.folder / SECONDS, f"{self.seconds:.2f}")
-        if getattr(learner, "events", []):
-            write_atomically(self.folder / EVENTS, json.dumps(learner.events))
+            self._save(model, LAST)
+        write_history(self.folder, self.history)
+        self.events = list(getattr(learner, "events", []))
+        write_events(self.folder, self.events)
+
+    def _save(self, model: nn.Module, name: str) -> None:
+        save_weights(model, self.folder / name)
+        self.files[name] = checksum(self.folder / name)
+
+    @rank_zero_only
+    def _forget_earlier(self) -> None:
+        (self.folder / EARLIER).unlink(missing_ok=True)
+
+    @rank_zero_only
+    def _end(self) -> None:
+        plain = {name: checksum(self.folder / name) for name in (HISTORY, EVENTS) if (self.folder / name).exists()}
+        write_json(self.folder / ENDED, {"seconds": round(self.seconds, 2), "files": {**self.files, **plain}})
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "best": list(self.best), "seconds": self.seconds}
+        return {
+            "history": self.history,
+            "best": list(self.best),
+            "seconds": self.seconds,
+            "events": self.events,
+            "files": self.files,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = list(state_dict["history"])
         self.seconds = state_dict["seconds"]
         self.best = (state_dict["best"][0], state_dict["best"][1])
+        self.events = list(state_dict.get("events", []))
+        # an earlier version's names none
+        present = [path.name for path in self.folder.glob("*.safetensors")]
+        self.files = dict(state_dict.get("files") or {name: checksum(self.folder / name) for name in present})
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Writes beside the target and renames: Lightning's own goes through the system's temporary folder."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        partial = Path(path).with_name(f".{Path(path).name}.partial")
-        torch.save(checkpoint, partial)
-        partial.replace(path)
+        with replacing(Path(path)) as file:
+            torch.save(checkpoint, file)
 
 
 class EpochSeed(Callback):
@@ -113,22 +146,29 @@ class EpochSeed(Callback):
         seed_everything("epoch", self.seed, trainer.current_epoch)
 
 
-def resumable(folder: Path, on_event: Callable[[str], None] | None = None) -> Path | None:
-    """The checkpoint of a killed training in ``folder``, if it can be read whole; a damaged one is told and deleted."""
-    path = folder / RESUME
-    if not path.exists():
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch.load takes a flipped bit for a weight
-            if archive.testzip():
-                raise ValueError("a checksum does not hold")
-        torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        path.unlink()
-        if on_event:
-            on_event(f"the checkpoint of a killed training was damaged ({type(error).__name__}): it began anew")
-        return None
-    return path
+def rank_of(metrics: Mapping[str, float]) -> tuple[float, float]:
+    """By which epochs are better: validation accuracy, among equals the lower loss; below all, a loss that is NaN."""
+    if math.isnan(metrics["val/loss"]):
+        return -1.0, -math.inf
+    return metrics["val/accuracy"], -metrics["val/loss"]
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """JSON knows no number that is not finite: one stands there as the word ``nan``, ``inf`` or ``-inf``."""
+    rows = [{name: value if math.isfinite(value) else str(value) for name, value in row.items()} for row in history]
+    write_atomically(folder / HISTORY, json.dumps(rows, allow_nan=False))
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """What :func:`write_history` wrote, now or as ``NaN`` and ``Infinity``, as it did before."""
+    rows = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+    return [{name: float(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+
+
+def write_events(folder: Path, events: Sequence[str]) -> None:
+    """No events, no file."""
+    if events:
+        write_atomically(folder / EVENTS, json.dumps(list(events)))
 
 
 def events_of(folder: Path) -> list[str]:

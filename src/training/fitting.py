@@ -1,6 +1,6 @@
 """One training run: a learner meets its data under a Lightning trainer."""
 
-import json
+import math
 import signal
 import threading
 import warnings
@@ -16,13 +16,15 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from src.core.errors import UserError
+from src.core.files import read_json
 from src.core.options import Count, Share, options
 from src.data.datamodule import ImageData
-from src.training.checkpoints import HISTORY, RESUME, SECONDS, AtomicCheckpoints, Checkpoints, EpochSeed, resumable
+from src.training.checkpoints import ENDED, RESUME, AtomicCheckpoints, Checkpoints, EpochSeed, read_history
 from src.training.determinism import seed_everything
 from src.training.early_stopping import EarlyStopping, LossStopping
 from src.training.learners.stepping import Stepping
 from src.training.replicas import Replicas, quieten
+from src.training.resuming import has_ended, resumable
 
 
 @options
@@ -95,6 +97,8 @@ def fit(
     Returns:
         One dictionary per epoch: ``epoch``, ``train/loss``, ``train/accuracy``, ``val/loss``, ``val/accuracy``.
     """
+    if has_ended(folder, on_event):  # and its job was killed before the store had it
+        return _told(folder, on_epoch, on_seconds)
     seed_everything("fit", seed)
     on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
@@ -138,12 +142,19 @@ def fit(
             if devices > 1 and trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGKILL)  # none of the others outlives this one
     (folder / RESUME).unlink(missing_ok=True)
-    seconds = float((folder / SECONDS).read_text())
-    (folder / SECONDS).unlink()  # nothing stays that differs from run to run
+    return _told(folder, on_epoch if devices > 1 else None, on_seconds)
+
+
+def _told(
+    folder: Path,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+    on_seconds: Callable[[float], None] | None,
+) -> list[dict[str, float]]:
+    """The history of a training that has ended, told to whoever has not heard of it."""
+    history = read_history(folder)
     if on_seconds:
-        on_seconds(seconds)
-    history: list[dict[str, float]] = json.loads((folder / HISTORY).read_text())
-    if on_epoch and devices > 1:
+        on_seconds(float(read_json(folder / ENDED)["seconds"]))
+    if on_epoch:
         for metrics in history:
             on_epoch(metrics)
     return history
@@ -196,14 +207,17 @@ def overfitted_epoch(history: Sequence[dict[str, float]]) -> tuple[int, str]:
 
     The rule (ours; CNNSplitter lists its epochs without one): the first epoch after the one of lowest validation loss
     at which the validation loss has risen by a fifth above that minimum. Where none is found, the last epoch. The
-    underfitted epoch is half of it, rounded down, as in CNNSplitter (ASE 2022).
+    underfitted epoch is half of it, rounded down, as in CNNSplitter (ASE 2022). A loss that is NaN counts for nothing.
     """
-    losses = [metrics["val/loss"] for metrics in history]
-    lowest = min(range(len(losses)), key=losses.__getitem__)
-    for epoch in range(lowest, len(losses)):
-        if losses[epoch] >= 1.2 * losses[lowest]:
+    losses = {epoch: loss for epoch, metrics in enumerate(history) if not math.isnan(loss := metrics["val/loss"])}
+    last = len(history) - 1
+    if not losses:
+        return last, "the validation loss was no number at any epoch: the last epoch is taken as the overfitted one"
+    lowest = min(losses, key=losses.__getitem__)
+    for epoch, loss in losses.items():
+        if epoch >= lowest and loss >= 1.2 * losses[lowest]:
             return epoch, ""
-    return len(losses) - 1, (
+    return last, (
         f"the validation loss never rose by a fifth above its minimum ({losses[lowest]:.3f} at epoch {lowest}): "
         "the last epoch is taken as the overfitted one"
     )

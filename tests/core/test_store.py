@@ -1,5 +1,7 @@
 """An entry is there whole or not at all; it is built once, and a damaged one is never believed."""
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.core import claims
 from src.core.store import MANIFEST, Key, Store, digest_of
 
 KEY = Key("number", {"value": 7})
@@ -87,26 +90,126 @@ def test_failed_build_leaves_no_entry_but_its_work(tmp_path):
     assert len(list(store.entries())) == 1
 
 
-def _slow_build(root: str, log: str) -> None:
+def no_locks() -> None:
+    """As on a shared disk whose locks do not reach other hosts."""
+    fcntl.flock = lambda *_: None
+    claims.PATIENCE = 0.02
+
+
+def _slow_build(root: str, log: str, locks: bool) -> None:
+    if not locks:
+        no_locks()
+
     def build(folder: Path) -> None:
         with open(log, "a") as file:
             file.write("built\n")
+        (folder / "x").write_text(f"{os.getpid()}")
         time.sleep(0.3)
-        (folder / "x").write_text("x")
+        (folder / "y").write_text(f"{os.getpid()}")
 
     Store(Path(root)).make(KEY, build)
 
 
-def test_jobs_at_once_build_once(tmp_path):
+@pytest.mark.parametrize("locks", [True, False])
+def test_jobs_at_once_build_once(tmp_path, locks):
     log = tmp_path / "log"
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_slow_build, args=(str(tmp_path / "store"), str(log))) for _ in range(4)]
+    arguments = str(tmp_path / "store"), str(log), locks
+    processes = [context.Process(target=_slow_build, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
         assert process.exitcode == 0
     assert log.read_text() == "built\n"
+    (entry,) = Store(tmp_path / "store").entries()
+    assert (entry.folder / "x").read_text() == (entry.folder / "y").read_text()
+    assert {path.suffix for path in entry.folder.parent.iterdir()} <= {"", ".lock"}
+
+
+def _sleepy_build(root: str) -> None:
+    """The builder of another host, whose heart does not beat while it sleeps."""
+    no_locks()
+    claims._system = lambda: "another host"
+    claims.HEARTBEAT = 60.0
+
+    def build(folder: Path) -> None:
+        (folder / "begun").write_text("sleepy")
+        while folder.exists():
+            time.sleep(0.02)
+        (folder / "ended").write_text("sleepy")
+
+    entry = Store(Path(root)).make(KEY, build)
+    assert not entry.built and (entry.folder / "ended").read_text() == "awake"
+
+
+def test_a_builder_that_was_taken_for_dead_mixes_nothing_in(tmp_path, monkeypatch):
+    """Its progress is gone on with; as it wakes it finds its folder gone, and what the other has made."""
+    sleepy = multiprocessing.get_context("spawn").Process(target=_sleepy_build, args=(str(tmp_path),))
+    sleepy.start()
+    while not list(tmp_path.glob("number/*.work/begun")):
+        time.sleep(0.02)
+    store = Store(tmp_path)
+    assert not store.leftovers(), "it is under way"
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(claims, "DEAD", 0.0)
+    assert len(store.leftovers()) == 1
+
+    def build(folder: Path) -> None:
+        assert (folder / "begun").read_text() == "sleepy"
+        time.sleep(0.2)
+        (folder / "ended").write_text("awake")
+
+    entry = store.make(KEY, build)
+    sleepy.join()
+    assert sleepy.exitcode == 0
+    assert {path.name for path in entry.folder.iterdir()} == {"begun", "ended", MANIFEST}
+    assert store.find(KEY) and not store.leftovers()
+
+
+def test_who_ends_second_throws_its_own_away(tmp_path):
+    """Two build at once where a claim was lost; each does so in a folder of its own."""
+    store, other = Store(tmp_path), Store(tmp_path)
+
+    def build(folder: Path) -> None:
+        (folder / "x").write_text("second")
+        (claim,) = tmp_path.glob("number/*.claim")
+        claim.unlink()
+        folder.rename(folder.with_name("aside"))  # or the other would go on with it
+        other._built(KEY, write_seven)
+        folder.with_name("aside").rename(folder)
+
+    entry = store.make(KEY, build)
+    assert not entry.built and {path.name for path in entry.folder.iterdir()} == {"seven.txt", MANIFEST}
+    assert not store.leftovers()
+
+
+def test_a_build_that_had_ended_is_not_begun_again(tmp_path):
+    """Its job was killed just before the entry had its name."""
+    store = Store(tmp_path)
+    entry = store.make(KEY, write_seven)
+    work = entry.folder.with_name(f"{entry.digest}.1-a.work")
+    entry.folder.rename(work)
+    assert not store.make(KEY, lambda folder: pytest.fail("built again")).built
+    entry.folder.rename(work)
+    (work / "seven.txt").write_text("8")
+    assert store.make(KEY, write_seven).built and (entry.folder / "seven.txt").read_text() == "7"
+
+
+def test_what_is_hidden_is_no_part_of_an_entry(tmp_path):
+    def build(folder: Path) -> None:
+        (folder / ".progress").write_text("half")
+
+    entry = Store(tmp_path).make(KEY, build)
+    assert [path.name for path in entry.folder.iterdir()] == [MANIFEST]
+
+
+def test_a_disk_without_locks_has_claims(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert Store(tmp_path).make(KEY, write_seven).built
 
 
 def _endless_build(root: str) -> None:
@@ -120,14 +223,13 @@ def _endless_build(root: str) -> None:
 def test_killed_builder_releases_the_lock(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_endless_build, args=(str(tmp_path),))
     process.start()
-    begun = tmp_path / "number" / f"{KEY.digest()}.work" / "begun"
-    while not begun.exists():
+    while not list(tmp_path.glob(f"number/{KEY.digest()}.*.work/begun")):
         time.sleep(0.02)
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     entry = Store(tmp_path).make(KEY, write_seven)
-    assert (entry.folder / "begun").exists()
+    assert (entry.folder / "begun").exists(), "gone on with, at once"
 
 
 def test_prune_keeps_ancestors(tmp_path):

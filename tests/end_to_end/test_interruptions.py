@@ -28,6 +28,8 @@ def test_goes_on_to_the_same_numbers(run, folder, tiny):
     ran = run(folder, *JOB)
     assert ran.code == 0, ran.text
     assert ran.result["status"] == "ok" and ran.result["metrics"] == tiny.result["metrics"]
+    curves, unbroken = ((each.result["folder"] / "curves.csv").read_text().splitlines() for each in (ran, tiny))
+    assert sorted(curves) == sorted(unbroken), "those of what was in the store already, too"
 
 
 def test_a_damaged_result_is_written_anew(run, folder, tiny):

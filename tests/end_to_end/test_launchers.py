@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,23 +108,24 @@ def preempt_one(outputs, epochs):
     while not (found := list(outputs.glob("store/checkpoint/*.work/resume.ckpt"))):
         time.sleep(0.01)
     work = found[0].parent
-    (owner,) = owners(work.with_suffix(".lock"))
-    epochs.append(count(work))
+    entry = work.with_name(work.name.split(".")[0])
+    (owner,) = owners(entry.with_suffix(".lock"))
+    epochs.append(count(entry))
     os.kill(owner, signal.SIGTERM)
     time.sleep(0.02)
     os.kill(owner, signal.SIGUSR2)
-    while work.exists():
-        epochs.append(count(work) or epochs[-1])
+    while not entry.exists():
+        epochs.append(count(entry) or epochs[-1])
         time.sleep(0.01)
-    epochs.append(count(work.with_suffix("")))
+    epochs.append(count(entry))
 
 
-def count(folder):
-    """How many epochs the history of a training has."""
-    try:
-        return len(json.loads((folder / "history.json").read_text()))
-    except FileNotFoundError:
-        return 0
+def count(entry):
+    """How many epochs the history of a training has, in the store or in the work folder of whoever is at it."""
+    for path in entry.parent.glob(f"{entry.name}*/history.json"):
+        with suppress(FileNotFoundError):  # another is at it, or it has ended
+            return len(json.loads(path.read_text()))
+    return 0
 
 
 def owners(lock):

@@ -1,6 +1,7 @@
 """Which weights a training leaves behind."""
 
 import json
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,19 @@ import pytest
 import torch
 from torch import nn
 
+from src.core.errors import full_disk
 from src.networks.weights import load_weights
-from src.training.checkpoints import HISTORY, RESUME, SECONDS, Checkpoints, resumable
+from src.training.checkpoints import (
+    BEST,
+    EARLIER,
+    HISTORY,
+    RESUME,
+    AtomicCheckpoints,
+    Checkpoints,
+    read_history,
+    write_history,
+)
+from src.training.resuming import resumable
 
 
 class Trainer(SimpleNamespace):
@@ -35,7 +47,7 @@ def run(keeper: Checkpoints, metrics: list[tuple[float, float]], max_epochs: int
 
 def test_last_is_kept_where_wanted_and_the_checkpoint_is_written_where_due(tmp_path: Path):
     run(Checkpoints(tmp_path, keep_last=False, resume_every=3600), [(0.5, 1.0), (0.75, 0.5)], max_epochs=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", HISTORY, SECONDS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", HISTORY]
 
 
 def epoch_of(path: Path) -> float:
@@ -52,6 +64,34 @@ def test_best_last_and_every_kth_are_kept(tmp_path: Path):
     history = json.loads((tmp_path / HISTORY).read_text())
     assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4]
     assert history[2] == {"epoch": 2, "val/accuracy": 0.25, "val/loss": 2.0}  # only metrics of a stage
+
+
+def test_a_loss_that_is_no_number_is_never_best(tmp_path: Path):
+    nan = float("nan")
+    run(Checkpoints(tmp_path), [(0.5, nan), (0.1, 2.0), (0.5, nan)], max_epochs=3)
+    assert epoch_of(tmp_path / BEST) == 1
+
+
+def test_the_history_is_json(tmp_path: Path):
+    row = {"epoch": 0, "val/accuracy": 0.1, "val/loss": float("nan"), "train/loss": float("inf")}
+    write_history(tmp_path, [row])
+    (found,) = json.loads((tmp_path / HISTORY).read_text(), parse_constant=pytest.fail)
+    assert found == {"epoch": 0, "val/accuracy": 0.1, "val/loss": "nan", "train/loss": "inf"}
+    assert str(read_history(tmp_path)) == str([row])
+    (tmp_path / HISTORY).write_text('[{"epoch": 0, "val/loss": NaN, "train/loss": Infinity, "val/accuracy": 0.1}]')
+    (old,) = read_history(tmp_path)
+    assert str(old["val/loss"]) == "nan" and old["train/loss"] == float("inf")
+
+
+def test_the_best_that_a_checkpoint_names_stays_until_there_is_another(tmp_path: Path):
+    keeper = Checkpoints(tmp_path, resume_every=0.0)
+    run(keeper, [(0.5, 1.0)], max_epochs=9)
+    keeper.resume_every = 3600
+    run(keeper, [(0.6, 1.0), (0.7, 1.0)], max_epochs=9, start=1)
+    assert epoch_of(tmp_path / BEST) == 2 and epoch_of(tmp_path / EARLIER) == 0
+    keeper.resume_every = 0.0
+    run(keeper, [(0.1, 1.0)], max_epochs=9, start=3)
+    assert epoch_of(tmp_path / BEST) == 2 and not (tmp_path / EARLIER).exists()
 
 
 def test_of_equal_accuracies_the_lower_loss_is_best(tmp_path: Path):
@@ -94,3 +134,20 @@ class Payload:
 def test_a_checkpoint_with_code_is_not_loaded(tmp_path: Path):
     torch.save({"epoch": 3, "code": Payload()}, tmp_path / RESUME)
     assert resumable(tmp_path) is None
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_full_disk_is_told_as_one_whatever_torch_makes_of_it(tmp_path: Path, size: int):
+    """`torch.save` ends in a RuntimeError of another text, which Lightning may wrap again."""
+    state = {"large": torch.zeros(size), "more": [torch.zeros(30_000) for _ in range(5)]}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises((OSError, RuntimeError)) as caught:
+            AtomicCheckpoints().save_checkpoint(state, tmp_path / RESUME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    outer, outermost = RuntimeError("could not save"), RuntimeError("could not train")
+    outer.__context__, outermost.__cause__ = caught.value, outer
+    assert "make room" in full_disk(caught.value, tmp_path) and "make room" in full_disk(outermost, tmp_path)

@@ -39,7 +39,7 @@ def train(folder: Path, early_stopping: EarlyStopping | None, learner: str = "mo
 
 
 def left_in(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
 @pytest.mark.parametrize("learner", ["monolithic", "variant"])

@@ -5,15 +5,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
 
 from src.core.errors import UserError
 from src.core.options import options_of
 from src.networks.weights import load_weights
-from src.training.checkpoints import RESUME
+from src.training.checkpoints import EARLIER, RESUME
 from src.training.fitting import Training, VariantTraining, overfitted_epoch
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import EPOCHS, LAST, LEARNERS, PLACES, train
@@ -22,7 +25,7 @@ WEIGHTS = {"best.safetensors", "last.safetensors", *(f"epoch_{epoch:04d}.safeten
 
 
 def left_in(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,101 @@ def test_a_training_whose_checkpoint_is_damaged_starts_anew(killed: Path, unbrok
     assert left_in(folder) == left_in(unbroken)
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "epoch_0000.safetensors"])
+@pytest.mark.parametrize(
+    "damage", [flip, lambda path: path.write_bytes(b""), Path.unlink], ids=["bit", "empty", "gone"]
+)
+def test_damaged_weights_of_a_killed_training_are_not_believed(
+    name: str, damage: Callable[[Path], None], killed: Path, unbroken: Path, tmp_path: Path
+):
+    """An epoch's weights that are the best ones too stand in for them; what cannot be put back is trained again."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(killed / "monolithic_step", folder)
+    twins = [path for path in folder.glob("*.safetensors") if path.read_bytes() == (folder / name).read_bytes()]
+    damage(folder / name)
+    epochs: list[int] = []
+    events: list[str] = []
+    began = [Begins(epochs)]
+    train(folder, on_event=events.append, callbacks=began)
+    (event,) = events
+    assert "damaged" in event and name in event and ("began anew" in event) == (len(twins) == 1)
+    assert epochs == list(range(EPOCHS))[0 if len(twins) == 1 else LAST :]
+    assert left_in(folder) == left_in(unbroken)
+
+
+def test_where_nothing_stands_in_it_begins_anew(killed: Path, unbroken: Path, tmp_path: Path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(killed / "monolithic_step", folder)
+    (folder / "epoch_0009.safetensors").write_bytes(b"of another training")
+    for path in folder.glob("*.safetensors"):
+        flip(path)
+    events: list[str] = []
+    train(folder, on_event=events.append)
+    (event,) = events
+    assert "best.safetensors" in event and "epoch_0001.safetensors" in event and event.endswith("began anew")
+    assert left_in(folder) == left_in(unbroken)
+
+
+def test_what_a_later_epoch_left_is_forgotten(killed: Path, unbroken: Path, tmp_path: Path):
+    """The best is the one that the checkpoint names, whatever a later epoch, which may now be another, put there."""
+    folder = tmp_path / "late"
+    shutil.copytree(killed / "monolithic_step", folder)
+    (folder / "best.safetensors").replace(folder / EARLIER)
+    for name in ("best.safetensors", "epoch_0003.safetensors"):
+        (folder / name).write_bytes(b"of a later epoch")
+    (folder / "history.json").write_text("damaged")
+    seen: list[dict[str, bytes]] = []
+    events: list[str] = []
+    train(folder, on_event=events.append, callbacks=[Looks(folder, seen)])
+    assert not events and set(seen[0]) == {"best.safetensors", "epoch_0000.safetensors", "epoch_0001.safetensors",
+                                           "history.json", RESUME}  # fmt: skip
+    assert b"later" not in seen[0]["best.safetensors"] and len(json.loads(seen[0]["history.json"])) == LAST
+    assert left_in(folder) == left_in(unbroken) and not (folder / EARLIER).exists()
+
+
+def test_a_training_that_has_ended_is_not_started_again(unbroken: Path, tmp_path: Path):
+    """A job can be killed before the store has what it trained."""
+    folder = tmp_path / "ended"
+    shutil.copytree(unbroken, folder)
+    epochs: list[int] = []
+    told: list[dict[str, float]] = []
+    seconds: list[float] = []
+    again = train(folder, callbacks=[Begins(epochs)], on_epoch=told.append, on_seconds=seconds.append)
+    assert not epochs and told == again == json.loads((unbroken / "history.json").read_text()) and len(seconds) == 1
+    flip(folder / "last.safetensors")
+    events: list[str] = []
+    train(folder, callbacks=[Begins(epochs)], on_event=events.append)
+    assert epochs == list(range(EPOCHS)) and "last.safetensors has another checksum" in events[0]
+    assert left_in(folder) == left_in(unbroken)
+
+
+class Begins(Callback):
+    """Notes the epochs that begin."""
+
+    def __init__(self, epochs: list[int]) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        self.epochs.append(trainer.current_epoch)
+
+
+class Looks(Begins):
+    """Notes the files that are there as a training begins."""
+
+    def __init__(self, folder: Path, seen: list[dict[str, bytes]]) -> None:
+        super().__init__([])
+        self.folder, self.seen = folder, seen
+
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        self.seen.append({path.name: path.read_bytes() for path in self.folder.iterdir()})
+
+
 def test_same_seed_same_bits_other_seed_other_bits(unbroken: Path, tmp_path: Path):
     torch.manual_seed(99)  # what ran before does not matter
     train(tmp_path / "same")
@@ -143,6 +241,13 @@ def curve(*losses: float) -> list[dict[str, float]]:
 )
 def test_overfitted_is_a_fifth_above_the_lowest_loss(losses, epoch):
     assert overfitted_epoch(curve(*losses)) == (epoch, "")
+
+
+def test_a_loss_that_is_no_number_counts_for_nothing():
+    nan = float("nan")
+    assert overfitted_epoch(curve(nan, 1.0, nan, 0.5, nan, 0.7)) == (5, "")
+    assert overfitted_epoch(curve(nan, 1.0, nan))[0] == 2
+    assert "no number" in overfitted_epoch(curve(nan, nan))[1]
 
 
 def test_where_nothing_overfits_the_last_epoch_is_taken_and_said():

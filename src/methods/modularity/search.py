@@ -45,7 +45,7 @@ def search(
         weight: (K,) convolutions that each position of the kernel axis stands for.
         checkpoint: a file that is replaced after every generation. A damaged one or one of another search is passed
             over and named in ``events``.
-        on_generation: called after each generation was judged and saved.
+        on_generation: called after each generation was judged and saved; first for those judged before a kill.
 
     Raises:
         UserError: a class without images.
@@ -60,6 +60,9 @@ def search(
     )
     state, event = read_state(checkpoint, owner) if checkpoint else (None, "")
     state = state or _beginning(layout, order, sensitive, settings)
+    if on_generation:
+        for generation in state.history:
+            on_generation(generation)
     class_order = torch.randperm(classes, generator=stream(settings.seed, "classes")).tolist()
     while not _is_over(state, settings):
         keep = layout.decode(state.population, order)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from src.core.files import replacing
 
 FORMAT = "1"  # of the file and of what its numbers mean; raised by hand, so that older ones are not continued
 
@@ -78,13 +79,8 @@ def write_state(path: Path, state: SearchState, owner: str) -> None:
     plain = {key: getattr(state, key) for key in PLAIN}
     text = json.dumps({**plain, "history": [list(row) for row in state.history]})
     metadata = {"format": FORMAT, "owner": owner, "state": text, "digest": _digest(text, tensors)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")  # the same after a kill: nothing is left behind
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         file.write(save(tensors, metadata))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def read_state(path: Path, owner: str) -> tuple[SearchState | None, str]:

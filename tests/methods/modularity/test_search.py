@@ -113,7 +113,10 @@ def test_a_killed_search_ends_as_one_never_killed(whole: SearchState, tmp_path: 
     toy, seen = Toy(), []
     outcome = toy.search(checkpoint, on_generation=seen.append)
     assert_same(outcome, whole)
-    assert not outcome.events and len(seen) == SETTINGS.generations + 1 - done
+    assert not outcome.events and seen == list(outcome.history), "those judged before are told too, each once"
+    fresh = Toy()
+    fresh.search(tmp_path / "fresh.safetensors")
+    assert 0 < toy.calls < fresh.calls, "it began anew"
     again = Toy()
     assert_same(again.search(checkpoint), whole)
     assert again.calls == 0, "a finished search is read, not repeated"

@@ -194,7 +194,7 @@ def test_early_skip(tmp_path: Path, share: float, skipped: bool):
 
     history = trained(tmp_path / "unbroken", Observed(NETWORK, OPTIM, BATCH), callbacks=skip(), epochs=4)
     assert [row.get("skipped") for row in history] == ([None, 1.0] if skipped else [None] * 4)
-    files = {path.name: path.read_bytes() for path in (tmp_path / "unbroken").iterdir()}
+    files = {path.name: path.read_bytes() for path in (tmp_path / "unbroken").glob("[!.]*")}
     assert set(files) == {"best.safetensors", "last.safetensors", "history.json"}
     # killed after its last checkpoint, before its end
     with pytest.raises(KeyError):
@@ -203,7 +203,7 @@ def test_early_skip(tmp_path: Path, share: float, skipped: bool):
     assert (tmp_path / "killed" / RESUME).exists()
     again = trained(tmp_path / "killed", Observed(NETWORK, OPTIM, BATCH), callbacks=skip(), epochs=4)
     assert again == history
-    assert {path.name: path.read_bytes() for path in (tmp_path / "killed").iterdir()} == files
+    assert {path.name: path.read_bytes() for path in (tmp_path / "killed").glob("[!.]*")} == files
 
 
 def _fail_after_two(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_two_processes_train_one_network(tmp_path: Path):
     assert told == history
     for row, wanted in zip(history, expected, strict=True):
         assert row == pytest.approx(wanted, rel=1e-5)
-    assert sorted(path.name for path in (tmp_path / "two").iterdir() if path.is_file()) == [
+    assert sorted(path.name for path in (tmp_path / "two").glob("[!.]*") if path.is_file()) == [
         "best.safetensors", "history.json", "last.safetensors",
     ]  # fmt: skip
 
