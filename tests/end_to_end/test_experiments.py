@@ -27,7 +27,8 @@ from tests.fakes.imagenet import write_imagenet
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
 SLOW = ("invariance_mnist", "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
-        "modular_animals", "modular_cifar10", "modular_notebook", "modular_thesis", "measure_own", "modular_own",
+        "modular_animals", "modular_cifar10", "modular_cifar100", "modular_notebook", "modular_thesis", "measure_own",
+        "modular_own", "modules_texture", "relevance_imagenet",
         "patch_underfit", "patch_weak_cifar_paper", "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn",
         "patch_overfit_svhn", "patch_underfit_svhn")  # fmt: skip
 TO_RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPERIMENTS]
@@ -211,7 +212,13 @@ def test_controls_are_rows_of_the_main_table(tiny):
 
 #: experiment=local_global is the task as it is
 @pytest.mark.parametrize(
-    "name", sorted({path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")} - {"local_global"})
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("add_class", "compose", "invariance", "transfer")
+        else name
+        for name in sorted({path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")} - {"local_global"})
+    ],
 )
 def test_tasks_run_without_an_experiment(name, run, tmp_path):
     ran = run(tmp_path, f"task={name}", *TINY)

@@ -114,7 +114,7 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "my folder"
 
 
-@pytest.mark.parametrize("launcher", ["basic", "cores"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("cores", marks=pytest.mark.slow)])
 def test_an_own_study_of_two_subjects(run: Run, tmp_path: Path, mine: Path, launcher: str):
     ran = run(tmp_path / "out", "-m", "task=measure", "study=brightness", f"own={mine}",
               "subject=trained,extracted", f"hydra/launcher={launcher}", *TINY)  # fmt: skip
