@@ -59,7 +59,7 @@ def holder(path: Path) -> str:
 def lives(path: Path) -> bool:
     """Whether a living process holds the claim: of this system one that is there; of any, one whose heart beats."""
     claim = _read(path)
-    if claim and claim["system"] == _system() and _started(claim["process"]) != claim["started"]:
+    if claim and claim["system"] == _system() and started(claim["process"]) != claim["started"]:
         return False
     probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -74,7 +74,7 @@ def lives(path: Path) -> bool:
 def _create(path: Path, word: str) -> bool:
     """Whether the claim is ours now."""
     claim = {"word": word, "host": socket.gethostname(), "process": os.getpid()}
-    claim |= {"system": _system(), "started": _started(os.getpid())}
+    claim |= {"system": _system(), "started": started(os.getpid())}
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -124,13 +124,13 @@ def _system() -> str:
         return socket.gethostname()
 
 
-def _started(process: int) -> str:
+def started(process: int) -> str:
     """When a process of this system began, for its number may be given again; nothing where there is none."""
     try:
         os.kill(process, 0)
         state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return "" if state in "ZX" else fields[18]
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return ""
-    except OSError:  # no Linux
+    except OSError:  # no Linux, or another user's
         return "running"

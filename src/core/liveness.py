@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+from src.core.claims import started
+
 LOCK = ".lock"  # in the folder of a job
 PATIENCE = 600.0  # seconds of silence after which a sweep is dead, whatever process has its number now
 
@@ -25,7 +27,7 @@ def sweep_lives(folder: Path) -> bool:
         return False
     above, _, process = folder.name.rpartition("-")
     here = above.split("-", 2)[2:] == [_host()] and process.isdecimal()
-    return not silent and not (here and not _is_there(int(process)))
+    return not silent and not (here and not started(int(process)))
 
 
 def job_lives(folder: Path) -> bool:
@@ -44,13 +46,3 @@ def job_lives(folder: Path) -> bool:
 
 def _host() -> str:
     return os.uname().nodename.split(".")[0]
-
-
-def _is_there(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

@@ -100,7 +100,7 @@ def parts_of(root: Path) -> tuple[dict[Part, Path], list[Path]]:
             called[folder] = part
     if not called:
         return {}, []
-    beside = [folder for folder in folders if folder not in called and holds_images(folder)]
+    beside = [folder for folder in folders if folder not in called and next(files_below(folder), None) is not None]
     flat = [folder for folder in beside if folder.name.lower() in PARTS]  # of competitions: images to be labelled
     if classes := [folder.name for folder in beside if folder not in flat]:
         raise UserError(
@@ -114,11 +114,6 @@ def parts_of(root: Path) -> tuple[dict[Part, Path], list[Path]]:
                             "merge them")  # fmt: skip
         parts[part] = folder
     return parts, flat
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether there is one, in any depth."""
-    return next(files_below(folder), None) is not None
 
 
 def in_order(names: Sequence[str]) -> list[str]:

@@ -25,7 +25,6 @@ from src.data.image_set import ImageSet
 from src.data.imagenet import Files, ImageNet, read_imagenet
 from src.data.normalisation import statistics
 from src.data.picture import choices_of, events_of
-from src.data.sources.fitting import check
 from src.data.wordnet_tree import LEVELS, Nested
 
 MEASURED = 2048  # training images by which colours are measured
@@ -94,7 +93,8 @@ class StreamingImages(ImageData):
         )
         self.folder = _options("source", source, ["name", "root", "size", "below", "leave_out", "tree"])
         self.size = self.folder.get("size", 256)
-        check(self.size, None)
+        if type(self.size) is not int or self.size < 1:
+            raise UserError(f"data.source.size={self.size}: allowed are whole numbers from 1")
         check_crop(self.augment.get("crop"), (3, self.size, self.size))
         self.workers = number_of_workers(workers, self.size)
         self.tree: Nested | None = None

@@ -14,14 +14,6 @@ from src.data.picture import Choice, as_seen
 _CHUNK = 2048  # images resized together: bounds the float copy
 
 
-def check(size: int | None, channels: int | None) -> None:
-    """Raise UserError unless size (pixels) and channels (1 or 3) can be made; None leaves the images as they are."""
-    if size is not None and size < 1:
-        raise UserError(f"data.source.size={size}: allowed are whole numbers from 1")
-    if channels not in (None, 1, 3):
-        raise UserError(f"data.source.channels={channels}: allowed are 1 and 3")
-
-
 def fit(
     images: Tensor,
     size: int | None,
