@@ -14,6 +14,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import architecture_of, early_skips, learner_name, learner_of, training_of
 from src.artifacts.memory_plan import fitted_to_memory
 from src.artifacts.network import SELECT, Trained, select_epoch
+from src.artifacts.opening import sample
 from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
@@ -34,6 +35,8 @@ from src.training.optimisation import build_optimizer
 
 CLASSES_OF = ("train", "validation", "calibration", "test")
 """Parts whose images are counted by class."""
+
+MOST_SAMPLES = 3  # pictures of networks' images on a page
 
 
 def trained(
@@ -299,11 +302,13 @@ def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
         counts = (network.data.sets[part].per_class.tolist() for part in CLASSES_OF)
         alike.setdefault(tuple(zip(network.data.classes, *counts, strict=True)), []).append(name)
     columns = ("network", "class", *CLASSES_OF)
+    said = [", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more" for names in alike.values()]
     classes = [
-        dict(zip(columns, (", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more", *row),
-                 strict=True))
-        for each, names in alike.items()
-        for row in each
-    ]  # fmt: skip
+        dict(zip(columns, (names, *row), strict=True)) for each, names in zip(alike, said, strict=True) for row in each
+    ]
     caption = "Images of each class: trained on, chosen epochs by, calibrated by, tested on."
-    return [curves, Panel("", "classes", classes, caption)]
+    samples = [
+        sample(f"images_{number}", networks[names[0]].data.sets["test"], f"Test images of: {words}")
+        for number, (names, words) in enumerate(zip(alike.values(), said, strict=True), 1)
+    ]
+    return [curves, *samples[:MOST_SAMPLES], Panel("", "classes", classes, caption)]

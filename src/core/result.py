@@ -41,7 +41,9 @@ class Figure:
     box:     one box per x, coloured by ``group``: ``{y}`` is the median, ``{y}_q1`` and ``{y}_q3`` the box,
              ``{y}_low`` and ``{y}_high`` the whiskers; with a ``{y}_mean`` column a dashed line or a mark in it.
     heatmap: ``value`` over x (columns) and y (rows).
-    image:   the picture ``images[table]``.
+    image:   the picture ``images[table]``; with ``labels`` a sheet of as many tiles, ``columns`` in a line.
+
+    ``under_test``: the values of x that are not controls; bars of all others are drawn as controls.
     """
 
     kind: Literal["lines", "bars", "points", "box", "heatmap", "image"]
@@ -55,6 +57,45 @@ class Figure:
     percent: bool = False  # the drawn values are fractions to be shown in percent
     diagonal: bool = False  # lines: with a dashed y = x, for reliability diagrams
     section: str = ""  # the heading of the page that it stands under
+    under_test: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A box in the drawing of what a job did.
+
+    Attributes:
+        sign: what leads from the box before to this one.
+        title: what it is: "strong network".
+        text: what it knows or does, in few words.
+        value: its number as written: "98.5% right".
+        picture: name of one of the result's pictures.
+    """
+
+    sign: Literal["", "→", "+", "=", "against"]
+    title: str
+    text: str = ""
+    value: str = ""
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a page begins, for a reader who knows neither the paper nor this program.
+
+    Attributes:
+        title: what was asked of which network on which data.
+        text: what its words mean and what was done, in about three sentences.
+        steps: the drawing of what was done.
+        terms: metric, column or word -> what it means, beside those that every page explains.
+    """
+
+    title: str
+    text: str
+    steps: Sequence[Step] = ()
+    terms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,7 +157,7 @@ class Verdict:
 
     sentence: str
     kind: VerdictKind = ""
-    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)  # the deciding ones first
     units: Mapping[str, str] = field(default_factory=dict)
     row: Mapping[str, Any] = field(default_factory=dict)
     screen: Sequence[str] = ()
@@ -129,9 +170,10 @@ class Result:
     task: str
     name: str
     status: Status = "ok"
+    opening: Opening | None = None
     verdict: str = ""  # one sentence: what was found, or why there is no verdict
     verdict_kind: VerdictKind = ""
-    metrics: dict[str, Estimate] = field(default_factory=dict)
+    metrics: dict[str, Estimate] = field(default_factory=dict)  # the deciding ones first: a page shows a few
     tables: dict[str, Table] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
     sections: dict[str, str] = field(default_factory=dict)  # table -> the page's heading that it stands under
@@ -221,6 +263,7 @@ def save(result: Result, folder: Path) -> Path:
     plain["metrics"] = {name: dict(_finite(estimate._asdict())) for name, estimate in result.metrics.items()}
     plain["figures"] = [asdict(figure) for figure in result.figures]
     plain["explorer"] = asdict(result.explorer) if result.explorer else None
+    plain["opening"] = asdict(result.opening) if result.opening else None
     plain["tables"] = list(result.tables)
     plain["images"] = list(result.images)
     plain["files"] = {str(path.relative_to(folder)): checksum(path) for path in _files(result, folder)}
@@ -310,10 +353,11 @@ def load(folder: Path) -> Result:
         plain["tables"][name] = read_table(folder, name, {"tables": names})
     plain.pop("files", None)
     plain["metrics"] = {name: Estimate(**_nan(estimate)) for name, estimate in plain["metrics"].items()}
-    plain["figures"] = [Figure(**figure) for figure in plain["figures"]]
+    plain["figures"] = [Figure(**_tuples(figure)) for figure in plain["figures"]]
     if plain["explorer"]:
-        explorer: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["explorer"].items()}
-        plain["explorer"] = Explorer(**explorer)
+        plain["explorer"] = Explorer(**_tuples(plain["explorer"]))
+    if opening := plain.get("opening"):
+        plain["opening"] = Opening(**opening | {"steps": [Step(**step) for step in opening["steps"]]})
     plain["images"] = {
         name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
     }
@@ -337,6 +381,10 @@ def rows(table: Table) -> list[dict[str, Any]]:
 def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
     """The opposite of :func:`rows`; all records have the first one's keys."""
     return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Cell(NamedTuple):
     interval: str = ""
     sort: float | str = ""
     target: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,11 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     lows, highs = (table.get(f"{name}_{end}", [None] * len(values))[:most] for end in ("low", "high"))
     cells = [
         Cell(
-            write(value), interval(low, high, write), "" if value is None or not math.isfinite(value) else float(value)
+            write(value),
+            interval(low, high, write),
+            "" if value is None or not math.isfinite(value) else float(value),
+            low=low,
+            high=high,
         )
         for value, low, high in zip(values, lows, highs, strict=True)
     ]

@@ -15,6 +15,9 @@ PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b
 # for an ordered group of more (layers): from violet to yellow, as viridis, without its darkest and brightest ends
 RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
 BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
+CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
+CELLS = 16  # rows and columns of a heatmap whose cells carry their numbers
+APART = 6  # lines; a figure of more on a page is one small figure each
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -35,6 +38,7 @@ class Series:
     q1: list[float] = field(default_factory=list)  # of boxes, around the median y
     q3: list[float] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
+    controls: list[bool] = field(default_factory=list)  # of bars; empty where nothing is told apart
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ class Grid:
     value_title: str
 
     @property
+    def legible(self) -> bool:
+        """Whether the cells are few enough to carry their numbers."""
+        return max(len(self.columns), len(self.rows)) <= CELLS
+
+    @property
     def diverging(self) -> bool:
         return any(value < 0 for row in self.values for value in row)
 
@@ -95,7 +104,7 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
     units = result.units_of(figure.table)
     unit = unit_of(value, units) or ("%" if figure.percent else "")
     if figure.kind == "heatmap":
-        return _grid(figure, table, unit)
+        return _grid(figure, table, unit, units)
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
@@ -157,6 +166,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
                 high=drawn(high, rows) if bounded else [],
                 said=[words.strip() for words in said],
                 labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
+                controls=[plain_text(places[row]) not in figure.under_test for row in rows if figure.under_test],
                 about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
                 **{part: drawn(table.get(f"{figure.y}_{part}", []), rows) for part in parts},
             )
@@ -183,19 +193,23 @@ def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:
     return min(ends, default=0.0), max(ends, default=1.0)
 
 
-def _grid(figure: Figure, table: Table, unit: str) -> Grid:
-    columns = list(dict.fromkeys(plain_text(value) for value in table[figure.x]))
-    rows = list(dict.fromkeys(plain_text(value) for value in table[figure.y]))
+def _grid(figure: Figure, table: Table, unit: str, units: Mapping[str, str]) -> Grid:
+    names = {}
+    for axis, name in (("x", figure.x), ("y", figure.y)):
+        numbers = bool(unit_of(name, units)) and all(is_number(value) for value in table[name])
+        names[axis] = [*map(writer(table[name], unit_of(name, units)) if numbers else plain_text, table[name])]
+    columns, rows = (list(dict.fromkeys(names[axis])) for axis in ("x", "y"))
     if len(columns) * len(rows) > 250_000:
         raise ValueError(f"{len(rows)} x {len(columns)} fields are too many to draw")
     values = [[math.nan] * len(columns) for _ in rows]
     write = writer(table[figure.value], unit)
     said = [[""] * len(columns) for _ in rows]
     row_of, column_of = ({name: i for i, name in enumerate(names)} for names in (rows, columns))
-    for x, y, value in zip(table[figure.x], table[figure.y], table[figure.value], strict=True):
-        row, column = row_of[plain_text(y)], column_of[plain_text(x)]
+    for x, y, value in zip(names["x"], names["y"], table[figure.value], strict=True):
+        row, column = row_of[y], column_of[x]
         values[row][column], said[row][column] = shown(value, unit), write(value)
-    return Grid(columns, rows, values, said, pretty(figure.x), pretty(figure.y), titled(figure.value, unit))
+    x_title, y_title = (titled(name, unit_of(name, units)) for name in (figure.x, figure.y))
+    return Grid(columns, rows, values, said, x_title, y_title, titled(figure.value, unit))
 
 
 def labelled(chart: Chart) -> bool:

@@ -9,8 +9,9 @@ import textwrap
 from typing import Any
 
 from src.core.result import Figure, Result
-from src.report.drawing import Chart, Grid, Series, labelled, percent_range, read, shorten
+from src.report.drawing import APART, CONTROL, PALETTE, Chart, Grid, Series, labelled, percent_range, read, shorten
 
+WIDE = 8  # columns; a heatmap of more takes the page's width, so that its cells can be read
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SIGNED: dict[str, Any] = {"tickformat": "+~g", "labelalias": {"+0": "0"}}
 _SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
@@ -40,7 +41,7 @@ def _bars(chart: Chart) -> dict[str, Any]:
             "name": _escape(series.name),
             across: [places[name] for name in series.x],
             along: _numbers(series.y),
-            "marker": {"color": series.colour},
+            "marker": _bar_marks(series),
             f"error_{along}": _whiskers(series),
             "customdata": [_escape(words) for words in series.said],
             "hovertemplate": f"%{{{across}}}<br><b>%{{customdata}}</b><extra>{_escape(series.name)}</extra>",
@@ -57,8 +58,19 @@ def _bars(chart: Chart) -> dict[str, Any]:
         layout["height"] = 110 + 34 * max(2, len(places)) * (1 + 0.35 * (len(data) - 1)) + 26 * (len(data) > 1)
         if len(data) == 1 and len(places) <= 40:
             layout["annotations"] = _said_at_the_right(chart.series[0], places)
+            layout["meta"] = {"margin_notes": True}
             layout["margin"]["r"] = 10 + 7 * max(map(len, chart.series[0].said))
     return {"data": data, "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis}}
+
+
+def _bar_marks(series: Series) -> dict[str, Any]:
+    """Controls in grey and hatched, so that colour is not all that tells them apart."""
+    if not series.controls:
+        return {"color": series.colour}
+    return {
+        "color": [CONTROL if control else series.colour for control in series.controls],
+        "pattern": {"shape": ["/" if control else "" for control in series.controls], "size": 6, "solidity": 0.25},
+    }
 
 
 def _boxes(chart: Chart) -> dict[str, Any]:
@@ -85,6 +97,8 @@ def _boxes(chart: Chart) -> dict[str, Any]:
 
 
 def _lines(chart: Chart) -> dict[str, Any]:
+    if len(chart.series) > APART:
+        return _lines_apart(chart)
     plain: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     data: list[dict[str, Any]] = []
     if chart.diagonal:
@@ -111,6 +125,57 @@ def _lines(chart: Chart) -> dict[str, Any]:
             data.append(band | {"y": _numbers(series.low)})
             data.append(band | {"y": _numbers(series.high), "fill": "tonexty", "fillcolor": _faint(series.colour)})
     return _over_x(chart, data, hovermode="x unified" if len(chart.series) <= 8 else "closest")
+
+
+def _lines_apart(chart: Chart) -> dict[str, Any]:
+    """A small figure per line, on axes of one scale, instead of many lines and their legend in one."""
+    across = 4
+    down = -(-len(chart.series) // across)
+    height, gap = 150, 44  # pixels: of a figure, and between two
+    whole = down * height + (down - 1) * gap
+    plain = {"type": "scatter", "showlegend": False}
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {
+        "height": whole + 90, "margin": {"l": 10, "r": 16, "t": 24, "b": 10}, "showlegend": False, "annotations": [],
+        "meta": {"wide": True},
+    }  # fmt: skip
+    ends = [value for value in chart.values if math.isfinite(value)]
+    room = 0.05 * ((max(ends) - min(ends)) or 1.0) if ends else 0.0
+    for number, series in enumerate(chart.series):
+        row, column = divmod(number, across)
+        name = "" if number == 0 else str(number + 1)
+        left, top = column / across + 0.02, 1 - row * (height + gap) / whole
+        places = {"xaxis": f"x{name}", "yaxis": f"y{name}"}
+        if series.low:
+            band = plain | places | {"x": _places(series, chart), "mode": "lines", "line": {"width": 0}}
+            data.append(band | {"y": _numbers(series.low), "hoverinfo": "skip"})
+            data.append(band | {"y": _numbers(series.high), "hoverinfo": "skip", "fill": "tonexty",
+                                "fillcolor": _faint(PALETTE[0])})  # fmt: skip
+        data.append(
+            plain | places | {
+                "mode": "lines+markers" if len(series.x) <= 20 else "lines", "x": _places(series, chart),
+                "y": _numbers(series.y), "line": {"color": PALETTE[0], "width": 2}, "marker": {"size": 4},
+                "customdata": [_escape(words) for words in series.said],
+                "hovertemplate": f"{_escape(chart.x_title)}: %{{x}}<br><b>%{{customdata}}</b><extra></extra>",
+            }
+        )  # fmt: skip
+        bottom = row == down - 1 or number + across >= len(chart.series)
+        signed = _SIGNED if chart.y_unit == "points" else {}
+        layout[f"xaxis{name}"] = {
+            **_axis(chart.x_title if bottom else "", zeroline=False, nticks=4, anchor=f"y{name}"),
+            **(_categories(chart) if chart.categories else {}), "domain": [left, left + 1 / across - 0.05],
+            **({} if number == 0 else {"matches": "x"}), "showticklabels": bottom,
+        }  # fmt: skip
+        layout[f"yaxis{name}"] = {
+            **_axis(chart.y_title if column == 0 else "", zeroline=bool(signed), nticks=4, anchor=f"x{name}", **signed),
+            "domain": [max(0.0, top - height / whole), top], "range": [min(ends, default=0) - room, max(ends, default=1)
+                                                                       + room], "showticklabels": column == 0,
+        }  # fmt: skip
+        layout["annotations"].append(
+            {"text": f"<b>{_escape(shorten(series.name, 28))}</b>", "showarrow": False, "xref": "paper",
+             "yref": "paper", "x": left, "y": top, "xanchor": "left", "yanchor": "bottom", "font": {"size": 12}}
+        )  # fmt: skip
+    return {"data": data, "layout": layout}
 
 
 def _points(chart: Chart) -> dict[str, Any]:
@@ -153,11 +218,12 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
     }
     if grid.diverging:
         trace["zmid"] = 0
-    if max(len(grid.columns), len(grid.rows)) <= 16:
+    if grid.legible:
         trace |= {"text": grid.said, "texttemplate": "%{text}"}
     layout = {
         "height": 150 + max(240, min(640, 38 * len(grid.rows))),
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "meta": {"wide": len(grid.columns) > WIDE},
         "xaxis": _axis(grid.x_title, type="category", showgrid=False),
         "yaxis": _axis(grid.y_title, type="category", showgrid=False, autorange="reversed"),
     }

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from src.core.result import Figure, Result
 from src.report import explorer
 from src.report.cells import columns, length
 from src.report.figures import plotly
+from src.report.glossary import explained, glossary
 from src.report.screen import PAGE, TINY
 from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 WIDE = 800  # pixels: a picture that takes a line of its own
 ROWS = 500  # of a table on the page; the parquet file has them all
 SECTIONS = 3  # from so many on they have a line of links of their own
-LONG = 40  # rows; a longer table of a section is folded, and one that a figure shows
+TILES = 5  # metrics shown large; all others stand in a folded table
+LONG = 40  # rows; a longer table is folded, and so is one that a figure shows
+DENSE = 6  # columns; a table of more has its intervals below the values
 MARKS = {"success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○"}
 
 
@@ -50,12 +54,15 @@ def render(result: Result) -> str:
     drawn: list[Mapping[str, Any]] = []
     explored = explorer.read(result)
     parts, sections = _parts(result, drawn)
-    count = len(result.events)
+    events = _alike(result.events)
+    count = len(events)
     others = [(part.id, part.heading) for part in parts if len(sections) < SECTIONS or part.id not in sections]
     others.append(
         ("events", f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced")
     )
     traced = bool(result.environment or result.seconds or result.config or result.identity)
+    terms = glossary(result)
+    others += [("glossary", "Words")] if terms else []
     others += [("provenance", "Provenance")] if traced else []
     lineage = {"identity": result.identity} if result.identity else {}
     environment = {name: value for name, value in result.environment.items() if name != "command"}
@@ -67,7 +74,12 @@ def render(result: Result) -> str:
             tiny=TINY,
             ending=result.verdict_kind if result.status == "ok" else result.status,
             sentence=result.verdict if result.status == "ok" else result.error,
+            opening=result.opening,
+            pictures=_pictures(result),
             metrics=_metrics(result),
+            tiles=TILES,
+            events=events,
+            terms=terms,
             navigation=[("sections", list(sections.items()) if len(sections) >= SECTIONS else []), ("", others)],
             parts=parts,
             drawn=drawn,
@@ -131,25 +143,27 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
 
     Figures for plotly are appended to ``drawn``.
     """
-    figures: dict[str, list[Mapping[str, Any]]] = {}
-    for figure in result.figures:
-        figures.setdefault(figure.section, []).append(_figure(figure, result, drawn))
     # the explorer has its tables' rows, all of them
     inside = (result.explorer.table, result.explorer.curves) if result.explorer else ()
     first = [name for name in result.screen if name in result.tables and name not in inside]
+    figures: dict[str, list[Mapping[str, Any]]] = {}
+    results: list[Mapping[str, Any]] = []  # figures of the tables that decide
+    for figure in result.figures:
+        place = results if figure.table in first else figures.setdefault(figure.section, [])
+        place.append(_figure(figure, result, drawn))
     pictured = {figure.table for figure in result.figures}
     tables: dict[str, list[Mapping[str, Any]]] = {}
     for name, table in result.tables.items():
         if name not in inside and name not in first:
             section = result.sections.get(name, "")
-            folded = bool(section) and (name in pictured or length(table) > LONG)
+            folded = name in pictured or length(table) > LONG
             tables.setdefault(section, []).append(_table(name, result, folded))
     loose_figures, loose_tables = figures.pop("", []), tables.pop("", [])
     sections = [
         Part(f"section-{number}", heading, figures.get(heading, ()), tables.get(heading, ()))
         for number, heading in enumerate(dict.fromkeys([*figures, *tables]), 1)
     ]
-    parts = [Part("results", "Results", tables=[_table(name, result) for name in first])] if first else []
+    parts = [Part("results", "Results", results, [_table(name, result) for name in first])] if first else []
     parts += [Part("explore", "Explore")] if result.explorer else []
     parts += sections
     parts += [Part("figures-of-it", "More figures" if sections else "Figures", loose_figures)] if loose_figures else []
@@ -164,18 +178,21 @@ def _metrics(result: Result) -> list[dict[str, str]]:
         value, bounds = estimated(estimate, unit)
         count = f"{estimate.n:,} {estimate.unit}" if estimate.n else ""
         ends = bounds.strip("[]").replace(", ", " to ")
-        cards.append({"name": name, "value": value, "unit": unit, "bounds": ends, "count": count})
+        meaning = explained(name, result)
+        cards.append({"name": name, "value": value, "unit": unit, "bounds": ends, "count": count, "meaning": meaning})
     return cards
 
 
 def _table(name: str, result: Result, folded: bool = False) -> dict[str, Any]:
     table = result.tables[name]
     shown = columns(table, result.units_of(name), ROWS)
+    meanings = [explained(column.name, result) for column in shown]
     cells = zip(*(column.cells for column in shown), strict=True)
     return {
         "name": name,
         "folded": folded,
-        "columns": shown,
+        "dense": len(shown) > DENSE,
+        "columns": list(zip(shown, meanings, strict=True)),
         "rows": [list(zip(shown, row, strict=True)) for row in cells],
         "count": length(table),
         "caption": result.captions.get(name, ""),
@@ -184,24 +201,51 @@ def _table(name: str, result: Result, folded: bool = False) -> dict[str, Any]:
 
 
 def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"title": figure.title, "caption": figure.caption, "error": "", "image": None}
+    shown: dict[str, Any] = {"title": figure.title, "caption": figure.caption, "error": "", "image": None, "tiles": ()}
     try:
+        if figure.kind == "image" and figure.labels:
+            return shown | {"tiles": _tiles(result.images[figure.table], figure), "wide": True}
         if figure.kind == "image":
-            return shown | {"image": _image(result.images[figure.table])}
+            return shown | {"image": (image := _image(result.images[figure.table])), "wide": image["wide"]}
         spec = plotly(figure, result)
     except (ValueError, KeyError) as error:
-        return shown | {"error": str(error)}
+        return shown | {"error": str(error), "wide": False}
     drawn.append(spec)
-    return shown | {"number": len(drawn) - 1, "height": spec["layout"]["height"]}
+    layout = spec["layout"]
+    return shown | {"number": len(drawn) - 1, "height": layout["height"], "wide": layout.get("meta", {}).get("wide")}
 
 
-def _image(pixels: "np.ndarray") -> dict[str, Any]:
+def _tiles(sheet: "np.ndarray", figure: Figure) -> list[tuple[dict[str, Any], str]]:
+    """The images of a sheet, each with its label."""
+    lines = -(-len(figure.labels) // figure.columns)
+    height, width = sheet.shape[0] // lines, sheet.shape[1] // figure.columns
+    corners = [(number // figure.columns * height, number % figure.columns * width)
+               for number in range(len(figure.labels))]  # fmt: skip
+    return [(_image(sheet[top : top + height, left : left + width], 1), label)
+            for (top, left), label in zip(corners, figure.labels, strict=True)]  # fmt: skip
+
+
+def _pictures(result: Result) -> dict[str, dict[str, Any]]:
+    """The pictures in the drawing of what was done."""
+    asked = {step.picture for step in result.opening.steps} if result.opening else set()
+    return {name: _image(result.images[name], 1) for name in sorted(asked & result.images.keys())}
+
+
+def _image(pixels: "np.ndarray", times: int = 0) -> dict[str, Any]:
     """A small one is enlarged by whole pixels, so that a reader sees what the network saw."""
     from PIL import Image
 
     picture = Image.fromarray(pixels)
-    times = max(1, min(8, 900 // picture.width))
+    times = times or max(1, min(8, 900 // picture.width))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return {"png": encoded, "width": picture.width * times, "enlarged": times > 1, "wide": picture.width >= WIDE}
+
+
+def _alike(events: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Events that differ by numbers and quoted names only, as the first of them and the others."""
+    kinds: dict[str, list[str]] = {}
+    for event in events:
+        kinds.setdefault(re.sub(r"'[^']*'|[0-9][0-9.,]*", "#", event), []).append(event)
+    return [(first, others) for first, *others in kinds.values()]

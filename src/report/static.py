@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.core.result import Figure, Result
 from src.report import explorer
-from src.report.drawing import RAMP, Chart, Grid, Series, labelled, names, percent_range, read, shorten, slug
+from src.report.drawing import CONTROL, RAMP, Chart, Grid, Series, labelled, names, percent_range, read, shorten, slug
 from src.report.words import shown
 
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def _bars(axes: Axes, chart: Chart) -> None:
     draw = axes.barh if chart.horizontal else axes.bar
     for index, series in enumerate(chart.series):
         places = [row_of[name] + (index - (count - 1) / 2) * height for name in series.x]
-        draw(places, series.y, height * 0.92, color=series.colour, label=series.name)
+        colours = [CONTROL if control else series.colour for control in series.controls] or series.colour
+        hatches = ["///" if control else "" for control in series.controls] or None
+        draw(places, series.y, height * 0.92, color=colours, hatch=hatches, edgecolor="white", linewidth=0,
+             label=series.name)  # fmt: skip
         if series.low:
             x, y, error = (series.y, places, "xerr") if chart.horizontal else (places, series.y, "yerr")
             look: dict[str, Any] = {error: _whiskers(series), "ecolor": "#333942", "elinewidth": 1.1, "capsize": 2.5}
@@ -236,7 +239,7 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
     axes.set_ylabel(grid.y_title)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    if max(values.shape) <= 16:
+    if grid.legible:
         for (row, column), value in np.ndenumerate(values):
             red, green, blue, _ = picture.cmap(picture.norm(value))
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5

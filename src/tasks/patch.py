@@ -1,5 +1,6 @@
 """``task=patch``: patch a weak network on its target class with a module of a strong one (CNNSplitter, ASE 2022)."""
 
+from dataclasses import replace
 from typing import Literal
 
 from src.artifacts.artifacts import Artifacts
@@ -14,7 +15,7 @@ from src.studies.patching.module_findings import module_findings
 from src.studies.patching.module_panels import module_panels
 from src.studies.patching.options import Patch
 from src.studies.patching.patch_findings import patch_findings, shared_images
-from src.studies.patching.patch_panels import patch_panels, patch_verdict
+from src.studies.patching.patch_panels import patch_opening, patch_panels, patch_steps, patch_verdict
 
 
 def patch(options: Patch, artifacts: Artifacts) -> Result:
@@ -26,6 +27,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     tried(architecture_of(options.weak, weak_data))
     strong = strong_network(options, artifacts, strong_data)
     result = Result("patch", artifacts.running.name, uses=[strong.digest])
+    result.opening = patch_opening(options, names, weak_data)
     if not strong.converged:
         return _untrained(result, "strong", strong)
     if artifacts.running.until == "strong":
@@ -50,9 +52,11 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
         predictions = trial.predictions(retrained, options.random_draws, advance)
     comparison = patch_findings(trial, predictions, options)
     with artifacts.session.stage("modules: test"):
-        worth = module_findings(modules, options)
+        worth = module_findings(modules, options, trial.columns[0])
     courses = training_panels({"strong": strong, "weak": weak})
-    result.add(*patch_panels(comparison), *module_panels(worth), *courses)
+    steps, pictures = patch_steps(comparison, worth, trial)
+    result.opening = replace(result.opening, steps=steps)
+    result.add(*patch_panels(comparison), *module_panels(worth), *courses, *pictures)
     result.conclude(patch_verdict(comparison, worth))
     save_modules(modules, artifacts.session.folder)
     save_subject(trial.patched_network(), artifacts.session.folder / "patched")

@@ -34,7 +34,7 @@ def network() -> Trained:
 
 
 def test_both_splits_of_every_epoch() -> None:
-    panel, _ = training_panels({"strong": network(), "weak": network()})
+    panel, *_ = training_panels({"strong": network(), "weak": network()})
     assert len(panel.rows) == 2 * 2 * 2
     assert panel.rows[1] == {"network": "strong", "split": "validation", "epoch": 0, "loss": 3.0, "accuracy": 0.125,
                              "curve": "strong, validation"}  # fmt: skip
@@ -47,13 +47,14 @@ def test_both_splits_of_every_epoch() -> None:
 
 def test_classes_are_named_with_their_counts() -> None:
     several = {f"seed {number}": network() for number in range(5)}
-    _, classes = training_panels(several)
+    _, images, classes = training_panels(several)
     sets = several["seed 0"].data.sets
     assert classes.rows[0] == {
         "network": "seed 0 and 4 more", "class": several["seed 0"].data.classes[0],
         **{part: int(sets[part].per_class[0]) for part in ("train", "validation", "calibration", "test")},
     }  # fmt: skip
     assert len(classes.rows) == len(several["seed 0"].data.classes)
+    assert images.figures[0].labels[::2] == tuple(several["seed 0"].data.classes), "two images of each class"
 
 
 def test_no_verdict_leaves_the_numbers() -> None:

@@ -72,6 +72,15 @@ def kernel_importance(
     return Importance(values.cpu(), used.cpu(), _events(level.tolist(), used.tolist(), confidence))
 
 
+@torch.inference_mode()
+def kernel_strengths(model: nn.Module, plan: SlicePlan, images: Tensor, batch: int = 128) -> Tensor:
+    """float32 (n, K): each kernel's answer to each normalised image (n, C, H, W), summed as in `kernel_importance`."""
+    device = next(model.parameters()).device
+    taps = _Taps(model, plan, device)
+    with evaluating(model):
+        return torch.cat([taps.read(part.to(device))[1].float().cpu() for part in images.split(batch)])
+
+
 def importance_order(values: Tensor, sizes: Sequence[int], order: Order = "l1", seed: int = 0) -> Tensor:
     """int64 (N, K): within each group, the kernels by falling importance, as positions on the kernel axis.
 

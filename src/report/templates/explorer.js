@@ -549,11 +549,6 @@ function drawTable() {
 
 // --- the file -------------------------------------------------------------------------------------------------
 function csv() {
-  const numbers = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)*$/i;
-  // a spreadsheet would run what begins so, and shows nothing of the apostrophe
-  const harmless = (value) => (/^[=+\-@\t\r]/.test(value) && !numbers.test(value) ? `'${value}` : value);
-  const escaped = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const quoted = (value) => escaped(harmless(value));
   const fields = (row, column) => {
     const value = valueOf(row, column) ?? "";
     const own = [Array.isArray(value) ? value.map((one) => one ?? "").join(" ") : String(value)];
@@ -562,16 +557,9 @@ function csv() {
   const ranged = (column) => column.low || (state.means && data.measures.includes(column.key));
   const found = [...tabled(), ...data.columns.filter(({ kind }) => kind === "list")];
   const titles = found.flatMap((column) => { const key = column.key.trim(); return ranged(column) ? [key, `${key}_low`, `${key}_high`] : [key]; });
-  return [titles, ...sorted().map((row) => found.flatMap((column) => fields(row, column)))]
-    .map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
+  return csvOf([titles, ...sorted().map((row) => found.flatMap((column) => fields(row, column)))]);
 }
-function download() {
-  const address = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-  const link = make("a", { href: address, download: `${data.file}.csv` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
-}
-parts.rows.tools.append(make("button", { type: "button", class: "plain-button", onclick: download }, "Download CSV"));
+parts.rows.tools.append(make("button", { type: "button", class: "plain-button", onclick: () => download(csv(), `${data.file}.csv`) }, "Download CSV"));
 
 // --- all of it ------------------------------------------------------------------------------------------------
 function refresh() {

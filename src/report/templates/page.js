@@ -1,6 +1,6 @@
 "use strict";
 // Tables: a click on a title sorts by it; empty cells stay at the end.
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll("table:not(.plain-table)")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     const first = head.classList.contains("number") ? "descending" : "ascending";
@@ -17,6 +17,36 @@ for (const table of document.querySelectorAll("table")) {
     const body = table.tBodies[0];
     body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
   }));
+}
+
+// Files: what a table shows, with all digits.
+function csvOf(lines) {
+  const numbers = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)*$/i;
+  // a spreadsheet would run what begins so, and shows nothing of the apostrophe
+  const harmless = (value) => (/^[=+\-@\t\r]/.test(value) && !numbers.test(value) ? `'${value}` : value);
+  const escaped = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  return lines.map((line) => line.map((value) => escaped(harmless(value))).join(",")).join("\r\n") + "\r\n";
+}
+function download(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+for (const button of document.querySelectorAll("button.csv")) {
+  button.addEventListener("click", () => {
+    const table = button.closest(".table").querySelector("table");
+    const bounded = [...table.tHead.rows[0].cells].map((_, column) => !!table.tBodies[0].querySelector(`td:nth-child(${column + 1}) i`));
+    const fields = (cell, column) => {
+      const bounds = cell.querySelector("i");
+      const text = cell.classList.contains("number") ? cell.dataset.sort : cell.textContent.trim();
+      return bounded[column] ? [text, bounds?.dataset.low ?? "", bounds?.dataset.high ?? ""] : [text];
+    };
+    const titles = [...table.tHead.rows[0].cells].flatMap(({ dataset: { name } }, column) =>
+      bounded[column] ? [name, `${name}_low`, `${name}_high`] : [name]);
+    download(csvOf([titles, ...[...table.tBodies[0].rows].map((row) => [...row.cells].flatMap(fields))]), button.dataset.file);
+  });
 }
 
 for (const button of document.querySelectorAll(".command button")) {
@@ -39,14 +69,15 @@ function dressed(layout, width) {
     gridcolor: colour("--grid"), zerolinecolor: colour("--dim"), linecolor: colour("--line"), ...own,
     title: { font: { size: width < 520 ? 11 : 13, color: colour("--dim") }, standoff: 8, ...own?.title },
   });
+  const axes = Object.keys(layout).filter((name) => /^[xy]axis/.test(name));
   const dress = {
     ...layout, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     font: { family: getComputedStyle(document.body).fontFamily, size: width < 520 ? 11 : 12.5, color: colour("--ink") },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") }, align: "left" },
-    xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
+    ...Object.fromEntries(axes.map((name) => [name, axis(layout[name])])),
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
   };
-  if (width < 520 && layout.annotations) {
+  if (width < 520 && layout.meta?.margin_notes) {
     dress.annotations = [];
     dress.margin = { ...layout.margin, r: 14 };
   }
@@ -60,7 +91,9 @@ function draw() {
       const whiskers = {};
       for (const name of ["error_x", "error_y"])
         if (trace[name]) whiskers[name] = { color: trace.type === "bar" ? ink : trace.marker.color, ...trace[name] };
-      return { ...trace, ...whiskers };
+      // cells too small to read keep their words for the pointer
+      const cramped = trace.type === "heatmap" && trace.texttemplate && place.clientWidth / trace.x.length < 46;
+      return { ...trace, ...whiskers, ...(cramped ? { texttemplate: "" } : {}) };
     });
     const settings = { responsive: true, displayModeBar: false };
     Plotly.react(place, data, dressed(figure.layout, place.clientWidth), settings);

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from src.core.estimate import Estimate, columns_of
 from src.core.result import Figure, Panel
+from src.imageops.sheets import contact_sheet
 from src.studies.composition.accuracy import KEYS, Accuracy
 from src.studies.composition.cost import Costs
 from src.studies.composition.errors import THESIS_MODULES, THESIS_MONOLITH, Errors, Heuristic, thesis_shares
 from src.studies.composition.findings import Findings
 from src.studies.composition.learning import Learning
 from src.studies.composition.routes import Mistake, RoutedImages
-from src.studies.pictures import contact_sheet
 from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
 from src.studies.robustness.corruption_panels import robustness_panels
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from src.artifacts.equal_accuracy import EQUAL
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
+from src.imageops.sheets import contact_sheet
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.local_global.findings import AGREES, ALIKE, SEEDS, Findings, Network
-from src.studies.pictures import contact_sheet
 from src.studies.relevance.panels import checks_panel
 from src.studies.relevance.pictures import overlays
 

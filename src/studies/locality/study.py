@@ -10,6 +10,7 @@ from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
 from src.data.image_set import ImageSet
+from src.imageops.sheets import contact_sheet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
@@ -17,7 +18,6 @@ from src.methods.locality.reliance import area
 from src.studies.images import fewer_images
 from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations
 from src.studies.locality.options import Options
-from src.studies.pictures import contact_sheet
 from src.studies.protocol import Run
 
 SECTION = "Local against global"

@@ -10,6 +10,7 @@ from torch import Tensor
 from src.artifacts.modules import Modules
 from src.core.estimate import Estimate
 from src.methods.modularity.ensemble import jaccard_difference
+from src.methods.modularity.importance import kernel_strengths
 from src.methods.modularity.patching import module_score
 from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves
@@ -19,8 +20,33 @@ from src.statistics.bootstrap import accuracies, auc
 from src.statistics.calibration import fit_platt
 from src.studies.patching.options import Modularize, Patch
 
+PICTURED = 6  # kernels of each kind whose images are shown
+IMAGES = 4  # of each kernel
+
 #: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.
 Classifier = Literal["strong", "calibrated", "raw"]
+
+
+@dataclass(frozen=True)
+class Favourites:
+    """What kernels of one layer answer to, of those that a class's module keeps and of those that it drops.
+
+    Attributes:
+        of: name of the class. layer: name of the layer, the last one of which the module keeps some and drops some.
+        kernels: their numbers in the layer (k), the most important to the class first. kept: bool (k).
+        images: uint8 (k, m, C, H, W), the test images to which each answers most. labels: int64 (k, m).
+        filters, filters_kept: float32 (f, 1 or 3, h, w) of the first layer, and bool (f,); None where it reads another
+            number of channels.
+    """
+
+    of: str
+    layer: str
+    kernels: Tensor
+    kept: Tensor
+    images: Tensor
+    labels: Tensor
+    filters: Tensor | None
+    filters_kept: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,7 @@ class ModuleFindings:
             with; and how they were chosen.
         kept_kernels: float64 (N, L), share of a layer's kernels that a module keeps.
         differences: (N, N), Jaccard difference of the kept kernels.
+        favourites: of one class.
     """
 
     classes: Sequence[str]
@@ -62,6 +89,7 @@ class ModuleFindings:
     sensitivity_note: str
     kept_kernels: Tensor
     differences: Tensor
+    favourites: Favourites
 
     @property
     def shares(self) -> dict[str, list[float]]:
@@ -73,8 +101,8 @@ class ModuleFindings:
         }
 
 
-def module_findings(modules: Modules, options: Modularize | Patch) -> ModuleFindings:
-    """Measure the modules."""
+def module_findings(modules: Modules, options: Modularize | Patch, pictured: int = 0) -> ModuleFindings:
+    """Measure the modules; ``pictured`` is the class whose module is shown in pictures."""
     strong, plan, score = modules.strong, modules.plan, options.module_score
     test, held_out = strong.data.sets["test"], strong.data.sets["calibration"]
     outputs, known = modules.outputs(test), modules.outputs(held_out)
@@ -114,6 +142,35 @@ def module_findings(modules: Modules, options: Modularize | Patch) -> ModuleFind
         sensitivity_note=modules.found["sensitivity"],
         kept_kernels=torch.stack([modules.keep[:, part].double().mean(1) for part in plan.slices()], 1),
         differences=jaccard_difference(modules.keep, modules.keep, plan.multiplicity),
+        favourites=favourites(modules, pictured),
+    )
+
+
+def favourites(modules: Modules, label: int) -> Favourites:
+    """What the module of a class keeps, and what it drops, by the images that its kernels answer to."""
+    subject, plan, test = modules.strong.subject, modules.plan, modules.strong.data.sets["test"]
+    keep = modules.keep[label]
+    parts = plan.slices()
+    mixed = [index for index, part in enumerate(parts) if keep[part].any() and not keep[part].all()]
+    index = mixed[-1] if mixed else len(parts) - 1
+    strengths = kernel_strengths(subject.model, plan, subject.normalise(test.images))[:, parts[index]]
+    importance = strengths[test.labels == label].mean(0)
+    order = importance.argsort(descending=True, stable=True)
+    kept = keep[parts[index]]
+    kernels = torch.cat([order[kept[order]][:PICTURED], order[~kept[order]][:PICTURED]])
+    best = strengths[:, kernels].argsort(dim=0, descending=True, stable=True)[:IMAGES].T
+    first = subject.model.get_submodule(plan.groups[0].members[0])
+    weight = getattr(first, "weight", None)
+    filters = weight.detach().cpu() if weight is not None and weight.dim() == 4 and weight.shape[1] in (1, 3) else None
+    return Favourites(
+        of=modules.strong.data.classes[label],
+        layer=plan.groups[index].name,
+        kernels=kernels,
+        kept=kept[kernels],
+        images=torch.stack([test.images[rows] for rows in best]),
+        labels=test.labels[best],
+        filters=filters,
+        filters_kept=None if filters is None else keep[parts[0]],
     )
 
 

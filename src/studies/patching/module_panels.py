@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
+from src.artifacts.opening import sheet
 from src.core.result import Figure, Panel
 from src.studies.patching.module_findings import Classifier, ModuleFindings
 
@@ -15,6 +18,17 @@ METRIC_UNITS = {
     **dict.fromkeys(("strong_accuracy", "composed_accuracy", "composed_accuracy_raw"), "%"),
     **dict.fromkeys(("kernels_retained", "macs_retained", "auc"), "%"),
     "composed_against_strong": "points",
+}
+MODULE_TERMS = {
+    "strong_accuracy": "Accuracy of the strong network on all its classes.",
+    "composed_accuracy": "Accuracy of all modules together, each answering for its class, scores calibrated.",
+    "composed_accuracy_raw": "The same by the modules' raw scores, the paper's rule.",
+    "composed_against_strong": "Accuracy of all modules together minus that of the strong network.",
+    "kernels_retained": "Share of the strong network's kernels that a module keeps.",
+    "macs_retained": "Share of the strong network's multiply-adds that a module costs.",
+    "auc_logit": "AUC by the raw score.",
+    "recall_strong": "Recall of the strong network on this class.",
+    "recall_composed": "Recall of all modules together on this class.",
 }
 #: of the figures: quantities of a generation of the search, in words
 QUANTITIES = {
@@ -42,6 +56,7 @@ def module_panels(findings: ModuleFindings) -> Iterator[Panel]:
     yield _search(findings)
     yield _sensitivity(findings)
     yield from _heatmaps(findings)
+    yield from _favourites(findings)
 
 
 def _modules(findings: ModuleFindings) -> Panel:
@@ -95,9 +110,9 @@ def _sensitivity(findings: ModuleFindings) -> Panel:
         for ratio, accuracy in zip(findings.curves.ratios, curve, strict=True)
     ]
     figure = Figure(
-        "lines", "sensitivity", "Layer sensitivity",
-        "Composed accuracy on validation images when one layer alone is cut down to its most important kernels: "
-        f"{findings.sensitivity_note}.", x="kept", y="accuracy", group="layer", percent=True,
+        "heatmap", "sensitivity", "Layer sensitivity",
+        "Composed accuracy on validation images when one layer alone is cut down to a share of its kernels, the most "
+        f"important ones: {findings.sensitivity_note}.", x="kept", y="layer", value="accuracy", percent=True,
     )  # fmt: skip
     return Panel("", "sensitivity", rows, units={"kept": "%", "accuracy": "%"}, figures=[figure])
 
@@ -118,3 +133,32 @@ def _heatmaps(findings: ModuleFindings) -> Iterator[Panel]:
         ]
         figure = Figure("heatmap", table, title, caption, x=column, y="class", value=value, percent=True)
         yield Panel("", table, rows, units={value: "%"}, figures=[figure])
+
+
+def _favourites(findings: ModuleFindings) -> Iterator[Panel]:
+    """What a module keeps and drops, in pictures."""
+    shown = findings.favourites
+    for kept, name, words in ((True, "kept", "keeps"), (False, "dropped", "drops")):
+        rows = (shown.kept == kept).nonzero().flatten().tolist()
+        if rows:
+            labels = [
+                f"kernel {shown.kernels[row]}: {findings.classes[label]}"
+                for row in rows
+                for label in shown.labels[row].tolist()
+            ]
+            yield sheet(
+                f"kernels_{name}",
+                shown.images[rows].flatten(0, 1),
+                labels,
+                f"What the kernels see that the module of '{shown.of}' {words}",
+                f"Test images to which kernels of {shown.layer} answer most; of the kernels that it {words} those that "
+                f"answer most to '{shown.of}'.",
+            )
+    if shown.filters is not None and shown.filters_kept is not None:
+        low, high = (end.view(-1, 1, 1, 1) for end in shown.filters.flatten(1).aminmax(dim=1))
+        pixels = ((shown.filters - low) / (high - low).clamp_min(1e-12) * 255).round().to(torch.uint8)
+        labels = [
+            f"{number}: {'kept' if kept else 'dropped'}" for number, kept in enumerate(shown.filters_kept.tolist())
+        ]
+        yield sheet("filters", pixels, labels, f"First layer: filters that the module of '{shown.of}' keeps",
+                    "Weights, each filter from its least (dark) to its greatest (bright).")  # fmt: skip

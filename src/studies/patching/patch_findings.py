@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from src.artifacts.network import Trained
 from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial
 from src.core.estimate import Estimate
 from src.data.image_set import ImageSet
+from src.data.ranks import rank_within_class
 from src.data.splits import drop_seen
 from src.methods.modularity.patch_metrics import Comparison, compare
 from src.networks.cost import cost
 from src.studies.patching.options import Patch
 
+PICTURED = 36  # changed images that are shown
 MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may cost
 
 
@@ -42,6 +45,20 @@ class TargetFindings:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Images that two networks answer differently, of each class in turn.
+
+    Attributes:
+        count: of all of them. images: uint8 (k, C, H, W), the first. before, after: int64 (k,), the answers.
+    """
+
+    count: int
+    images: Tensor
+    before: Tensor
+    after: Tensor
+
+
+@dataclass(frozen=True)
 class PatchFindings:
     """A patch and its controls.
 
@@ -53,8 +70,9 @@ class PatchFindings:
         draws: how often random kernels were drawn.
         weak_macs, module_macs, strong_macs: multiply-adds per image of the weak network, of all patches together, of
             the strong network.
-        mended, broken: uint8 (k, C, H, W), test images that the patch alone, that the weak network alone classifies
-            right.
+        mended, broken: test images that the patch alone, that the weak network alone classifies right.
+        before, after: int64 (classes, classes), true class by answer, of the weak and of the patched network.
+        classes: their names.
     """
 
     targets: Sequence[TargetFindings]
@@ -66,8 +84,11 @@ class PatchFindings:
     weak_macs: int
     module_macs: int
     strong_macs: int
-    mended: Tensor
-    broken: Tensor
+    mended: Changed
+    broken: Changed
+    before: Tensor
+    after: Tensor
+    classes: Sequence[str]
 
     @property
     def succeeds(self) -> bool:
@@ -81,7 +102,7 @@ def patch_findings(trial: Trial, predictions: Mapping[str, Tensor], options: Pat
     Args:
         predictions: by method, classes (n,), or (draws, n) of random kernels.
     """
-    labels, test = trial.labels, trial.sets["test"]
+    labels, classes = trial.labels, trial.weak.data.classes
     before, after = predictions[WEAK] == labels, predictions[PATCHED] == labels
     weak, strong = trial.weak.subject, trial.modules.strong.subject
     costs = trial.modules.costs()
@@ -101,9 +122,25 @@ def patch_findings(trial: Trial, predictions: Mapping[str, Tensor], options: Pat
         weak_macs=cost(weak.model, weak.input_shape).macs,
         module_macs=sum(costs[column].macs for column in trial.columns),
         strong_macs=cost(strong.model, strong.input_shape).macs,
-        mended=test.images[~before & after],
-        broken=test.images[before & ~after],
+        mended=_changed(trial, predictions, ~before & after),
+        broken=_changed(trial, predictions, before & ~after),
+        before=confusions(labels, predictions[WEAK], len(classes)),
+        after=confusions(labels, predictions[PATCHED], len(classes)),
+        classes=classes,
     )
+
+
+def _changed(trial: Trial, predictions: Mapping[str, Tensor], which: Tensor) -> Changed:
+    rows = which.nonzero().flatten()
+    # of each class in turn, for the images come sorted
+    shown = rows[rank_within_class(trial.labels[rows]).argsort(stable=True)][:PICTURED]
+    images = trial.sets["test"].images[shown]
+    return Changed(len(rows), images, predictions[WEAK][shown], predictions[PATCHED][shown])
+
+
+def confusions(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
+    """int64 (classes, classes): how many images of a class (rows) get which answer (columns)."""
+    return torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes)
 
 
 def compared(

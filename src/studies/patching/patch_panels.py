@@ -1,16 +1,39 @@
 """What a patch does: a table of all methods, figures, pictures, and the sentence of the job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from src.artifacts.trial import PATCHED, WEAK
+from src.artifacts.opening import images_said, listed, network_said, picture, sheet
+from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.data.datamodule import ImageData
 from src.methods.modularity.patch_metrics import METRICS
 from src.studies.patching.module_findings import ModuleFindings, module_metrics
-from src.studies.patching.module_panels import METRIC_UNITS
+from src.studies.patching.module_panels import METRIC_UNITS, MODULE_TERMS
+from src.studies.patching.options import Patch
 from src.studies.patching.patch_findings import PatchFindings, TargetFindings
-from src.studies.pictures import contact_sheet
+
+CONFUSED = 40  # classes; a matrix of more cannot be read
+TERMS = {
+    "weak network": "A network that classifies its target class badly.",
+    "strong network": "A larger network that knows the target class among others.",
+    "module": "The kernels of the strong network that one class needs; a network that answers for this class alone.",
+    "target class": "The class that the patch is to mend; the last one of the weak network.",
+    "tuned bias": "A control without a module: the weak network's score for the target class, raised or lowered by the "
+    "constant that is best on validation images.",
+    "retrained": "A control that needs the training data: the weak network trained anew on all labelled images.",
+    "random kernels": "A control: modules of as many kernels per layer, drawn by chance.",
+    "module of a wrong class": "A control: another class's module in the place of the right one.",
+    "calibrated": "The module's score turned into a probability on held-out images, so that classes compare.",
+    "f1_gain_over_tuned_bias": "F1 of the patched network minus that of the tuned bias; decides the verdict.",
+    "f1_gain": "F1 minus that of the tuned bias.",
+    "f1_weak": "F1 of the weak network on the target class, before.",
+    "f1_patched": "F1 of the patched network on the target class, after.",
+    "other_accuracy_gain": "Accuracy on the classes that are not patched, after minus before.",
+    "other_accuracy": "Accuracy on the classes that are not patched.",
+    "labelled": "Labelled target images that a method uses.",
+} | MODULE_TERMS
 
 
 def patch_panels(findings: PatchFindings) -> Iterator[Panel]:
@@ -29,18 +52,81 @@ def patch_panels(findings: PatchFindings) -> Iterator[Panel]:
         f"{findings.strong_macs / 1e6:.2f} M.",
         {**dict.fromkeys(METRICS, "%"), "f1_gain": "points"},
         [
-            Figure("bars", "patch", title, "With 95% intervals. Everything but 'weak' and 'patched' is a control.",
-                   x="method", y=metric, group="target" if several else "", percent=True)
+            Figure("bars", "patch", title, "With 95% intervals. Grey and hatched: controls.",
+                   x="method", y=metric, group="target" if several else "", percent=True,
+                   under_test=(WEAK, PATCHED))
             for metric, title in (("f1", "F1 of the target class"), ("other_accuracy", "Accuracy on the other classes"))
         ],
     )  # fmt: skip
-    for name, images, title in (
-        ("mended", findings.mended, "Images that the patch mended"),
-        ("broken", findings.broken, "Images that the patch broke"),
+    for name, changed, title, right in (
+        ("mended", findings.mended, "Images that the patch mended", "patched"),
+        ("broken", findings.broken, "Images that the patch broke", "weak"),
     ):
-        if len(images):
-            caption = f"{len(images)} of {findings.images} test images, the first of them shown."
-            yield Panel("", name, contact_sheet(images), figures=[Figure("image", name, title, caption)])
+        if changed.count:
+            caption = (
+                f"{changed.count} of {findings.images} test images, some of each class. The weak network's answer → "
+                f"the patched network's; the {right} network is right."
+            )
+            answers = zip(changed.before.tolist(), changed.after.tolist(), strict=True)
+            labels = [f"{findings.classes[before]} → {findings.classes[after]}" for before, after in answers]
+            yield sheet(name, changed.images, labels, title, caption)
+    if len(findings.classes) <= CONFUSED:
+        yield _confusion(findings)
+
+
+def patch_opening(options: Patch, names: Sequence[str], weak: ImageData) -> Opening:
+    """How the page begins before anything has trained."""
+    said, targets = images_said(options.strong["data"]), listed(names)
+    counts, first = weak.sets["train"].per_class.tolist(), len(weak.classes) - len(names)
+    few, others = counts[-1], max(counts[:first], default=0)
+    return Opening(
+        f"Does a module of a strong network mend a weak one on {targets} ({said})?",
+        f"A weak network classifies {targets} badly: here a small network that has learned from {few} images of it and "
+        f"from up to {others} of each other class. A strong network knows the class well; a genetic search finds which "
+        "of its kernels (filters) this class needs, and cuts them out as a module. The patch joins both without any "
+        f"training: the module answers for {targets}, the weak network for all other classes.",
+        terms=TERMS,
+    )
+
+
+def patch_steps(findings: PatchFindings, modules: ModuleFindings, trial: Trial) -> tuple[list[Step], list[Panel]]:
+    """The drawing of what was done, and its pictures."""
+    target, strong, weak = findings.targets[0], trial.modules.strong, trial.weak
+    f1 = {method: estimates["f1"].value for method, estimates in target.against_weak.estimates.items()}
+    kept = modules.kernels_retained[trial.columns[0]].item()
+    test, known = trial.sets["test"], strong.data.sets["test"]
+    of_target = test.images[test.labels == trial.targets[0]]
+    steps = [
+        Step("", "strong network", f"{network_said(strong.subject)}, knows {len(known.classes)} classes",
+             f"{modules.accuracy['strong'].value:.1%} right", "step_strong"),
+        Step("→", f"module of '{target.name}'", "found by a genetic search", f"keeps {kept:.0%} of the kernels"),
+        Step("+", "weak network", f"{network_said(weak.subject)}, learned from {findings.trained_on} images like these",
+             f"F1 {f1[WEAK]:.1%}", "step_weak"),
+        Step("=", "patched network", f"the module answers for '{target.name}', the weak network for the rest",
+             f"F1 {f1[PATCHED]:.1%}"),
+        Step("against", "tuned bias", f"the weak network says '{target.name}' as often as is best, no module",
+             f"F1 {f1[BIAS]:.1%}"),
+    ]  # fmt: skip
+    return steps, [picture("step_strong", known.images), picture("step_weak", of_target)]
+
+
+def _confusion(findings: PatchFindings) -> Panel:
+    """What each class's images are taken for, before and after."""
+    columns = {}
+    for name, counts in (("before", findings.before), ("after", findings.after)):
+        columns[name] = (counts / counts.sum(1, keepdim=True).clamp_min(1)).flatten().tolist()
+    count = len(findings.classes)
+    rows = {
+        "class": [name for name in findings.classes for _ in range(count)],
+        "answer": [*findings.classes] * count,
+        **columns,
+    }
+    figures = [
+        Figure("heatmap", "confusion", f"Confusions {words}", "Share of each class's test images with each answer.",
+               x="answer", y="class", value=name, percent=True)
+        for name, words in (("before", "before the patch"), ("after", "after the patch"))
+    ]  # fmt: skip
+    return Panel("", "confusion", rows, units=dict.fromkeys(columns, "%"), figures=figures)
 
 
 def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
@@ -49,9 +135,9 @@ def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
     for target in patch.targets:
         prefix = f"{target.name}/" if len(patch.targets) > 1 else ""
         metrics |= {
+            f"{prefix}f1_gain_over_tuned_bias": target.f1_gain,
             f"{prefix}f1_weak": target.against_weak.estimates[WEAK]["f1"],
             f"{prefix}f1_patched": target.against_weak.estimates[PATCHED]["f1"],
-            f"{prefix}f1_gain_over_tuned_bias": target.f1_gain,
             f"{prefix}other_accuracy_gain": target.other_accuracy_gain,
         }
     return Verdict(
@@ -70,10 +156,11 @@ def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
 def _rows(target: TargetFindings, findings: PatchFindings, several: bool) -> Iterator[dict[str, Any]]:
     for method, estimates in target.against_weak.estimates.items():
         row: dict[str, Any] = {"target": target.name} if several else {}
-        row |= {"method": method, "labelled": findings.trained_on if method == WEAK else findings.labelled}
-        for metric in METRICS:
+        row |= {"method": method}
+        row |= target.against_bias.gains[method]["f1"].columns("f1_gain")
+        for metric in ("f1", *(metric for metric in METRICS if metric != "f1")):
             row |= estimates[metric].columns(metric)
-        yield row | target.against_bias.gains[method]["f1"].columns("f1_gain")
+        yield row | {"labelled": findings.trained_on if method == WEAK else findings.labelled}
 
 
 def _sentence(target: TargetFindings) -> str:

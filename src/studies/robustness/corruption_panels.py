@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from src.core.result import Figure, Panel
+from src.imageops.sheets import contact_sheet
 from src.methods.robustness.corruptions import EXTRA, KIND_OF
-from src.studies.pictures import contact_sheet
 from src.studies.robustness.corruption import CorruptedImages, Robustness, Spread
 from src.studies.robustness.shifted import CELLS
 

@@ -12,8 +12,8 @@ from src.methods.modularity.patch_metrics import Comparison
 from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves
 from src.networks.cost import Cost
-from src.studies.patching.module_findings import ModuleFindings
-from src.studies.patching.patch_findings import PatchFindings, TargetFindings
+from src.studies.patching.module_findings import Favourites, ModuleFindings
+from src.studies.patching.patch_findings import Changed, PatchFindings, TargetFindings
 
 
 def interval(value: float, low: float | None = None) -> Estimate:
@@ -44,6 +44,16 @@ def two_modules() -> ModuleFindings:
         sensitivity_note="the first layer is sensitive",
         kept_kernels=torch.tensor([[0.5, 0.25], [1.0, 0.75]], dtype=torch.float64),
         differences=torch.tensor([[0.0, 0.5], [0.5, 0.0]]),
+        favourites=Favourites(
+            of="disc",
+            layer="second",
+            kernels=torch.tensor([3, 0]),
+            kept=torch.tensor([True, False]),
+            images=torch.zeros(2, 2, 3, 4, 4, dtype=torch.uint8),
+            labels=torch.tensor([[0, 0], [1, 0]]),
+            filters=torch.linspace(-1, 1, 54).view(2, 3, 3, 3),
+            filters_kept=torch.tensor([False, True]),
+        ),
     )
 
 
@@ -79,6 +89,15 @@ def patch(targets: Sequence[TargetFindings], mended: int = 2) -> PatchFindings:
         weak_macs=1_000_000,
         module_macs=500_000,
         strong_macs=4_000_000,
-        mended=torch.zeros(mended, 3, 4, 4, dtype=torch.uint8),
-        broken=torch.zeros(0, 3, 4, 4, dtype=torch.uint8),
+        mended=changed(mended),
+        broken=changed(0),
+        before=torch.tensor([[3, 1], [2, 2]]),
+        after=torch.tensor([[4, 0], [0, 4]]),
+        classes=("ring", "disc"),
     )
+
+
+def changed(count: int) -> Changed:
+    """Images that were called rings and are called discs."""
+    images = torch.zeros(count, 3, 4, 4, dtype=torch.uint8)
+    return Changed(count, images, torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.int64))

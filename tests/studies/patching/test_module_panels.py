@@ -39,5 +39,8 @@ def test_how_they_were_found() -> None:
     assert rows(result.tables["kept_kernels"])[1] == {"class": "disc", "layer": "second", "kept": 0.25}
     assert rows(result.tables["module_differences"])[1] == {"class": "disc", "other": "ring", "difference": 0.5}
     assert [figure.table for figure in result.figures] == [
-        "search", "sensitivity", "kept_kernels", "module_differences"
+        "search", "sensitivity", "kept_kernels", "module_differences", "kernels_kept", "kernels_dropped", "filters"
+    ]  # fmt: skip
+    assert [figure.labels for figure in result.figures[-3:]] == [
+        ("kernel 3: disc", "kernel 3: disc"), ("kernel 0: ring", "kernel 0: disc"), ("0: dropped", "1: kept")
     ]  # fmt: skip

@@ -21,7 +21,11 @@ def test_one_target_has_no_column() -> None:
         in (result.captions["patch"])
     )
     assert list(result.images) == ["mended"]  # nothing was broken
-    assert result.figures[-1].caption == "2 of 40 test images, the first of them shown."
+    mended = next(figure for figure in result.figures if figure.table == "mended")
+    assert mended.caption.startswith("2 of 40 test images, some of each class.")
+    assert mended.labels == ("ring → disc",) * 2
+    confusion = rows(result.tables["confusion"])
+    assert confusion[2] == {"class": "disc", "answer": "ring", "before": 0.5, "after": 0.0}
 
 
 def test_several_targets_have_rows_and_metrics_of_their_own() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from src.studies.pictures import GAP, contact_sheet
+from src.imageops.sheets import GAP, contact_sheet
 
 
 def numbered(count: int, channels: int = 3, height: int = 4, width: int = 5) -> torch.Tensor:

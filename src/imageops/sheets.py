@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 GAP = 2  # white pixels between images
+SIDE = 96  # pixels of an image that is shown small
 
 
 def contact_sheet(images: Tensor, columns: int = 12, rows: int = 3, zoom: int = 2) -> np.ndarray:
@@ -18,3 +20,13 @@ def contact_sheet(images: Tensor, columns: int = 12, rows: int = 3, zoom: int = 
     grid = sheet.view(lines, columns, 3, height + GAP, width + GAP).permute(0, 3, 1, 4, 2)
     whole = grid.reshape(lines * (height + GAP), columns * (width + GAP), 3)
     return whole.repeat_interleave(zoom, 0).repeat_interleave(zoom, 1).numpy()
+
+
+def thumbnails(images: Tensor, columns: int = 12, rows: int = 3) -> np.ndarray:
+    """:func:`contact_sheet` of images that are at most SIDE pixels wide and high: larger ones are made smaller."""
+    shown = images[: rows * columns]
+    side = max(shown.shape[-2:])
+    if side > SIDE:
+        smaller = interpolate(shown.float(), scale_factor=SIDE / side, mode="area")
+        return contact_sheet(smaller.round().to(torch.uint8), columns, rows, 1)
+    return contact_sheet(shown, columns, rows, max(1, SIDE // side))

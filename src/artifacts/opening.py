@@ -1,0 +1,93 @@
+"""What a page says and shows first of networks and their images, in plain words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from src.core.result import Figure, Panel
+from src.data.image_set import ImageSet
+from src.imageops.sheets import contact_sheet, thumbnails
+from src.networks.options import family
+from src.networks.subjects import Subject
+
+SHOWN = 24  # images of a sample
+IN_A_BOX = 4  # of a step's picture
+LINE = 12  # images side by side
+
+#: What the images of our sources show; of any other source its name is said.
+IMAGES = {
+    "glyphs": "drawn shapes",
+    "digits": "handwritten digits",
+    "mnist": "handwritten digits (MNIST)",
+    "kmnist": "handwritten Japanese characters (KMNIST)",
+    "fashion_mnist": "pieces of clothing (Fashion-MNIST)",
+    "cifar10": "small photographs (CIFAR-10)",
+    "cifar100": "small photographs (CIFAR-100)",
+    "svhn": "house numbers (SVHN)",
+    "imagenet": "photographs (ImageNet)",
+    "image_folder": "your images",
+    "parquet": "the images of a parquet file",
+}
+
+#: Names of the field for what configurations call in small letters.
+NETWORKS = {
+    "simcnn": "SimCNN",
+    "simcnn_weak": "small CNN",
+    "rescnn": "ResCNN",
+    "rescnn_weak": "small ResCNN",
+    "vgg": "VGG",
+    "resnet": "ResNet",
+    "se_resnet": "SE-ResNet",
+    "resnext": "ResNeXt",
+    "se_resnext": "SE-ResNeXt",
+}
+
+
+def images_said(data: Mapping[str, Any]) -> str:
+    """What a data section's images show: "drawn shapes"."""
+    source = data.get("source", data)
+    name = str(source.get("names") or source.get("name") or "images")
+    return IMAGES.get(name, name)
+
+
+def network_said(subject: Subject | Mapping[str, Any]) -> str:
+    """What the field calls the network, or the architecture: "SimCNN"."""
+    name = family(subject.architecture if isinstance(subject, Subject) else subject)
+    return NETWORKS.get(name, name.removeprefix("torchvision:").removeprefix("timm:"))
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """``'disc' and 'bar'``, of many the first: ``'disc', 'bar' and 8 more``."""
+    quoted = [f"'{name}'" for name in names]
+    if len(quoted) > most:
+        return f"{', '.join(quoted[: most - 1])} and {len(quoted) - most + 1} more"
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def sample(name: str, images: ImageSet, title: str) -> Panel:
+    """Images of all classes in turn, with their classes."""
+    counts = images.per_class.tolist()
+    there = [label for label, count in enumerate(counts) if count][:SHOWN]
+    per_class = max(1, min(2, SHOWN // max(1, len(there))))
+    rows = torch.cat([(images.labels == label).nonzero().flatten()[:per_class] for label in there])
+    labels = [images.classes[label] for label in images.labels[rows].tolist()]
+    more = f"{len(there)} of {len(counts)} classes. " if len(there) < len(counts) else ""
+    return sheet(name, images.images[rows], labels, title, f"{more}As the networks see them, before normalisation.")
+
+
+def sheet(
+    name: str, images: torch.Tensor, labels: Sequence[str], title: str, caption: str = "", section: str = ""
+) -> Panel:
+    """Images uint8 (n, C, H, W) with a label each; the first of them that a page has room for."""
+    shown = tuple(labels[: 3 * LINE])
+    columns = min(LINE, len(shown))
+    figure = Figure("image", name, title, caption, labels=shown, columns=columns)
+    return Panel(section, name, thumbnails(images[: len(shown)], columns, 3), figures=[figure])
+
+
+def picture(name: str, images: torch.Tensor) -> Panel:
+    """A few images (n, C, H, W) for a box in the drawing of what was done."""
+    few = images[:: max(1, len(images) // IN_A_BOX)][:IN_A_BOX]
+    whole = contact_sheet(few, IN_A_BOX, 1, 1) if max(few.shape[-2:]) <= 48 else thumbnails(few, IN_A_BOX, 1)
+    return Panel("", name, whole)

@@ -1,0 +1,42 @@
+"""What words and numbers mean that many pages use; what one study alone uses, it says itself (`Opening.terms`)."""
+
+from src.core.result import Result
+from src.report.cells import bounds
+from src.report.words import pretty
+
+TERMS = {
+    "accuracy": "Share of the test images that the network classifies right.",
+    "auc": "Chance that an image of the class gets a higher score than one of another class; 50% is guessing.",
+    "auroc": "Chance that an unknown image looks less certain to the network than a known one; 50% is guessing.",
+    "change": "Difference to the value before.",
+    "ece": "Expected calibration error: how far the network's confidence lies from its share of right answers.",
+    "epoch": "One pass of the training over all its images.",
+    "f1": "Harmonic mean of precision and recall: high only where both are.",
+    "kernels": "Filters of the network's layers; a module keeps some of them.",
+    "loss": "What training makes small: the surprise at the true class, in nats.",
+    "macs": "Multiply-adds that one image costs.",
+    "mce": "Mean corruption error: errors on corrupted images relative to a reference network's; below 100% is better.",
+    "nll": "Mean surprise at the true class, in nats; lower is better.",
+    "parameters": "Numbers that training has set.",
+    "precision": "Of the images that are called this class, the share that belong to it.",
+    "recall": "Of the images of this class, the share that are called so.",
+    "seed": "Number that all randomness of a job comes from: another seed is another training.",
+    "seeds": "How many trainings a mean is over.",
+    "spearman": "Rank correlation: 1 where two orders agree, -1 where they are opposed.",
+}
+
+
+def explained(name: str, result: Result) -> str:
+    """What a metric or a column of a result means; nothing where nobody says it."""
+    said = result.opening.terms if result.opening else {}
+    last = name.rsplit("/", 1)[-1]
+    return next((terms[key] for terms in (said, TERMS) for key in (name, last) if key in terms), "")
+
+
+def glossary(result: Result) -> dict[str, str]:
+    """Word -> meaning, of what stands on the result's page."""
+    said = result.opening.terms if result.opening else {}
+    columns = (name for table in result.tables.values() for name in table if name not in bounds(table))
+    names = dict.fromkeys([*result.metrics, *said, *columns])
+    # of the metrics of many targets, the word once
+    return {pretty(name.rsplit("/", 1)[-1]): meaning for name in names if (meaning := explained(name, result))}
