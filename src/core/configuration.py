@@ -64,6 +64,13 @@ def _without_places(value: Any, roots: Sequence[str], known: Mapping[str, str], 
     return value
 
 
+def first_comment(path: Path) -> str:
+    """What a file of a configuration group says of itself."""
+    with path.open(encoding="utf-8") as file:
+        comments = (line[1:].strip() for line in file if line.startswith("#") and "@package" not in line)
+        return next(comments, "")
+
+
 def setting(config: Mapping[str, Any], varied: Collection[str]) -> str:
     """Digest of what the runs of one comparison share: the identity without the keys that it varies on purpose."""
     return identity(_without(config, varied))

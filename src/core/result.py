@@ -41,12 +41,13 @@ class Figure:
     box:     one box per x, coloured by ``group``: ``{y}`` is the median, ``{y}_q1`` and ``{y}_q3`` the box,
              ``{y}_low`` and ``{y}_high`` the whiskers; with a ``{y}_mean`` column a dashed line or a mark in it.
     heatmap: ``value`` over x (columns) and y (rows).
+    parallel: all columns of the table side by side, each an axis of its own, a line per row; ``y`` is the last one.
     image:   the picture ``images[table]``; with ``labels`` a sheet of as many tiles, ``columns`` in a line.
 
     ``under_test``: the values of x that are not controls; bars of all others are drawn as controls.
     """
 
-    kind: Literal["lines", "bars", "points", "box", "heatmap", "image"]
+    kind: Literal["lines", "bars", "points", "box", "heatmap", "parallel", "image"]
     table: str
     title: str
     caption: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core.configuration import first_comment
 from src.core.errors import UserError
 from src.core.own import groups, use
 from src.core.paths import CONF, ROOT
@@ -61,13 +62,6 @@ def overview() -> str:
             lines.append(f"  {f'{path.stem} ':<25}{first_comment(path)}")
         lines.append("")
     return "\n".join(lines)
-
-
-def first_comment(path: Path) -> str:
-    """What a file of a configuration group says of itself."""
-    with path.open(encoding="utf-8") as file:
-        comments = (line[1:].strip() for line in file if line.startswith("#") and "@package" not in line)
-        return next(comments, "")
 
 
 def completion(shell: str = "bash") -> str:

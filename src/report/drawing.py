@@ -85,7 +85,14 @@ class Grid:
         return any(value < 0 for row in self.values for value in row)
 
 
-def read(figure: Figure, result: Result) -> Chart | Grid:
+@dataclass(frozen=True)
+class Parallel:
+    """Parallel coordinates: title of an axis -> its number for every row; the last axis colours the lines."""
+
+    axes: dict[str, list[float]]
+
+
+def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
     """The figure's numbers, as shown (fractions times 100).
 
     Raises:
@@ -94,6 +101,11 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
     table = result.tables.get(figure.table)
     if table is None:
         raise ValueError(f"there is no table '{figure.table}'")
+    units = result.units_of(figure.table)
+    if figure.kind == "parallel":
+        names = [*(name for name in table if name != figure.y), figure.y]
+        return Parallel({titled(name, unit := unit_of(name, units)): [shown(value, unit) for value in table[name]]
+                         for name in names})  # fmt: skip
     value = figure.value if figure.kind == "heatmap" else figure.y
     more = [f"{figure.y}_{part}" for part in BOX] if figure.kind == "box" else []
     for column in (figure.x, figure.y, value, *more, *([figure.group] if figure.group else [])):
@@ -101,7 +113,6 @@ def read(figure: Figure, result: Result) -> Chart | Grid:
             raise ValueError(f"table '{figure.table}' has no column '{column}'")
     if not table[value]:
         raise ValueError(f"table '{figure.table}' is empty")
-    units = result.units_of(figure.table)
     unit = unit_of(value, units) or ("%" if figure.percent else "")
     if figure.kind == "heatmap":
         return _grid(figure, table, unit, units)

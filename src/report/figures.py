@@ -9,7 +9,19 @@ import textwrap
 from typing import Any
 
 from src.core.result import Figure, Result
-from src.report.drawing import APART, CONTROL, PALETTE, Chart, Grid, Series, labelled, percent_range, read, shorten
+from src.report.drawing import (
+    APART,
+    CONTROL,
+    PALETTE,
+    Chart,
+    Grid,
+    Parallel,
+    Series,
+    labelled,
+    percent_range,
+    read,
+    shorten,
+)
 
 WIDE = 8  # columns; a heatmap of more takes the page's width, so that its cells can be read
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -28,6 +40,8 @@ def plotly(figure: Figure, result: Result) -> dict[str, Any]:
     drawing = read(figure, result)
     if isinstance(drawing, Grid):
         return _heatmap(drawing)
+    if isinstance(drawing, Parallel):
+        return _parallel(drawing)
     return {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}[figure.kind](drawing)
 
 
@@ -217,7 +231,7 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
         f"{_escape(grid.value_title)}: <b>%{{customdata}}</b><extra></extra>",
     }
     if grid.diverging:
-        trace["zmid"] = 0
+        trace |= {"zmid": 0, "reversescale": True}  # losses red, gains blue
     if grid.legible:
         trace |= {"text": grid.said, "texttemplate": "%{text}"}
     layout = {
@@ -228,6 +242,13 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
         "yaxis": _axis(grid.y_title, type="category", showgrid=False, autorange="reversed"),
     }
     return {"data": [trace], "layout": layout}
+
+
+def _parallel(drawing: Parallel) -> dict[str, Any]:
+    axes = [{"label": _escape(title), "values": _numbers(values)} for title, values in drawing.axes.items()]
+    line = {"color": axes[-1]["values"], "colorscale": "Cividis"}
+    layout = {"height": 420, "margin": {"l": 60, "r": 40, "t": 50, "b": 30}, "meta": {"wide": True}}
+    return {"data": [{"type": "parcoords", "dimensions": axes, "line": line}], "layout": layout}
 
 
 def _over_x(chart: Chart, data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:

@@ -2,25 +2,32 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from src.core.configuration import PROVENANCE, first_comment
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
-from src.core.result import FILE, Figure, Result, Table, read_table, read_whole
+from src.core.paths import CONF
+from src.core.result import FILE, Figure, Opening, Result, Table, read_table
 from src.report.cells import Link, length
+from src.report.over.axes import add_axes
+from src.report.over.over_seeds import by_seed, mean_of_all, over_seeds, read_job, settings_of
 from src.report.page import render
 from src.report.screen import PAGE
 from src.report.words import flat, pretty
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
+JOBS = (
+    "One row per job; brackets are the intervals of each job. Click a job for its page, or for its result where it has "
+    "none."
+)
 BARS = 60  # jobs that a figure can hold
 CURVES = "training"  # the table of a job's learning curves
-# where and how a job was run, which decides nothing
-RUN_BY = ("name", "label", "outputs", "device", "threads", "workers", "jobs_at_once", "resume_every")
+FIRST = 3  # metrics that stand before the settings, so that they are seen without scrolling
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -35,53 +42,102 @@ def write_overview(folders: Iterable[Path], path: Path) -> Path:
     return path
 
 
-def overview(folders: Iterable[Path], path: Path) -> Result:
-    """The table and figures of :func:`write_overview` as a result of its own.
+def overview(
+    folders: Iterable[Path], path: Path, jobs: Sequence[dict[str, Any]] | None = None, metrics: Sequence[str] = ()
+) -> Result:
+    """The tables and figures of :func:`write_overview` as a result of its own.
 
-    The table ``jobs`` has per job its name (a link to its page), the values of its ``row``, the settings by which the
-    jobs differ, how it ended, and its metrics with their intervals. A job that failed, or left nothing, keeps its row.
+    The table ``jobs`` has per job its name (a link to its page), how it ended, its deciding metrics with their
+    intervals, the values of its ``row``, the settings by which the jobs differ, and all other metrics. A job that
+    failed, or left nothing, keeps its row. Where jobs differ by their seeds, means over these come first.
+
+    Args:
+        jobs: their results as `read_job` reads them, where they are at hand.
+        metrics: whose means over seeds are shown; by default the first ones of the jobs.
     """
     folders = list(folders)
-    jobs = [_read(folder) for folder in folders]
+    jobs = list(jobs) if jobs is not None else [read_job(folder) for folder in folders]
     names = _names(folders, jobs)
     flats = [flat(job.get("config", {})) for job in jobs]
     row_columns = _row_columns(jobs, flats)
-    metrics = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
+    measured = list(dict.fromkeys(name for job in jobs for name in job["metrics"]))
     units = {name: unit for job in jobs for name, unit in job.get("units", {}).items()}
     settings = _settings(flats, row_columns)
 
-    table: Table = {"job": [Link(name, _target(folder, path)) for folder, name in zip(folders, names, strict=True)]}
+    table: Table = {"job": [Link(name, target(folder, path)) for folder, name in zip(folders, names, strict=True)]}
+    table["outcome"] = [outcome_of(job) for job in jobs]
+    in_row = [name for name in measured if name in row_columns]
+    deciding = [name for name in measured if name not in in_row][:FIRST]
+    for name in deciding:
+        table |= _measured(name, jobs)
     table |= row_columns
     for key in settings:
         table.setdefault(pretty(key), _alike([config.get(key) for config in flats]))
-    table["outcome"] = [_outcome(job) for job in jobs]
-    for name in metrics:
-        for column, part in ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high")):
-            table[column] = [job["metrics"].get(name, {}).get(part) for job in jobs]
+    for name in measured:
+        if name not in deciding:
+            table |= _measured(name, jobs)
     judged = [outcome in ("success", "no success") for outcome in table["outcome"]]
     if not all(judged):
         notes = [job.get("error") or job.get("verdict", "") for job in jobs]
         table["note"] = ["" if plain else note for plain, note in zip(judged, notes, strict=True)]
     outcomes = Counter(table["outcome"])
     result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
+    result.opening = _opening(result.name, jobs)
+    _add_settings(result, jobs, metrics)
     counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
-    result.metrics = {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
-    result.captions = {
-        "jobs": "One row per job; brackets are the intervals of each job. Click a job for its page, or for its result "
-        "where it has none."
-    }
+    result.metrics |= {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
     result.events = [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.items()]
-    if len(jobs) <= BARS:
-        bounded = [name for name in metrics if any(value is not None for value in table[f"{name}_low"])]
-        result.figures = [
+    if len(jobs) <= BARS and "over_seeds" not in result.tables:
+        bounded = [name for name in measured if any(value is not None for value in table[f"{name}_low"])]
+        result.figures += [
             Figure("bars", "jobs", pretty(name), "One bar per job.", x="job", y=name) for name in bounded[:FIGURES]
         ]
     return result
 
 
-def curves_of(folders: Iterable[Path]) -> Table:
+def _measured(name: str, jobs: Sequence[Mapping[str, Any]]) -> Table:
+    parts = ((name, "value"), (f"{name}_low", "low"), (f"{name}_high", "high"))
+    return {column: [job["metrics"].get(name, {}).get(part) for job in jobs] for column, part in parts}
+
+
+def _add_settings(result: Result, jobs: Sequence[dict[str, Any]], metrics: Sequence[str]) -> None:
+    """What the sweep says of what was swept: means over seeds, every setting and seed, which axis matters."""
+    read = [(job.get("config", {}), job) for job in jobs]
+    settings = settings_of(read)
+    panels = [over_seeds(settings, metrics)]
+    first = next((name for job in jobs for name in job["metrics"]), "")
+    if panels[0] is not None:
+        panels.append(by_seed(settings, next(iter(metrics), first)))
+    for panel in filter(None, panels):
+        result.add(panel)
+    if panels[0] is not None:
+        result.screen = [panels[0].name, *result.screen]
+        result.tables = {panels[0].name: result.tables[panels[0].name], **result.tables}
+        result.metrics |= mean_of_all(settings, next(iter(metrics), first))
+    result.captions["jobs"] = JOBS
+    add_axes(result, settings, first)
+
+
+def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
+    """What was swept, in the words of the experiment; the jobs' own terms, for their metrics stand on the page."""
+    if not jobs:
+        return None
+    openings = [job["opening"] for job in jobs if job.get("opening")]
+    file = CONF / "experiment" / f"{name}.yaml"
+    titles = list(dict.fromkeys(opening["title"] for opening in openings))
+    title = titles[0] if len(titles) == 1 else first_comment(file) if file.is_file() else name
+    terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items()}
+    text = (
+        f"A sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the number "
+        "that all randomness of a training comes from, so that jobs of several seeds show what is chance. Each job "
+        "has a page of its own, which explains what was done."
+    )
+    return Opening(title, text, terms=terms) if len(jobs) > 1 else None
+
+
+def curves_of(folders: Iterable[Path], jobs: Sequence[dict[str, Any]] | None = None) -> Table:
     """The learning curves of all jobs as one table, with the job's name as in :func:`overview` in front.
 
     A job that has none is left out; a column that only some jobs have is None in the others.
@@ -89,7 +145,7 @@ def curves_of(folders: Iterable[Path]) -> Table:
     import pyarrow as pa
 
     folders = list(folders)
-    jobs = [_read(folder) for folder in folders]
+    jobs = [read_job(folder) for folder in folders] if jobs is None else jobs
     tables = []
     for folder, name, job in zip(folders, _names(folders, jobs), jobs, strict=True):
         curves = read_table(folder, CURVES, job)
@@ -106,7 +162,7 @@ def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> 
     """
     taken = {"job", "outcome", "note"}
     table: Table = {}
-    for key in dict.fromkeys(key for job in jobs for key in job.get("row", {}) if key not in taken):
+    for key in dict.fromkeys(key for job in jobs for key in job.get("row") or {} if key not in taken):
         pairs = [(job["row"].get(key) if job.get("row") else None, config.get(key), bool(job.get("row")))
                  for job, config in zip(jobs, settings, strict=True)]  # fmt: skip
         agree = all(str(value) == str(setting) for value, setting, has_row in pairs if has_row)
@@ -121,22 +177,13 @@ def _alike(values: list[Any]) -> list[Any]:
     return [value if value is None or isinstance(value, list) else str(value) for value in values]
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        job = read_whole(folder)
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        reason = "no result (not finished, or killed)" if missing else str(error)
-        return {"status": "failed", "error": reason, "metrics": {}, "name": folder.name}
-    return {"metrics": {}, "name": folder.name, **job}
-
-
-def _outcome(job: Mapping[str, Any]) -> str:
+def outcome_of(job: Mapping[str, Any]) -> str:
+    """How a job ended, in one or two words."""
     status = str(job.get("status", "ok"))
     return status if status != "ok" else job.get("verdict_kind") or "finished"
 
 
-def _names(folders: list[Path], jobs: list[dict[str, Any]]) -> list[str]:
+def _names(folders: list[Path], jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The last parts of the jobs' names, or of their folders, whichever tells all of them apart."""
     last = [str(job["name"]).rsplit("/", 1)[-1] for job in jobs]
     places = [str(folder) for folder in folders]
@@ -149,7 +196,8 @@ def _title(jobs: list[dict[str, Any]], path: Path) -> str:
     return names.pop() if len(names) == 1 else path.parent.name
 
 
-def _target(folder: Path, path: Path) -> str:
+def target(folder: Path, path: Path) -> str:
+    """Address of a job's page, or of its result where it has none, as seen from the file ``path``."""
     file = next((file for file in (PAGE, FILE) if (folder / file).exists()), "")
     relative = os.path.relpath(folder / file, path.parent).replace(os.sep, "/")
     return "./" + quote(relative)  # the dot keeps a folder called `javascript:` a folder
@@ -158,7 +206,7 @@ def _target(folder: Path, path: Path) -> str:
 def _settings(configs: list[dict[str, Any]], row_columns: Table) -> list[str]:
     """The keys whose values differ between the jobs, the outermost first; the same values are not told twice."""
     flats = [config for config in configs if config]
-    every = dict.fromkeys(key for config in flats for key in config if key not in RUN_BY)
+    every = dict.fromkeys(key for config in flats for key in config if key.split(".")[0] not in PROVENANCE)
     known = [
         [str(value) for value, config in zip(column, configs, strict=True) if config] for column in row_columns.values()
     ]

@@ -29,7 +29,9 @@ SECTIONS = 3  # from so many on they have a line of links of their own
 TILES = 5  # metrics shown large; all others stand in a folded table
 LONG = 40  # rows; a longer table is folded, and so is one that a figure shows
 DENSE = 6  # columns; a table of more has its intervals below the values
-MARKS = {"success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○"}
+MARKS = {
+    "success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○", "not finished": "…"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def render(result: Result) -> str:
     events = _alike(result.events)
     count = len(events)
     others = [(part.id, part.heading) for part in parts if len(sections) < SECTIONS or part.id not in sections]
-    others.append(
-        ("events", f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced")
-    )
     traced = bool(result.environment or result.seconds or result.config or result.identity)
+    if events or traced:
+        said = f"{count} thing{'s' if count != 1 else ''} reduced or replaced" if count else "Nothing reduced"
+        others.append(("events", said))
     terms = glossary(result)
     others += [("glossary", "Words")] if terms else []
     others += [("provenance", "Provenance")] if traced else []
@@ -149,7 +151,7 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     figures: dict[str, list[Mapping[str, Any]]] = {}
     results: list[Mapping[str, Any]] = []  # figures of the tables that decide
     for figure in result.figures:
-        place = results if figure.table in first else figures.setdefault(figure.section, [])
+        place = results if figure.table in first and not figure.section else figures.setdefault(figure.section, [])
         place.append(_figure(figure, result, drawn))
     pictured = {figure.table for figure in result.figures}
     tables: dict[str, list[Mapping[str, Any]]] = {}

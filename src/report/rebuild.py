@@ -21,7 +21,7 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
 
     Args:
         folder: one with results below it is a sweep, also where it has one of its own (of the last comparison); one
-            with only a result of its own is a job.
+            with only a result of its own is a job; one whose folders hold sweeps has a page over all experiments.
         compare: what makes the page of a sweep; by default the plain overview.
 
     Raises:
@@ -38,6 +38,10 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
     ]
     if not folders and (folder / FILE).exists():
         return _job(folder)
+    if folders and all(len(place.relative_to(folder).parts) > 1 for place in folders):
+        from src.report.experiments import write_experiments
+
+        return write_experiments(folder)
     if not folders:
         raise UserError(f"{folder}: holds no {FILE} at any depth; run an experiment first (python -m src.run)")
     from src.report.overview import write_overview

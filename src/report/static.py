@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from src.core.result import Figure, Result
 from src.report import explorer
-from src.report.drawing import CONTROL, RAMP, Chart, Grid, Series, labelled, names, percent_range, read, shorten, slug
+from src.report.drawing import (
+    CONTROL,
+    RAMP,
+    Chart,
+    Grid,
+    Parallel,
+    Series,
+    labelled,
+    names,
+    percent_range,
+    read,
+    shorten,
+    slug,
+)
 from src.report.words import shown
 
 if TYPE_CHECKING:
@@ -106,6 +119,8 @@ def _write(figure: Figure, result: Result, path: Path) -> None:
         axes.set_title(figure.title)
         if isinstance(drawing, Grid):
             _heatmap(axes, drawing)
+        elif isinstance(drawing, Parallel):
+            _parallel(axes, drawing)
         else:
             draw = {"bars": _bars, "lines": _lines, "points": _points, "box": _boxes}[figure.kind]
             draw(axes, drawing)
@@ -126,10 +141,10 @@ def _canvas(size: tuple[float, float]) -> Iterator[tuple[Canvas, Axes]]:
         yield canvas, canvas.subplots()
 
 
-def _size(drawing: Chart | Grid, kind: str) -> tuple[float, float]:
+def _size(drawing: Chart | Grid | Parallel, kind: str) -> tuple[float, float]:
     if isinstance(drawing, Grid):
         return 7.2, 1.6 + max(2.4, min(7.0, 0.42 * len(drawing.rows)))
-    if kind == "bars" and drawing.horizontal:
+    if isinstance(drawing, Chart) and kind == "bars" and drawing.horizontal:
         return 7.6, 1.3 + 0.34 * len(drawing.categories) * (1 + 0.45 * (len(drawing.series) - 1))
     return 7.6, 4.2
 
@@ -247,6 +262,24 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
                       color="white" if dark else "black")  # fmt: skip
     bar = axes.figure.colorbar(picture, ax=axes, label=grid.value_title, pad=0.02)
     bar.outline.set_visible(False)
+
+
+def _parallel(axes: Axes, drawing: Parallel) -> None:
+    """Each axis from its least to its greatest number."""
+    import matplotlib as mpl
+    import numpy as np
+
+    columns = np.array(list(drawing.axes.values()), dtype=float)
+    low, high = np.nanmin(columns, 1, keepdims=True), np.nanmax(columns, 1, keepdims=True)
+    places = (columns - low) / np.where(high > low, high - low, 1)
+    for row in places.T:
+        axes.plot(range(len(row)), row, color=mpl.colormaps["cividis"](row[-1]), linewidth=1.2)
+    axes.set_xticks(range(len(places)), [_wrapped(title, 14) for title in drawing.axes])
+    axes.set_yticks([])
+    for number, (least, greatest) in enumerate(zip(low[:, 0], high[:, 0], strict=True)):
+        axes.axvline(number, color="#4b525c", linewidth=0.8)
+        axes.annotate(f"{least:g}", (number, 0), xytext=(3, -9), textcoords="offset points", fontsize=8)
+        axes.annotate(f"{greatest:g}", (number, 1), xytext=(3, 3), textcoords="offset points", fontsize=8)
 
 
 def _frame_over_x(axes: Axes, chart: Chart) -> None:

@@ -12,7 +12,7 @@ from src.core.files import write_atomically
 from src.core.result import Explorer, Panel, Result, Table
 from src.core.store import digest_of
 from src.report.over.judged import judge
-from src.report.over.over_seeds import over_seeds, read_job, read_jobs
+from src.report.over.over_seeds import pivoted, read_job, settings_of
 from src.studies.invariance.over_depth import over_depth
 from src.tasks.options import Compare
 
@@ -26,32 +26,36 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
 
     ``comparison`` has ``explorer`` (what :class:`src.core.result.Explorer` takes), ``claims`` (names of conf/claims),
     ``regression`` (``outcome``, ``terms``, ``unit``), ``equal_cost`` (a list of costs), ``caption`` (of the jobs),
-    ``varied`` (keys by which the jobs of one setting differ), ``over_seeds`` (metrics whose means are wanted), and
-    ``over_depth`` (curves over layers, see `src.studies.invariance.over_depth`).
+    ``varied`` (keys by which the jobs of one setting differ), ``over_seeds`` (metrics whose means over seeds are
+    wanted; by default the first), ``pivot`` (a column of the jobs' tables, see `src.report.over.over_seeds.pivoted`),
+    and ``over_depth`` (curves over layers, see `src.studies.invariance.over_depth`).
     """
     from src.report.overview import curves_of, overview
 
     folders = [Path(folder) for folder in options.folders]
-    result = overview(folders, artifacts.session.folder / "page.html")
+    read = [read_job(folder) for folder in folders]
+    asked = artifacts.running.comparison or {}
+    result = overview(folders, artifacts.session.folder / "page.html", read, asked.get("over_seeds", ()))
     result.task = "compare"
-    asked = artifacts.running.comparison
-    if not asked or not any(read_job(folder).get("row") for folder in folders):
-        return result
-    if asked.get("over_seeds"):
-        means = over_seeds(read_jobs(folders), asked["over_seeds"])
+    if asked.get("pivot"):
+        places = {id(plain): folder for folder, plain in zip(folders, read, strict=True)}
+        means = pivoted(settings_of([(plain.get("config", {}), plain) for plain in read]), places, asked["pivot"])
         if means is not None:
-            _add_first(result, [means], screen=[means.name, *result.screen])
+            result.add(means)
+            result.screen.insert(1, means.name)
+    if not asked or not any(plain.get("row") for plain in read):
+        return result
     if asked.get("over_depth"):
-        result.add(*over_depth(folders, asked["over_depth"]))
+        result.add(*over_depth(list(zip(folders, read, strict=True)), asked["over_depth"]))
     if not asked.get("claims") and not asked.get("explorer"):
         return result
     jobs = result.tables["jobs"]
-    gates = _tell_settings_apart(jobs, folders, tuple(asked.get("varied", VARIED)))
-    curves = _joined(curves_of(folders), jobs)
+    gates = _tell_settings_apart(jobs, read, tuple(asked.get("varied", VARIED)))
+    curves = _joined(curves_of(folders, read), jobs)
     if asked.get("claims"):
         judged = judge(asked, jobs, curves, gates, resamples=options.resamples, seed=options.seed)
         write_atomically(artifacts.session.folder / CLAIMS, judged.readme)
-        _add_first(result, judged.panels, screen=["claims"])
+        _add_first(result, judged.panels, screen=["claims", *(name for name in result.screen if name != "jobs")])
         result.verdict = f"{result.verdict}; {judged.sentence}"
     if asked.get("explorer"):
         result.add(Panel("", "curves", curves, units={"accuracy": "%"} if "accuracy" in curves else {}))
@@ -69,23 +73,23 @@ def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> No
     result.screen = screen
 
 
-def _tell_settings_apart(jobs: Table, folders: Sequence[Path], varied: Sequence[str]) -> dict[str, float]:
+def _tell_settings_apart(jobs: Table, read: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> dict[str, float]:
     """Name in ``jobs["data"]`` also the setting, where one data set was trained on in several ways.
 
     Returns:
         Data (and setting) -> the accuracy that the reference has to reach, as the jobs' recipes say.
     """
     # a precision that memory decided is a setting of its own; a job without a row has none
-    read = [(job.get("config", {}), job["row"]) if job.get("row") else ({}, {}) for job in map(read_job, folders)]
+    with_rows = [(job.get("config", {}), job["row"]) if job.get("row") else ({}, {}) for job in read]
     settings = [
         (row.get("data"), digest_of([setting(config, varied), row.get("precision")])[:4] if row else "")
-        for config, row in read
+        for config, row in with_rows
     ]
     ways = Counter(data for data, _ in set(settings))
     jobs["data"] = [f"{data} ({digest})" if ways[data] > 1 else data for data, digest in settings]
     return {
         data: config[role]["training"]["minimum_accuracy"]
-        for data, (config, row) in zip(jobs["data"], read, strict=True)
+        for data, (config, row) in zip(jobs["data"], with_rows, strict=True)
         if row and not config.get("tiny") and (role := _reference(config)) in config
     }
 

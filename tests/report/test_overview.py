@@ -41,7 +41,7 @@ def sweep(root, jobs=3):
 def test_a_jobs_row_comes_after_its_name(tmp_path):
     table = overview(sweep(tmp_path), tmp_path / "overview" / "page.html").tables["jobs"]
     # `variant` is told once, a metric is not overruled by the row, and nobody but us says which job it is
-    assert list(table)[:6] == ["job", "variant", "xi", "widths", "accuracy", "Seed"]
+    assert list(table)[:6] == ["job", "outcome", "variant", "xi", "widths", "accuracy"]
     assert table["variant"] == [0, 1, 2] and table["xi"] == [0.0, 0.5, None]  # as its settings say it, where it failed
     assert table["widths"] == [[2, 3], [2, 4], None]
     assert table["accuracy"] == [0.5, 0.5, None]

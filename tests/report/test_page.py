@@ -96,7 +96,7 @@ def test_a_big_table_is_cut_and_its_file_named(tmp_path):
 
 
 def test_a_page_without_figures_carries_no_plotly(tmp_path):
-    path = write_page(Result("t", "n"), tmp_path)
+    path = write_page(Result("t", "n", identity="d"), tmp_path)
     assert path.stat().st_size < 50_000
     assert "Nothing was reduced or replaced." in Page(path).text
 
@@ -159,7 +159,7 @@ def test_the_overview_has_a_row_per_job_with_links_that_move_along(tmp_path):
     links = [link["href"] for link in page.every("a") if not link["href"].startswith("#")]
     assert links == ["./target%200/result.json", "./target%201/page.html", "./javascript%3Aalert%281%29"]
     assert "75.0 [40.0, 90.0]" in page.text
-    assert "no result (not finished, or killed)" in page.text
+    assert "no result yet: not started, under way, or killed" in page.text
     assert "fewer images (2 of 3 jobs)" in page.text
     assert "3 jobs" in page.text
 
@@ -167,9 +167,9 @@ def test_the_overview_has_a_row_per_job_with_links_that_move_along(tmp_path):
 def test_the_overview_shows_only_settings_that_differ_and_each_once(tmp_path):
     result = overview(sweep(tmp_path), tmp_path / "overview.html")
     table = result.tables["jobs"]
-    assert list(table)[:3] == ["job", "Target class", "outcome"]
+    assert list(table)[:6] == ["job", "outcome", "f1", "f1_low", "f1_high", "Target class"]
     assert table["Target class"] == [0, 1, None]
-    assert table["outcome"] == ["no success", "success", "failed"]
+    assert table["outcome"] == ["no success", "success", "not finished"]
     assert result.name == "patch_weak"
 
 

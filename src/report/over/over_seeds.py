@@ -1,46 +1,206 @@
-"""Several seeds of one setting: the mean of each metric with its interval over seeds."""
+"""Several seeds of one setting: the mean of each metric with its interval over seeds, and what is missing."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from src.core.configuration import PROVENANCE, setting
-from src.core.result import Panel, read_whole
+from src.core.estimate import Estimate
+from src.core.result import Figure, Panel, read_table, read_whole, rows
 from src.core.store import digest_of
-from src.report.words import leaves
+from src.report.words import leaves, plain_text, pretty, unit_of
 
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by
+DRAWN = 2  # metrics that are drawn for every setting
+METRICS = 8  # that a table shows where none are asked for
+CELLS = 40  # settings that a heatmap can hold
+JUDGED = ("success", "no success")
 Job = tuple[Mapping[str, Any], Mapping[str, Any]]  # configuration, result as read
 
 
-def over_seeds(jobs: Sequence[Job], metrics: Sequence[str]) -> Panel | None:
-    """A row per setting and metric; nothing where none of the jobs, which ended well, has one of the metrics."""
+@dataclass(frozen=True)
+class Setting:
+    """The jobs that differ in nothing but their seeds.
+
+    Attributes:
+        keys: what tells it from the other settings: of the configurations and of the jobs' rows.
+        jobs: that ended with a verdict, by seed. missing: seed -> why there is none.
+    """
+
+    keys: Mapping[str, Any]
+    jobs: Mapping[str, Mapping[str, Any]]
+    missing: Mapping[str, str]
+
+    @property
+    def words(self) -> str:
+        """Its keys' values: ``0, disc``."""
+        return ", ".join(plain_text(value) for value in self.keys.values()) or "all"
+
+
+def settings_of(jobs: Sequence[Job]) -> list[Setting]:
+    """The jobs by what they share; each setting is expected to have every seed that another one has."""
     groups: dict[str, list[Job]] = {}
     for config, plain in jobs:
-        groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
-    rows = []
-    settings = _settings([group[0][0] for group in groups.values()])
-    for group, keys in zip(groups.values(), settings, strict=True):
-        for name in metrics:
-            values = [job["metrics"][name]["value"] for _, job in group if name in job["metrics"]]
-            values = [value for value in values if value is not None]
-            if values:
-                low, high = interval(values)
-                row = {**group[0][1].get("row", {}), **keys, "metric": name, "value": mean(values)}
-                rows.append(row | {"value_low": low, "value_high": high, "seeds": len(values)})
-    if not rows:
+        if config:
+            groups.setdefault(digest_of(setting(config, SEEDS)), []).append((config, plain))
+    several = len({str(config.get("data_seed")) for config, _ in jobs if config}) > 1
+
+    def seed_of(config: Mapping[str, Any]) -> str:
+        return "/".join(str(config[key]) for key in SEEDS[: 1 + several] if key in config) or "0"
+
+    seeds = dict.fromkeys(seed_of(config) for group in groups.values() for config, _ in group)
+    keys = _settings([group[0][0] for group in groups.values()])
+    in_rows = _of_rows(list(groups.values()))
+    found = []
+    for group, chosen, row in zip(groups.values(), keys, in_rows, strict=True):
+        ended = {seed_of(config): plain for config, plain in group}
+        missing = {seed: _why_missing(ended.get(seed)) for seed in seeds}
+        found.append(
+            Setting(
+                {**chosen, **{key: value for key, value in row.items() if key not in chosen}},
+                {seed: plain for seed, plain in ended.items() if not missing[seed]},
+                {seed: why for seed, why in missing.items() if why},
+            )
+        )
+    return found
+
+
+def _why_missing(plain: Mapping[str, Any] | None) -> str:
+    if plain is None:
+        return "not run"
+    status = plain.get("status", "not finished")
+    return status if status != "ok" else "no verdict" if plain.get("verdict_kind") == "no verdict" else ""
+
+
+def _of_rows(groups: Sequence[Sequence[Job]]) -> list[dict[str, Any]]:
+    """What the rows of a setting's jobs agree in and those of the settings differ in."""
+    agreed = []
+    for group in groups:
+        each = [plain["row"] for _, plain in group if plain.get("row")]
+        agreed.append({key: value for key, value in (each[0] if each else {}).items()
+                       if not isinstance(value, list) and all(row.get(key) == value for row in each)})  # fmt: skip
+    known = [row for row in agreed if row]
+    different = {key for row in known for key in row if any(other.get(key) != row[key] for other in known)}
+    return [{key: value for key, value in row.items() if key in different} for row in agreed]
+
+
+def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Panel | None:
+    """A row per setting; None where no setting has two seeds with a verdict, or none of the metrics is there.
+
+    Args:
+        metrics: to be shown; by default the first that the jobs have.
+    """
+    ended = [plain for one in settings for plain in one.jobs.values()]
+    names = list(dict.fromkeys(name for plain in ended for name in plain["metrics"]))
+    names = [name for name in metrics if name in names] if metrics else names[:METRICS]
+    if not names or not (metrics or any(len(one.jobs) > 1 for one in settings)):
         return None
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    units = {name: unit for _, plain in jobs for name, unit in plain.get("units", {}).items() if name in names}
+    judged = any(plain.get("verdict_kind") in JUDGED for plain in ended)
+    incomplete = any(one.missing for one in settings)
+    table = []
+    for one in settings:
+        row: dict[str, Any] = dict(one.keys)
+        if judged:
+            kinds = [plain.get("verdict_kind") for plain in one.jobs.values()]
+            row["success"] = f"{kinds.count('success')} of {len(kinds)}"
+        for name in names:
+            values = _values(one, name)
+            low, high = interval(values)
+            row |= {name: mean(values) if values else math.nan, f"{name}_low": low, f"{name}_high": high}
+        row["seeds"] = len(one.jobs)
+        if incomplete:
+            row["missing"] = "; ".join(f"seed {seed}: {why}" for seed, why in one.missing.items())
+        table.append(row)
+    columns = list(dict.fromkeys(key for row in table for key in row))
+    values_alike = {key: _of_one_kind([row.get(key) for row in table]) for key in columns}
+    keys = [*settings[0].keys]
+    figures = [
+        Figure(
+            "bars", "over_seeds", f"{pretty(name)}, mean over seeds", "With intervals over seeds.", x=keys[0], y=name
+        )
+        for name in (names[:DRAWN] if len(settings) in range(2, CELLS) and keys else ())
+        if len(set(map(str, values_alike[keys[0]]))) == len(settings)
+    ]
+    units = {name: unit for plain in ended for name, unit in plain.get("units", {}).items() if name in columns}
+    units |= {name: unit for name in names for plain in ended if (unit := unit_of(name, plain.get("units", {})))}
     caption = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
-        "training (a job's own interval is over images). Fractions as such. One seed has no interval. Jobs without a "
-        "verdict are left out. Settings are told by the keys that they differ by; where the choice of another file "
-        "changes many, by as few as it takes."
+        "training (a job's own interval is over images). One seed has no interval. Jobs without a verdict are left out"
+        + (" and named, so that a mean over fewer seeds is seen as such." if incomplete else ".")
+        + (" Success: in how many of the seeds." if judged else "")
     )
-    return Panel("", "over_seeds", [{name: row.get(name) for name in names} for row in rows], caption, units)
+    return Panel("", "over_seeds", values_alike, caption, units, figures)
+
+
+def by_seed(settings: Sequence[Setting], metric: str) -> Panel | None:
+    """A metric of every setting and seed as a heatmap; None where there is but one setting or seed."""
+    seeds = list(dict.fromkeys(seed for one in settings for seed in one.jobs))
+    if len(seeds) < 2 or not 1 < len(settings) <= CELLS:
+        return None
+    places = [(one, seed) for one in settings for seed in seeds]
+    values = [one.jobs.get(seed, {}).get("metrics", {}).get(metric, {}).get("value") for one, seed in places]
+    columns = {"setting": [one.words for one, _ in places], "seed": [seed for _, seed in places], metric: values}
+    units = {name: unit for one in settings for plain in one.jobs.values() for name, unit in plain["units"].items()}
+    unit = unit_of(metric, units)
+    kept = [number for number, value in enumerate(values) if value is not None]
+    columns = {name: [column[number] for number in kept] for name, column in columns.items()}
+    keys = ", ".join(pretty(key) for key in settings[0].keys)
+    caption = f"One field per job; a setting is told by: {keys}. An empty field: no result with a verdict."
+    figure = Figure("heatmap", "by_seed", f"{pretty(metric)}: every setting and seed", caption,
+                    x="seed", y="setting", value=metric, percent=unit == "%")  # fmt: skip
+    return Panel("Every setting and seed", "by_seed", columns, units={metric: unit} if unit else {}, figures=[figure])
+
+
+def mean_of_all(settings: Sequence[Setting], metric: str) -> dict[str, Estimate]:
+    """A metric's mean over all settings with its interval over seeds; nothing where the grid has holes."""
+    seeds = list(dict.fromkeys(seed for one in settings for seed in one.jobs))
+    if len(seeds) < 2 or any(one.missing for one in settings):
+        return {}
+    each = [[one.jobs[seed]["metrics"].get(metric, {}).get("value") for one in settings] for seed in seeds]
+    if any(value is None for values in each for value in values):
+        return {}
+    means = [mean(values) for values in each]
+    return {metric: Estimate(mean(means), *interval(means), len(seeds), "seeds")}
+
+
+def pivoted(settings: Sequence[Setting], folders: Mapping[int, Path], asked: Mapping[str, str]) -> Panel | None:
+    """The means over seeds of one column of a table that every job has, side by side for each of its rows.
+
+    Args:
+        folders: ``id`` of a job's result as read -> its folder.
+        asked: ``table``; ``by``, the column that names its rows; ``value``, the column that is averaged.
+    """
+    columns: dict[str, None] = {}
+    table, units = [], {}
+    for one in [*settings, None]:
+        each = one.jobs.values() if one else [plain for some in settings for plain in some.jobs.values()]
+        values: dict[str, list[float]] = {}
+        for plain in each:
+            for row in _rows_of(folders[id(plain)], asked, plain):
+                values.setdefault(plain_text(row[asked["by"]]), []).append(row[asked["value"]])
+                units[asked["value"]] = unit_of(asked["value"], plain["table_units"].get(asked["table"], {}))
+        columns |= dict.fromkeys(values)
+        table.append((one.words if one else "mean", values))
+    if not columns:
+        return None
+    means = [{"setting": words, **{name: mean(values[name]) if name in values else math.nan for name in columns}}
+             for words, values in table]  # fmt: skip
+    unit = units.get(asked["value"], "")
+    caption = f"{pretty(asked['value'])} of each {pretty(asked['by']).lower()}, mean over seeds; last: over all jobs."
+    return Panel("", f"{asked['value']}_by_{asked['by']}", means, caption, dict.fromkeys(columns, unit) if unit else {})
+
+
+def _rows_of(folder: Path, asked: Mapping[str, str], plain: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    table = read_table(folder, asked["table"], plain)
+    return iter(rows(table) if table and {asked["by"], asked["value"]} <= table.keys() else ())
+
+
+def _values(one: Setting, name: str) -> list[float]:
+    values = [plain["metrics"][name]["value"] for plain in one.jobs.values() if name in plain["metrics"]]
+    return [value for value in values if value is not None]
 
 
 def _settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -88,15 +248,17 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean(values) - half, mean(values) + half
 
 
-def read_jobs(folders: Sequence[Path]) -> list[Job]:
-    """The jobs that ended well with a verdict."""
-    jobs = ((job.get("config", {}), job) for job in map(read_job, folders))
-    return [job for job in jobs if job[1].get("status") == "ok" and job[1].get("verdict_kind") != "no verdict"]
-
-
-def read_job(folder: Path) -> Mapping[str, Any]:
-    """The result as it stands in its file, empty where a job left none or one that is damaged."""
+def read_job(folder: Path) -> dict[str, Any]:
+    """The result as it stands in its file; of a job that left none, or a damaged one, how it ended and why."""
     try:
-        return read_whole(folder)
-    except (OSError, ValueError):
-        return {}
+        return {"metrics": {}, "units": {}, "name": folder.name, **read_whole(folder)}
+    except FileNotFoundError:
+        status, reason = "not finished", "no result yet: not started, under way, or killed"
+    except (OSError, ValueError) as error:
+        status, reason = "failed", str(error)
+    return {"status": status, "error": reason, "metrics": {}, "units": {}, "name": folder.name}
+
+
+def ended_well(plain: Mapping[str, Any]) -> bool:
+    """Whether a job came to a verdict."""
+    return not _why_missing(plain)

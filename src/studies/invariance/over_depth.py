@@ -10,24 +10,25 @@ from torch import Tensor
 
 from src.core.result import Figure, Panel, read_table, rows
 from src.methods.invariance.depth import stretched
-from src.report.over.over_seeds import interval, read_jobs
+from src.report.over.over_seeds import ended_well, interval
 from src.report.words import pretty
 
 SECTION = "Over depth"
 POINTS = 51
 
 
-def over_depth(folders: Sequence[Path], asked: Mapping[str, Any]) -> Iterator[Panel]:
+def over_depth(jobs: Sequence[tuple[Path, Mapping[str, Any]]], asked: Mapping[str, Any]) -> Iterator[Panel]:
     """A figure for each table of the jobs and each of the networks in it, a line per value of ``group``.
 
     The values of a curve lie evenly over the depth, the first at 0 and the last at 100%. Jobs without a verdict and
     those without a table are left out.
 
     Args:
+        jobs: folder and result as read.
         asked: ``tables`` (name -> title) with the columns ``network``, ``depth`` and ``y``; which ``networks``; and
             ``group``, columns of the jobs' rows, such as model and data: those that tell lines apart name them.
     """
-    jobs = [(folder, plain) for folder in folders for _, plain in read_jobs([folder])]
+    jobs = [(folder, plain) for folder, plain in jobs if ended_well(plain)]
     names = _names([plain["row"] for _, plain in jobs], asked["group"])
     for table, title in asked["tables"].items():
         for network in asked["networks"]:

@@ -149,6 +149,7 @@ def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
             **dict.fromkeys(("f1_gain_over_tuned_bias", "other_accuracy_gain"), "points"),
             **METRIC_UNITS,
         },
+        row={"target": ", ".join(target.name for target in patch.targets)},
         screen=("patch", "composition", "modules"),
     )
 

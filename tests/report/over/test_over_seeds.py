@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from src.core.result import table_of
-from src.report.over.over_seeds import interval, over_seeds
+from src.core.result import Panel, Result, save, table_of
+from src.report.over.over_seeds import by_seed, interval, mean_of_all, over_seeds, pivoted, read_job, settings_of
 
 
 def job(seed: int, rule: str, **values: float) -> tuple[dict[str, Any], dict[str, Any]]:
     metrics = {name: {"value": value} for name, value in values.items()}
-    return {"task": "compose", "rule": rule, "seed": seed}, {"metrics": metrics, "row": {"rule": rule}}
+    plain = {"status": "ok", "metrics": metrics, "row": {"rule": rule}, "units": {}}
+    return {"task": "compose", "rule": rule, "seed": seed}, plain
 
 
 def test_the_interval_is_students():
@@ -24,12 +27,58 @@ def test_the_interval_is_students():
 
 def test_jobs_that_differ_in_more_than_their_seed_stay_apart():
     found = [job(0, "soft", accuracy=0.4), job(1, "soft", accuracy=0.6), job(0, "hard", accuracy=0.3, gap=1.0)]
-    panel = over_seeds(found, ["accuracy", "gap", "absent"])
-    assert panel is not None and panel.name == "over_seeds"
-    table = table_of(panel.rows)
-    assert table["metric"] == ["accuracy", "accuracy", "gap"]
-    assert table["rule"] == ["soft", "hard", "hard"] and table["seeds"] == [2, 1, 1]
-    assert table["value"] == pytest.approx([0.5, 0.3, 1.0])
+    table = over(found, ["accuracy", "gap", "absent"])
+    assert list(table) == ["rule", "accuracy", "accuracy_low", "accuracy_high", "gap", "gap_low", "gap_high", "seeds",
+                           "missing"]  # fmt: skip
+    assert table["rule"] == ["soft", "hard"] and table["seeds"] == [2, 1]
+    assert table["accuracy"] == pytest.approx([0.5, 0.3]) and table["gap"][1] == 1.0
+    assert table["missing"] == ["", "seed 1: not run"]
+
+
+def test_what_has_no_verdict_is_named_and_not_averaged():
+    found = [judged(seed, target, "success" if seed else "no success") for target in (0, 1) for seed in (0, 1)]
+    found[-1][1].update(verdict_kind="no verdict")
+    settings = settings_of(found)
+    table = over(found, [])
+    assert table["success"] == ["1 of 2", "0 of 1"] and table["missing"] == ["", "seed 1: no verdict"]
+    assert table["gain"] == [0.5, 1.0] and mean_of_all(settings, "gain") == {}
+    grid = by_seed(settings, "gain")
+    assert grid is not None and isinstance(grid.rows, dict)
+    assert list(zip(*grid.rows.values(), strict=True)) == [("0", "0", 0.0), ("0", "1", 1.0), ("1", "0", 1.0)]
+    assert by_seed(settings[:1], "gain") is None
+
+
+def test_the_mean_of_a_whole_grid_has_its_interval_over_seeds():
+    whole = settings_of([judged(seed, target, "success") for target in (0, 1) for seed in (0, 1, 2)])
+    (mean,) = mean_of_all(whole, "gain").values()
+    assert (mean.value, mean.n, mean.unit) == (1.5, 3, "seeds")
+    assert (mean.low, mean.high) == pytest.approx(interval([0.5, 1.5, 2.5]))
+
+
+def test_seeds_of_the_data_count_where_they_differ():
+    found = [job(0, "soft", accuracy=0.1 * number) for number in range(3)]
+    apart = [({**config, "data_seed": number}, plain) for number, (config, plain) in enumerate(found)]
+    assert list(settings_of(apart)[0].jobs) == ["0/0", "0/1", "0/2"]
+
+
+def test_a_column_of_the_jobs_tables_is_averaged_side_by_side(tmp_path: Path):
+    for seed, f1 in enumerate((0.2, 0.4)):
+        result = Result("patch", f"p/{seed}", config={"seed": seed})
+        result.add(Panel("", "patch", {"method": ["weak", "patched"], "f1": [0.1, f1]}, units={"f1": "%"}))
+        save(result, tmp_path / str(seed))
+    places = [tmp_path / str(seed) for seed in (0, 1)]
+    read = [read_job(place) for place in places]
+    settings = settings_of([(plain["config"], plain) for plain in read])
+    asked = {"table": "patch", "by": "method", "value": "f1"}
+    panel = pivoted(settings, {id(plain): place for plain, place in zip(read, places, strict=True)}, asked)
+    assert panel is not None and panel.units == {"weak": "%", "patched": "%"}
+    rows = table_of(panel.rows)
+    assert rows["setting"] == ["all", "mean"] and rows["patched"] == pytest.approx([0.3, 0.3])
+
+
+def judged(seed: int, target: int, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    plain = {"status": "ok", "verdict_kind": kind, "metrics": {"gain": {"value": seed + target}}, "units": {}}
+    return {"task": "patch", "target_class": target, "seed": seed}, plain
 
 
 def nested(seed: int, **groups: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -38,10 +87,12 @@ def nested(seed: int, **groups: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**config, **{name: {**values, "seed": seed} for name, values in groups.items()}}, plain
 
 
-def over(found: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, list[Any]]:
-    panel = over_seeds(found, ["accuracy"])
-    assert panel is not None
-    return table_of(panel.rows)
+def over(
+    found: list[tuple[dict[str, Any], dict[str, Any]]], metrics: Sequence[str] = ("accuracy",)
+) -> dict[str, list[Any]]:
+    panel = over_seeds(settings_of(found), metrics)
+    assert panel is not None and panel.name == "over_seeds" and isinstance(panel.rows, dict)
+    return panel.rows
 
 
 def test_settings_that_differ_within_a_group_are_told_apart():
@@ -64,7 +115,7 @@ def test_another_file_of_a_group_is_told_by_what_it_takes():
     glyphs = {"source": {"name": "glyphs", "size": 32}, "batch_size": 32, "classes": [0, 1], "normalisation": "train"}
     cifar = {"source": {"name": "cifar100"}, "batch_size": 128, "classes": None, "normalisation": {"mean": [0.5]}}
     table = over([nested(0, data=glyphs), nested(0, data=cifar), nested(0, data={**cifar, "classes": [3, 4]})])
-    assert set(table) - {"rule", "metric", "value", "value_low", "value_high", "seeds"} == {
+    assert set(table) - {"accuracy", "accuracy_low", "accuracy_high", "seeds"} == {
         "data.source.name", "data.classes"
     }  # fmt: skip
     assert table["data.source.name"] == ["glyphs", "cifar100", "cifar100"]
@@ -79,10 +130,12 @@ def test_values_of_several_kinds_are_told_in_words():
 
 def test_nothing_is_said_of_nothing():
     assert over_seeds([], ["accuracy"]) is None
-    assert over_seeds([job(0, "soft", accuracy=0.5)], ["absent"]) is None
+    alone = settings_of([job(0, "soft", accuracy=0.5)])
+    assert over_seeds(alone, ["absent"]) is None
+    assert over_seeds(alone) is None and over_seeds(alone, ["accuracy"]) is not None, "one seed, unless asked for"
 
 
 def test_columns_keep_the_units_that_the_jobs_give_them():
     config, plain = job(0, "soft", accuracy=0.5)
-    panel = over_seeds([(config, {**plain, "units": {"rule": "words", "accuracy": "%"}})], ["accuracy"])
-    assert panel is not None and panel.units == {"rule": "words"}, "the accuracy is no column of its own"
+    panel = over_seeds(settings_of([(config, {**plain, "units": {"rule": "words", "accuracy": "%"}})]), ["accuracy"])
+    assert panel is not None and panel.units == {"accuracy": "%"}, "the rule, which is the same, is no column"

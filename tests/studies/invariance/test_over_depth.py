@@ -12,7 +12,7 @@ import yaml
 from src.core.estimate import Estimate
 from src.core.paths import CONF
 from src.core.result import Result, rows, save, table_of
-from src.report.over.over_seeds import interval
+from src.report.over.over_seeds import interval, read_job
 from src.report.page import render
 from src.report.session import Session
 from src.studies.invariance.over_depth import POINTS, over_depth
@@ -30,7 +30,7 @@ HOW = {
 
 def shown(folders: list[Path]) -> Result:
     result = Result("compare", "sweep")
-    result.add(*over_depth(folders, HOW))
+    result.add(*over_depth([(folder, read_job(folder)) for folder in folders], HOW))
     return result
 
 
@@ -106,7 +106,7 @@ def test_claims_of_metrics_that_a_sweep_does_not_have_are_left_without_a_verdict
     assert any("6 networks" in reason for reason in reasons)
     assert any("6 runs without nv_positions_difference left out" in reason for reason in reasons)
     assert list(result.tables)[:3] == ["claims", "why", "over_seeds"] and "layers_sum_plain" in result.tables
-    assert result.screen == ["claims"] and "of 6 claims: 5 no verdict, 1 supported" in result.verdict
+    assert result.screen == ["claims", "over_seeds"] and "of 6 claims: 5 no verdict, 1 supported" in result.verdict
     assert "could not be drawn" not in render(result)
 
 
