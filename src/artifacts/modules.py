@@ -197,7 +197,8 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     full = SearchSettings()
     if search_settings.generations < full.generations or search_settings.population < full.population:
         artifacts.session.event(
-            f"modules: {search_settings.generations} generations of {search_settings.population} candidates per class; "
+            f"modules: {search_settings.generations} generation{'s' * (search_settings.generations != 1)} of "
+            f"{search_settings.population} candidates per class; "
             f"the paper's search has {full.generations} of {full.population}"
         )
     for event in entry.notes["events"]:

@@ -65,7 +65,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
-def sample(name: str, images: ImageSet, title: str) -> Panel:
+def sample(name: str, images: ImageSet, title: str, section: str = "") -> Panel:
     """Images of all classes in turn, with their classes."""
     counts = images.per_class.tolist()
     there = [label for label, count in enumerate(counts) if count][:SHOWN]
@@ -73,7 +73,9 @@ def sample(name: str, images: ImageSet, title: str) -> Panel:
     rows = torch.cat([(images.labels == label).nonzero().flatten()[:per_class] for label in there])
     labels = [images.classes[label] for label in images.labels[rows].tolist()]
     more = f"{len(there)} of {len(counts)} classes. " if len(there) < len(counts) else ""
-    return sheet(name, images.images[rows], labels, title, f"{more}As the networks see them, before normalisation.")
+    return sheet(
+        name, images.images[rows], labels, title, f"{more}As the networks see them, before normalisation.", section
+    )
 
 
 def sheet(

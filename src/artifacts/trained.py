@@ -36,6 +36,9 @@ from src.training.optimisation import build_optimizer
 CLASSES_OF = ("train", "validation", "calibration", "test")
 """Parts whose images are counted by class."""
 
+TRAINING = "Images and training"
+"""Heading of the page."""
+
 MOST_SAMPLES = 3  # pictures of networks' images on a page
 
 
@@ -296,7 +299,7 @@ def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
     ]  # fmt: skip
     figure = Figure("lines", "training", "Learning curves", "Accuracy after each epoch.", x="epoch", y="accuracy",
                     group="curve", percent=True)  # fmt: skip
-    curves = Panel("", "training", rows, units={"accuracy": "%"}, figures=[figure])
+    curves = Panel(TRAINING, "training", rows, units={"accuracy": "%"}, figures=[figure])
     alike: dict[tuple[tuple[Any, ...], ...], list[str]] = {}  # many networks have the same images
     for name, network in networks.items():
         counts = (network.data.sets[part].per_class.tolist() for part in CLASSES_OF)
@@ -308,7 +311,7 @@ def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
     ]
     caption = "Images of each class: trained on, chosen epochs by, calibrated by, tested on."
     samples = [
-        sample(f"images_{number}", networks[names[0]].data.sets["test"], f"Test images of: {words}")
+        sample(f"images_{number}", networks[names[0]].data.sets["test"], f"Test images of: {words}", TRAINING)
         for number, (names, words) in enumerate(zip(alike.values(), said, strict=True), 1)
     ]
-    return [curves, *samples[:MOST_SAMPLES], Panel("", "classes", classes, caption)]
+    return [curves, *samples[:MOST_SAMPLES], Panel(TRAINING, "classes", classes, caption)]

@@ -13,6 +13,7 @@ from src.report.drawing import (
     APART,
     CONTROL,
     PALETTE,
+    RAMP,
     Chart,
     Grid,
     Parallel,
@@ -23,7 +24,7 @@ from src.report.drawing import (
     shorten,
 )
 
-WIDE = 8  # columns; a heatmap of more takes the page's width, so that its cells can be read
+WIDE = 10  # columns; a heatmap of more takes the page's width, so that its cells can be read
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SIGNED: dict[str, Any] = {"tickformat": "+~g", "labelalias": {"+0": "0"}}
 _SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "triangle-down")
@@ -73,7 +74,7 @@ def _bars(chart: Chart) -> dict[str, Any]:
         if len(data) == 1 and len(places) <= 40:
             layout["annotations"] = _said_at_the_right(chart.series[0], places)
             layout["meta"] = {"margin_notes": True}
-            layout["margin"]["r"] = 10 + 7 * max(map(len, chart.series[0].said))
+            layout["margin"]["r"] = 18 + 7.4 * max(map(len, chart.series[0].said))
     return {"data": data, "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis}}
 
 
@@ -216,14 +217,14 @@ def _points(chart: Chart) -> dict[str, Any]:
 
 
 def _heatmap(grid: Grid) -> dict[str, Any]:
-    title = {"text": _escape(grid.value_title), "side": "right", "font": {"size": 12}}
+    title = {"text": _escape(grid.value_title), "side": "top", "font": {"size": 12}}
     trace: dict[str, Any] = {
         "type": "heatmap",
         "x": [_label(name) for name in grid.columns],
         "y": [_label(name) for name in grid.rows],
         "z": [_numbers(row) for row in grid.values],
         "customdata": grid.said,
-        "colorscale": "RdBu" if grid.diverging else "Cividis",
+        "colorscale": "RdBu" if grid.diverging else "Blues",
         "colorbar": {"title": title, "thickness": 12, "outlinewidth": 0},
         "xgap": 1,
         "ygap": 1,
@@ -245,10 +246,35 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
 
 
 def _parallel(drawing: Parallel) -> dict[str, Any]:
-    axes = [{"label": _escape(title), "values": _numbers(values)} for title, values in drawing.axes.items()]
-    line = {"color": axes[-1]["values"], "colorscale": "Cividis"}
-    layout = {"height": 420, "margin": {"l": 60, "r": 40, "t": 50, "b": 30}, "meta": {"wide": True}}
-    return {"data": [{"type": "parcoords", "dimensions": axes, "line": line}], "layout": layout}
+    """A line per row through its places between the least and the greatest of each axis."""
+    titles = [_label(title) for title in drawing.axes]
+    ends = [(min(values), max(values)) for values in drawing.axes.values()]
+    ramp = len(RAMP) - 1
+    data = []
+    for row in zip(*drawing.axes.values(), strict=True):
+        places = [(value - low) / ((high - low) or 1) for value, (low, high) in zip(row, ends, strict=True)]
+        data.append(
+            {"type": "scatter", "mode": "lines", "x": titles, "y": _numbers(places), "showlegend": False,
+             "line": {"color": RAMP[round(places[-1] * ramp)], "width": 1.4}, "customdata": _numbers([*row]),
+             "hovertemplate": "%{x}: <b>%{customdata}</b><extra></extra>"}
+        )  # fmt: skip
+    notes = [
+        {
+            "x": title,
+            "y": at,
+            "text": f"{end:.4g}",
+            "showarrow": False,
+            "yshift": 12 if at else -12,
+            "font": {"size": 11},
+        }
+        for title, pair in zip(titles, ends, strict=True)
+        for at, end in enumerate(pair)
+    ]
+    layout = {
+        "height": 420, "margin": {"l": 30, "r": 30, "t": 30, "b": 10}, "meta": {"wide": True}, "annotations": notes,
+        "xaxis": _axis("", type="category"), "yaxis": _axis("", showticklabels=False, zeroline=False),
+    }  # fmt: skip
+    return {"data": data, "layout": layout}
 
 
 def _over_x(chart: Chart, data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from src.report.words import flat, pretty
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
 JOBS = (
-    "One row per job; brackets are the intervals of each job. Click a job for its page, or for its result where it has "
-    "none."
+    "One row per job; brackets are the intervals of each job, over images. Click a job for its page, or for its result "
+    "where it has none yet: python -m src.report with its folder makes it."
 )
 BARS = 60  # jobs that a figure can hold
 CURVES = "training"  # the table of a job's learning curves
@@ -52,11 +52,13 @@ def overview(
     failed, or left nothing, keeps its row. Where jobs differ by their seeds, means over these come first.
 
     Args:
-        jobs: their results as `read_job` reads them, where they are at hand.
+        jobs: their results as `read_job` reads them, where they are at hand and :func:`counted`.
         metrics: whose means over seeds are shown; by default the first ones of the jobs.
     """
     folders = list(folders)
-    jobs = list(jobs) if jobs is not None else [read_job(folder) for folder in folders]
+    left_out: list[str] = []
+    if jobs is None:
+        folders, jobs, left_out = counted(folders, [read_job(folder) for folder in folders])
     names = _names(folders, jobs)
     flats = [flat(job.get("config", {})) for job in jobs]
     row_columns = _row_columns(jobs, flats)
@@ -76,10 +78,7 @@ def overview(
     for name in measured:
         if name not in deciding:
             table |= _measured(name, jobs)
-    judged = [outcome in ("success", "no success") for outcome in table["outcome"]]
-    if not all(judged):
-        notes = [job.get("error") or job.get("verdict", "") for job in jobs]
-        table["note"] = ["" if plain else note for plain, note in zip(judged, notes, strict=True)]
+    table["note"] = [job.get("error") or job.get("verdict", "") for job in jobs]
     outcomes = Counter(table["outcome"])
     result = Result("overview", _title(jobs, path), units=units, tables={"jobs": table}, screen=["jobs"])
     result.opening = _opening(result.name, jobs)
@@ -88,13 +87,31 @@ def overview(
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
     result.metrics |= {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
-    result.events = [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.items()]
+    result.events += left_out
+    result.events += [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.most_common()]
     if len(jobs) <= BARS and "over_seeds" not in result.tables:
         bounded = [name for name in measured if any(value is not None for value in table[f"{name}_low"])]
         result.figures += [
             Figure("bars", "jobs", pretty(name), "One bar per job.", x="job", y=name) for name in bounded[:FIGURES]
         ]
     return result
+
+
+def counted(folders: list[Path], jobs: list[dict[str, Any]]) -> tuple[list[Path], list[dict[str, Any]], list[str]]:
+    """The jobs that count, with what is said of the others: copies of one job, and tiny ones beside whole ones."""
+    said = []
+    tiny = [bool(job.get("config", {}).get("tiny")) for job in jobs]
+    kept = [number for number, job in enumerate(jobs) if not tiny[number] or all(tiny[i] or "config" not in jobs[i]
+            for i in range(len(jobs)))]  # fmt: skip
+    if len(kept) < len(jobs):
+        said.append(f"{len(jobs) - len(kept)} jobs of debug=tiny are left out: their numbers mean nothing")
+    first: dict[str, int] = {}
+    for number in kept:
+        first.setdefault(jobs[number].get("identity") or str(number), number)
+    if len(first) < len(kept):
+        said.append(f"{len(kept) - len(first)} jobs are left out: they are copies of others")
+    chosen = list(first.values())
+    return [folders[number] for number in chosen], [jobs[number] for number in chosen], said
 
 
 def _measured(name: str, jobs: Sequence[Mapping[str, Any]]) -> Table:
@@ -128,12 +145,14 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     file = CONF / "experiment" / f"{name}.yaml"
     titles = list(dict.fromkeys(opening["title"] for opening in openings))
     title = titles[0] if len(titles) == 1 else first_comment(file) if file.is_file() else name
-    terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items()}
+    shown = {name for job in jobs for name in job["metrics"]}
+    terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
     text = (
         f"A sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the number "
-        "that all randomness of a training comes from, so that jobs of several seeds show what is chance. Each job "
-        "has a page of its own, which explains what was done."
+        "that all randomness of a training comes from, so that jobs of several seeds show what is chance."
     )
+    if len(titles) > 1:
+        text += f" One of the jobs, and what it asks: {titles[0]} {openings[0]['text']}"
     return Opening(title, text, terms=terms) if len(jobs) > 1 else None
 
 
@@ -155,7 +174,7 @@ def curves_of(folders: Iterable[Path], jobs: Sequence[dict[str, Any]] | None = N
     return table
 
 
-def _row_columns(jobs: list[dict[str, Any]], settings: list[dict[str, Any]]) -> Table:
+def _row_columns(jobs: Sequence[Mapping[str, Any]], settings: list[dict[str, Any]]) -> Table:
     """The columns of the jobs' rows; what the overview says of every job itself is not overruled.
 
     A job that failed has no row: what its settings say under the same name stands there, if they agree elsewhere.
@@ -191,7 +210,7 @@ def _names(folders: list[Path], jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     return next((names for names in candidates if len(set(names)) == len(jobs)), places)
 
 
-def _title(jobs: list[dict[str, Any]], path: Path) -> str:
+def _title(jobs: Sequence[Mapping[str, Any]], path: Path) -> str:
     names = {str(job["name"]).rsplit("/", 1)[0] for job in jobs if "/" in str(job["name"])}
     return names.pop() if len(names) == 1 else path.parent.name
 

@@ -245,7 +245,7 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
     values = np.array(grid.values)
     limit = np.nanmax(np.abs(values))
     span = {"vmin": -limit, "vmax": limit} if grid.diverging else {}
-    picture = axes.imshow(values, cmap="RdBu" if grid.diverging else "cividis", aspect="auto", **span)
+    picture = axes.imshow(values, cmap="RdBu" if grid.diverging else "Blues", aspect="auto", **span)
     axes.set_xticks(range(len(grid.columns)), [_wrapped(name, 14) for name in grid.columns])
     axes.set_yticks(range(len(grid.rows)), [_wrapped(name) for name in grid.rows])
     if sum(map(len, grid.columns)) > 60:

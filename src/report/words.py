@@ -13,6 +13,7 @@ _ACRONYMS = {
                  "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
 }  # fmt: skip
 _NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
+HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
@@ -60,6 +61,8 @@ def writer(values: Sequence[Any], unit: str) -> Callable[[Any], str]:
         number = shown(value, unit)
         if not math.isfinite(number):
             return NOTHING
+        if decimals == 0 and abs(number) >= HUGE:  # no letter stands for so many
+            return f"{number:{sign}.3g}"
         if decimals == 0:
             for size, letter in _SI:
                 if abs(number) >= size:

@@ -30,13 +30,14 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
     wanted; by default the first), ``pivot`` (a column of the jobs' tables, see `src.report.over.over_seeds.pivoted`),
     and ``over_depth`` (curves over layers, see `src.studies.invariance.over_depth`).
     """
-    from src.report.overview import curves_of, overview
+    from src.report.overview import counted, curves_of, overview
 
     folders = [Path(folder) for folder in options.folders]
-    read = [read_job(folder) for folder in folders]
+    folders, read, left_out = counted(folders, [read_job(folder) for folder in folders])
     asked = artifacts.running.comparison or {}
     result = overview(folders, artifacts.session.folder / "page.html", read, asked.get("over_seeds", ()))
     result.task = "compare"
+    result.events = [*left_out, *result.events]
     if asked.get("pivot"):
         places = {id(plain): folder for folder, plain in zip(folders, read, strict=True)}
         means = pivoted(settings_of([(plain.get("config", {}), plain) for plain in read]), places, asked["pivot"])

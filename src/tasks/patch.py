@@ -27,7 +27,7 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     tried(architecture_of(options.weak, weak_data))
     strong = strong_network(options, artifacts, strong_data)
     result = Result("patch", artifacts.running.name, uses=[strong.digest])
-    result.opening = patch_opening(options, names, weak_data)
+    result.opening = patch_opening(options, names, weak_data, strong_data)
     if not strong.converged:
         return _untrained(result, "strong", strong)
     if artifacts.running.until == "strong":
@@ -56,7 +56,9 @@ def patch(options: Patch, artifacts: Artifacts) -> Result:
     courses = training_panels({"strong": strong, "weak": weak})
     steps, pictures = patch_steps(comparison, worth, trial)
     result.opening = replace(result.opening, steps=steps)
-    result.add(*patch_panels(comparison), *module_panels(worth), *courses, *pictures)
+    result.add(
+        *patch_panels(comparison), *module_panels(worth, "All modules of the strong network"), *courses, *pictures
+    )
     result.conclude(patch_verdict(comparison, worth))
     save_modules(modules, artifacts.session.folder)
     save_subject(trial.patched_network(), artifacts.session.folder / "patched")

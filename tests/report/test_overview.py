@@ -155,3 +155,13 @@ def test_a_job_whose_table_or_result_was_changed_stands_there_as_damaged(tmp_pat
     assert "4 jobs (failed: 3, finished: 1)" in (tmp_path / "overview" / "page.html").read_text()
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "training.parquet has another checksum" in told
+
+
+def test_copies_and_tiny_jobs_beside_whole_ones_do_not_count(tmp_path):
+    for name, identity, tiny in (("a", "1", False), ("again", "1", False), ("b", "2", False), ("quick", "3", True)):
+        result = Result("train", f"widths/{name}", identity=identity, config={"seed": 0, "lr": 0.1, "tiny": tiny})
+        save(result, tmp_path / name)
+    shown = overview(sorted(tmp_path.iterdir()), tmp_path / "page.html")
+    assert [str(name) for name in shown.tables["jobs"]["job"]] == ["a", "b"]
+    assert any("1 jobs of debug=tiny" in event for event in shown.events)
+    assert any("1 jobs are left out: they are copies" in event for event in shown.events)

@@ -83,7 +83,7 @@ def sensitive_layers(curves: SensitivityCurves, *, kept: float = 0.5, tolerance:
         count, f"{count} of {layers} layers are sensitive"
     )
     note = f"{what}: keeping {kept:.0%} of a layer's kernels costs {'over' if count else 'at most'} {tolerance:.0%}"
-    return sensitive, f"{note} of the composed accuracy {curves.full_accuracy:.3f}"
+    return sensitive, f"{note} of the composed accuracy of {curves.full_accuracy:.1%} with all kernels"
 
 
 def chosen_layers(indices: Sequence[int], layers: int) -> Tensor:

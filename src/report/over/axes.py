@@ -1,7 +1,7 @@
 """What was swept: which values of which keys, what is missing, and how much each key matters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from statistics import fmean
 from typing import Any
@@ -10,6 +10,7 @@ from src.core.result import Figure, Panel, Result
 from src.report.over.over_seeds import Setting
 from src.report.words import plain_text, pretty
 
+FEWEST = 8  # jobs from which on shares of variance say anything
 NAMED = 6  # missing combinations that are listed
 PLAUSIBLE = 3  # a grid of more combinations per job than this was no grid
 PARALLEL = 2  # numeric axes that it takes for parallel coordinates
@@ -24,19 +25,31 @@ def add_axes(result: Result, settings: Sequence[Setting], metric: str) -> None:
             for key in keys}  # fmt: skip
     axes = {key: values for key, values in axes.items() if len(values) > 1}
     result.events += _holes(settings)
-    if len(axes) > 1:
+    if len(axes) > 1 and len(points) >= FEWEST:
         shares: list[dict[str, Any]] = []
-        for key, values in axes.items():
-            by_value = [(plain_text(keys.get(key)), value) for keys, value in points]
-            shares.append({"axis": pretty(key), "share": share_of_variance(by_value), "values": len(values)})
-        shares.sort(key=lambda row: -row["share"])
+        for together in _changed_together([keys for keys, _ in points], list(axes)):
+            by_value = [(plain_text(keys.get(together[0])), value) for keys, value in points]
+            chance = (len(axes[together[0]]) - 1) / (len(points) - 1)
+            for kind, share in (("in this sweep", share_of_variance(by_value)), ("by chance alone", chance)):
+                shares.append({"axis": ", ".join(map(pretty, together)), "share": share, "kind": kind})
+        highest = {row["axis"]: row["share"] for row in shares if row["kind"] == "in this sweep"}
+        shares.sort(key=lambda row: -highest[row["axis"]])
         caption = (
-            f"Share of the variance of {pretty(metric)} that lies between the values of one key: 100 where "
-            "it decides alone, and by chance about its number of values minus one over the number of jobs minus one "
-            f"({len(points)} here). Keys that were changed together share what they explain."
+            f"Share of the variance of {pretty(metric)} between {len(points)} jobs that lies between the values of a "
+            "key: 100 where it decides alone. Beside it: what chance gives to as many values. Keys that were changed "
+            "together are one."
         )
-        figure = Figure("bars", "axes", f"What {pretty(metric)} depends on", x="axis", y="share", percent=True)
-        result.add(Panel("Axes of the sweep", "axes", shares, caption, {"share": "%"}, [figure]))
+        figure = Figure(
+            "bars",
+            "axes",
+            f"What {pretty(metric)} depends on",
+            caption,
+            x="axis",
+            y="share",
+            group="kind",
+            percent=True,
+        )
+        result.add(Panel("Axes of the sweep", "axes", shares, "", {"share": "%"}, [figure]))
     numeric = [key for key in axes if key != "seed" and all(_is_number(keys.get(key)) for keys, _ in points)]
     if len(numeric) >= PARALLEL:
         rows = [{**{key: float(keys[key]) for key in numeric}, metric: value} for keys, value in points]
@@ -44,6 +57,16 @@ def add_axes(result: Result, settings: Sequence[Setting], metric: str) -> None:
                         "A line per job, coloured by the last axis.", y=metric)  # fmt: skip
         units = {metric: unit} if (unit := result.units.get(metric, "")) else {}
         result.add(Panel("Axes of the sweep", "parallel", rows, "", units, [figure]))
+
+
+def _changed_together(points: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list[str]]:
+    """Keys that split the jobs alike, which nothing can tell apart."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for key in keys:
+        numbers: dict[str, int] = {}
+        split = tuple(numbers.setdefault(plain_text(keys.get(key)), len(numbers)) for keys in points)
+        groups.setdefault(split, []).append(key)
+    return list(groups.values())
 
 
 def share_of_variance(points: Sequence[tuple[str, float]]) -> float:

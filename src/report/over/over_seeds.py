@@ -102,27 +102,26 @@ def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Pane
     incomplete = any(one.missing for one in settings)
     table = []
     for one in settings:
-        row: dict[str, Any] = dict(one.keys)
-        if judged:
-            kinds = [plain.get("verdict_kind") for plain in one.jobs.values()]
-            row["success"] = f"{kinds.count('success')} of {len(kinds)}"
-        for name in names:
+        row: dict[str, Any] = dict(one.keys) if len(one.keys) < 2 else {"setting": one.words}
+        for number, name in enumerate(names):
             values = _values(one, name)
             low, high = interval(values)
+            if all(unit_of(name, plain["units"]) == "%" for plain in one.jobs.values()):
+                low, high = max(0.0, low), min(1.0, high)  # a fraction is no more and no less
             row |= {name: mean(values) if values else math.nan, f"{name}_low": low, f"{name}_high": high}
+            if judged and not number:
+                kinds = [plain.get("verdict_kind") for plain in one.jobs.values()]
+                row["success"] = f"{kinds.count('success')} of {len(kinds)}"
         row["seeds"] = len(one.jobs)
         if incomplete:
             row["missing"] = "; ".join(f"seed {seed}: {why}" for seed, why in one.missing.items())
-        table.append(row)
+        table.append(row | dict(one.keys))
     columns = list(dict.fromkeys(key for row in table for key in row))
     values_alike = {key: _of_one_kind([row.get(key) for row in table]) for key in columns}
-    keys = [*settings[0].keys]
+    first = next(iter(columns))
     figures = [
-        Figure(
-            "bars", "over_seeds", f"{pretty(name)}, mean over seeds", "With intervals over seeds.", x=keys[0], y=name
-        )
-        for name in (names[:DRAWN] if len(settings) in range(2, CELLS) and keys else ())
-        if len(set(map(str, values_alike[keys[0]]))) == len(settings)
+        Figure("bars", "over_seeds", f"{pretty(name)}, mean over seeds", "With intervals over seeds.", x=first, y=name)
+        for name in (names[:DRAWN] if len(settings) in range(2, CELLS) else ())
     ]
     units = {name: unit for plain in ended for name, unit in plain.get("units", {}).items() if name in columns}
     units |= {name: unit for name in names for plain in ended if (unit := unit_of(name, plain.get("units", {})))}

@@ -92,7 +92,7 @@ function draw() {
       for (const name of ["error_x", "error_y"])
         if (trace[name]) whiskers[name] = { color: trace.type === "bar" ? ink : trace.marker.color, ...trace[name] };
       // cells too small to read keep their words for the pointer
-      const cramped = trace.type === "heatmap" && trace.texttemplate && place.clientWidth / trace.x.length < 46;
+      const cramped = trace.type === "heatmap" && trace.texttemplate && place.clientWidth / trace.x.length < 40;
       return { ...trace, ...whiskers, ...(cramped ? { texttemplate: "" } : {}) };
     });
     const settings = { responsive: true, displayModeBar: false };

@@ -1,6 +1,7 @@
 """What modules are worth one by one and composed: tables and figures."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -24,8 +25,8 @@ MODULE_TERMS = {
     "composed_accuracy": "Accuracy of all modules together, each answering for its class, scores calibrated.",
     "composed_accuracy_raw": "The same by the modules' raw scores, the paper's rule.",
     "composed_against_strong": "Accuracy of all modules together minus that of the strong network.",
-    "kernels_retained": "Share of the strong network's kernels that a module keeps.",
-    "macs_retained": "Share of the strong network's multiply-adds that a module costs.",
+    "kernels_retained": "Share of the strong network's kernels that a module keeps; as a metric their mean.",
+    "macs_retained": "Share of the strong network's multiply-adds that a module costs; as a metric the mean of all.",
     "auc_logit": "AUC by the raw score.",
     "recall_strong": "Recall of the strong network on this class.",
     "recall_composed": "Recall of all modules together on this class.",
@@ -38,8 +39,13 @@ QUANTITIES = {
 }
 
 
-def module_panels(findings: ModuleFindings) -> Iterator[Panel]:
-    """Modules composed, one by one, and how they were found."""
+def module_panels(findings: ModuleFindings, section: str = "") -> Iterator[Panel]:
+    """Modules composed, one by one, and how they were found; under a heading of the page."""
+    for panel in _module_panels(findings):
+        yield replace(panel, section=section)
+
+
+def _module_panels(findings: ModuleFindings) -> Iterator[Panel]:
     yield Panel(
         "",
         "composition",
@@ -151,14 +157,14 @@ def _favourites(findings: ModuleFindings) -> Iterator[Panel]:
                 shown.images[rows].flatten(0, 1),
                 labels,
                 f"What the kernels see that the module of '{shown.of}' {words}",
-                f"Test images to which kernels of {shown.layer} answer most; of the kernels that it {words} those that "
-                f"answer most to '{shown.of}'.",
+                f"Of the kernels of layer {shown.layer} that it {words}, those that answer '{shown.of}' most; "
+                "of each the test images, of any class, to which it answers most.",
             )
-    if shown.filters is not None and shown.filters_kept is not None:
+    if shown.filters is not None and shown.filters_kept is not None and not shown.filters_kept.all():
         low, high = (end.view(-1, 1, 1, 1) for end in shown.filters.flatten(1).aminmax(dim=1))
         pixels = ((shown.filters - low) / (high - low).clamp_min(1e-12) * 255).round().to(torch.uint8)
         labels = [
             f"{number}: {'kept' if kept else 'dropped'}" for number, kept in enumerate(shown.filters_kept.tolist())
         ]
         yield sheet("filters", pixels, labels, f"First layer: filters that the module of '{shown.of}' keeps",
-                    "Weights, each filter from its least (dark) to its greatest (bright).")  # fmt: skip
+                    "The weights of each filter as a picture; a module leaves the dropped ones out.")  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from src.artifacts.opening import images_said, listed, network_said, picture, sheet
-from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial
+from src.artifacts.trial import BIAS, PATCHED, RANDOM, RETRAINED, STRONG, WEAK, Trial
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.datamodule import ImageData
@@ -12,8 +12,9 @@ from src.methods.modularity.patch_metrics import METRICS
 from src.studies.patching.module_findings import ModuleFindings, module_metrics
 from src.studies.patching.module_panels import METRIC_UNITS, MODULE_TERMS
 from src.studies.patching.options import Patch
-from src.studies.patching.patch_findings import PatchFindings, TargetFindings
+from src.studies.patching.patch_findings import MOST_LOST, PatchFindings, TargetFindings
 
+CONTROLS = {STRONG: "the whole strong network as patch", RANDOM: "random kernels", RETRAINED: "retraining"}
 CONFUSED = 40  # classes; a matrix of more cannot be read
 TERMS = {
     "weak network": "A network that classifies its target class badly.",
@@ -29,10 +30,12 @@ TERMS = {
     "f1_gain_over_tuned_bias": "F1 of the patched network minus that of the tuned bias; decides the verdict.",
     "f1_gain": "F1 minus that of the tuned bias.",
     "f1_weak": "F1 of the weak network on the target class, before.",
+    "f1_tuned_bias": "F1 of the weak network with a tuned bias on the target class.",
     "f1_patched": "F1 of the patched network on the target class, after.",
     "other_accuracy_gain": "Accuracy on the classes that are not patched, after minus before.",
     "other_accuracy": "Accuracy on the classes that are not patched.",
-    "labelled": "Labelled target images that a method uses.",
+    "labelled": "Labelled images of the target class that a method trains, tunes or calibrates with, beside those that "
+    "the strong network has learned from.",
 } | MODULE_TERMS
 
 
@@ -43,18 +46,16 @@ def patch_panels(findings: PatchFindings) -> Iterator[Panel]:
         "",
         "patch",
         [row for target in findings.targets for row in _rows(target, findings, several)],
-        f"On {findings.target_images} target and {findings.images} images in all, none of which trained "
-        "or tuned anything; 95% intervals by paired bootstrap. Labelled: target images that a method used to train, "
-        "tune or calibrate; classes count alike there, as on the test images. F1 gain: against the tuned bias. "
-        "Retrained: on all labelled images, targets repeated until as frequent as the others. Random kernels: as many "
-        f"per layer, mean of {findings.draws} draws. Patched costs {findings.weak_macs / 1e6:.2f} M + "
-        f"{findings.module_macs / 1e6:.2f} M multiply-adds per image, the strong network "
+        f"{findings.target_images} of {findings.images} test images are of the target class; none of them trained or "
+        "tuned anything. Intervals: 95%, by a bootstrap paired over images. Retrained: on all labelled images. Random "
+        f"kernels: mean of {findings.draws} draws. One image costs the weak network with its module "
+        f"{findings.weak_macs / 1e6:.2f} M + {findings.module_macs / 1e6:.2f} M multiply-adds, the strong network "
         f"{findings.strong_macs / 1e6:.2f} M.",
         {**dict.fromkeys(METRICS, "%"), "f1_gain": "points"},
         [
-            Figure("bars", "patch", title, "With 95% intervals. Grey and hatched: controls.",
+            Figure("bars", "patch", title, "Blue: the patch. Grey: what it is held against. With 95% intervals.",
                    x="method", y=metric, group="target" if several else "", percent=True,
-                   under_test=(WEAK, PATCHED))
+                   under_test=(PATCHED,))
             for metric, title in (("f1", "F1 of the target class"), ("other_accuracy", "Accuracy on the other classes"))
         ],
     )  # fmt: skip
@@ -64,8 +65,8 @@ def patch_panels(findings: PatchFindings) -> Iterator[Panel]:
     ):
         if changed.count:
             caption = (
-                f"{changed.count} of {findings.images} test images, some of each class. The weak network's answer → "
-                f"the patched network's; the {right} network is right."
+                f"{changed.count} of {findings.images} test images; {len(changed.images)} of them are shown. The weak "
+                f"network's answer → the patched network's; the {right} network is right."
             )
             answers = zip(changed.before.tolist(), changed.after.tolist(), strict=True)
             labels = [f"{findings.classes[before]} → {findings.classes[after]}" for before, after in answers]
@@ -74,17 +75,22 @@ def patch_panels(findings: PatchFindings) -> Iterator[Panel]:
         yield _confusion(findings)
 
 
-def patch_opening(options: Patch, names: Sequence[str], weak: ImageData) -> Opening:
+def patch_opening(options: Patch, names: Sequence[str], weak: ImageData, strong: ImageData) -> Opening:
     """How the page begins before anything has trained."""
     said, targets = images_said(options.strong["data"]), listed(names)
     counts, first = weak.sets["train"].per_class.tolist(), len(weak.classes) - len(names)
     few, others = counts[-1], max(counts[:first], default=0)
+    shared = len({*weak.classes} & {*strong.classes}) - len(names)
+    known = f"other classes than the weak network's ({shared} of {first} are shared)"
     return Opening(
         f"Does a module of a strong network mend a weak one on {targets} ({said})?",
         f"A weak network classifies {targets} badly: here a small network that has learned from {few} images of it and "
-        f"from up to {others} of each other class. A strong network knows the class well; a genetic search finds which "
-        "of its kernels (filters) this class needs, and cuts them out as a module. The patch joins both without any "
-        f"training: the module answers for {targets}, the weak network for all other classes.",
+        f"from up to {others} of each other class. A strong network knows {targets} well, among {known}; a genetic "
+        "search finds which of its kernels (filters) this class needs, and cuts them out as a module. The patch joins "
+        f"both without further training: the module's score for {targets}, turned into a probability on validation "
+        "images, takes the place of the weak network's, and the largest probability wins. It helps if F1 surely rises "
+        "over a weak network that is only tuned to say the class more or less often, and if the other classes lose at "
+        f"most {MOST_LOST:.0%}.",
         terms=TERMS,
     )
 
@@ -93,11 +99,13 @@ def patch_steps(findings: PatchFindings, modules: ModuleFindings, trial: Trial) 
     """The drawing of what was done, and its pictures."""
     target, strong, weak = findings.targets[0], trial.modules.strong, trial.weak
     f1 = {method: estimates["f1"].value for method, estimates in target.against_weak.estimates.items()}
+    learned = int(strong.data.sets["train"].per_class.max())
     kept = modules.kernels_retained[trial.columns[0]].item()
     test, known = trial.sets["test"], strong.data.sets["test"]
     of_target = test.images[test.labels == trial.targets[0]]
     steps = [
-        Step("", "strong network", f"{network_said(strong.subject)}, knows {len(known.classes)} classes",
+        Step("", "strong network", f"{network_said(strong.subject)}, {len(known.classes)} classes, {learned} "
+             "images each",
              f"{modules.accuracy['strong'].value:.1%} right", "step_strong"),
         Step("→", f"module of '{target.name}'", "found by a genetic search", f"keeps {kept:.0%} of the kernels"),
         Step("+", "weak network", f"{network_said(weak.subject)}, learned from {findings.trained_on} images like these",
@@ -137,6 +145,7 @@ def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
         metrics |= {
             f"{prefix}f1_gain_over_tuned_bias": target.f1_gain,
             f"{prefix}f1_weak": target.against_weak.estimates[WEAK]["f1"],
+            f"{prefix}f1_tuned_bias": target.against_weak.estimates[BIAS]["f1"],
             f"{prefix}f1_patched": target.against_weak.estimates[PATCHED]["f1"],
             f"{prefix}other_accuracy_gain": target.other_accuracy_gain,
         }
@@ -145,12 +154,12 @@ def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
         "success" if patch.succeeds else "no success",
         metrics=metrics | module_metrics(modules),
         units={
-            **dict.fromkeys(("f1_weak", "f1_patched"), "%"),
+            **dict.fromkeys(("f1_weak", "f1_tuned_bias", "f1_patched"), "%"),
             **dict.fromkeys(("f1_gain_over_tuned_bias", "other_accuracy_gain"), "points"),
             **METRIC_UNITS,
         },
         row={"target": ", ".join(target.name for target in patch.targets)},
-        screen=("patch", "composition", "modules"),
+        screen=("patch",),
     )
 
 
@@ -166,11 +175,14 @@ def _rows(target: TargetFindings, findings: PatchFindings, several: bool) -> Ite
 
 def _sentence(target: TargetFindings) -> str:
     estimates, gain = target.against_weak.estimates, target.f1_gain
+    f1 = {method: each["f1"].value for method, each in estimates.items()}
+    controls = [f"{words} {f1[method]:.1%}" for method, words in CONTROLS.items() if method in f1]
     return (
-        f"Patching {'helps' if target.helps else 'does not help'} '{target.name}': "
-        f"F1 {estimates[WEAK]['f1'].value:.1%} -> {estimates[PATCHED]['f1'].value:.1%}, "
-        f"{_points(gain.value)} [{_points(gain.low)}, {_points(gain.high)}] points against the weak network with a "
-        f"tuned bias; accuracy on the other classes {_points(target.other_accuracy_gain.value)} points."
+        f"Patching {'helps' if target.helps else 'does not help'} '{target.name}': its F1 is {f1[WEAK]:.1%} by the "
+        f"weak network, {f1[BIAS]:.1%} with a tuned bias, and {f1[PATCHED]:.1%} with the patch, {_points(gain.value)} "
+        f"[{_points(gain.low)}, {_points(gain.high)}] points over the tuned bias; accuracy on the other classes "
+        f"{_points(target.other_accuracy_gain.value)} points."
+        + (f" For comparison: {', '.join(controls)}." if controls else "")
     )
 
 

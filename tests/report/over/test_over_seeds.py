@@ -115,7 +115,7 @@ def test_another_file_of_a_group_is_told_by_what_it_takes():
     glyphs = {"source": {"name": "glyphs", "size": 32}, "batch_size": 32, "classes": [0, 1], "normalisation": "train"}
     cifar = {"source": {"name": "cifar100"}, "batch_size": 128, "classes": None, "normalisation": {"mean": [0.5]}}
     table = over([nested(0, data=glyphs), nested(0, data=cifar), nested(0, data={**cifar, "classes": [3, 4]})])
-    assert set(table) - {"accuracy", "accuracy_low", "accuracy_high", "seeds"} == {
+    assert set(table) - {"setting", "accuracy", "accuracy_low", "accuracy_high", "seeds"} == {
         "data.source.name", "data.classes"
     }  # fmt: skip
     assert table["data.source.name"] == ["glyphs", "cifar100", "cifar100"]

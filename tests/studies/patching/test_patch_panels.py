@@ -16,13 +16,10 @@ def test_one_target_has_no_column() -> None:
     assert "target" not in weak and (weak["method"], weak["labelled"], patched["labelled"]) == ("weak", 6, 9)
     assert (patched["f1"], patched["f1_low"], patched["f1_gain"], patched["f1_gain_low"]) == (0.75, 0.625, 0.25, 0.125)
     assert bias["f1_gain"] == 0
-    assert (
-        "Patched costs 1.00 M + 0.50 M multiply-adds per image, the strong network 4.00 M."
-        in (result.captions["patch"])
-    )
+    assert "with its module 1.00 M + 0.50 M multiply-adds, the strong network 4.00 M." in (result.captions["patch"])
     assert list(result.images) == ["mended"]  # nothing was broken
     mended = next(figure for figure in result.figures if figure.table == "mended")
-    assert mended.caption.startswith("2 of 40 test images, some of each class.")
+    assert mended.caption.startswith("2 of 40 test images; 2 of them are shown.")
     assert mended.labels == ("ring → disc",) * 2
     confusion = rows(result.tables["confusion"])
     assert confusion[2] == {"class": "disc", "answer": "ring", "before": 0.5, "after": 0.0}
@@ -35,8 +32,9 @@ def test_several_targets_have_rows_and_metrics_of_their_own() -> None:
     verdict = patch_verdict(findings, two_modules())
     assert verdict.kind == "no success"
     assert verdict.sentence.startswith(
-        "Patching helps 'disc': F1 25.0% -> 75.0%, +25.0 [+12.5, +37.5] points against the weak network with a tuned "
-        "bias; accuracy on the other classes -0.0 points. Patching does not help 'ring'"
+        "Patching helps 'disc': its F1 is 25.0% by the weak network, 50.0% with a tuned bias, and 75.0% with the "
+        "patch, +25.0 [+12.5, +37.5] points over the tuned bias; accuracy on the other classes -0.0 points. Patching "
+        "does not help 'ring'"
     )
     assert verdict.metrics["ring/f1_patched"] == interval(0.75)
     assert verdict.metrics["ring/f1_gain_over_tuned_bias"] == interval(0.25, -0.125)
