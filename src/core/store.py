@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.core.claims import claimed, holder, lives
+from src.core.claims import CLAIM, claimed, holder, lives
 from src.core.files import checksum, damaged_file, read_json, sync, write_json
 
 MANIFEST = "manifest.json"
@@ -210,7 +210,7 @@ def digest_of(plain: Any) -> str:
 
 
 def _claim(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.claim")
+    return folder.with_name(f"{folder.name}{CLAIM}")
 
 
 def _work(folder: Path, word: str) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.core import files
 from src.core import result as results
+from src.core.claims import alone
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
 from src.core.result import Result
@@ -22,7 +23,6 @@ from src.jobs.environment import device_used, environment
 from src.jobs.needs import check_needs
 from src.jobs.shares import device_of, jobs_at_once_of, workers_of
 from src.jobs.sweep.jobs import is_done
-from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes, outcome, refused
 from src.report.over.over_seeds import read_job
 from src.tasks.options import task_options
@@ -46,7 +46,7 @@ def run_alone(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         with alone(folder, say=True):
             return execute(config, folder, command=_command(hydra.overrides.task))
-    except OSError as error:  # not even a lock or a result can be written
+    except OSError as error:  # not even a claim or a result can be written
         return refused(full_disk(error, folder) or str(error), folder)
 
 

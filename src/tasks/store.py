@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.artifacts.artifacts import Artifacts
+from src.core.claims import CLAIM, lives
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.files import read_json
-from src.core.liveness import LOCK, job_lives, sweep_lives
 from src.core.paths import PLACE
 from src.core.result import FILE, Panel, Result, Verdict
 from src.core.store import MANIFEST, Entry
@@ -94,11 +94,10 @@ def _places(outputs: Path) -> Iterator[tuple[Path, Collection[str]]]:
 def _check_still(places: Sequence[tuple[Path, Collection[str]]], mine: Path, prune: str) -> None:
     """Refuse to delete while a sweep or another job is at work."""
     for place, names in places:
-        sweeps = (place / PLACE).iterdir() if PLACE in names else ()
-        kind = "sweep" if any(map(sweep_lives, sweeps)) else ""
-        if not kind and LOCK in names and place != mine and job_lives(place):
-            kind = "job"
-        if kind:
+        sweeps = (place / PLACE).glob(f"*{CLAIM}") if PLACE in names else ()
+        job = CLAIM in names and place != mine and lives(place / CLAIM)
+        if job or any(map(lives, sweeps)):
+            kind = "job" if job else "sweep"
             raise UserError(f"prune={prune}: a {kind} is running ({place}); wait until it ends")
 
 
