@@ -62,6 +62,17 @@ def test_pruning_deletes_what_nothing_uses_and_leaves_builds_alone(place):
     assert found.verdict.startswith("1 deleted, 0.0 MB") and (place / "store" / "checkpoint" / "dead.work").exists()
 
 
+@pytest.mark.parametrize("prune", ["unused", "all_leftovers"])
+def test_what_a_damaged_result_used_is_not_deleted(place, prune):
+    damaged = place / "patch" / "a" / results.FILE
+    damaged.write_text(damaged.read_text()[:-9])
+    with pytest.raises(UserError, match=rf"^prune={prune}: {re.escape(str(damaged))} is damaged"):
+        run(place, prune)
+    assert run(place, "none").metrics["entries"].value == 3
+    damaged.unlink()
+    assert run(place, prune).metrics["entries"].value == 0
+
+
 def test_leftovers_go_only_where_asked(place):
     assert run(place, "all_leftovers").verdict.startswith("2 deleted")
     assert not list((place / "store").rglob("*.work"))
