@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from src.core.estimate import Estimate
 from src.core.files import checksum, damaged_file, read_json, replacing, write_json
+from src.core.redaction import redacted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -199,17 +200,30 @@ class Result:
         self.row |= verdict.row
         self.screen += verdict.screen
 
+    def redact(self) -> None:
+        """Hide what nobody is to be shown (:mod:`src.core.redaction`); names of tables and columns stay."""
+        for name in ("name", "verdict", "error", "events", "captions", "row", "config", "environment"):
+            setattr(self, name, redacted(getattr(self, name)))
+        self.tables = {name: redacted(table) for name, table in self.tables.items()}
+        self.figures = [
+            replace(figure, title=redacted(figure.title), caption=redacted(figure.caption)) for figure in self.figures
+        ]
+
     def units_of(self, table: str) -> Mapping[str, str]:
         """Column -> unit of a table."""
         return self.table_units.get(table, self.units)
 
 
 def save(result: Result, folder: Path) -> Path:
-    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there."""
+    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there.
+
+    The result itself is redacted, so that its views show what is written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from PIL import Image
 
+    result.redact()
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in result.tables.items():
         with replacing(folder / "tables" / f"{name}.parquet") as file:

@@ -19,6 +19,7 @@ from typing import Any
 
 from src.core.claims import CLAIM, claimed, holder, lives
 from src.core.files import checksum, damaged_file, read_json, sync, write_json
+from src.core.redaction import redacted
 
 MANIFEST = "manifest.json"
 WORK = ".work"  # ends the name of a folder in which an entry is built
@@ -243,7 +244,7 @@ def _filled(key: Key, work: Path, build: Callable[[Path], Mapping[str, Any] | No
         "version": key.version,
         "edition": EDITION,
         "parents": list(key.parents),
-        "recipe": key.recipe,
+        "recipe": redacted(key.recipe),
         "notes": notes,
         "seconds": round(time.time() - start, 3),
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

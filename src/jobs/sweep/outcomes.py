@@ -20,6 +20,7 @@ from typing import Any
 from src.core.claims import CLAIM, claimed, lives
 from src.core.files import read_json, write_json
 from src.core.paths import PLACE
+from src.core.redaction import redacted
 
 FAILED = ("failed", "interrupted")
 FAILURES = "failed"  # folder of those
@@ -35,6 +36,7 @@ def outcome(status: str, label: str, verdict: str, folder: Path, seconds: float 
 
 def refused(message: str, folder: Path) -> dict[str, Any]:
     """The outcome of a job that was not run, or could not leave a word of it; said at once."""
+    message = redacted(message, folders=False)
     print(f"error: {message}", file=sys.stderr)
     return outcome("failed", folder.name, message, folder)
 
