@@ -58,6 +58,7 @@ def _answer(argv: list[str], ended: list[int]) -> int:
             return asking.show(asking.version())
 
         from src.core.own import named_on
+        from src.core.redaction import redacted
         from src.jobs.command_line import check_command_line, one_job, read_flags
         from src.jobs.launching import check_launcher, launch
 
@@ -81,7 +82,7 @@ def _answer(argv: list[str], ended: list[int]) -> int:
         except UserError as error:
             if ended:  # Hydra makes an error of its own of whatever stops it
                 raise KeyboardInterrupt from error
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {redacted(str(error), folders=False)}", file=sys.stderr)
             return 2
     finally:
         if ours:

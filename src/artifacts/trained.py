@@ -19,6 +19,7 @@ from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.errors import UserError, suggestion
+from src.core.redaction import redacted
 from src.core.result import Figure, Panel, Result, Verdict
 from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
@@ -207,7 +208,7 @@ def _trained_by_other_code(key: Key, store: Store) -> bool:
     def without_code(recipe: Mapping[str, Any]) -> str:
         return digest_of({name: value for name, value in recipe.items() if name != "code"})
 
-    wanted = without_code(key.recipe)
+    wanted = without_code(redacted(key.recipe))
     return any(entry.kind == key.kind and without_code(entry.manifest["recipe"]) == wanted for entry in store.entries())
 
 

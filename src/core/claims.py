@@ -1,13 +1,14 @@
 """Who works at a thing, where locks do not reach the other hosts of a shared disk (NFS, Lustre).
 
 A claim is a file that only one can create. It names a host and a process, and its time of change is their heartbeat, by
-the clock of the disk. The claim of a dead process is nobody's.
+the clock of the disk. The claim of a dead process is nobody's. Builds of the store, jobs and sweeps have claims.
 """
 
 import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+CLAIM = ".claim"  # in the folder of a job; the end of the name of any other
 HEARTBEAT = 10.0  # seconds
 DEAD = 180.0  # seconds without a heartbeat: above a minute, for which NFS may give an old time of change
 PATIENCE = 1.0  # seconds between two looks at another's claim
+UNKNOWN = "running"  # when a process began
 
 
 @contextmanager
@@ -51,30 +54,46 @@ def claimed(path: Path, no_more: Callable[[], bool] = lambda: False) -> Iterator
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def alone(folder: Path, say: bool = False) -> Iterator[None]:
+    """Holds a job's folder: another sweep, or the worker of one that was killed, may be at this very job."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if say and lives(folder / CLAIM):
+        print(f"another process is at this job; waiting until it has ended ({folder})", flush=True)
+    with claimed(folder / CLAIM):
+        yield
+
+
 def holder(path: Path) -> str:
     """The word of the claim, or nothing."""
     return str(_read(path).get("word", ""))
 
 
 def lives(path: Path) -> bool:
-    """Whether a living process holds the claim: of this system one that is there; of any, one whose heart beats."""
+    """Whether a living process holds the claim: of this system one that is there, of another one whose heart beats."""
     claim = _read(path)
-    if claim and claim["system"] == _system() and started(claim["process"]) != claim["started"]:
-        return False
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if claim and claim["system"] == _system() and (began := _started(claim["process"])) != UNKNOWN:
+        return began == claim["started"]  # its heart may have stood still with the whole machine
     try:
-        probe.touch()  # its time is by the disk's clock, which may be another than this host's
-        return probe.stat().st_mtime - path.stat().st_mtime < DEAD
+        beat = path.stat().st_mtime
     except FileNotFoundError:
         return False
-    finally:
-        probe.unlink(missing_ok=True)
+    return _now(path.parent) - beat < DEAD
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock of the folder's disk, which may be another than this host's."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=CLAIM) as probe:
+            return os.stat(probe.name).st_mtime
+    except OSError:  # it is not ours to write to
+        return time.time()
 
 
 def _create(path: Path, word: str) -> bool:
     """Whether the claim is ours now."""
     claim = {"word": word, "host": socket.gethostname(), "process": os.getpid()}
-    claim |= {"system": _system(), "started": started(os.getpid())}
+    claim |= {"system": _system(), "started": _started(os.getpid())}
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -124,13 +143,14 @@ def _system() -> str:
         return socket.gethostname()
 
 
-def started(process: int) -> str:
+def _started(process: int) -> str:
     """When a process of this system began, for its number may be given again; nothing where there is none."""
     try:
-        os.kill(process, 0)
+        with suppress(PermissionError):  # another user's
+            os.kill(process, 0)
         state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return "" if state in "ZX" else fields[18]
     except (ProcessLookupError, OverflowError):
         return ""
-    except OSError:  # no Linux, or another user's
-        return "running"
+    except OSError:  # no Linux, or it hides other users' processes
+        return UNKNOWN

@@ -7,6 +7,7 @@ from typing import Any
 
 from src.core.errors import UserError, suggestion
 from src.core.paths import CONF
+from src.core.redaction import redacted
 from src.core.running import PROVENANCE
 from src.core.store import digest_of
 
@@ -22,17 +23,33 @@ def identity(config: Mapping[str, Any]) -> str:
     """Digest of all that decides what a job finds; provenance is left out.
 
     Files and folders count by what they hold (``contents``), wherever they lie. Of a path that is not there, below
-    ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere.
+    ``data_root`` or ``outputs`` only what is below it counts: those may lie anywhere. A value of the environment counts
+    by its digest (``hidden``), for a result does not show it.
     """
+    return digest_of(_deciding(config))
+
+
+def hidden(config: Mapping[str, Any]) -> dict[str, str]:
+    """Dotted key -> digest, of every value that decides what a job finds and came from the environment."""
+    return dict(_hidden(_deciding(config)))
+
+
+def _hidden(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _hidden(item, f"{place}.{key}" if place else key)
+    elif redacted(value, folders=False) != value:
+        yield place, digest_of(value)
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     roots = [str(config[name]) for name in ("data_root", "outputs") if config.get(name)]
-    known = config.get("contents", {})
-    return digest_of(
-        {
-            key: _without_places(value, roots, known, key)
-            for key, value in without_later(config).items()
-            if key not in PROVENANCE
-        }
-    )
+    known = {**config.get("contents", {}), **config.get("hidden", {})}
+    return {
+        key: _without_places(value, roots, known, key)
+        for key, value in without_later(config).items()
+        if key not in PROVENANCE
+    }
 
 
 def without_later(config: Mapping[str, Any]) -> dict[str, Any]:

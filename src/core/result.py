@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from src.core.estimate import Estimate
 from src.core.files import checksum, damaged_file, read_json, replacing, write_json
+from src.core.redaction import redacted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -242,17 +243,31 @@ class Result:
         self.row |= verdict.row
         self.screen += verdict.screen
 
+    def redact(self) -> None:
+        """Hide what nobody is to be shown (:mod:`src.core.redaction`); names of tables and columns stay."""
+        for name in ("name", "verdict", "error", "events", "captions", "row", "config", "environment"):
+            setattr(self, name, redacted(getattr(self, name)))
+        self.opening = _opening(redacted(asdict(self.opening))) if self.opening else None
+        self.tables = {name: redacted(table) for name, table in self.tables.items()}
+        self.figures = [
+            replace(figure, title=redacted(figure.title), caption=redacted(figure.caption)) for figure in self.figures
+        ]
+
     def units_of(self, table: str) -> Mapping[str, str]:
         """Column -> unit of a table."""
         return self.table_units.get(table, self.units)
 
 
 def save(result: Result, folder: Path) -> Path:
-    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there."""
+    """Write tables and pictures first and ``result.json`` last, so that its presence means that all is there.
+
+    The result itself is redacted, so that its views show what is written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from PIL import Image
 
+    result.redact()
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in result.tables.items():
         with replacing(folder / "tables" / f"{name}.parquet") as file:
@@ -358,7 +373,7 @@ def load(folder: Path) -> Result:
     if plain["explorer"]:
         plain["explorer"] = Explorer(**_tuples(plain["explorer"]))
     if opening := plain.get("opening"):
-        plain["opening"] = Opening(**opening | {"steps": [Step(**step) for step in opening["steps"]]})
+        plain["opening"] = _opening(opening)
     plain["images"] = {
         name: np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("RGB")) for name in plain["images"]
     }
@@ -382,6 +397,10 @@ def rows(table: Table) -> list[dict[str, Any]]:
 def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
     """The opposite of :func:`rows`; all records have the first one's keys."""
     return {key: [record[key] for record in records] for key in (records[0] if records else ())}
+
+
+def _opening(plain: Mapping[str, Any]) -> Opening:
+    return Opening(**{**plain, "steps": [Step(**step) for step in plain["steps"]]})
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

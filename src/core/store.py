@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.core.claims import claimed, holder, lives
+from src.core.claims import CLAIM, claimed, holder, lives
 from src.core.files import checksum, damaged_file, read_json, sync, write_json
+from src.core.redaction import redacted
 
 MANIFEST = "manifest.json"
 WORK = ".work"  # ends the name of a folder in which an entry is built
@@ -210,7 +211,7 @@ def digest_of(plain: Any) -> str:
 
 
 def _claim(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.claim")
+    return folder.with_name(f"{folder.name}{CLAIM}")
 
 
 def _work(folder: Path, word: str) -> Path:
@@ -243,7 +244,7 @@ def _filled(key: Key, work: Path, build: Callable[[Path], Mapping[str, Any] | No
         "version": key.version,
         "edition": EDITION,
         "parents": list(key.parents),
-        "recipe": key.recipe,
+        "recipe": redacted(key.recipe),
         "notes": notes,
         "seconds": round(time.time() - start, 3),
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

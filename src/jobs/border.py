@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core import own
 from src.core.code import own_code
-from src.core.configuration import LEFT_OUT, first_line, shrink
+from src.core.configuration import LEFT_OUT, first_line, hidden, shrink
 from src.core.contents import contents
 from src.core.errors import UserError, close_to
 from src.core.files import read_json
@@ -61,7 +61,7 @@ SPLITS: dict[str, Any] = {
 def plain(config: DictConfig) -> dict[str, Any]:
     """The job's part of a composed configuration as :func:`checked` gives it, and digests of what it names.
 
-    ``contents`` and ``code`` are those of the files and of the user's own code.
+    ``contents`` and ``code`` are those of the files and of the user's own code, ``hidden`` of the environment's values.
 
     Raises:
         UserError: a mandatory value is missing, an interpolation leads nowhere, or a value is not allowed.
@@ -103,9 +103,10 @@ def checked(config: DictConfig) -> dict[str, Any]:
 
 
 def with_digests(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with digests of the files and of the user's own code that it names."""
+    """The same with digests of the files and of the user's own code that it names, and of what results do not show."""
     try:
         digests = {"contents": contents(values, Path(values["outputs"], "store", "contents")), "code": _code(values)}
+        digests["hidden"] = hidden({**values, **digests})
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the paths of the data") from None
     return {**values, **{name: known for name, known in digests.items() if known}}

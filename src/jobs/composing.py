@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.core.configuration import first_line
 from src.core.errors import UserError
 from src.core.paths import CONF, PLUGINS
+from src.core.redaction import redacted
 from src.jobs.border import plain
 from src.jobs.needs import check_needs
 from src.jobs.resolvers import SUBDIR, job_folder
@@ -115,7 +116,7 @@ class Composer:
             return Job(lines, Path(composed.hydra.sweep.dir, subdir), values, takes)
         except (HydraException, OmegaConfBaseException, UserError) as error:
             named = Path(config.hydra.sweep.dir, " ".join(swept).replace("/", "_")[:200])
-            return Job(lines, named, {}, 0.0, first_line(error))
+            return Job(lines, named, {}, 0.0, redacted(first_line(error), folders=False))
 
     def job(self, config: DictConfig, lines: Sequence[str]) -> DictConfig:
         """A job's configuration, which lives until the next call.

@@ -1,6 +1,7 @@
 """One job from its composed configuration to its result folder, alone or in a sweep, in whatever process."""
 
 import importlib
+import os
 import shlex
 import sys
 import time
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from src.core import files
 from src.core import result as results
+from src.core.claims import alone
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
+from src.core.paths import ROOT
+from src.core.redaction import hide_folders, redacted
 from src.core.result import Result
 from src.core.running import Running
 from src.jobs import resolvers  # noqa: F401  (a worker of a launcher needs them known)
@@ -22,7 +26,6 @@ from src.jobs.environment import device_used, environment
 from src.jobs.needs import check_needs
 from src.jobs.shares import device_of, jobs_at_once_of, workers_of
 from src.jobs.sweep.jobs import is_done
-from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes, outcome, refused
 from src.report.over.over_seeds import read_job
 from src.tasks.options import task_options
@@ -46,7 +49,7 @@ def run_alone(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         with alone(folder, say=True):
             return execute(config, folder, command=_command(hydra.overrides.task))
-    except OSError as error:  # not even a lock or a result can be written
+    except OSError as error:  # not even a claim or a result can be written
         return refused(full_disk(error, folder) or str(error), folder)
 
 
@@ -116,6 +119,8 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     from src.report.session import Session
 
     running = running_of(config)
+    places = {"~": "~", "project": str(ROOT), "own": running.own}
+    hide_folders({**places, "outputs": running.outputs, "data_root": running.data_root})
     session = Session(config, running, folder, quiet=quiet)
     start = time.time()
     ran_on = {**environment(running), "command": command}
@@ -129,7 +134,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
         result.status = "failed"  # at once: to say why may fail as well, and then it must not be taken for a success
         result.error = _one_line(error, folder)
         if running.traceback is True or (running.traceback and not isinstance(error, UserError)):
-            traceback.print_exc()
+            print(redacted(traceback.format_exc(), folders=False), end="", file=sys.stderr)
     except BaseException as end:  # Ctrl-C, or whoever ends the process: never to be taken for a result
         result.status, result.error = "interrupted", "the same command goes on from here"
         if isinstance(end.__cause__, SystemExit) and end.__cause__.code != 1:
@@ -194,9 +199,13 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     config = next((plain["config"] for plain in map(read_job, newest_first) if plain.get("config")), None)
     if config is None:
         raise UserError(f"{place.parent}: none of its results can be read; run the same command again")
-    chosen = _comparison(folders)
+    # a result does not say where it was made, and may lie elsewhere by now
+    sweep = Path(os.path.abspath(place)).parent
+    outputs = next((above for above in sweep.parents if (above / "store").is_dir()), sweep.parent)
+    where = {"outputs": str(outputs), "data_root": str(outputs / "data"), "own": None}
+    where["name"] = str(sweep.relative_to(outputs))
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
-    ended = execute({**config, **chosen, **views}, place)
+    ended = execute({**config, **_comparison(folders), **where, **views}, place)
     if ended["status"] != "ok":
         raise UserError(ended["verdict"])
 
@@ -215,7 +224,7 @@ def _one_line(error: Exception, folder: Path) -> str:
         return full
     said, trace = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", folder / "traceback.txt"
     try:
-        files.write_atomically(trace, traceback.format_exc())
+        files.write_atomically(trace, redacted(traceback.format_exc()))
     except OSError:
         return said
     return f"{said} (the whole traceback is in {trace})"

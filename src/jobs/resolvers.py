@@ -1,13 +1,19 @@
-"""The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module."""
+"""The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module.
 
+OmegaConf's own ``oc.env`` also sees to it that no result shows what it gave.
+"""
+
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 from src.core.configuration import LEFT_OUT, identity
 from src.core.paths import ROOT
+from src.core.redaction import hide_value
 
 SUBDIR = "${job_folder:${label}}"  # of conf/config.yaml
 LONGEST = 200  # bytes of a folder's name: files that are named by it have longer names
@@ -17,11 +23,19 @@ def register() -> None:
     """Make the resolvers known; harmless when repeated."""
     older = omegaconf.__version__.startswith("2.3.")
     add: Any = OmegaConf.register_new_resolver if older else OmegaConf.register_resolver
+    add("oc.env", _environment, replace=True)
     add("project", lambda: str(ROOT), replace=True)
     add("job_folder", _job_folder, replace=True)
     add("variants", _variants, replace=True)
     add("ours", _ours, replace=True)
     add("family", _family, replace=True)
+
+
+def _environment(name: str, *default: Any) -> str | None:
+    if name in os.environ:
+        hide_value(name, os.environ[name])
+    value: str | None = oc.env(name, *default)
+    return value
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:

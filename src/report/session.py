@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from src.core import result as results
+from src.core.redaction import redacted
 from src.core.result import Result
 from src.core.running import Running
 from src.report.progress import Advance, Progress
@@ -109,8 +110,6 @@ class Session:
                 mode=settings.mode,
                 group=self.running.name,
                 job_type=self.config["task"],
-                name=self.folder.name,
-                config=dict(self.config),
-                tags=list(settings.tags),
+                **redacted({"name": self.folder.name, "config": self.config, "tags": settings.tags}),
             )
         return True

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from src.core.files import write_atomically
+from src.core.redaction import redacted
 from src.core.result import Result, Table
 from src.report.drawing import names
 
@@ -97,6 +99,7 @@ class WandbRun:
         if self.run is not None:
             run, self.run = self.run, None
             self._try("finish", lambda: run.finish(exit_code=self._exit_code))
+            self._try("logs", lambda: _redact_logs(Path(run.dir).parent))
         return self._news()
 
     def _news(self) -> list[str]:
@@ -190,6 +193,12 @@ def _init(folder: Path, mode: Any, fields: Mapping[str, Any]) -> Any:
     known = {key: value for key, value in settings.items() if key in wandb.Settings.model_fields}
     # create_new: a run that an earlier job of this process left open is not reused silently
     return wandb.init(dir=folder, mode=mode, reinit="create_new", settings=wandb.Settings(**known), **fields)
+
+
+def _redact_logs(folder: Path) -> None:
+    """W&B's own logs name the folders of this machine."""
+    for log in folder.glob("logs/*.log"):
+        write_atomically(log, redacted(log.read_text(encoding="utf-8", errors="replace")))
 
 
 def _summary(result: Result) -> dict[str, Any]:

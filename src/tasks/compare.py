@@ -9,6 +9,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.examined_subject import MEASURED_ON
 from src.core.configuration import setting
 from src.core.files import write_atomically
+from src.core.redaction import redacted
 from src.core.result import Explorer, Panel, Result, Table
 from src.core.store import digest_of
 from src.report.over.judged import judge
@@ -55,7 +56,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
     curves = _joined(curves_of(folders, read), jobs)
     if asked.get("claims"):
         judged = judge(asked, jobs, curves, gates, resamples=options.resamples, seed=options.seed)
-        write_atomically(artifacts.session.folder / CLAIMS, judged.readme)
+        write_atomically(artifacts.session.folder / CLAIMS, redacted(judged.readme))
         _add_first(result, judged.panels, screen=["claims", *(name for name in result.screen if name != "jobs")])
         result.verdict = f"{result.verdict}; {judged.sentence}"
     if asked.get("explorer"):

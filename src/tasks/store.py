@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.artifacts.artifacts import Artifacts
+from src.core.claims import CLAIM, lives
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.files import read_json
-from src.core.liveness import LOCK, job_lives, sweep_lives
 from src.core.paths import PLACE
 from src.core.result import FILE, Panel, Result, Verdict
 from src.core.store import MANIFEST, Entry
@@ -33,7 +33,7 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     build would go on with them. Nothing goes while a job is at work: what it uses, its result will tell.
 
     Raises:
-        UserError: something is to be deleted and a job or a sweep is at work.
+        UserError: something is to be deleted, and a job or a sweep is at work or a result cannot be read.
     """
     running, mine = artifacts.running, artifacts.session.folder
     places = list(_places(Path(running.outputs).resolve()))
@@ -42,7 +42,7 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
     results = [place for place, names in places if FILE in names]
     entries = list(artifacts.store.entries())
     sizes = {entry.digest: entry.size for entry in entries}
-    uses = _uses(results, entries)
+    uses = _uses(results, entries, options.prune)
     pruned: list[str] = []
     freed = 0
     if options.prune in ("unused", "all_leftovers"):
@@ -94,23 +94,26 @@ def _places(outputs: Path) -> Iterator[tuple[Path, Collection[str]]]:
 def _check_still(places: Sequence[tuple[Path, Collection[str]]], mine: Path, prune: str) -> None:
     """Refuse to delete while a sweep or another job is at work."""
     for place, names in places:
-        sweeps = (place / PLACE).iterdir() if PLACE in names else ()
-        kind = "sweep" if any(map(sweep_lives, sweeps)) else ""
-        if not kind and LOCK in names and place != mine and job_lives(place):
-            kind = "job"
-        if kind:
+        sweeps = (place / PLACE).glob(f"*{CLAIM}") if PLACE in names else ()
+        job = CLAIM in names and place != mine and lives(place / CLAIM)
+        if job or any(map(lives, sweeps)):
+            kind = "job" if job else "sweep"
             raise UserError(f"prune={prune}: a {kind} is running ({place}); wait until it ends")
 
 
-def _uses(results: Sequence[Path], entries: Sequence[Entry]) -> dict[str, Use]:
+def _uses(results: Sequence[Path], entries: Sequence[Entry], prune: str) -> dict[str, Use]:
     """Digest of an entry -> the results that use it or what was built from it; also failed ones: they may run again."""
     parents = {entry.digest: tuple(entry.manifest["parents"]) for entry in entries}
     uses: dict[str, Use] = {}
     for folder in results:
         try:
             plain = read_json(folder / FILE)
-        except (OSError, ValueError):  # it will be made again
-            continue
+        except (OSError, ValueError):
+            if prune == "none":
+                continue
+            raise UserError(
+                f"prune={prune}: {folder / FILE} is damaged, so what it uses is unknown; run its job again or delete it"
+            ) from None
         name = str(plain.get("name", folder.name))
         for digest in _with_ancestors(plain.get("uses", ()), parents):
             count, example = uses.get(digest, Use())

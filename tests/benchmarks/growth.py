@@ -19,12 +19,11 @@ from unittest import mock
 
 from src.core.configuration import identity
 from src.core.files import write_atomically
-from src.core.liveness import new_id
 from src.core.result import Result, save
 from src.core.store import Key, Store
 from src.jobs.command_line import CommandLine, check_command_line
 from src.jobs.sweep.jobs import Job, is_done, stages
-from src.jobs.sweep.outcomes import Outcomes, outcome
+from src.jobs.sweep.outcomes import Outcomes, new_id, outcome
 from src.report.overview import write_overview
 from src.tasks import versions
 from src.tasks.options import Store as StoreOptions

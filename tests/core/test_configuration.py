@@ -11,9 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from src.artifacts.options import ComposedOptions
-from src.core.configuration import PROVENANCE, identity, options, shrink
+from src.core import redaction
+from src.core.configuration import PROVENANCE, identity, options, setting, shrink
 from src.core.errors import UserError
 from src.core.paths import CONF, ROOT
+from src.core.redaction import hide_folders, redacted
 from src.core.running import Running
 from src.jobs.border import plain
 from src.jobs.command_line import check_command_line
@@ -322,3 +324,27 @@ def test_plain_refuses_what_is_not_there(value: str):
     with pytest.raises(UserError, match="path") as error:
         plain(config)
     assert "\n" not in str(error.value)
+
+
+def test_a_value_of_the_environment_counts_where_it_decides_and_is_never_shown(monkeypatch):
+    monkeypatch.setattr(redaction, "_values", {})
+    monkeypatch.setattr(redaction, "_folders", {})
+
+    def written(*lines: str, **environment: str) -> dict[str, Any]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        values = plain(composed("task=train", "data@recipe.data=image_folder", "outputs=/home/me/outputs", *lines))
+        hide_folders({"~": "/home/me", "outputs": values["outputs"], "data_root": values["data_root"]})
+        shown: dict[str, Any] = redacted(values)
+        assert identity(shown) == identity(values)
+        assert not [text for text in (*environment.values(), "/home/me") if text in str(shown)]
+        return shown
+
+    root = "recipe.data.source.root=${oc.env:PHOTOS}/x"
+    first, second = written(root, PHOTOS="/mnt/geheim"), written(root, "seed=1", PHOTOS="/mnt/anders")
+    assert first["recipe"]["data"]["source"]["root"] == "${oc.env:PHOTOS}/x"
+    assert setting(first, ["seed"]) != setting(second, ["seed"]), "two jobs whose hidden values differ are not merged"
+    assert setting(first, ["seed"]) == setting(written(root, "seed=1", PHOTOS="/mnt/geheim"), ["seed"])
+    below = ("data_root=${oc.env:PHOTOS}", "recipe.data.source.root=${data_root}/x")
+    assert identity(written(*below, PHOTOS="/mnt/geheim")) == identity(written(*below, PHOTOS="/mnt/anders"))
+    assert "hidden" not in written("logger.project=${oc.env:PHOTOS}", "recipe.data.source.root=x")

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from src.core import result as results
+from src.core.claims import CLAIM, alone, claimed
 from src.core.errors import UserError
 from src.core.files import read_json
-from src.core.liveness import new_id
 from src.core.result import Result
 from src.core.store import Entry, Key, Store
-from src.jobs.sweep.locking import alone
 from src.tasks.options import Store as StoreOptions
 from src.tasks.store import store
 from tests.fakes.artifacts import artifacts
@@ -63,6 +62,17 @@ def test_pruning_deletes_what_nothing_uses_and_leaves_builds_alone(place):
     assert found.verdict.startswith("1 deleted, 0.0 MB") and (place / "store" / "checkpoint" / "dead.work").exists()
 
 
+@pytest.mark.parametrize("prune", ["unused", "all_leftovers"])
+def test_what_a_damaged_result_used_is_not_deleted(place, prune):
+    damaged = place / "patch" / "a" / results.FILE
+    damaged.write_text(damaged.read_text()[:-9])
+    with pytest.raises(UserError, match=rf"^prune={prune}: {re.escape(str(damaged))} is damaged"):
+        run(place, prune)
+    assert run(place, "none").metrics["entries"].value == 3
+    damaged.unlink()
+    assert run(place, prune).metrics["entries"].value == 0
+
+
 def test_leftovers_go_only_where_asked(place):
     assert run(place, "all_leftovers").verdict.startswith("2 deleted")
     assert not list((place / "store").rglob("*.work"))
@@ -84,7 +94,8 @@ def test_nothing_goes_while_a_job_is_at_work_and_anything_when_it_was_killed(pla
     with alone(job), pytest.raises(UserError, match=rf"^prune={prune}: a job is running \({re.escape(str(job))}\)"):
         run(place, prune)
     assert len(kinds(place)) == 3 and list((place / "store").rglob("*.work"))
-    (job / ".lock").touch()  # as a killed one leaves it
+    (job / CLAIM).touch()  # as a killed one leaves it
+    os.utime(job / CLAIM, (0, 0))
     assert "deleted" in run(place, prune).verdict
 
 
@@ -96,26 +107,14 @@ def test_the_job_that_deletes_is_not_in_its_own_way(place, monkeypatch):
         assert run(Path("."), "unused").verdict.startswith("1 deleted")
 
 
-@pytest.mark.parametrize("sweep", ["mine", "elsewhere"])
-def test_a_sweep_at_work_is_waited_for_wherever_it_runs(place, sweep):
-    name = new_id() if sweep == "mine" else "0101-000000-else-where-999999999"
-    (place / "group" / "patch" / ".sweeps" / name).mkdir(parents=True)
-    with pytest.raises(UserError, match=r"a sweep is running .*patch"):
+def test_a_sweep_at_work_is_waited_for_and_a_dead_one_is_in_nobodys_way(place):
+    claim = place / "group" / "patch" / ".sweeps" / f"one{CLAIM}"
+    claim.parent.mkdir(parents=True)
+    with claimed(claim), pytest.raises(UserError, match=r"a sweep is running .*patch"):
         run(place, "unused")
+    claim.touch()
     assert run(place, "none").metrics["entries"].value == 3
-
-
-@pytest.mark.parametrize("dead", ["killed", "elsewhere", "another process has its number"])
-def test_a_dead_sweep_is_in_nobodys_way(place, dead):
-    name = {
-        "killed": new_id().rpartition("-")[0] + "-999999999",
-        "elsewhere": "0101-000000-else-where-1",
-        "another process has its number": new_id(),
-    }[dead]
-    folder = place / "patch" / ".sweeps" / name
-    folder.mkdir(parents=True)
-    if dead != "killed":
-        os.utime(folder, (0, 0))
+    os.utime(claim, (0, 0))
     assert run(place, "unused").verdict.startswith("1 deleted")
 
 

@@ -3,25 +3,27 @@
 ``<sweep folder>/.sweeps/<id>/<job folder>.json`` holds one outcome: ``status`` (ok, failed, interrupted, not started),
 ``label``, ``verdict``, ``folder``, ``seconds``. Beside it stand ``<job folder>.begun`` and, of a job that did not end
 well, ``failed/<job folder>``, so that counting those reads nothing else. The folder of a sweep vanishes when the sweep
-has ended.
+has ended; until then ``<id>.claim`` says that it is at work.
 """
 
 import os
+import secrets
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from src.core.claims import CLAIM, claimed, lives
 from src.core.files import read_json, write_json
-from src.core.liveness import sweep_lives
 from src.core.paths import PLACE
+from src.core.redaction import redacted
 
 FAILED = ("failed", "interrupted")
 FAILURES = "failed"  # folder of those
-BEAT = 20.0  # seconds between two signs of life
 KEYS = ("status", "label", "verdict", "folder", "seconds")
 
 Outcome = Mapping[str, Any]
@@ -34,22 +36,28 @@ def outcome(status: str, label: str, verdict: str, folder: Path, seconds: float 
 
 def refused(message: str, folder: Path) -> dict[str, Any]:
     """The outcome of a job that was not run, or could not leave a word of it; said at once."""
+    message = redacted(message, folders=False)
     print(f"error: {message}", file=sys.stderr)
     return outcome("failed", folder.name, message, folder)
 
 
+def new_id() -> str:
+    """A name for a sweep that no other one has, on this machine or another."""
+    return f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+
+
 def remove_dead(sweep: Path) -> None:
     """Remove what sweeps left that were killed."""
-    for folder in (sweep / PLACE).glob("*"):
-        if not sweep_lives(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in (sweep / PLACE).glob("[!.]*"):
+        if not lives(path.with_suffix(CLAIM)):
+            path.unlink(missing_ok=True) if path.suffix else shutil.rmtree(path, ignore_errors=True)
 
 
 class Outcomes:
     """The outcomes of one sweep.
 
     Args:
-        sweep: the folder of its jobs. name: from :func:`src.core.liveness.new_id`.
+        sweep: the folder of its jobs. name: from :func:`new_id`.
     """
 
     def __init__(self, sweep: Path, name: str) -> None:
@@ -97,21 +105,12 @@ class Outcomes:
     @contextmanager
     def alive(self) -> Iterator[None]:
         """Others see that the sweep lives while the body runs its jobs, and what comes before them."""
-        with suppress(OSError):  # a full disk: whoever writes there will say so
-            self.folder.mkdir(parents=True, exist_ok=True)
-        stop = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(stop,), daemon=True)
-        thread.start()
-        try:
+        with ExitStack() as held:
+            with suppress(OSError):  # a full disk: whoever writes there will say so
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(claimed(self.folder.with_suffix(CLAIM)))
+                self.folder.mkdir()
             yield
-        finally:
-            stop.set()
-            thread.join()
-
-    def _beat(self, stop: threading.Event) -> None:
-        while not stop.wait(BEAT):
-            with suppress(OSError):
-                os.utime(self.folder)
 
     def failures(self) -> int:
         """How many have failed so far."""

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.core.claims import CLAIM, lives
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
-from src.core.liveness import job_lives, new_id
 from src.core.result import remove_partial
 from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
-from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, outcome, remove_dead
+from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
 from src.jobs.sweep.watch import Watch
 
 Launch = Callable[[Sequence[Sequence[str]]], object]
@@ -54,7 +54,7 @@ def run_sweep(
     broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
     done = [] if settings["rerun"] else [job for job in whole if _done(job, planning)]
     for job in done:
-        if not job_lives(job.folder):
+        if not lives(job.folder / CLAIM):
             remove_partial(job.folder)
     places = {job.folder for job in done}
     missing = longest_first(job for job in whole if job.folder not in places)

@@ -1,11 +1,10 @@
 import json
 import os
-import time
 
 import pytest
 
-from src.core.liveness import new_id
-from src.jobs.sweep.outcomes import Outcomes, remove_dead
+from src.core.claims import CLAIM
+from src.jobs.sweep.outcomes import Outcomes, new_id, remove_dead
 
 
 def outcome(folder, status="ok"):
@@ -45,25 +44,16 @@ def test_ids_are_fit_for_a_folder_and_an_override():
 
 
 def test_what_killed_sweeps_left_is_removed_and_no_other(tmp_path):
-    mine, dead = Outcomes(tmp_path, new_id()), Outcomes(tmp_path, new_id().rsplit("-", 1)[0] + "-999999999")
-    other = Outcomes(tmp_path, "0101-000000-elsewhere-999999999")
-    for outcomes in (mine, dead, other):
-        outcomes.record(outcome(tmp_path / "a"))
-    remove_dead(tmp_path)
-    assert mine.folder.exists() and other.folder.exists() and not dead.folder.exists()
-
-
-def test_a_silent_sweep_is_dead_wherever_it_ran_and_one_that_beats_lives(tmp_path, monkeypatch):
-    silent, beating = (Outcomes(tmp_path, f"0101-000000-elsewhere-{number}") for number in (1, 2))
-    for outcomes in (silent, beating):
-        outcomes.record(outcome(tmp_path / "a"))
-        os.utime(outcomes.folder, (0, 0))
-    monkeypatch.setattr("src.jobs.sweep.outcomes.BEAT", 0.001)
-    with beating.alive():
-        while not beating.folder.stat().st_mtime:
-            time.sleep(0.001)
-    remove_dead(tmp_path)
-    assert beating.folder.exists() and not silent.folder.exists()
+    mine, killed, dead = (Outcomes(tmp_path, new_id()) for _ in range(3))
+    with mine.alive():
+        for outcomes in (mine, killed, dead):
+            outcomes.record(outcome(tmp_path / "a"))
+        killed.folder.with_suffix(CLAIM).touch()
+        os.utime(killed.folder.with_suffix(CLAIM), (0, 0))
+        remove_dead(tmp_path)
+        assert set((tmp_path / ".sweeps").iterdir()) == {mine.folder, mine.folder.with_suffix(CLAIM)}
+    mine.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_counting_failures_reads_no_outcome(tmp_path, monkeypatch):

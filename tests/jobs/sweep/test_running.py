@@ -3,13 +3,12 @@
 import pytest
 
 from src.core import result as results
+from src.core.claims import CLAIM, alone, lives
 from src.core.configuration import identity
 from src.core.errors import UserError
-from src.core.liveness import sweep_lives
 from src.core.result import Result
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
-from src.jobs.sweep.locking import alone
 from src.jobs.sweep.outcomes import Outcomes
 
 SETTINGS = {"max_failures": None, "rerun": False, "id": None}
@@ -149,7 +148,7 @@ def test_others_see_the_sweep_also_while_it_makes_what_its_jobs_share(sweep, tmp
     seen = []
 
     def launch(lines):
-        seen.append([sweep_lives(folder) for folder in (tmp_path / ".sweeps").iterdir()])
+        seen.append([lives(claim) for claim in (tmp_path / ".sweeps").glob(f"*{CLAIM}")])
         Launcher(tmp_path)(lines)
 
     sweep("ab", launch, more={"ancestors": {"strong": ("task",)}})
@@ -190,10 +189,9 @@ def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(sweep, 
     for name in (".result.json.ab_c1234", "tables/.t.parquet.ab_c1234", "figures/.f.png.ab_c1234"):
         (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "a" / name).touch()
-    for name in (".lock", ".of_another.program1"):
-        (tmp_path / "a" / name).touch()
+    (tmp_path / "a" / ".of_another.program1").touch()
     with alone(tmp_path / "a"):
         sweep("a", Launcher(tmp_path))
     assert len(list((tmp_path / "a").rglob(".*.ab_c1234"))) == 3, "of a process that is at it"
     sweep("a", Launcher(tmp_path))
-    assert {path.name for path in (tmp_path / "a").rglob(".*")} == {".lock", ".of_another.program1"}
+    assert {path.name for path in (tmp_path / "a").rglob(".*")} == {".of_another.program1"}
