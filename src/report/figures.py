@@ -224,7 +224,7 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
         "y": [_label(name) for name in grid.rows],
         "z": [_numbers(row) for row in grid.values],
         "customdata": grid.said,
-        "colorscale": "RdBu" if grid.diverging else "Blues",
+        "colorscale": "RdBu" if grid.diverging else [[0, "#e9f0f9"], [1, "#0b3d78"]],
         "colorbar": {"title": title, "thickness": 12, "outlinewidth": 0},
         "xgap": 1,
         "ygap": 1,

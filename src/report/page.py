@@ -167,8 +167,8 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     ]
     parts = [Part("results", "Results", results, [_table(name, result) for name in first])] if first else []
     parts += [Part("explore", "Explore")] if result.explorer else []
+    parts += [Part("figures-of-it", "Figures", loose_figures)] if loose_figures else []
     parts += sections
-    parts += [Part("figures-of-it", "More figures" if sections else "Figures", loose_figures)] if loose_figures else []
     parts += [Part("tables", "More tables", tables=loose_tables)] if loose_tables else []
     return parts, {part.id: part.heading for part in sections}
 
