@@ -17,6 +17,7 @@ from typing import Any
 
 HEARTBEAT = 10.0  # seconds
 DEAD = 180.0  # seconds without a heartbeat: above a minute, for which NFS may give an old time of change
+EMPTY = 10.0  # seconds after which a claim that says nothing is one whose writer was killed at it
 PATIENCE = 1.0  # seconds between two looks at another's claim
 
 
@@ -64,7 +65,7 @@ def lives(path: Path) -> bool:
     probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         probe.touch()  # its time is by the disk's clock, which may be another than this host's
-        return probe.stat().st_mtime - path.stat().st_mtime < DEAD
+        return probe.stat().st_mtime - path.stat().st_mtime < (DEAD if claim else EMPTY)
     except FileNotFoundError:
         return False
     finally:
