@@ -98,7 +98,7 @@ def left(ran):
     """The numbers, the names of all files, and what those hold that no time stands in."""
     found = kills.numbers(ran)
     paths = (path for path in ran.outputs.rglob("*") if path.is_file())
-    for path in sorted(path for path in paths if path.suffix != ".claim"):  # a dead process's is nobody's
+    for path in sorted(path for path in paths if not path.name.endswith(".claim")):  # a dead one is nobody's
         text = path.suffix in (".csv", ".md")
         weights = path.suffix == ".safetensors"
         found[f"file {path.relative_to(ran.outputs)}"] = (
