@@ -19,6 +19,7 @@ from typing import Any
 CLAIM = ".claim"  # in the folder of a job; the end of the name of any other
 HEARTBEAT = 10.0  # seconds
 DEAD = 180.0  # seconds without a heartbeat: above a minute, for which NFS may give an old time of change
+EMPTY = 10.0  # seconds after which a claim that says nothing is one whose writer was killed at it
 PATIENCE = 1.0  # seconds between two looks at another's claim
 UNKNOWN = "running"  # when a process began
 
@@ -78,7 +79,7 @@ def lives(path: Path) -> bool:
         beat = path.stat().st_mtime
     except FileNotFoundError:
         return False
-    return _now(path.parent) - beat < DEAD
+    return _now(path.parent) - beat < (DEAD if claim else EMPTY)
 
 
 def _now(folder: Path) -> float:

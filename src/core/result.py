@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
-PARTIAL = re.compile(r"\..+\.(json|html|md|txt|parquet|png)\.\w{8}")  # as `replacing` names what it has not finished
+# as `replacing` names what it has not finished, and where jobs write
+PARTIAL = re.compile(r"\..+\.(json|html|md|txt|parquet|png|safetensors)\.\w{8}")
+PLACES = ("", "tables/", "figures/", "patched/", "composed/", "modules/*/")
 
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
@@ -309,8 +311,8 @@ def damage(folder: Path) -> str:
 
 def remove_partial(folder: Path) -> None:
     """Remove what a killed process had begun to write to a result's folder, which nobody else is at."""
-    for place in (folder, folder / "tables", folder / "figures"):
-        for path in place.glob(".*.????????"):
+    for below in PLACES:
+        for path in folder.glob(f"{below}.*.????????"):
             if PARTIAL.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 

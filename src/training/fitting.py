@@ -141,7 +141,6 @@ def fit(
         finally:
             if devices > 1 and trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGKILL)  # none of the others outlives this one
-    (folder / RESUME).unlink(missing_ok=True)
     return _told(folder, on_epoch if devices > 1 else None, on_seconds)
 
 
@@ -150,7 +149,8 @@ def _told(
     on_epoch: Callable[[dict[str, float]], None] | None,
     on_seconds: Callable[[float], None] | None,
 ) -> list[dict[str, float]]:
-    """The history of a training that has ended, told to whoever has not heard of it."""
+    """The history of a training that has ended, told to whoever has not heard of it; nothing goes on from here."""
+    (folder / RESUME).unlink(missing_ok=True)
     history = read_history(folder)
     if on_seconds:
         on_seconds(float(read_json(folder / ENDED)["seconds"]))

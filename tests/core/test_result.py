@@ -206,10 +206,11 @@ def test_a_table_is_read_alone_and_not_where_it_is_another(tmp_path: Path):
             read()
 
 
-def test_what_a_killed_writer_left_is_known_by_its_name(tmp_path: Path):
-    with files.replacing(tmp_path / FILE):
-        names = [path.name for path in tmp_path.iterdir()]
-    (tmp_path / FILE).unlink()
-    (tmp_path / names[0]).touch()
+@pytest.mark.parametrize("file", [FILE, "tables/a.parquet", "patched/weights.safetensors", "modules/00_a/subject.json"])
+def test_what_a_killed_writer_left_is_known_by_its_name(file: str, tmp_path: Path):
+    place = (tmp_path / file).parent
+    with files.replacing(tmp_path / file):
+        (left,) = place.iterdir()
+    (tmp_path / file).rename(left)
     remove_partial(tmp_path)
-    assert names[0].startswith(f".{FILE}.") and not list(tmp_path.iterdir())
+    assert left.name.startswith(f".{Path(file).name}.") and not list(place.iterdir())

@@ -167,6 +167,14 @@ def test_a_builder_that_was_taken_for_dead_mixes_nothing_in(tmp_path, monkeypatc
     assert store.find(KEY) and not store.leftovers()
 
 
+def test_a_claim_whose_writer_was_killed_at_it_is_soon_nobodys(tmp_path):
+    claim = tmp_path / "a.claim"
+    claim.touch()
+    assert claims.lives(claim), "it may be written at this moment"
+    os.utime(claim, (time.time() - claims.EMPTY - 1,) * 2)
+    assert not claims.lives(claim)
+
+
 def test_who_ends_second_throws_its_own_away(tmp_path):
     """Two build at once where a claim was lost; each does so in a folder of its own."""
     store, other = Store(tmp_path), Store(tmp_path)

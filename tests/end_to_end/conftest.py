@@ -62,11 +62,14 @@ Strike = tuple[int, str | float] | tuple[int, str | float, str]
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Run]:
-    """``run(outputs, *argv, strike=(signal, when, at whom), watch=[...], copies=1, largest_file=None, **environment)``.
+    """``run(outputs, *argv, strike=(signal, when, at whom), watch=[...], copies=1, largest_file=None, boundary={...},
+    imports=[...], fakes=None, **environment)``.
 
     ``strike``: see :func:`tests.end_to_end.warm.answer`. ``watch`` names packages; the last line of the text then says
     which of them were imported. ``copies`` of the command run at once, the others are the first one's ``twins``.
-    ``largest_file``: bytes that no file can outgrow.
+    ``largest_file``: bytes that no file can outgrow. ``boundary``: see :func:`tests.end_to_end.boundaries.watch`.
+    ``imports``: modules that this command line and all later ones need not import any more. ``fakes``: a module whose
+    ``install`` puts fakes in the place of something.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "COLUMNS": "1000"}
     server = subprocess.Popen(
@@ -81,6 +84,9 @@ def run() -> Iterator[Run]:
         watch: Sequence[str] = (),
         copies: int = 1,
         largest_file: int | None = None,
+        boundary: dict[str, Any] | None = None,
+        imports: Sequence[str] = (),
+        fakes: str | None = None,
         **more: str,
     ) -> Ran:
         moment = strike is not None and isinstance(strike[1], str)  # that a file is there for, which may be short
@@ -88,7 +94,9 @@ def run() -> Iterator[Run]:
         if before:
             shutil.copytree(outputs, before.name, dirs_exist_ok=True)
         for _ in range(5):
-            ran = run_once(outputs, *argv, strike=strike, watch=watch, copies=copies, largest_file=largest_file, **more)
+            wishes = {"strike": strike, "watch": list(watch), "copies": copies, "largest_file": largest_file}
+            wishes |= {"boundary": boundary, "imports": list(imports), "fakes": fakes}
+            ran = run_once(outputs, *argv, wishes=wishes, **more)
             if ran.struck or not before:
                 break
             shutil.rmtree(outputs)
@@ -97,20 +105,10 @@ def run() -> Iterator[Run]:
             before.cleanup()
         return ran
 
-    def run_once(
-        outputs: Path,
-        *argv: str,
-        strike: Strike | None,
-        watch: Sequence[str],
-        copies: int,
-        largest_file: int | None,
-        **more: str,
-    ) -> Ran:
+    def run_once(outputs: Path, *argv: str, wishes: dict[str, Any], **more: str) -> Ran:
         assert server.stdin and server.stdout
         settings = {"CNN_ANATOMY_OUTPUTS": str(outputs), **more}
-        request: dict[str, Any] = {"argv": argv, "environment": settings, "strike": strike, "watch": list(watch)}
-        request |= {"copies": copies, "largest_file": largest_file}
-        print(json.dumps(request), file=server.stdin, flush=True)
+        print(json.dumps({"argv": argv, "environment": settings, **wishes}), file=server.stdin, flush=True)
         first, *twins = [Ran(outputs=outputs, **answer) for answer in json.loads(server.stdout.readline())]
         first.twins = twins
         return first

@@ -1,13 +1,14 @@
 """A process that has imported everything heavy, and forks for each command line: a job in a process of its own, fast.
 
-Reads one JSON request per line (``argv``, ``environment``, ``strike``, ``watch``, ``copies``, ``largest_file``), and
-answers with one JSON line. Here is imported only what every job needs: which packages of ``watch`` a command line has
-imported is told in its last line.
+Reads one JSON request per line (``argv``, ``environment``, ``strike``, ``watch``, ``copies``, ``largest_file``,
+``boundary``, ``imports``, ``fakes``), and answers with one JSON line. Here is imported only what every job needs, and
+``imports``: which packages of ``watch`` a command line has imported is told in its last line.
 """
 
 from __future__ import annotations
 
 import glob
+import importlib
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ import tempfile
 import time
 from typing import IO, Any
 
+from tests.end_to_end import boundaries
 from tests.end_to_end.kills import processes
 
 
@@ -60,6 +62,10 @@ def _start(request: dict[str, Any], output: IO[bytes]) -> int:
         os.environ.update(request["environment"])
         if request.get("largest_file"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
+        if request.get("fakes"):
+            importlib.import_module(request["fakes"]).install()
+        if request.get("boundary"):
+            boundaries.watch(os.environ["CNN_ANATOMY_OUTPUTS"], **request["boundary"])
         _work(request["argv"], request.get("watch") or [])
     return child
 
@@ -117,7 +123,10 @@ def main() -> None:
     import src.tasks.patch  # noqa: F401
 
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        request = json.loads(line)
+        for name in request.get("imports") or []:
+            importlib.import_module(name)
+        print(json.dumps(answer(request)), flush=True)
 
 
 if __name__ == "__main__":

@@ -174,11 +174,13 @@ def test_a_training_that_has_ended_is_not_started_again(unbroken: Path, tmp_path
     """A job can be killed before the store has what it trained."""
     folder = tmp_path / "ended"
     shutil.copytree(unbroken, folder)
+    (folder / RESUME).touch()  # which it deletes last
     epochs: list[int] = []
     told: list[dict[str, float]] = []
     seconds: list[float] = []
     again = train(folder, callbacks=[Begins(epochs)], on_epoch=told.append, on_seconds=seconds.append)
     assert not epochs and told == again == json.loads((unbroken / "history.json").read_text()) and len(seconds) == 1
+    assert left_in(folder) == left_in(unbroken)
     flip(folder / "last.safetensors")
     events: list[str] = []
     train(folder, callbacks=[Begins(epochs)], on_event=events.append)
