@@ -11,7 +11,7 @@ import torch
 
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, reliance
@@ -21,6 +21,19 @@ from src.studies.locality.answers import Answers, Stimuli, check_perturbations
 from src.studies.protocol import Run
 
 SECTION = "Feature reliance"
+TERMS = {
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "reliance_shape": "Share of what the network knew that is lost without shape.",
+    "reliance_texture": "Share of what the network knew that is lost without texture.",
+    "reliance_colour": "Share of what the network knew that is lost without colour.",
+    "shape_over_texture": "What is lost without shape minus what is lost without texture.",
+    "cue": "What an image can be recognised by: shape, texture or colour.",
+    "operation": "What is done to an image to take a cue away.",
+    "lost": "Share of the accuracy above guessing that is lost without the cue.",
+    "drop": "Share of the accuracy above guessing that is lost at this level.",
+    "level": "How strong the operation is, in its own unit.",
+    "step": "0 is the image as it is, then the operation's levels from the weakest on.",
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,30 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test))
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    return Opening(
+        f"Does {subject} go by shape, by texture or by colour ({images})?",
+        "An image can be recognised by its shape, by its texture (the pattern of its surface) and by its colour. One "
+        "of these cues at a time is taken from the test images: cut into blocks that change places they have no shape, "
+        "smoothed no texture, grey no colour. What the network relies on is what it cannot do without: the share of "
+        "its accuracy above guessing that is lost.",
+        terms=TERMS,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """What is right as it is, and lost without each cue."""
+    ways = {cue: [each.operation for each in findings.suppressions if each.cue == cue] for cue in findings.by_cue}
+    boxes = [Step("→", "whole images", "as they are", f"{findings.clean.value:.1%} right")]
+    boxes += [
+        Step("→", f"without {cue}", "by " + " and ".join(ways[cue]).replace("_", " "),
+             "–" if math.isnan(lost.value) else f"loses {lost.value:.0%}")
+        for cue, lost in findings.by_cue.items()
+    ]  # fmt: skip
+    return boxes, []
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """What each cue costs, and the curves behind it."""
     cues = [{"cue": cue, **lost.columns("lost")} for cue, lost in findings.by_cue.items()]
@@ -121,9 +158,9 @@ def panels(findings: Findings) -> Iterator[Panel]:
 
 def verdict(findings: Findings) -> Verdict:
     """What is lost of each cue, the greatest first."""
-    metrics = {"clean_accuracy": findings.clean}
-    metrics |= {f"reliance_{cue}": lost for cue, lost in findings.by_cue.items()}
+    metrics = {f"reliance_{cue}": lost for cue, lost in findings.by_cue.items()}
     metrics["shape_over_texture"] = Estimate(findings.by_cue["shape"].value - findings.by_cue["texture"].value)
+    metrics["clean_accuracy"] = findings.clean
     units = {**dict.fromkeys(metrics, "%"), "shape_over_texture": "points"}
     if findings.clean.low <= findings.chance or any(math.isnan(lost.value) for lost in findings.by_cue.values()):
         sentence = f"no better than guessing on whole images ({findings.clean.value:.1%}): nothing can be lost"

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import LINE, picture, sheet
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
-from src.imageops.sheets import contact_sheet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
 from src.methods.locality.perturbations import Perturbation, perturb
@@ -21,6 +21,19 @@ from src.studies.locality.options import Options
 from src.studies.protocol import Run
 
 SECTION = "Local against global"
+TERMS = {
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "area": "Share of the accuracy above guessing that is kept, averaged over an operation's levels.",
+    "operation": "What is done to the images.",
+    "level": "How strong the operation is, in its own unit.",
+    "step": "0 is the image as it is, then the operation's levels from the weakest on.",
+    "probability": "What the network gives the true class.",
+    "ratio": "What masking patches one at a time costs, summed, over what masking them at once costs; 1 where each "
+    "counts by itself.",
+    "patch": "A square part of the image; its side in pixels.",
+    "sum_of_singles": "What masking the patches one at a time takes from the true class's score, summed.",
+    "together": "What masking them all at once takes from it.",
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,40 @@ def answered(answers: Answers, options: Options) -> Findings:
     return Findings(clean, tuple(cells), areas, interactions, chance, len(answers.labels))
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    areas = {
+        f"area_{sweep.name}": f"Share of the accuracy above guessing that is kept under {_said(sweep.name)}."
+        for sweep in options.operations
+    }
+    ratios = {
+        f"interaction_{side}px": f"Of patches of {side} pixels: what masking them one at a time costs, summed, over "
+        "what masking them at once costs; 1 where each counts by itself."
+        for side in options.patches
+    }
+    return Opening(
+        f"Does {subject} see the whole or only the parts ({images})?",
+        "A network can know an object by its whole (its global form), or by small parts wherever these lie (local "
+        "features such as texture). Test images are scrambled in blocks, smoothed, filtered and masked, from weakly to "
+        "strongly, and the network is asked about each. What it still gets right says which of the two it goes by.",
+        terms=TERMS | areas | ratios,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Whole images, and what is kept under the first operations."""
+    boxes, pictures = [Step("→", "whole images", "as they are", f"{findings.clean.accuracy.value:.1%} right")], []
+    for number, (name, kept) in enumerate(list(findings.areas.items())[:3], 1):
+        shown = f"step_{name}" if findings.preview.numel() else ""
+        boxes.append(Step("→", _said(name), "over all its levels", f"keeps {kept:.0%}", shown))
+        pictures += [picture(shown, findings.preview[number])] if shown else []
+    return boxes, pictures
+
+
+def _said(operation: str) -> str:
+    return operation.replace("_", " ")
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """Curves, their areas, what masked patches cost, and the images themselves."""
     rows = []
@@ -140,17 +187,17 @@ def panels(findings: Findings) -> Iterator[Panel]:
         yield Panel(SECTION, "interaction", costs, meaning, {"area": "%"}, figures)
     lines, shown = findings.preview.shape[:2]
     if shown:
-        picture = contact_sheet(findings.preview.flatten(0, 1), shown, lines)
-        below = f"From top to bottom: {', '.join(findings.shown)}."
-        yield Panel(SECTION, "perturbed_images", picture,
-                    figures=[Figure("image", "perturbed_images", "What the network sees", below)])  # fmt: skip
+        few = max(1, min(shown, 3 * LINE // lines))
+        labels = [_said(name) for name in findings.shown for _ in range(few)]
+        yield sheet("perturbed_images", findings.preview[:, :few].flatten(0, 1), labels, "What the network sees",
+                    "Each operation at its strongest level.", SECTION)  # fmt: skip
 
 
 def verdict(findings: Findings) -> Verdict:
     """Accuracy on whole images and areas under the curves; ratios of the interaction."""
-    metrics = {"clean_accuracy": findings.clean.accuracy}
-    metrics |= {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
+    metrics = {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
     metrics |= {f"interaction_{side}px": cost.ratio for side, cost in findings.interactions.items()}
+    metrics["clean_accuracy"] = findings.clean.accuracy
     units = {name: "%" for name in metrics if not name.startswith("interaction")}
     known = findings.clean.accuracy.low > findings.chance
     if not known:

@@ -14,6 +14,17 @@ from src.studies.robustness.shifted import CELLS
 
 SECTION = "Corruptions"
 LARGEST = 96  # pixels of an image on the sheet
+CORRUPTION_TERMS = {
+    "corruption": "A kind of damage to images.",
+    "severity": "How strong the damage is, from 1 to 5; 0 is the clean image.",
+    "retained": "Accuracy on damaged images as a share of that on clean ones.",
+    "relative_mce": "As mCE, of what is lost against clean images.",
+    "benchmark_mce": "mCE over the corruptions of the published benchmark alone.",
+    "ce": "Errors under a corruption as a share of a reference network's.",
+    "corrupted_brier": "Brier score on damaged images.",
+    "corrupted_nll": "NLL on damaged images.",
+    "top5": "Share of images whose class is among the five most probable.",
+}
 SCORES = {
     **dict.fromkeys(("accuracy", "confidence", "ece", "top5"), "%"),
     **dict.fromkeys(("entropy", "nll", "nll_clipped"), "nats"),
