@@ -129,11 +129,11 @@ def verdict(findings: Findings) -> Verdict:
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
     costs = findings.costs.metrics()
     metrics = {
-        "monolith_accuracy": whole.accuracy,
-        "composed_accuracy": modular.accuracy,
         "composed_against_monolith": difference,
-        **routing,
+        "composed_accuracy": modular.accuracy,
+        "monolith_accuracy": whole.accuracy,
         **costs,
+        **routing,
         **_metrics("monolith", findings, MONOLITH),
         **_metrics("composed", findings, name),
     }

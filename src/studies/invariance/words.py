@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from src.studies.invariance.findings import EQUIVARIANCE, Network, Role, Way
+from src.studies.invariance.findings import ACCURACIES, EQUIVARIANCE, Network, Role, Way
 from src.studies.invariance.options import Options
 
 #: family of transformations -> what it does, for a reader
@@ -73,16 +73,49 @@ def does(transformation: Mapping[str, Any]) -> str:
     return DOES.get(str(transformation["family"]), "transforming the image")
 
 
+def ways_of(options: Options) -> tuple[Way, ...]:
+    """All ways in which NV is measured."""
+    return (*options.each_aggregation, *((EQUIVARIANCE,) if options.same_equivariance else ()))
+
+
 def terms(options: Options) -> dict[str, str]:
     """What the metrics and columns of one network mean."""
-    moved_back: tuple[Way, ...] = (EQUIVARIANCE,) if options.same_equivariance else ()
     said = {}
-    for way in (*options.each_aggregation, *moved_back):
+    for way in ways_of(options):
         key, words = f"nv_{key_of(way)}", SHORT[way]
         said[key] = f"Variability (NV), mean over layers; {words}: 0 is invariant, 1 as variable as between images."
         said[f"{key}_stratified"] = f"The same between images of one class alone ({words})."
         said[f"{key}_units"] = f"Mean over all units, where wide layers count more ({words})."
     return said | TERMS
+
+
+def comparison_terms(options: Options) -> dict[str, str]:
+    """What the metrics of two networks mean, one of which was trained on transformed images."""
+    said: dict[str, str] = {}
+    for key, words in ((key_of(way), SHORT[way]) for way in ways_of(options)):
+        said |= {
+            f"nv_{key}_difference": f"Variability (NV) of the augmented network minus that of the plain one; {words}.",
+            f"nv_{key}_plain": f"NV of the plain network, mean over layers ({words}): 0 is invariant.",
+            f"nv_{key}_augmented": f"NV of the augmented network, mean over layers ({words}): 0 is invariant.",
+            f"lower_layers_{key}": f"NV of the second half of the plain network's layers minus that of the first "
+            f"({words}); above 0, lower layers are more invariant.",
+            f"lower_layers_{key}_learned": f"The same minus that of the untrained network ({words}).",
+        }
+    roles = {"plain": "trained on images as they are", "augmented": "trained on transformed images"}
+    said |= {
+        f"{role}_{name}": f"{TERMS[name].rstrip('.')}, by the network {words}."
+        for role, words in roles.items()
+        for name in ACCURACIES
+    }
+    return (
+        terms(options)
+        | said
+        | {
+            "plain": "The network trained on images as they are.",
+            "augmented": "The network trained on transformed images.",
+            "untrained": "A control: the network with random weights.",
+        }
+    )
 
 
 def called(role: Role, aside: bool) -> str:

@@ -116,12 +116,12 @@ def verdict(trees: TreeFindings, target: TargetFindings, row: Mapping[str, Any])
     least, moved = target.sizes[0], trees.networks["moved"]
     gain, warm, scratch = target.gain[least], target.few[WARM, least], target.few[SCRATCH, least]
     metrics = {
-        "source_tree_accuracy": trees.networks["source"].accuracy,
-        "moved_accuracy": moved.accuracy,
-        "moved_against_anew": moved.against_anew,
-        "moving_saves": Estimate(trees.saved),
         "gain": gain,
         "over_zero_shot": target.over_zero_shot[least],
+        "moved_against_anew": moved.against_anew,
+        "moving_saves": Estimate(trees.saved),
+        "moved_accuracy": moved.accuracy,
+        "source_tree_accuracy": trees.networks["source"].accuracy,
         "zero_shot_accuracy": target.zero_shot,
         "source_accuracy": target.source,
         "warm_accuracy": warm,
