@@ -320,7 +320,7 @@ def training_steps(network: Trained, accuracy: float) -> tuple[list[Step], list[
     weights, epochs = sum(each.numel() for each in network.subject.model.parameters()), len(network.history)
     steps = [
         Step("", "training images", f"of {len(network.data.classes)} classes", f"{len(train):,} images", "step_train"),
-        Step("→", network_said(network.subject), f"{weights:,} parameters, {epochs} epochs of training",
+        Step("→", network_said(network.subject), f"{weights:,} parameters, epochs of training: {epochs}",
              f"{network.accuracy:.1%} right on validation images"),
         Step("→", "test images", f"{len(test):,} that it has never seen", f"{accuracy:.1%} right"),
     ]  # fmt: skip

@@ -43,7 +43,7 @@ def measure(options: Measure, networks: Any, artifacts: Artifacts) -> Result:
     result.add(*study.panels(findings))
     steps, pictures = steps_of(name, findings)
     if steps:
-        of_network = Step("", said, f"asked about {len(examined.test):,} test images", picture="step_network")
+        of_network = Step("", said, f"knows {len(examined.subject.classes):,} classes", picture="step_network")
         result.opening = replace(result.opening, steps=[of_network, *steps])
         result.add(picture("step_network", examined.test.images), *pictures)
     verdict = study.verdict(findings)

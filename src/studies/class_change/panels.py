@@ -113,9 +113,9 @@ def _forgetting(findings: ClassChangeFindings) -> Panel:
             {
                 "network": network.name,
                 "classes": names[group],
+                **forgetting.lost.columns("forgetting"),
                 "before": forgetting.before,
                 "after": forgetting.after,
-                **forgetting.lost.columns("forgetting"),
                 "changed_answers": forgetting.changed_answers,
                 "largest_change": forgetting.largest_change,
             }

@@ -5,11 +5,13 @@ Burgert et al. (NeurIPS 2025, arXiv:2509.20234): drop = (clean - suppressed) / (
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import picture
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
@@ -17,10 +19,12 @@ from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, reliance
 from src.studies.feature_reliance.options import Options
 from src.studies.images import fewer_images
-from src.studies.locality.answers import Answers, Stimuli, check_perturbations
+from src.studies.locality.answers import Answers, Stimuli, at_strongest, check_perturbations
+from src.studies.locality.study import perturbed_panel
 from src.studies.protocol import Run
 
 SECTION = "Feature reliance"
+SHOWN = 4  # images under each operation
 TERMS = {
     "clean_accuracy": "Accuracy on test images as they are.",
     "reliance_shape": "Share of what the network knew that is lost without shape.",
@@ -55,7 +59,7 @@ class Findings:
         by_cue: cue -> the share of what the network knew that is lost, averaged over the levels of each operation
             (trapezoids, from whole images on) and over its operations.
         chance: accuracy of guessing.
-        images: how many.
+        images: how many. preview, shown: as of :class:`src.studies.locality.study.Findings`.
     """
 
     clean: Estimate
@@ -63,6 +67,8 @@ class Findings:
     by_cue: Mapping[str, Estimate]
     chance: float
     images: int
+    preview: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    shown: tuple[str, ...] = ()
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -99,7 +105,9 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
                 averages.append(torch.trapezoid(torch.stack(curve), dim=0) / len(losses))
             average = torch.stack(averages).mean(0)  # the drop is linear, so that its average is that of the averages
             by_cue[cue] = reliance(clean.right, average, chance, answers.weights).drop
-    return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test))
+    every = [sweep for several in options.cues.values() for sweep in several]
+    preview, names = at_strongest(test, every, SHOWN, run.seed)
+    return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test), preview, names)
 
 
 def opening(options: Options, subject: str, images: str) -> Opening:
@@ -117,13 +125,15 @@ def opening(options: Options, subject: str, images: str) -> Opening:
 def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     """What is right as it is, and lost without each cue."""
     ways = {cue: [each.operation for each in findings.suppressions if each.cue == cue] for cue in findings.by_cue}
-    boxes = [Step("→", "whole images", "as they are", f"{findings.clean.value:.1%} right")]
-    boxes += [
-        Step("→", f"without {cue}", "by " + " and ".join(ways[cue]).replace("_", " "),
-             "–" if math.isnan(lost.value) else f"loses {lost.value:.0%}")
+    first = [each.cue for each in findings.suppressions]
+    pictures = [picture(f"step_{cue}", findings.preview[1 + first.index(cue)])
+                for cue in findings.by_cue if findings.preview.numel()]  # fmt: skip
+    boxes = [
+        Step("→" if cue == "shape" else "", f"without {cue}", "by " + " and ".join(ways[cue]).replace("_", " "),
+             "–" if math.isnan(lost.value) else f"loses {lost.value:.0%}", f"step_{cue}" if pictures else "")
         for cue, lost in findings.by_cue.items()
     ]  # fmt: skip
-    return boxes, []
+    return [*boxes, Step("against", "whole images", "as they are", f"{findings.clean.value:.1%} right")], pictures
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
@@ -140,8 +150,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
     for each in findings.suppressions:
         whole = Reliance(Estimate(0.0, 0.0, 0.0, findings.images, "images"), findings.clean)
         rows += [
-            {"cue": each.cue, "operation": each.operation, "step": step, "level": level,
-             **loss.accuracy.columns("accuracy"), **loss.drop.columns("drop")}
+            {"operation": each.operation, "step": step, **loss.drop.columns("drop"),
+             **loss.accuracy.columns("accuracy"), "level": level, "cue": each.cue}
             for step, (level, loss) in enumerate(zip((None, *each.levels), (whole, *each.losses), strict=True))
         ]  # fmt: skip
     caption = (
@@ -153,6 +163,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
         Figure("lines", "suppressed", "Drop by operation", "Step 0: the images as they are; then each operation's "
                "levels, weakest first.", x="step", y="drop", group="operation", percent=True)
     ]  # fmt: skip
+    if findings.preview.numel():
+        yield perturbed_panel(SECTION, findings.preview, findings.shown)
     yield Panel(SECTION, "suppressed", rows, caption, {"accuracy": "%", "drop": "%"}, figures)
 
 

@@ -44,8 +44,8 @@ TERMS = {
 def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
     rows = [
-        {"instrument": each.instrument.name, "expected": "rises" if each.instrument.sign > 0 else "falls",
-         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+        {"instrument": each.instrument.name, **each.correlation.columns("correlation"),
+         **each.without_zero.columns("without_dose_0"), "expected": "rises" if each.instrument.sign > 0 else "falls",
          "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
          "measures": each.instrument.meaning}
         for each in findings.agreements

@@ -1,6 +1,7 @@
 """The study of locality: what a network still knows of images that are scrambled, masked, smoothed, filtered."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,10 +14,10 @@ from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
-from src.methods.locality.perturbations import Perturbation, perturb
+from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import area
 from src.studies.images import fewer_images
-from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations
+from src.studies.locality.answers import Answers, Cell, Stimuli, at_strongest, check_perturbations
 from src.studies.locality.options import Options
 from src.studies.protocol import Run
 
@@ -80,13 +81,8 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     test = fewer_images(examined.test, options.images, run.session)
     device = next(examined.subject.model.parameters()).device
     findings = answered(Answers(examined.subject, Stimuli(test, options.batch, device), run), options)
-    shown = test.select(torch.arange(min(options.pictures, len(test))))
-    strongest = [
-        Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
-    ]
-    rows = [shown.images, *(perturb(shown.images, each, shown.masks) for each in strongest)]
-    names = (ORIGINAL, *(f"{each.name} {each.level:g}" for each in strongest))
-    return replace(findings, preview=torch.stack(rows), shown=names)
+    preview, names = at_strongest(test, options.operations, options.pictures, run.seed, options.region)
+    return replace(findings, preview=preview, shown=names)
 
 
 def answered(answers: Answers, options: Options) -> Findings:
@@ -136,12 +132,14 @@ def opening(options: Options, subject: str, images: str) -> Opening:
 
 def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     """Whole images, and what is kept under the first operations."""
-    boxes, pictures = [Step("→", "whole images", "as they are", f"{findings.clean.accuracy.value:.1%} right")], []
+    boxes, pictures = [], []
     for number, (name, kept) in enumerate(list(findings.areas.items())[:3], 1):
         shown = f"step_{name}" if findings.preview.numel() else ""
-        boxes.append(Step("→", _said(name), "over all its levels", f"keeps {kept:.0%}", shown))
+        value = "–" if math.isnan(kept) else f"keeps {kept:.0%}"
+        boxes.append(Step("→" if number == 1 else "", _said(name), "over all its levels", value, shown))
         pictures += [picture(shown, findings.preview[number])] if shown else []
-    return boxes, pictures
+    whole = Step("against", "whole images", "as they are", f"{findings.clean.accuracy.value:.1%} right")
+    return [*boxes, whole], pictures
 
 
 def _said(operation: str) -> str:
@@ -154,8 +152,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
     for name in findings.areas:
         curve = [findings.clean, *(cell for cell in findings.cells if cell.operation == name)]
         rows += [
-            {"operation": name, "step": step, "level": cell.level if step else None,
-             **cell.accuracy.columns("accuracy"), **cell.probability.columns("probability")}
+            {"operation": name, "step": step, **cell.accuracy.columns("accuracy"),
+             "level": cell.level if step else None, **cell.probability.columns("probability")}
             for step, cell in enumerate(curve)
         ]  # fmt: skip
     caption = (
@@ -173,7 +171,7 @@ def panels(findings: Findings) -> Iterator[Panel]:
                 "strongest level, chance taken off: 100% where nothing is lost.", {"area": "%"})  # fmt: skip
     if findings.interactions:
         costs = [
-            {"patch": side, "patches": cost.patches, "area": cost.area, **cost.ratio.columns("ratio"),
+            {"patch": side, **cost.ratio.columns("ratio"), "patches": cost.patches, "area": cost.area,
              **cost.sum_of_singles.columns("sum_of_singles"), **cost.together.columns("together")}
             for side, cost in findings.interactions.items()
         ]  # fmt: skip
@@ -185,12 +183,16 @@ def panels(findings: Findings) -> Iterator[Panel]:
         below = "Patch: side in pixels. Ratio: 1 where the parts count each by itself."
         figures = [Figure("lines", "interaction", "Do the parts add up?", below, x="patch", y="ratio")]
         yield Panel(SECTION, "interaction", costs, meaning, {"area": "%"}, figures)
-    lines, shown = findings.preview.shape[:2]
-    if shown:
-        few = max(1, min(shown, 3 * LINE // lines))
-        labels = [_said(name) for name in findings.shown for _ in range(few)]
-        yield sheet("perturbed_images", findings.preview[:, :few].flatten(0, 1), labels, "What the network sees",
-                    "Each operation at its strongest level.", SECTION)  # fmt: skip
+    if findings.preview.numel():
+        yield perturbed_panel(SECTION, findings.preview, findings.shown)
+
+
+def perturbed_panel(section: str, preview: Tensor, names: Sequence[str]) -> Panel:
+    """Images uint8 (rows, images, C, H, W) as they are and under operations, by name."""
+    few = max(1, min(preview.shape[1], 3 * LINE // len(preview)))
+    labels = [_said(name) for name in names for _ in range(few)]
+    return sheet("perturbed_images", preview[:, :few].flatten(0, 1), labels, "What the network sees",
+                 "Each operation at its strongest level.", section)  # fmt: skip
 
 
 def verdict(findings: Findings) -> Verdict:

@@ -207,12 +207,12 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
 def panels(findings: Findings) -> Iterator[Panel]:
     """Accuracy by condition, beside people's; how alike errors are; all decisions."""
     rows = [
-        {"condition": each.name, "observer": NETWORK, "images": each.accuracy.n, **each.accuracy.columns("accuracy"),
+        {"condition": each.name, "observer": NETWORK, **each.accuracy.columns("accuracy"), "images": each.accuracy.n,
          "counts": each.counts}
         for each in findings.conditions
     ] + [
-        {"condition": each.name, "observer": "people", "images": each.accuracy.n, "accuracy": each.people,
-         "accuracy_low": None, "accuracy_high": None, "counts": each.counts}
+        {"condition": each.name, "observer": "people", "accuracy": each.people, "accuracy_low": None,
+         "accuracy_high": None, "images": each.accuracy.n, "counts": each.counts}
         for each in findings.conditions if each.people is not None
     ]  # fmt: skip
     caption = (

@@ -102,14 +102,14 @@ def _modules(findings: ModuleFindings) -> Panel:
         "modules",
         {
             "class": list(findings.classes),
-            "kernels": findings.kernels.tolist(),
             "kernels_retained": shares["kernels_retained"],
-            "macs_retained": shares["macs_retained"],
-            "parameters": [module.parameters for module in findings.costs],
+            "recall_composed": findings.recall_composed.tolist(),
+            "recall_strong": findings.recall_strong.tolist(),
             "auc": shares["auc"],
             "auc_logit": findings.auc_logit.tolist(),
-            "recall_strong": findings.recall_strong.tolist(),
-            "recall_composed": findings.recall_composed.tolist(),
+            "macs_retained": shares["macs_retained"],
+            "kernels": findings.kernels.tolist(),
+            "parameters": [module.parameters for module in findings.costs],
         },
         f"One module per class, cut from {findings.all_kernels} kernels, {whole.macs / 1e6:.1f} M multiply-adds and "
         f"{whole.parameters:,} parameters. AUC: the class against all others on test images, by the score in use and "

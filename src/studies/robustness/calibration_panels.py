@@ -81,7 +81,7 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
         },
         [Figure("bars", "unknown_classes", "Telling unknown images by their confidence",
                 f"AUROC against {unknown}, with 95% intervals; 50 is chance.", x="network", y="auroc_confidence",
-                percent=True)],
+                percent=True)] if len(networks) > 1 else [],
     )  # fmt: skip
     histograms = {}
     for name, network in networks.items():

@@ -17,7 +17,7 @@ from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.calibration_panels import CALIBRATION_TERMS, calibration_panels, detection_panels
 from src.studies.robustness.corruption import CorruptedImages, Robustness, corrupted_images, robustness
-from src.studies.robustness.corruption_panels import CORRUPTION_TERMS, corrupted_images_panel, robustness_panels
+from src.studies.robustness.corruption_panels import CORRUPTION_TERMS, corrupted_images_panels, robustness_panels
 from src.studies.robustness.options import Options
 from src.studies.robustness.published import check_published, published
 from src.studies.robustness.shifted import (
@@ -138,12 +138,12 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     if findings.sample is not None:
         pictures = [picture("step_corrupted", findings.sample.images[:, 0, -1])]
     boxes = [
-        Step("→", "clean images", "as they are", f"{network.clean_accuracy.value:.1%} right"),
         Step("→", "corrupted images", f"{len(findings.robustness.corruptions)} kinds of damage",
              f"{network.corrupted_accuracy.value:.1%} right", "step_corrupted"),
-        Step("→", "calibration", "how far confidence lies from the share of right answers",
+        Step("against", "clean images", "as they are", f"{network.clean_accuracy.value:.1%} right"),
+        Step("", "calibration", "how far confidence lies from the share of right answers",
              f"error {findings.calibration[NETWORK].scores.ece:.1%}"),
-        Step("→", "unknown classes", f"from '{findings.unknown}': is the network less sure?",
+        Step("", "unknown classes", f"from '{findings.unknown}': is the network less sure?",
              f"AUROC {findings.detection.auroc_confidence.value:.1%}"),
     ]  # fmt: skip
     return boxes, pictures
@@ -154,7 +154,7 @@ def panels(findings: Findings) -> Iterator[Panel]:
     yield from calibration_panels(findings.calibration)
     yield from robustness_panels(findings.robustness)
     if findings.sample is not None:
-        yield corrupted_images_panel(findings.sample)
+        yield from corrupted_images_panels(findings.sample)
     yield from detection_panels({NETWORK: findings.detection}, f"'{findings.unknown}'")
 
 

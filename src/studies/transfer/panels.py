@@ -88,11 +88,11 @@ def target_panels(findings: TargetFindings) -> Iterator[Panel]:
             {
                 "expert": expert.name,
                 "images_per_class": count,
+                **expert.gain_over_images(count).columns("gain"),
                 "source_accuracy": expert.source.value,
                 "zero_shot_accuracy": expert.zero_shot.value,
                 "warm_accuracy": expert.few[WARM, count].value,
                 "scratch_accuracy": expert.few[SCRATCH, count].value,
-                **expert.gain_over_images(count).columns("gain"),
             }
             for expert in findings.experts
             for count in findings.sizes
