@@ -130,11 +130,20 @@ def opening_of(name: str, options: Any, subject: str, images: str) -> Opening:
 
     Args:
         subject, images: what is examined on what, in words.
+
+    Raises:
+        UserError: the study's function returns something else.
     """
     from src.core.result import Opening
 
-    opening = getattr(_module(name, "study"), "opening", None)
-    return opening(options, subject, images) if opening else Opening(f"{name.capitalize()} of {subject} ({images})", "")
+    says = getattr(_module(name, "study"), "opening", None)
+    if says is None:
+        return Opening(f"{name.replace('_', ' ').capitalize()} of {subject} ({images})", "")
+    opening = says(options, subject, images)
+    if not isinstance(opening, Opening):
+        kind = type(opening).__name__
+        raise UserError(f"study '{name}': opening() returned a {kind}; it has to return a src.core.result.Opening")
+    return opening
 
 
 def steps_of(name: str, findings: Any) -> tuple[list[Step], list[Panel]]:

@@ -95,14 +95,15 @@ def verdict(findings: Findings) -> Verdict:
     """How much the network varies, and how much of it it classifies right."""
     network = findings.networks[0]
     metrics: dict[str, Estimate] = {}
+    more: dict[str, Estimate] = {}
     parts = []
     for way, variability in network.variability.items():
         key = f"nv_{key_of(way)}"
         metrics[key] = variability.mean
-        metrics[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
-        metrics[f"{key}_units"] = Estimate(variability.over_units)
+        more[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
+        more[f"{key}_units"] = Estimate(variability.over_units)
         parts.append(f"{variability.mean.value:.2f} ({words_for(way, findings.options)})")
-    metrics |= network.shares
+    metrics |= network.shares | more
     sentence = (
         f"its activations vary {', '.join(parts)} times as much under the transformation as between images; "
         f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right"

@@ -111,6 +111,7 @@ def checks_panel(
     section: str, name: str, maps: Sequence[MapName], checks: Mapping[str, Mapping[MapName, Estimate]], said: str
 ) -> Panel:
     """A row per map, a column per check; ``said``: what the numbers are means over."""
+    checks = {check: checks[check] for check in sorted(checks, key=lambda check: check == INCOMPLETE)}
     rows: list[dict[str, Any]] = []
     for each in maps:
         row: dict[str, Any] = {"map": each.method, "of": each.of or "a control: it knows no network"}

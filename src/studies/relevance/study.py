@@ -89,13 +89,14 @@ def panels(findings: Findings) -> Iterator[Panel]:
 def verdict(findings: Findings) -> Verdict:
     """What removal says of each method's maps, and how much of what they call relevant is an edge."""
     metrics: dict[str, Estimate] = {}
-    for method in findings.maps.relevance:
-        name = MapName(method, NETWORK)
+    for check in ("removal", "outline"):
+        values = findings.checks.get(check, {})
         metrics |= {
             f"{check}_{method}": values[name]
-            for check, values in findings.checks.items()
-            if check in ("removal", "outline") and name in values
+            for method in findings.maps.relevance
+            if (name := MapName(method, NETWORK)) in values
         }
+    for method in findings.maps.relevance:
         for sign, prefix in (("positive", "edges"), ("negative", "edges_negative")):
             metrics[f"{prefix}_{method}"] = findings.overlaps[method, sign, "edges"]["precision"]
     metrics = {name: value for name, value in metrics.items() if value.n} | {"explained_accuracy": findings.accuracy}
