@@ -57,7 +57,7 @@ def opening(options: AddClass) -> Opening:
     return Opening(
         f"{asked}, and what do they forget ({images_said(options.monolith['data'])})?",
         "A monolith is one network for all classes; a modular network has small networks that each decide at one node "
-        f"of a tree of classes. After both are trained {done}. Of the modules only those that are concerned are "
+        f"of a tree of classes. After both are trained, {done}. Of the modules only those that are concerned are "
         "changed, of the monolith all weights are; then it is asked what each has lost on the other classes "
         "(forgetting), and what the change has cost.",
         terms=TERMS | terms,

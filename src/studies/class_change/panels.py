@@ -92,8 +92,9 @@ def _networks(findings: ClassChangeFindings) -> Panel:
         "seeds.",
         {column: "%" for column in ("accuracy", "other_accuracy", "changed_recall") if column in rows[0]},
         [
-            Figure("bars", "networks", title, "With 95% intervals over test images.", x="network", y=column,
-                   percent=True)
+            Figure("bars", "networks", title, "With 95% intervals over test images. Grey and hatched: monoliths.",
+                   x="network", y=column, percent=True,
+                   under_test=tuple(row["network"] for row in rows if row["network"].startswith("modules")))
             for column, title in drawn.items()
             if column in rows[0]
         ],
@@ -141,11 +142,11 @@ def _cost(findings: ClassChangeFindings) -> Panel:
         [
             {
                 "network": network.name,
+                "update_macs": cost.update.macs / 1e9,
+                "all_macs": cost.all_macs / 1e9,
                 "trained": cost.trainings,
                 "images": cost.update.images,
                 "steps": cost.update.steps,
-                "update_macs": cost.update.macs / 1e9,
-                "all_macs": cost.all_macs / 1e9,
                 "update_seconds": cost.update.seconds,
                 "touched": cost.update.parameters / cost.stored_parameters,
                 "stored_parameters": cost.stored_parameters,

@@ -141,7 +141,7 @@ def verdict(findings: Findings) -> Verdict:
     fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]
     problem = findings.problem
     if fallen and not problem:
-        problem = f"no verdict: {', '.join(fallen)} collapsed to one class; train longer or with another optim"
+        problem = f"{', '.join(fallen)} collapsed to one class; train longer or with another optim"
     if problem:
         return Verdict(problem, "no verdict", metrics, units, screen=("networks",))
     sentence = (

@@ -146,6 +146,7 @@ def _superclasses(errors: Errors) -> Panel:
 def _confusions(errors: Errors) -> Iterator[Panel]:
     for network, confusions in errors.confusions.items():
         yield _confusion("superclass", network, confusions.superclasses, errors.tree.nodes[0].children)
+    for network, confusions in errors.confusions.items():
         yield _confusion("class", network, confusions.classes, errors.tree.classes)
 
 
