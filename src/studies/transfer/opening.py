@@ -1,5 +1,7 @@
 """How the page of a transfer of experts begins, in plain words."""
 
+from collections.abc import Sequence
+
 from src.artifacts.opening import images_said, picture
 from src.core.result import Opening, Panel, Step
 from src.data.datamodule import ImageData
@@ -30,15 +32,14 @@ TERMS = {
 }
 
 
-def opening(options: Transfer) -> Opening:
-    """Before anything trains."""
-    said, few = images_said(options.data), options.images_per_class
-    sizes = f"{min(few)} to {max(few)}" if len(few) > 1 else str(few[0])
+def opening(options: Transfer, sizes: Sequence[int]) -> Opening:
+    """Before anything trains; ``sizes``: training images per class of the other look."""
+    said, few = images_said(options.data), f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else str(sizes[0])
     return Opening(
         f"Are trained experts worth keeping: under other routers, and for images of another look ({said})?",
         "A network of modules has routers, which decide between groups of classes, and experts, which decide within a "
         "group. First the experts are moved below the routers of another tree of classes, against new experts there. "
-        f"Then they meet images of another look, and learn on from {sizes} images per class (warm start), against "
+        f"Then they meet images of another look, and learn on from {few} images per class (warm start), against "
         "networks that begin with random weights (from scratch).",
         terms=TERMS,
     )
