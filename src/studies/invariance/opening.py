@@ -32,12 +32,12 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
         UNTRAINED: ("untrained network", "a control with random weights"),
     }
     boxes = [Step("", "transformed images", f"{findings.images:,} test images, {len(moves)} transformations each",
-                  moves.family, "step_transformed")]  # fmt: skip
+                  f"{moves.family}; {SHORT[way]}", "step_transformed")]  # fmt: skip
     for network in findings.shown:
         if network.role in texts:
             title, text = texts[network.role]
-            value = f"NV {network.variability[way].mean.value:.2f} ({SHORT[way]})"
+            value = f"NV {network.variability[way].mean.value:.2f}"
             if network.role != UNTRAINED:
-                value = f"{network.transformed_accuracy.value:.1%} right, {value}"
+                text += f"; {network.transformed_accuracy.value:.1%} right"
             boxes.append(Step("→" if network.role == PLAIN else "against", title, text, value))
     return boxes, pictures
