@@ -98,7 +98,7 @@ def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
     return Opening(
         f"Which measures of shape and texture tell what a network really goes by ({said})?",
         "There are many measures of whether a network knows things by their shape or by their texture (the pattern of "
-        "the surface), and nobody knows the truth of a network found elsewhere. Here it is known: networks are trained "
+        "the surface), and of most networks nobody knows the truth. Here it is known: networks are trained "
         "on images whose texture tells the class in a set share of them, the dose. A measure (instrument) that means "
         "anything follows the dose, and shows nothing on networks that know neither.",
         terms=TERMS | terms,
@@ -200,7 +200,8 @@ def verdict(findings: Findings) -> Verdict:
         for each in findings.agreements
         if not math.isnan(each.correlation.value)
     }
-    metrics |= {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
+    alone = {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
+    metrics, units = metrics | alone, dict.fromkeys(alone, "%")
     seeds = max((each.seeds for each in findings.agreements), default=0)
     row = {"seeds": seeds}
     screen = ("agreement", "levels")
@@ -209,7 +210,7 @@ def verdict(findings: Findings) -> Verdict:
     if abs(shape - texture) > ALIKE:
         problems.append(f"shape alone is {shape:.1%} right and texture alone {texture:.1%}: they are not equally easy")
     if problems:
-        return Verdict("; ".join(problems), "no verdict", metrics, row=row, screen=screen)
+        return Verdict("; ".join(problems), "no verdict", metrics, units, row, screen)
     spans = ", ".join(f"{seed} ({span:.1%} apart)" for seed, span in findings.unequal.items())
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
     if seeds < SEEDS:
@@ -218,7 +219,7 @@ def verdict(findings: Findings) -> Verdict:
             f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
             f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture: {', '.join(high)}"
         )
-        return Verdict(sentence + left_out, "no verdict", metrics, row=row, screen=screen)
+        return Verdict(sentence + left_out, "no verdict", metrics, units, row, screen)
     agreeing = [each.instrument.name for each in findings.agreements if each.judgement == "agrees"]
     rest = [each.instrument.name for each in findings.agreements if each.judgement == "does not agree"]
     undefined = [each.instrument.name for each in findings.agreements if each.judgement == "no verdict"]
@@ -227,4 +228,4 @@ def verdict(findings: Findings) -> Verdict:
     sentence += f"; these do not: {', '.join(rest)}" if rest else ""
     sentence += f"; not defined: {', '.join(undefined)}" if undefined else ""
     sentence += left_out
-    return Verdict(sentence, "success" if agreeing else "no success", metrics, row=row, screen=screen)
+    return Verdict(sentence, "success" if agreeing else "no success", metrics, units, row, screen)
