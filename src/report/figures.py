@@ -145,7 +145,8 @@ def _lines_apart(chart: Chart) -> dict[str, Any]:
     drawn_at: set[str] = set()  # ends of the names of axes
     layout: dict[str, Any] = {
         "height": whole + 90 + 24 * shared, "margin": {"l": 10, "r": 16, "t": 24 + 24 * shared, "b": 10},
-        "showlegend": shared, "annotations": [], "meta": {"wide": True},
+        "showlegend": shared, "annotations": [],
+        "meta": {"wide": True, "apart": {"height": height, "gap": gap, "whole": whole}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 1, "yanchor": "top"},
     }  # fmt: skip
     ends = [value for value in chart.values if math.isfinite(value)]

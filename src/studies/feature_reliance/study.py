@@ -24,7 +24,7 @@ from src.studies.locality.study import perturbed_panel
 from src.studies.protocol import Run
 
 SECTION = "Feature reliance"
-SHOWN = 4  # images under each operation
+SHOWN = 3  # images under each operation
 TERMS = {
     "clean_accuracy": "Accuracy on test images as they are.",
     "reliance_shape": "Share of what the network knew that is lost without shape.",
@@ -163,9 +163,9 @@ def panels(findings: Findings) -> Iterator[Panel]:
         Figure("lines", "suppressed", "Drop by operation", "Step 0: the images as they are; then each operation's "
                "levels, weakest first.", x="step", y="drop", group="operation", percent=True)
     ]  # fmt: skip
+    yield Panel(SECTION, "suppressed", rows, caption, {"accuracy": "%", "drop": "%"}, figures)
     if findings.preview.numel():
         yield perturbed_panel(SECTION, findings.preview, findings.shown)
-    yield Panel(SECTION, "suppressed", rows, caption, {"accuracy": "%", "drop": "%"}, figures)
 
 
 def verdict(findings: Findings) -> Verdict:
