@@ -37,6 +37,13 @@ TERMS = {
     "semantic_similarity": "How much of the way through the tree the answer shares with the truth.",
     "smallest_share": "Share of the answers that the rarest class gets.",
     "largest_share": "Share of the answers that the most frequent class gets.",
+    "recall_of_branch": "Share of a group's images that are put into this group.",
+    "within_branch": "Of these, the share that are put into the right class.",
+    "answers": "Share of all images that are put into this group.",
+    "active_macs": "Multiply-adds of one image on its way.",
+    "active_parameters": "Parameters that one image meets on its way.",
+    "greedy_route": "Each module's most probable child, from the root on.",
+    "runners_up": "What came second at each module.",
     "foretold": "Error as reckoned from the modules' own errors.",
     "measured": "Error as it is.",
 }

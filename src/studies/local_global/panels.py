@@ -16,6 +16,7 @@ from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.local_global.findings import AGREES, ALIKE, SEEDS, Findings, Network
 from src.studies.local_global.measures import Instrument
 from src.studies.local_global.options import LocalGlobal
+from src.studies.relevance.panels import TERMS as RELEVANCE_TERMS
 from src.studies.relevance.panels import checks_panel
 from src.studies.relevance.pictures import overlays
 
@@ -101,7 +102,7 @@ def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
         "the surface), and of most networks nobody knows the truth. Here it is known: networks are trained "
         "on images whose texture tells the class in a set share of them, the dose. A measure (instrument) that means "
         "anything follows the dose, and shows nothing on networks that know neither.",
-        terms=TERMS | terms,
+        terms=RELEVANCE_TERMS | TERMS | terms,
     )
 
 

@@ -16,6 +16,9 @@ from src.studies.robustness.shifted import CELLS
 SECTION = "Corruptions"
 LARGEST = 96  # pixels of an image on the sheet
 CORRUPTION_TERMS = {
+    "corrupted_accuracy": "Accuracy on damaged images, the mean over all corruptions and severities.",
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "corrupted_ece": "Expected calibration error on damaged images.",
     "corruption": "A kind of damage to images.",
     "severity": "How strong the damage is, from 1 to 5; 0 is the clean image.",
     "retained": "Accuracy on damaged images as a share of that on clean ones.",

@@ -34,9 +34,6 @@ from src.studies.robustness.unknown_images import check_fitting, check_unknown, 
 NETWORK, UNFITTED = "network", "without temperature"  # names in tables
 UNKNOWN = "study.unknown"  # the key of the images of unknown classes
 TERMS = {
-    "corrupted_accuracy": "Accuracy on damaged images, the mean over all corruptions and severities.",
-    "clean_accuracy": "Accuracy on test images as they are.",
-    "corrupted_ece": "Expected calibration error on damaged images.",
     "auroc_unknown": "AUROC of the network's confidence: known images against those of unknown classes.",
 }
 
