@@ -1,6 +1,7 @@
 """What a page says and shows first of networks and their images, in plain words."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,13 +35,27 @@ IMAGES = {
 NETWORKS = {
     "simcnn": "SimCNN",
     "simcnn_weak": "small CNN",
+    "simcnn_svhn_weak": "small CNN",
+    "simcnn_poor_fit": "SimCNN that fits poorly",
     "rescnn": "ResCNN",
     "rescnn_weak": "small ResCNN",
+    "rescnn_svhn_weak": "small ResCNN",
+    "rescnn_poor_fit": "ResCNN that fits poorly",
     "vgg": "VGG",
     "resnet": "ResNet",
     "se_resnet": "SE-ResNet",
     "resnext": "ResNeXt",
     "se_resnext": "SE-ResNeXt",
+    "simple_conv": "SimpleConv",
+    "all_convolutional": "all-convolutional network",
+    "vgg19": "VGG-19",
+    "vgg_module": "small VGG",
+    "vgg_like": "VGG-like network",
+    "bagnet": "BagNet",
+    "maxout": "maxout network",
+    "p4_conv": "rotation-equivariant network",
+    "spatial_transformer": "spatial transformer",
+    "ti_pooling": "TI-pooling network",
 }
 
 
@@ -54,7 +69,35 @@ def images_said(data: Mapping[str, Any]) -> str:
 def network_said(subject: Subject | Mapping[str, Any]) -> str:
     """What the field calls the network, or the architecture: "SimCNN"."""
     name = family(subject.architecture if isinstance(subject, Subject) else subject)
-    return NETWORKS.get(name, name.removeprefix("torchvision:").removeprefix("timm:"))
+    return NETWORKS.get(name, name.rsplit(":", 1)[-1])
+
+
+def with_article(name: str) -> str:
+    """``a SimCNN``, ``an SE-ResNet``."""
+    return f"{'an' if name[:1].lower() in 'aeiou' or name.startswith('SE-') else 'a'} {name}"
+
+
+def subject_said(subject: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """What a measure examines, before it is there: "the modules of a SimCNN".
+
+    Args:
+        subject: its section of the configuration. recipe: of the network that its images are of, where it has one.
+    """
+    kind, kernels = str(subject["kind"]), subject.get("kernels")
+    if kind == "composed":
+        return "a network of modules"
+    if kind == "checkpoint":
+        return f"the network in '{Path(str(subject['path'])).name}'"
+    if not recipe.get("model"):
+        return str(subject["model"])
+    model = with_article(network_said(recipe["model"]))
+    if kind == "patched":
+        return f"{model} with a patch"
+    if kind == "variant":
+        return f"{model} with other layer widths"
+    if kind == "extracted" and kernels != "all":
+        return f"{'the modules' if kernels == 'searched' else 'random parts'} of {model}"
+    return model
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -14,13 +14,13 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import architecture_of, early_skips, learner_name, learner_of, training_of
 from src.artifacts.memory_plan import fitted_to_memory
 from src.artifacts.network import SELECT, Trained, select_epoch
-from src.artifacts.opening import sample
+from src.artifacts.opening import network_said, picture, sample
 from src.artifacts.options import ENTRY_VERSIONS, MemoryOptions
 from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.errors import UserError, suggestion
 from src.core.redaction import redacted
-from src.core.result import Figure, Panel, Result, Verdict
+from src.core.result import Figure, Panel, Result, Step, Verdict
 from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_of
@@ -316,3 +316,16 @@ def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
         for number, (names, words) in enumerate(zip(alike.values(), said, strict=True), 1)
     ]
     return [curves, *samples[:MOST_SAMPLES], Panel(TRAINING, "classes", classes, caption)]
+
+
+def training_steps(network: Trained, accuracy: float) -> tuple[list[Step], list[Panel]]:
+    """The drawing of one training, and its picture; ``accuracy``: on the test images."""
+    train, test = network.data.sets["train"], network.data.sets["test"]
+    weights, epochs = sum(each.numel() for each in network.subject.model.parameters()), len(network.history)
+    steps = [
+        Step("", "training images", f"of {len(network.data.classes)} classes", f"{len(train):,} images", "step_train"),
+        Step("→", network_said(network.subject), f"{weights:,} parameters, epochs of training: {epochs}",
+             f"{network.accuracy:.1%} right on validation images"),
+        Step("→", "test images", f"{len(test):,} that it has never seen", f"{accuracy:.1%} right"),
+    ]  # fmt: skip
+    return steps, [picture("step_train", train.images)]

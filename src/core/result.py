@@ -31,6 +31,7 @@ UNITS = ("%", "points")
 
 Status = Literal["ok", "failed", "interrupted"]
 VerdictKind = Literal["success", "no success", "no verdict", ""]
+Sign = Literal["", "→", "+", "=", "against"]
 Table = dict[str, list[Any]]  # column -> values; `x_low` and `x_high` beside `x` are the bounds of its interval
 
 
@@ -78,7 +79,7 @@ class Step:
         picture: name of one of the result's pictures.
     """
 
-    sign: Literal["", "→", "+", "=", "against"]
+    sign: Sign
     title: str
     text: str = ""
     value: str = ""

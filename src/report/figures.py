@@ -143,20 +143,32 @@ def _lines(chart: Chart) -> dict[str, Any]:
 
 
 def _lines_apart(chart: Chart) -> dict[str, Any]:
-    """A small figure per line, on axes of one scale, instead of many lines and their legend in one."""
+    """A small figure per line, on axes of one scale, instead of many lines and their legend in one.
+
+    Lines of one name but for its last word (``strong, train`` and ``strong, validation``) share a figure.
+    """
+    parts = [series.name.rpartition(", ") for series in chart.series]
+    shared = all(comma for _, comma, _ in parts) and len({head for head, _, _ in parts}) < len(parts)
+    names = [head if shared else series.name for series, (head, _, _) in zip(chart.series, parts, strict=True)]
+    titles, words = list(dict.fromkeys(names)), list(dict.fromkeys(word for _, _, word in parts))
     across = 4
-    down = -(-len(chart.series) // across)
+    down = -(-len(titles) // across)
     height, gap = 150, 44  # pixels: of a figure, and between two
     whole = down * height + (down - 1) * gap
     plain = {"type": "scatter", "showlegend": False}
     data: list[dict[str, Any]] = []
+    drawn_at: set[str] = set()  # ends of the names of axes
     layout: dict[str, Any] = {
-        "height": whole + 90, "margin": {"l": 10, "r": 16, "t": 24, "b": 10}, "showlegend": False, "annotations": [],
-        "meta": {"wide": True},
+        "height": whole + 90 + 24 * shared, "margin": {"l": 10, "r": 16, "t": 24 + 24 * shared, "b": 10},
+        "showlegend": shared, "annotations": [],
+        "meta": {"wide": True, "apart": {"height": height, "gap": gap, "whole": whole}},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 1, "yanchor": "top"},
     }  # fmt: skip
     ends = [value for value in chart.values if math.isfinite(value)]
     room = 0.05 * ((max(ends) - min(ends)) or 1.0) if ends else 0.0
-    for number, series in enumerate(chart.series):
+    for series, title, (_, _, word) in zip(chart.series, names, parts, strict=True):
+        number, order = titles.index(title), words.index(word) if shared else 0
+        colour = PALETTE[order % len(PALETTE)]
         row, column = divmod(number, across)
         name = "" if number == 0 else str(number + 1)
         left, top = column / across + 0.02, 1 - row * (height + gap) / whole
@@ -165,16 +177,22 @@ def _lines_apart(chart: Chart) -> dict[str, Any]:
             band = plain | places | {"x": _places(series, chart), "mode": "lines", "line": {"width": 0}}
             data.append(band | {"y": _numbers(series.low), "hoverinfo": "skip"})
             data.append(band | {"y": _numbers(series.high), "hoverinfo": "skip", "fill": "tonexty",
-                                "fillcolor": _faint(PALETTE[0])})  # fmt: skip
+                                "fillcolor": _faint(colour)})  # fmt: skip
         data.append(
             plain | places | {
                 "mode": "lines+markers" if len(series.x) <= 20 else "lines", "x": _places(series, chart),
-                "y": _numbers(series.y), "line": {"color": PALETTE[0], "width": 2}, "marker": {"size": 4},
+                "y": _numbers(series.y), "line": {"color": colour, "width": 2, "dash": _DASHES[order % len(_DASHES)]},
+                "marker": {"size": 4}, "name": _escape(word if shared else title), "legendgroup": str(order),
+                "showlegend": shared and number == 0,
                 "customdata": [_escape(words) for words in series.said],
-                "hovertemplate": f"{_escape(chart.x_title)}: %{{x}}<br><b>%{{customdata}}</b><extra></extra>",
+                "hovertemplate": f"{_escape(chart.x_title)}: %{{x}}<br><b>%{{customdata}}</b>"
+                f"<extra>{_escape(word) if shared else ''}</extra>",
             }
         )  # fmt: skip
-        bottom = row == down - 1 or number + across >= len(chart.series)
+        if name in drawn_at:
+            continue
+        drawn_at.add(name)
+        bottom = row == down - 1 or number + across >= len(titles)
         signed = _SIGNED if chart.y_unit == "points" else {}
         layout[f"xaxis{name}"] = {
             **_axis(chart.x_title if bottom else "", zeroline=False, nticks=4, anchor=f"y{name}"),
@@ -187,7 +205,7 @@ def _lines_apart(chart: Chart) -> dict[str, Any]:
                                                                        + room], "showticklabels": column == 0,
         }  # fmt: skip
         layout["annotations"].append(
-            {"text": f"<b>{_escape(shorten(series.name, 28))}</b>", "showarrow": False, "xref": "paper",
+            {"text": f"<b>{_escape(shorten(title, 28))}</b>", "showarrow": False, "xref": "paper",
              "yref": "paper", "x": left, "y": top, "xanchor": "left", "yanchor": "bottom", "font": {"size": 12}}
         )  # fmt: skip
     return {"data": data, "layout": layout}

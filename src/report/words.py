@@ -67,7 +67,7 @@ def writer(values: Sequence[Any], unit: str) -> Callable[[Any], str]:
             for size, letter in _SI:
                 if abs(number) >= size:
                     return f"{number / size:{sign}.3g} {letter}"
-        if number and abs(number) < 0.5 * 10**-decimals and decimals > 1:
+        if 1e-12 < abs(number) < 0.5 * 10**-decimals and decimals > 1:  # less is rounding, and so is -1e-17
             return f"{number:{sign}.1e}"
         said = f"{number:{sign},.{decimals}f}"
         return said if float(said.replace(",", "")) else f"{0:.{decimals}f}"  # no -0.0

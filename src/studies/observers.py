@@ -71,8 +71,8 @@ def observers_panel(section: str, comparison: Comparison) -> Panel:
     if comparison.ceiling is not None:
         listed.append((PEOPLE, comparison.ceiling))
     rows = [
-        {"observer": name, "accuracy_difference": each.accuracy_difference,
-         "squared_difference": each.squared_difference, "observed": each.observed, "kappa": each.kappa,
+        {"observer": name, "kappa": each.kappa, "observed": each.observed,
+         "accuracy_difference": each.accuracy_difference, "squared_difference": each.squared_difference,
          "mean_rank": comparison.ranks.get(name), "pairs": each.pairs, "conditions": each.conditions}
         for name, each in listed
     ]  # fmt: skip

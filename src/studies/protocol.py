@@ -5,7 +5,8 @@ A study is a folder ``NAME`` with two files:
 ``options.py``: ``Options``, made by :func:`src.core.options.options`; it imports no torch, for a sweep's parent reads
 it. Ours also have a ``VERSION``, raised by hand when findings change; a user's own study is known by its source.
 
-``study.py``: the four functions of :class:`Study`.
+``study.py``: the four functions of :class:`Study`; and, where the page is to begin in plain words,
+``opening(options, subject, images)``, before anything trains, and ``steps(findings)``, the rest of its drawing.
 
 Beside them stand what they need (``panels.py``, ``findings.py``), its manual ``README.md``, and its values and
 comments in ``conf/study/NAME.yaml``. There is no table of studies to edit.
@@ -26,7 +27,7 @@ from src.core.paths import ROOT
 
 if TYPE_CHECKING:
     from src.artifacts.examined_subject import Examined
-    from src.core.result import Panel, Verdict
+    from src.core.result import Opening, Panel, Step, Verdict
     from src.data.image_set import ImageSet
     from src.report.session import Session
 
@@ -122,6 +123,33 @@ def study_of(name: str) -> Study:
         if not callable(getattr(module, function, None)):
             raise UserError(f"study '{name}': {module.__file__} has no function '{function}'; add it")
     return cast(Study, module)
+
+
+def opening_of(name: str, options: Any, subject: str, images: str) -> Opening:
+    """How the page begins; a study that says nothing of it has a title of these words.
+
+    Args:
+        subject, images: what is examined on what, in words.
+
+    Raises:
+        UserError: the study's function returns something else.
+    """
+    from src.core.result import Opening
+
+    says = getattr(_module(name, "study"), "opening", None)
+    if says is None:
+        return Opening(f"{name.replace('_', ' ').capitalize()} of {subject} ({images})", "")
+    opening = says(options, subject, images)
+    if not isinstance(opening, Opening):
+        kind = type(opening).__name__
+        raise UserError(f"study '{name}': opening() returned a {kind}; it has to return a src.core.result.Opening")
+    return opening
+
+
+def steps_of(name: str, findings: Any) -> tuple[list[Step], list[Panel]]:
+    """The boxes behind the network's in the drawing of what was done, with their pictures; by default none."""
+    steps = getattr(_module(name, "study"), "steps", None)
+    return steps(findings) if steps else ([], [])
 
 
 def how_to_add(name: str) -> str:

@@ -4,6 +4,8 @@ The study of L. Friedrichsen, "Impact of modularization on learning behavior and
 what it left out: controls, intervals, the split of the gap, its own error heuristic in numbers, all 19 corruptions.
 """
 
+from dataclasses import replace
+
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import MONOLITH, networks_of
 from src.artifacts.composition import composition_of
@@ -12,6 +14,7 @@ from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.composition.accuracy import of_rule
 from src.studies.composition.findings import estimate, unknown_images, verdict
+from src.studies.composition.opening import opening, steps
 from src.studies.composition.options import Compose
 from src.studies.composition.panels import panels
 from src.studies.robustness.shifted import checked
@@ -24,6 +27,7 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     checked(options.shift.corruptions, options.shift.severities)
     data = images_of(options.monolith, artifacts.session, MONOLITH, MONOLITH)
     unknown = unknown_images(options, data, artifacts.session)
+    result.opening = opening(options, data)
     networks = networks_of(options, data, artifacts)
     result.uses = networks.uses
     if artifacts.running.until == "modules":
@@ -31,7 +35,9 @@ def compose(options: Compose, artifacts: Artifacts) -> Result:
     modules = dict(zip((node.name for node in networks.tree.nodes), networks.modules.modules, strict=True))
     result.add(*training_panels({MONOLITH: networks.monolith, **modules}))
     findings = estimate(networks, unknown, options, artifacts.session)
-    result.add(*panels(findings))
+    boxes, pictures = steps(findings, networks)
+    result.opening = replace(result.opening, steps=boxes)
+    result.add(*panels(findings), *pictures)
     result.conclude(verdict(findings))
     result.row = {
         "data": options.monolith["data"]["source"]["name"],

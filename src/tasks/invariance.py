@@ -26,6 +26,7 @@ from src.studies.invariance.estimates import findings_of
 from src.studies.invariance.findings import AUGMENTED, PLAIN, UNTRAINED, Role
 from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine, rehearse
+from src.studies.invariance.opening import opening, steps
 from src.studies.invariance.options import Invariance, Options
 from src.studies.invariance.panels import panels
 from src.studies.invariance.retraining import retraining, retraining_panel
@@ -37,6 +38,8 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
     """Train both, measure all, compare at equal accuracy."""
     study: Options = study_options(options.study)
     run = Run(artifacts.session, options.seed, options.resamples)
+    result = Result("invariance", artifacts.running.name)
+    result.opening = opening(options, study)
     recipes: dict[Role, Mapping[str, Any]] = {PLAIN: options.recipe, AUGMENTED: augmented(options)}
     _check(options, study, recipes)
     transformations = transformation_set(study.transformation)
@@ -49,7 +52,7 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
                       data=data if role == PLAIN else None)
         for role, recipe in recipes.items()
     }  # fmt: skip
-    result = Result("invariance", artifacts.running.name, uses=[network.digest for network in networks.values()])
+    result.uses = [network.digest for network in networks.values()]
     result.add(*training_panels({str(role): network for role, network in networks.items()}))
     result.row = _row(options, networks[PLAIN])
     problems = [did_not_train(f"the {role} network", network) for role, network in networks.items()
@@ -68,7 +71,9 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
         measured.append(examine(pair.earlier, complete, images, transformations, study, run, aside=True))
     findings = findings_of(measured, images, transformations, study, run)
     findings = replace(findings, comparison=comparison(findings, pair.accuracy))
-    result.add(*panels(findings))
+    boxes, pictures = steps(findings)
+    result.opening = replace(result.opening, steps=boxes)
+    result.add(*panels(findings), *pictures)
     if options.retrain.layers != "none":
         again = retraining(
             networks[PLAIN], recipes[AUGMENTED], images, transformations, study.batch, options.retrain, artifacts, run

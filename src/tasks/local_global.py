@@ -7,6 +7,7 @@ tells, show none.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
@@ -20,9 +21,9 @@ from src.data.image_set import ImageSet
 from src.data.sources import load_cached
 from src.studies.images import fewer_images
 from src.studies.local_global.findings import Network, findings_of
-from src.studies.local_global.measures import Bench, calibrated, measured
+from src.studies.local_global.measures import Bench, calibrated, instruments_of, measured
 from src.studies.local_global.options import STUDIES, LocalGlobal
-from src.studies.local_global.panels import panels, picture, verdict
+from src.studies.local_global.panels import opening, panels, picture, steps, verdict
 from src.studies.locality.answers import Stimuli
 from src.studies.protocol import Run, study_of, study_options
 
@@ -35,10 +36,12 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
     run = Run(artifacts.session, options.seed, options.resamples)
     agreeing, neutral = _drawn(options, 1.0, 1.0), _drawn(options, None, None)
     _check(options, asked, agreeing)
+    result = Result("local_global", artifacts.running.name)
+    result.opening = opening(options, instruments_of(asked))
     singles, dosed, nothing = _networks(options, len(agreeing.classes), artifacts)
     every = {f"{cue} alone": network for cue, network in singles.items()}
     every |= {f"dose {dose:g}, seed {seed}": network for (dose, seed), network in dosed.items()}
-    result = Result("local_global", artifacts.running.name, uses=[each.digest for each in (*every.values(), nothing)])
+    result.uses = [each.digest for each in (*every.values(), nothing)]
     problems = [did_not_train(f"the network of {name}", each) for name, each in every.items() if not each.converged]
     courses = training_panels({**every, NO_CUE: nothing})
     if problems:
@@ -57,14 +60,16 @@ def local_global(options: LocalGlobal, artifacts: Artifacts) -> Result:
     if untrained is not None:
         networks.append(Network(UNTRAINED, math.nan, math.nan, 0, measured(untrained, bench, run)))
     findings = findings_of(
-        networks, bench.instruments(), levels, {cue: each.accuracy for cue, each in singles.items()},
+        networks, instruments_of(bench.options), levels, {cue: each.accuracy for cue, each in singles.items()},
         resamples=options.resamples, seed=options.seed,
     )  # fmt: skip
-    result.add(*panels(findings, resamples=options.resamples, seed=options.seed))
+    boxes, pictures = steps(findings, agreeing, conflicting)
+    result.opening = replace(result.opening, steps=boxes)
+    result.add(*panels(findings, resamples=options.resamples, seed=options.seed), *pictures)
     result.add(picture({
-        "all cues agree": agreeing.images, "the texture is another class's": conflicting.images,
-        "shape tells it, texture and hue are drawn freely": neutral.images,
-        **{f"the {cue} alone tells it": each.data.sets["train"].images for cue, each in singles.items()},
+        "all cues agree": agreeing.images, "texture of another class": conflicting.images,
+        "texture and hue drawn freely": neutral.images,
+        **{f"the {cue} alone tells": each.data.sets["train"].images for cue, each in singles.items()},
     }))  # fmt: skip
     result.add(*courses)
     result.conclude(verdict(findings))

@@ -1,16 +1,24 @@
 """``task=train_module``: one module of a label tree, so that all of them can be trained side by side by a sweep."""
 
+from dataclasses import replace
+
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.composed import tree_in
 from src.artifacts.network import of_part
-from src.artifacts.trained import images_of, no_verdict, trained, training_panels
+from src.artifacts.opening import images_said, listed, network_said, with_article
+from src.artifacts.trained import images_of, no_verdict, trained, training_panels, training_steps
 from src.artifacts.tree_modules import node_images, recipe_name
 from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.result import Result, Verdict
+from src.core.result import Opening, Result, Verdict
 from src.methods.hierarchy.nodes import Tree
 from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainModule
+
+TERMS = {
+    "test_accuracy": "Share of the test images below the node that are given to the right child.",
+    "validation_accuracy": "The same of the images that chose the epoch, and so somewhat too high.",
+}
 
 
 def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
@@ -20,6 +28,15 @@ def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
     node = _node(options.module, tree)
     name, where = tree.nodes[node].name, recipe_name(tree, node)
     images = node_images(options, tree, node, data)
+    result = Result("train_module", artifacts.running.name)
+    children, said = tree.nodes[node].children, with_article(network_said(getattr(options, where)["model"]))
+    result.opening = Opening(
+        f"How well does {said} tell {listed(children)} apart ({images_said(options.monolith['data'])})?",
+        "A label tree groups the classes; a network of its own, a module, decides at each node which of its children "
+        f"an image belongs to. This job trains the module of '{name}' alone, on images of the classes below it, and "
+        "tests it on such images; task=compose puts all modules together.",
+        terms=TERMS,
+    )
     module = trained(getattr(options, where), artifacts, role=f"modules: {name}", where=where, data=images)
     logits, labels = of_part(module, "test")
     right = int((logits.argmax(1) == labels).sum())
@@ -27,8 +44,10 @@ def train_module(options: TrainModule, artifacts: Artifacts) -> Result:
         "test_accuracy": proportion(right, len(labels), unit="images"),
         "validation_accuracy": Estimate(module.accuracy),
     }
-    result = Result("train_module", artifacts.running.name, uses=[module.digest])
-    result.add(*training_panels({name: module}))
+    steps, pictures = training_steps(module, right / len(labels))
+    result.opening = replace(result.opening, steps=steps)
+    result.uses.append(module.digest)
+    result.add(*training_panels({name: module}), *pictures)
     verdict = Verdict(
         f"{name}: {right / len(labels):.1%} of the test images below it are given to the right child",
         metrics=metrics,

@@ -3,15 +3,17 @@
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
-from src.artifacts.trained import no_verdict, trained, training_panels
+from src.artifacts.opening import images_said
+from src.artifacts.trained import no_verdict, trained, training_panels, training_steps
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
-from src.core.result import Result, Verdict
+from src.core.result import Figure, Opening, Panel, Result, Verdict
 from src.methods.widths.variants import BASELINE, Variant, paper_parameters
 from src.networks.activations import predict
 from src.networks.cost import cost
@@ -21,6 +23,12 @@ from src.statistics.bootstrap import proportion
 from src.tasks.options import TrainVariant
 
 CSV = "architecture.csv"
+TERMS = {
+    "test_accuracy": "Share of the test images that are classified right; they were used for nothing else.",
+    "validation_accuracy": "Accuracy on the images that chose the epoch, and so somewhat too high.",
+    "train_accuracy": "Accuracy on the images that it learned from; far above that of the test: learned by heart.",
+    "features": "Filters of a convolution, or units of a linear layer.",
+}
 
 
 def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
@@ -30,6 +38,15 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
         artifacts.session.event(
             f"VGG and its variants at {recipe['features']:g} of their features, at least 2 per layer"
         )
+    result = Result("train_variant", artifacts.running.name)
+    result.opening = Opening(
+        f"Does VGG classify {images_said(recipe['data'])} better with its features in other layers?",
+        "VGG is a network whose layers have more and more features (filters) with depth. Does that order matter? A "
+        "variant spreads about as many features over the same layers along another curve (a skew normal "
+        "distribution); the baseline is VGG as it was published. This job trains one of them and tests it on images "
+        "that it has never seen.",
+        terms=TERMS,
+    )
     network = trained(recipe, artifacts, role="network", where="recipe")
     variant = variant_of(recipe, network.data)
     epoch = network.history[network.epoch]
@@ -51,11 +68,20 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
         verdict = no_verdict("the variant", network, verdict)
     elif variant.name == BASELINE and not network.converged and not row["skipped"]:  # else any accuracy is a finding
         verdict = no_verdict("the baseline", network, verdict)
-    result = Result("train_variant", artifacts.running.name, uses=[network.digest])
-    result.add(*training_panels({"network": network}))
+    result.uses.append(network.digest)
+    steps, pictures = training_steps(network, metrics["test_accuracy"].value)
+    result.opening = replace(result.opening, steps=steps)
+    result.add(_widths(variant), *training_panels({"network": network}), *pictures)
     result.conclude(verdict)
     write_atomically(artifacts.session.folder / CSV, original_csv(variant, network, recipe["depth"]))
     return result
+
+
+def _widths(variant: Variant) -> Panel:
+    """How its features lie over the layers."""
+    rows = [{"layer": str(layer), "features": width} for layer, width in enumerate(variant.widths, 1)]
+    figure = Figure("bars", "widths", "Features of each layer", f"Variant {variant.name}.", x="layer", y="features")
+    return Panel("", "widths", rows, "From the first layer to the last hidden one.", figures=[figure])
 
 
 def _row(options: TrainVariant, variant: Variant, network: Trained) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Warm starts and shared features after J. Yosinski et al., "How transferable are 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from src.studies.transfer.few_images import (
     target_images,
     trained_further,
 )
+from src.studies.transfer.opening import opening, steps
 from src.studies.transfer.options import Transfer
 from src.studies.transfer.panels import target_panels, tree_panel, verdict
 from src.studies.transfer.tree import (
@@ -49,6 +51,8 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     views_of(options, data)
     target = target_images(options, data, artifacts.session)
     sizes = sizes_of(options, target, artifacts.session)
+    result = Result("transfer", artifacts.running.name)
+    result.opening = opening(options, sizes)
     tree = _source_tree(options, data, artifacts)
     experts = _chosen(tree, options.experts)
     check_other_tree(options, tree, data)
@@ -60,9 +64,11 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
         trees = tree_findings(networks, data, options)
     on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
-    result = Result("transfer", artifacts.running.name, uses=list(dict.fromkeys([*uses, *digests])))
+    result.uses = list(dict.fromkeys([*uses, *digests]))
+    boxes, pictures = steps(trees, on_target, data, target.data)
+    result.opening = replace(result.opening, steps=boxes)
     named = dict(zip((node.name for node in tree.nodes), modules.modules, strict=True))
-    result.add(*training_panels(named), tree_panel(trees), *target_panels(on_target))
+    result.add(*training_panels(named), tree_panel(trees), *target_panels(on_target), *pictures)
     row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
     conclusion = verdict(trees, on_target, row)
     unfit = next((node for node in experts if not modules.modules[node].converged), None)

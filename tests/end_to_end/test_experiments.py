@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,10 +12,13 @@ import yaml
 
 from src.core.configuration import identity
 from src.core.paths import CONF
+from src.core.result import load
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
+from src.report.glossary import explained
 from src.statistics.claims import read_claims
 from src.statistics.claims.terms import meets
+from src.studies.protocol import opening_of, study_options
 from tests.end_to_end import frozen
 from tests.end_to_end.conftest import ROOT, TINY, Ran, Run
 from tests.end_to_end.fake_cifar import write_fake_cifar
@@ -131,6 +135,15 @@ def ran_tiny(run: Run, tmp_path_factory: pytest.TempPathFactory, tiny: Ran) -> C
     return ran_once
 
 
+def check_words(folder: Path) -> None:
+    """The page begins in words, and explains every metric."""
+    result = load(folder)
+    assert result.opening and result.opening.title.endswith("?") and result.opening.text
+    assert not [name for name in result.metrics if not explained(name, result)]
+    pictured = {step.picture for step in result.opening.steps} - {""}
+    assert pictured <= result.images.keys() and (result.opening.steps or result.verdict_kind == "no verdict")
+
+
 @pytest.mark.parametrize("name", TO_RUN)
 def test_runs_tiny(name, ran_tiny):
     ran = ran_tiny(name)
@@ -144,6 +157,7 @@ def test_runs_tiny(name, ran_tiny):
         assert bool(result["uses"]) == (name not in PACKAGED)
         assert set(result["uses"]) <= {entry["digest"] for entry in ran.store}
         assert result["metrics"] and result["tables"]
+        check_words(result["folder"])
         for table in result["tables"]:
             assert pq.read_table(result["folder"] / "tables" / f"{table}.parquet").num_rows
         for figure in result["figures"]:
@@ -179,7 +193,10 @@ def test_has_every_name_that_is_read(name, ran_tiny):
 def test_studies_make_the_metrics_that_are_read(study):
     """Of findings of a network that knows something, with the options that conf/study gives."""
     options = yaml.safe_load((CONF / "study" / f"{study}.yaml").read_text())
-    assert frozen.study_metrics(options) == frozen.metrics_of_a_network(study, options)
+    metrics = frozen.study_metrics(options)
+    assert metrics == frozen.metrics_of_a_network(study, options)
+    opening = opening_of(study, study_options(options), "a network", "images")
+    assert not [name for name in metrics if name not in opening.terms]
 
 
 @pytest.mark.parametrize("name", frozen.EXPERIMENTS)
@@ -223,5 +240,9 @@ def test_controls_are_rows_of_the_main_table(tiny):
 def test_tasks_run_without_an_experiment(name, run, tmp_path):
     ran = run(tmp_path, f"task={name}", *TINY)
     assert ran.code == 0, ran.text
-    assert ran.result["task"] == name and ran.result["folder"].parent.name == name
+    assert ran.result["task"] == name and ran.result["folder"].parent.name == (
+        "measure_robustness" if name == "measure" else name
+    )
     assert ran.result["status"] == "ok" and ran.result["metrics"]
+    if name != "store":
+        check_words(ran.result["folder"])

@@ -48,7 +48,7 @@ def test_the_file_of_a_network_is_measured_as_the_network_is(run, trained):
     path = entry["folder"] / "best.safetensors"
     argv = ("task=measure", "subject=checkpoint", f"subject.path={path}", "study=robustness", *TINY, *FEW)
     own, first = again(run, trained, *argv), trained.results[0]
-    assert own["folder"].parent.name == "measure"
+    assert own["folder"].parent.name == "measure_robustness"
     for name in ("clean_accuracy", "corrupted_accuracy", "ece", "corrupted_ece", "auroc_unknown", "macs"):
         assert own["metrics"][name] == first["metrics"][name], name
 
@@ -59,9 +59,7 @@ def test_all_modules_together_answer_as_the_task_that_cuts_them_says(run, traine
     cut = again(run, trained, "task=modularize", *TINY)
     assert value(extracted, "clean_accuracy") == pytest.approx(value(cut, "composed_accuracy"))
     assert set(cut["uses"]) == set(extracted["uses"])
-    assert (
-        value(extracted, "mce") > 0 and "of 'robustness/robustness-trained-simcnn-glyphs-seed0'" in extracted["verdict"]
-    )
+    assert value(extracted, "mce") > 0 and "of 'robustness/simcnn-glyphs-seed0'" in extracted["verdict"]
     table = pq.read_table(extracted["folder"] / "tables" / "corruptions.parquet").to_pydict()
     assert value(extracted, "mce") == pytest.approx(sum(table["ce"]) / len(table["ce"]))
 

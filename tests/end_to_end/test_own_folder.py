@@ -120,6 +120,9 @@ def test_an_own_study_of_two_subjects(run: Run, tmp_path: Path, mine: Path, laun
               "subject=trained,extracted", f"hydra/launcher={launcher}", *TINY)  # fmt: skip
     assert ran.code == 0, ran.text
     assert {result["row"]["subject"] for result in ran.results} == {"trained", "extracted"}
+    titles = {result["opening"]["title"] for result in ran.results}
+    subjects = ("a SimCNN", "the modules of a SimCNN")
+    assert titles == {f"Brightness of {subject} (drawn shapes)" for subject in subjects}
     for result in ran.results:
         assert result["row"]["study"] == "brightness" and "lost" in result["metrics"]
         assert pq.read_table(result["folder"] / "tables" / "brightness.parquet").num_rows == 3

@@ -45,19 +45,21 @@ def test_a_users_mistake_shows_a_traceback_only_where_one_was_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("lines", "label"),
+    ("lines", "name"),
     [
-        (["study=locality"], "locality-trained-simcnn-glyphs-seed0"),
-        (["study=locality", "subject=torchvision", "seed=1"], "locality-torchvision-resnet18-imagenette-seed1"),
-        (["subject=variant", "variant=7"], "robustness-variant-7-glyphs-seed0"),
-        (["subject=patched"], "robustness-patched-simcnn_weak-glyphs-target0-seed0"),
+        (["study=locality"], "measure_locality/simcnn-glyphs-seed0"),
+        (["study=locality", "subject=torchvision", "seed=1"], "measure_locality/resnet18-imagenette-seed1"),
+        (["subject=variant", "variant=7"], "measure_robustness/variant7-glyphs-seed0"),
+        (["subject=patched"], "measure_robustness/patched-simcnn_weak-glyphs-target0-seed0"),
+        (["subject=extracted", "subject.kernels=2"], "measure_robustness/modules_2-simcnn-glyphs-seed0"),
+        (["experiment=robustness", "study=locality"], "locality/simcnn-glyphs-seed0"),
     ],
 )
-def test_a_measurement_is_labelled_by_study_subject_and_data(lines: list[str], label: str, tmp_path: Path):
+def test_a_measurement_is_called_by_study_subject_and_data(lines: list[str], name: str, tmp_path: Path):
     register()
     values = check_command_line(["task=measure", f"outputs={tmp_path}", *lines]).values
-    assert values["label"] == label
-    assert identity(values) == identity({**values, "label": "another"})
+    assert f"{values['name']}/{values['label']}" == name
+    assert identity(values) == identity({**values, "name": "other", "label": "another"})
 
 
 def test_a_measured_file_is_known_by_what_it_holds_and_what_is_said_of_it(tmp_path: Path):

@@ -68,6 +68,15 @@ def test_lines_are_sorted_by_x_and_have_bands():
     assert high["fill"] == "tonexty"
 
 
+def test_many_lines_stand_apart_and_those_of_one_network_together():
+    names = [f"network {number}, {part}" for number in range(5) for part in ("train", "validation")]
+    table = {"x": [0, 1] * 10, "y": [0.1, 0.2] * 10, "g": [name for name in names for _ in range(2)]}
+    spec = plotly(Figure("lines", "c", "C", x="x", y="y", group="g"), Result("t", "n", tables={"c": table}))
+    assert [each["text"] for each in spec["layout"]["annotations"]] == [f"<b>network {i}</b>" for i in range(5)]
+    assert [line["name"] for line in spec["data"] if line["showlegend"]] == ["train", "validation"]
+    assert len({line["yaxis"] for line in spec["data"]}) == 5 and len(spec["data"]) == 10
+
+
 def test_holes_are_holes_not_zeros():
     table = {"a": ["p", "p", "q"], "b": ["u", "v", "u"], "n": [1, 2, 3], "y": [0.5, math.nan, None]}
     result = Result("t", "n", tables={"c": table})

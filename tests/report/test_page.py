@@ -203,7 +203,7 @@ def test_three_sections_have_a_list_of_links_and_their_names_are_text(tmp_path):
     targets = [link["href"] for link in page.every("a") if link["href"].startswith("#section-")]
     assert targets == ["#section-1", "#section-2", "#section-3"]
     assert targets == ["#" + heading["id"] for heading in page.every("h2") if heading["id"].startswith("section-")]
-    assert not page.every("i") and "Figures More tables" in page.text
+    assert not page.every("i") and "Errors Accuracy <i>Cost Figures More tables" in page.text
 
 
 def test_two_sections_are_links_among_the_others(tmp_path):

@@ -40,9 +40,9 @@ def options(**changes) -> Options:
 
 def ask(recipe=None, **options) -> Result:
     """The task, of a file or of a network that would be trained by ``recipe``."""
-    kind = "checkpoint" if recipe is None else "trained"
+    subject = {"kind": "checkpoint", "path": "net.pth"} if recipe is None else {"kind": "trained"}
     networks = ImagesOptions({}) if recipe is None else TrainedOptions(recipe)
-    return measure(Measure({"kind": kind}, {**CHOSEN, **options}, 0, 20), networks, artifacts())
+    return measure(Measure(subject, {**CHOSEN, **options}, 0, 20), networks, artifacts())
 
 
 def examined(count: int = 24) -> Examined:
@@ -155,6 +155,7 @@ def test_a_network_that_did_not_train_is_not_measured(monkeypatch):
     monkeypatch.setattr(study, "under_corruption", lambda *_, **__: pytest.fail("measured"))
     result = ask()
     assert (result.verdict_kind, result.verdict, result.uses) == ("no verdict", "did not train", ["digest"])
+    assert result.opening is not None and result.opening.title.endswith("?")
 
 
 def test_the_metrics_are_those_of_the_tables(monkeypatch):

@@ -81,7 +81,25 @@ function dressed(layout, width) {
     dress.annotations = [];
     dress.margin = { ...layout.margin, r: 14 };
   }
+  if (width < 520 && layout.meta?.apart) apart(dress, axes);
   return dress;
+}
+// Small figures stand two in a line on a phone.
+function apart(dress, axes) {
+  const { height, gap, whole: before } = dress.meta.apart, count = dress.annotations.length, down = Math.ceil(count / 2);
+  const whole = down * height + (down - 1) * gap;
+  const title = (letter) => axes.filter((name) => name[0] === letter).map((name) => dress[name].title.text).find(Boolean) ?? "";
+  const [x, y] = [title("x"), title("y")];
+  dress.height += whole - before;
+  dress.annotations = dress.annotations.map((note, number) => {
+    const column = number % 2, bottom = number + 2 >= count, end = number ? number + 1 : "";
+    const left = column / 2 + 0.03, top = 1 - (Math.floor(number / 2) * (height + gap)) / whole;
+    const place = (letter, domain, shown, text) => Object.assign(dress[`${letter}axis${end}`], {
+      domain, showticklabels: shown, title: { ...dress[`${letter}axis${end}`].title, text: shown ? text : "" } });
+    place("x", [left, left + 0.42], bottom, x);
+    place("y", [Math.max(0, top - height / whole), top], column === 0, y);
+    return { ...note, x: left, y: top };
+  });
 }
 function draw() {
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();

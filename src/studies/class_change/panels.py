@@ -36,23 +36,25 @@ def verdict(findings: ClassChangeFindings, row: Mapping[str, Any]) -> Verdict:
         row: of the job in a table over many jobs.
     """
     retrained, modules = findings.roles["retrained"], findings.roles["modules"]
-    metrics, sentences = {"retrained_accuracy": retrained.accuracy}, []
+    metrics: dict[str, Estimate] = {}
+    sentences, whole = [], {}
     for role, prefix in METRICS.items():
         if role not in findings.roles:
             continue
         network, ratios = findings.roles[role], (findings.macs_ratio(role), findings.all_macs_ratio(role))
         lost = network.forgetting["others"].lost
         metrics |= {
-            f"{prefix}accuracy": network.accuracy,
             f"{prefix}forgetting": lost,
+            f"{prefix}accuracy": network.accuracy,
             f"{prefix}update_macs_ratio": Estimate(ratios[0]),
-            f"{prefix}all_macs_ratio": Estimate(ratios[1]),
         }
+        whole[f"{prefix}all_macs_ratio"] = Estimate(ratios[1])
         right = f"{network.accuracy.value:.1%} right"
         if findings.change == "add" and network.changed_recall is not None:
             metrics[f"{prefix}recall"] = network.changed_recall
             right += f" ({network.changed_recall.value:.1%} of the new class)"
         sentences.append(f"{network.name}: {right}, {_points(lost)} lost on the others, {_cost_in_words(*ratios)}")
+    metrics |= {"retrained_accuracy": retrained.accuracy, **whole}
     if findings.change == "replace":
         largest = modules.forgetting["others"].largest_change
         same = "are equal to the last bit" if largest == 0 else f"have changed by up to {largest:.2g}"
@@ -62,7 +64,7 @@ def verdict(findings: ClassChangeFindings, row: Mapping[str, Any]) -> Verdict:
     happened = {"add": "joined", "remove": "left", "replace": "was replaced"}[findings.change]
     forgetting = dict.fromkeys((f"{prefix}forgetting" for prefix in METRICS.values()), "points")
     return Verdict(
-        f"{_subject(findings)} {happened}: {'; '.join(sentences)}",
+        f"{subject_said(findings)} {happened}: {'; '.join(sentences)}",
         metrics=metrics,
         units={name: forgetting.get(name, "%") for name in metrics},
         row=row,
@@ -78,7 +80,7 @@ def _networks(findings: ClassChangeFindings) -> Panel:
         "remove": "Accuracy is that on the classes that stay",
         "replace": f"Changed recall: of the images of '{findings.expert}', the replaced expert's classes",
     }[findings.change]
-    drawn = {"accuracy": "Accuracy after the change", "changed_recall": f"Recall: {_subject(findings)}"}
+    drawn = {"accuracy": "Accuracy after the change", "changed_recall": f"Recall: {subject_said(findings)}"}
     return Panel(
         CHANGE,
         "networks",
@@ -90,8 +92,9 @@ def _networks(findings: ClassChangeFindings) -> Panel:
         "seeds.",
         {column: "%" for column in ("accuracy", "other_accuracy", "changed_recall") if column in rows[0]},
         [
-            Figure("bars", "networks", title, "With 95% intervals over test images.", x="network", y=column,
-                   percent=True)
+            Figure("bars", "networks", title, "With 95% intervals over test images. Grey and hatched: monoliths.",
+                   x="network", y=column, percent=True,
+                   under_test=tuple(row["network"] for row in rows if row["network"].startswith("modules")))
             for column, title in drawn.items()
             if column in rows[0]
         ],
@@ -111,9 +114,9 @@ def _forgetting(findings: ClassChangeFindings) -> Panel:
             {
                 "network": network.name,
                 "classes": names[group],
+                **forgetting.lost.columns("forgetting"),
                 "before": forgetting.before,
                 "after": forgetting.after,
-                **forgetting.lost.columns("forgetting"),
                 "changed_answers": forgetting.changed_answers,
                 "largest_change": forgetting.largest_change,
             }
@@ -139,11 +142,11 @@ def _cost(findings: ClassChangeFindings) -> Panel:
         [
             {
                 "network": network.name,
+                "update_macs": cost.update.macs / 1e9,
+                "all_macs": cost.all_macs / 1e9,
                 "trained": cost.trainings,
                 "images": cost.update.images,
                 "steps": cost.update.steps,
-                "update_macs": cost.update.macs / 1e9,
-                "all_macs": cost.all_macs / 1e9,
                 "update_seconds": cost.update.seconds,
                 "touched": cost.update.parameters / cost.stored_parameters,
                 "stored_parameters": cost.stored_parameters,
@@ -164,7 +167,7 @@ def _cost(findings: ClassChangeFindings) -> Panel:
     )  # fmt: skip
 
 
-def _subject(findings: ClassChangeFindings) -> str:
+def subject_said(findings: ClassChangeFindings) -> str:
     return f"the expert of '{findings.expert}'" if findings.change == "replace" else f"class '{findings.class_name}'"
 
 

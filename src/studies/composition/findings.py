@@ -129,11 +129,11 @@ def verdict(findings: Findings) -> Verdict:
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
     costs = findings.costs.metrics()
     metrics = {
-        "monolith_accuracy": whole.accuracy,
-        "composed_accuracy": modular.accuracy,
         "composed_against_monolith": difference,
-        **routing,
+        "composed_accuracy": modular.accuracy,
+        "monolith_accuracy": whole.accuracy,
         **costs,
+        **routing,
         **_metrics("monolith", findings, MONOLITH),
         **_metrics("composed", findings, name),
     }
@@ -141,7 +141,7 @@ def verdict(findings: Findings) -> Verdict:
     fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]
     problem = findings.problem
     if fallen and not problem:
-        problem = f"no verdict: {', '.join(fallen)} collapsed to one class; train longer or with another optim"
+        problem = f"{', '.join(fallen)} collapsed to one class; train longer or with another optim"
     if problem:
         return Verdict(problem, "no verdict", metrics, units, screen=("networks",))
     sentence = (

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from torch import Tensor
 
+from src.artifacts.opening import sheet
 from src.core.estimate import Estimate, columns_of
 from src.core.result import Figure, Panel
-from src.imageops.sheets import contact_sheet
 from src.studies.composition.accuracy import KEYS, Accuracy
 from src.studies.composition.cost import Costs
 from src.studies.composition.errors import THESIS_MODULES, THESIS_MONOLITH, Errors, Heuristic, thesis_shares
@@ -19,9 +19,9 @@ from src.studies.robustness.calibration_panels import calibration_panels, detect
 from src.studies.robustness.corruption_panels import robustness_panels
 
 ACCURACY, ERRORS, LEARNING, COST, SINGLE = "Accuracy", "Errors", "Learning", "Cost", "Single images"
+CONTROLS = ("random tree", "modules, oracle")
 READINGS = {"argmax": "above its class", "summed": "summed probabilities"}
 JUDGED_ON = {"validation": "validation images", "test": "the test images themselves"}
-COLUMNS = 12  # of the picture of single images
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
@@ -51,8 +51,9 @@ def accuracy_panel(networks: Mapping[str, Accuracy]) -> Panel:
         "counts those images). Semantic similarity: shared part of the paths to the true and to the predicted class. "
         "ECE: 15 bins. AUC: micro. Shares: of the least and the most often predicted class.",
         {**dict.fromkeys(percents, "%"), "against_monolith": "points", "entropy": "nats", "nll_clipped": "nats"},
-        [Figure("bars", "networks", "Accuracy", "With 95% intervals over test images.", x="network", y="accuracy",
-                percent=True)],
+        [Figure("bars", "networks", "Accuracy", "With 95% intervals over test images. Grey and hatched: controls.",
+                x="network", y="accuracy", percent=True,
+                under_test=tuple(name for name in networks if not name.startswith(CONTROLS)))],
     )  # fmt: skip
 
 
@@ -145,6 +146,7 @@ def _superclasses(errors: Errors) -> Panel:
 def _confusions(errors: Errors) -> Iterator[Panel]:
     for network, confusions in errors.confusions.items():
         yield _confusion("superclass", network, confusions.superclasses, errors.tree.nodes[0].children)
+    for network, confusions in errors.confusions.items():
         yield _confusion("class", network, confusions.classes, errors.tree.classes)
 
 
@@ -231,9 +233,9 @@ def route_panels(routed: RoutedImages) -> Iterator[Panel]:
         "Each decision of the greedy route with its module's probability, and what came second. Error: the first "
         "decision on the route that was wrong.",
     )
-    picture = contact_sheet(routed.images, COLUMNS, -(-len(routed.images) // COLUMNS))
-    figure = Figure("image", "routed_images", "The images of the table", f"In its order, {COLUMNS} in a row.")
-    yield Panel(SINGLE, "routed_images", picture, figures=[figure])
+    labels = [f"{route.true} → {route.predicted}" for route in routed.routes]
+    yield sheet("routed_images", routed.images, labels, "The images of the table",
+                "In its order: true class → what the modules together say.", SINGLE)  # fmt: skip
 
 
 def _blame(mistake: Mistake | None) -> str:

@@ -5,22 +5,39 @@ Burgert et al. (NeurIPS 2025, arXiv:2509.20234): drop = (clean - suppressed) / (
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import picture
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, reliance
 from src.studies.feature_reliance.options import Options
 from src.studies.images import fewer_images
-from src.studies.locality.answers import Answers, Stimuli, check_perturbations
+from src.studies.locality.answers import Answers, Stimuli, at_strongest, check_perturbations
+from src.studies.locality.study import perturbed_panel
 from src.studies.protocol import Run
 
 SECTION = "Feature reliance"
+SHOWN = 3  # images under each operation
+TERMS = {
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "reliance_shape": "Share of what the network knew that is lost without shape.",
+    "reliance_texture": "Share of what the network knew that is lost without texture.",
+    "reliance_colour": "Share of what the network knew that is lost without colour.",
+    "shape_over_texture": "What is lost without shape minus what is lost without texture.",
+    "cue": "What an image can be recognised by: shape, texture or colour.",
+    "operation": "What is done to an image to take a cue away.",
+    "lost": "Share of the accuracy above guessing that is lost without the cue.",
+    "drop": "Share of the accuracy above guessing that is lost at this level.",
+    "level": "How strong the operation is, in its own unit.",
+    "step": "0 is the image as it is, then the operation's levels from the weakest on.",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,7 @@ class Findings:
         by_cue: cue -> the share of what the network knew that is lost, averaged over the levels of each operation
             (trapezoids, from whole images on) and over its operations.
         chance: accuracy of guessing.
-        images: how many.
+        images: how many. preview, shown: as of :class:`src.studies.locality.study.Findings`.
     """
 
     clean: Estimate
@@ -50,6 +67,8 @@ class Findings:
     by_cue: Mapping[str, Estimate]
     chance: float
     images: int
+    preview: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    shown: tuple[str, ...] = ()
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -86,7 +105,35 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
                 averages.append(torch.trapezoid(torch.stack(curve), dim=0) / len(losses))
             average = torch.stack(averages).mean(0)  # the drop is linear, so that its average is that of the averages
             by_cue[cue] = reliance(clean.right, average, chance, answers.weights).drop
-    return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test))
+    every = [sweep for several in options.cues.values() for sweep in several]
+    preview, names = at_strongest(test, every, SHOWN, run.seed)
+    return Findings(clean.accuracy, tuple(suppressions), by_cue, chance, len(test), preview, names)
+
+
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    return Opening(
+        f"Does {subject} go by shape, by texture or by colour ({images})?",
+        "An image can be recognised by its shape, by its texture (the pattern of its surface) and by its colour. One "
+        "of these cues at a time is taken from the test images: cut into blocks that change places they have no shape, "
+        "smoothed no texture, grey no colour. What the network relies on is what it cannot do without: the share of "
+        "its accuracy above guessing that is lost.",
+        terms=TERMS,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """What is right as it is, and lost without each cue."""
+    ways = {cue: [each.operation for each in findings.suppressions if each.cue == cue] for cue in findings.by_cue}
+    first = [each.cue for each in findings.suppressions]
+    pictures = [picture(f"step_{cue}", findings.preview[1 + first.index(cue)])
+                for cue in findings.by_cue if findings.preview.numel()]  # fmt: skip
+    boxes = [
+        Step("→" if cue == "shape" else "", f"without {cue}", "by " + " and ".join(ways[cue]).replace("_", " "),
+             "–" if math.isnan(lost.value) else f"loses {lost.value:.0%}", f"step_{cue}" if pictures else "")
+        for cue, lost in findings.by_cue.items()
+    ]  # fmt: skip
+    return [*boxes, Step("against", "whole images", "as they are", f"{findings.clean.value:.1%} right")], pictures
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
@@ -103,8 +150,8 @@ def panels(findings: Findings) -> Iterator[Panel]:
     for each in findings.suppressions:
         whole = Reliance(Estimate(0.0, 0.0, 0.0, findings.images, "images"), findings.clean)
         rows += [
-            {"cue": each.cue, "operation": each.operation, "step": step, "level": level,
-             **loss.accuracy.columns("accuracy"), **loss.drop.columns("drop")}
+            {"operation": each.operation, "step": step, **loss.drop.columns("drop"),
+             **loss.accuracy.columns("accuracy"), "level": level, "cue": each.cue}
             for step, (level, loss) in enumerate(zip((None, *each.levels), (whole, *each.losses), strict=True))
         ]  # fmt: skip
     caption = (
@@ -117,13 +164,15 @@ def panels(findings: Findings) -> Iterator[Panel]:
                "levels, weakest first.", x="step", y="drop", group="operation", percent=True)
     ]  # fmt: skip
     yield Panel(SECTION, "suppressed", rows, caption, {"accuracy": "%", "drop": "%"}, figures)
+    if findings.preview.numel():
+        yield perturbed_panel(SECTION, findings.preview, findings.shown)
 
 
 def verdict(findings: Findings) -> Verdict:
     """What is lost of each cue, the greatest first."""
-    metrics = {"clean_accuracy": findings.clean}
-    metrics |= {f"reliance_{cue}": lost for cue, lost in findings.by_cue.items()}
+    metrics = {f"reliance_{cue}": lost for cue, lost in findings.by_cue.items()}
     metrics["shape_over_texture"] = Estimate(findings.by_cue["shape"].value - findings.by_cue["texture"].value)
+    metrics["clean_accuracy"] = findings.clean
     units = {**dict.fromkeys(metrics, "%"), "shape_over_texture": "points"}
     if findings.clean.low <= findings.chance or any(math.isnan(lost.value) for lost in findings.by_cue.values()):
         sentence = f"no better than guessing on whole images ({findings.clean.value:.1%}): nothing can be lost"

@@ -56,11 +56,10 @@ def verdict(findings: Findings) -> Verdict:
     compared = findings.comparison
     assert compared is not None
     networks: dict[Role, Network] = {network.role: network for network in findings.shown}
-    metrics: dict[str, Estimate] = {}
+    metrics = {f"nv_{key_of(way)}_difference": difference for way, difference in compared.difference.items()}
     parts = []
     for way, difference in compared.difference.items():
         key = key_of(way)
-        metrics[f"nv_{key}_difference"] = difference
         for role in PAIR:
             metrics[f"nv_{key}_{role}"] = networks[role].variability[way].mean
         if way != EQUIVARIANCE:

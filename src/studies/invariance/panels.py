@@ -90,14 +90,14 @@ def _networks(findings: Findings) -> Panel:
 
 def _network_row(network: Network) -> dict[str, Any]:
     row: dict[str, Any] = {"network": name_of(network)}
-    for name, share in network.shares.items():
-        row |= share.columns(name)
     for way, variability in network.variability.items():
         row |= {
             f"nv_{key_of(way)}": variability.over_layers,
             f"nv_{key_of(way)}_stratified": variability.over_layers_stratified,
             f"nv_{key_of(way)}_units": variability.over_units,
         }
+    for name, share in network.shares.items():
+        row |= share.columns(name)
     return row
 
 

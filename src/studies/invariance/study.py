@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from src.artifacts.examined_subject import Examined
 from src.artifacts.network import untrained_like
+from src.artifacts.opening import picture
 from src.core.estimate import Estimate
-from src.core.result import Panel, Verdict
+from src.core.result import Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.imageops.transformations import transformation_set
 from src.studies.invariance import panels as shown
@@ -14,7 +17,7 @@ from src.studies.invariance.findings import ACCURACIES, EXAMINED, UNTRAINED, Fin
 from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine
 from src.studies.invariance.options import Options
-from src.studies.invariance.words import key_of, words_for
+from src.studies.invariance.words import SHORT, does, key_of, terms, words_for
 from src.studies.protocol import Run
 
 
@@ -46,6 +49,43 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     return findings_of(measured, images, transformations, options, run)
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    doing = does(options.transformation)
+    untrained = " The same is asked of the network with random weights." if options.untrained else ""
+    return Opening(
+        f"How much does {doing} change what each layer of {subject} answers ({images})?",
+        f"A layer is invariant to {doing} if its numbers stay as they are. Every test image is shown under each "
+        "transformation, and the spread of each unit's answers over transformations is divided by the spread between "
+        f"images (variability, NV): 0 is invariant, 1 is as variable as between different images.{untrained}",
+        terms=terms(options),
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Transformed images, what is still right, and how much layers vary."""
+    network, moves = findings.networks[0], findings.transformations
+    way, variability = next(iter(network.variability.items()))
+    boxes = [
+        Step("→", "transformed images", f"each under {len(moves)} transformations ({moves.family})",
+             f"{network.transformed_accuracy.value:.1%} right", "step_transformed"),
+        Step("→", "variability of its layers", SHORT[way], f"NV {variability.mean.value:.2f}"),
+    ]  # fmt: skip
+    for other in findings.shown:
+        if other.role == UNTRAINED:
+            level = other.variability[way].mean.value
+            boxes.append(Step("against", "untrained network", "the same with random weights", f"NV {level:.2f}"))
+    return boxes, transformed_picture(findings)
+
+
+def transformed_picture(findings: Findings) -> list[Panel]:
+    """One image under some transformations, where maps are shown at all."""
+    if findings.maps is None:
+        return []
+    moved = (255 * findings.maps.moved).round().clamp(0, 255).to(torch.uint8)
+    return [picture("step_transformed", moved[:, None])]
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """All that is shown."""
     return shown.panels(findings)
@@ -54,13 +94,16 @@ def panels(findings: Findings) -> Iterator[Panel]:
 def verdict(findings: Findings) -> Verdict:
     """How much the network varies, and how much of it it classifies right."""
     network = findings.networks[0]
-    metrics, parts = dict(network.shares), []
+    metrics: dict[str, Estimate] = {}
+    more: dict[str, Estimate] = {}
+    parts = []
     for way, variability in network.variability.items():
         key = f"nv_{key_of(way)}"
         metrics[key] = variability.mean
-        metrics[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
-        metrics[f"{key}_units"] = Estimate(variability.over_units)
+        more[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
+        more[f"{key}_units"] = Estimate(variability.over_units)
         parts.append(f"{variability.mean.value:.2f} ({words_for(way, findings.options)})")
+    metrics |= network.shares | more
     sentence = (
         f"its activations vary {', '.join(parts)} times as much under the transformation as between images; "
         f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right"

@@ -1,14 +1,54 @@
 """How networks and ways of measuring are called: in metrics, in tables, and in sentences."""
 
-from src.studies.invariance.findings import EQUIVARIANCE, Network, Role, Way
+from collections.abc import Mapping
+from typing import Any
+
+from src.studies.invariance.findings import ACCURACIES, EQUIVARIANCE, Network, Role, Way
 from src.studies.invariance.options import Options
 
+#: family of transformations -> what it does, for a reader
+DOES: dict[str, str] = {
+    "rotation": "turning the image",
+    "rot90": "turning the image by right angles",
+    "flips": "mirroring the image",
+    "scale": "scaling the image",
+    "translation": "moving the image",
+    "shear": "shearing the image",
+    "noise": "adding noise to the image",
+    "blur": "blurring the image",
+    "brightness": "changing the image's brightness",
+    "contrast": "changing the image's contrast",
+}
+SHORT: dict[Way, str] = {
+    "none": "each position of a map a unit",
+    "sum": "maps summed",
+    "mean": "maps averaged",
+    "max": "greatest value of a map",
+    EQUIVARIANCE: "maps moved back",
+}
 WAYS: dict[Way, str] = {
     "none": "each position of a map is a unit",
     "sum": "maps are summed first",
     "mean": "maps are averaged first",
     "max": "of each map the greatest value",
     EQUIVARIANCE: "maps moved back by the inverse transformation, each position a unit",
+}
+
+
+TERMS = {
+    "accuracy": "Share of the test images as they are that are classified right.",
+    "transformed_accuracy": "Share of the transformed images that are classified right.",
+    "transformed_accuracy_unambiguous": "The same without the classes that the transformation turns into each other.",
+    "nv": "Variability: spread over transformations of one image, as a share of that between images; 0 is invariant.",
+    "nv_stratified": "NV between images of one class alone.",
+    "depth": "Place of a layer: 0% the first, 100% the last.",
+    "units": "Numbers that a layer gives out; what is measured of each.",
+    "dead": "Units that never change.",
+    "infinite": "Units that only the transformation moves.",
+    "rise": "NV of the second half of the layers minus that of the first; above 0, lower layers are more invariant.",
+    "rank_correlation": "Whether NV grows with depth: 1 always, -1 it falls.",
+    "transformation_spread": "How much a unit changes under the transformation.",
+    "image_spread": "How much a unit differs between images.",
 }
 
 
@@ -26,6 +66,56 @@ def words_for(way: Way, options: Options) -> str:
     """What becomes of maps."""
     averaged = options.after == "mean" and way in ("none", EQUIVARIANCE)
     return WAYS[way] + (", spreads averaged over the positions of a map" if averaged else "")
+
+
+def does(transformation: Mapping[str, Any]) -> str:
+    """What a transformation does, in words."""
+    return DOES.get(str(transformation["family"]), "transforming the image")
+
+
+def ways_of(options: Options) -> tuple[Way, ...]:
+    """All ways in which NV is measured."""
+    return (*options.each_aggregation, *((EQUIVARIANCE,) if options.same_equivariance else ()))
+
+
+def terms(options: Options) -> dict[str, str]:
+    """What the metrics and columns of one network mean."""
+    said = {}
+    for way in ways_of(options):
+        key, words = f"nv_{key_of(way)}", SHORT[way]
+        said[key] = f"Variability (NV), mean over layers; {words}: 0 is invariant, 1 as variable as between images."
+        said[f"{key}_stratified"] = f"The same between images of one class alone ({words})."
+        said[f"{key}_units"] = f"Mean over all units, where wide layers count more ({words})."
+    return said | TERMS
+
+
+def comparison_terms(options: Options) -> dict[str, str]:
+    """What the metrics of two networks mean, one of which was trained on transformed images."""
+    said: dict[str, str] = {}
+    for key, words in ((key_of(way), SHORT[way]) for way in ways_of(options)):
+        said |= {
+            f"nv_{key}_difference": f"Variability (NV) of the augmented network minus that of the plain one; {words}.",
+            f"nv_{key}_plain": f"NV of the plain network, mean over layers ({words}): 0 is invariant.",
+            f"nv_{key}_augmented": f"NV of the augmented network, mean over layers ({words}): 0 is invariant.",
+            f"lower_layers_{key}": f"NV of the second half of the plain network's layers minus that of the first "
+            f"({words}); above 0, lower layers are more invariant.",
+            f"lower_layers_{key}_learned": f"The same minus that of the untrained network ({words}).",
+        }
+    roles = {"plain": "trained on images as they are", "augmented": "trained on transformed images"}
+    said |= {
+        f"{role}_{name}": f"{TERMS[name].rstrip('.')}, by the network {words}."
+        for role, words in roles.items()
+        for name in ACCURACIES
+    }
+    return (
+        terms(options)
+        | said
+        | {
+            "plain": "The network trained on images as they are.",
+            "augmented": "The network trained on transformed images.",
+            "untrained": "A control: the network with random weights.",
+        }
+    )
 
 
 def called(role: Role, aside: bool) -> str:

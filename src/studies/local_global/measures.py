@@ -72,22 +72,23 @@ class Bench:
     levels: Mapping[tuple[str, str], Level]
     options: Mapping[str, Any]
 
-    def instruments(self) -> list[Instrument]:
-        """All, in the order of the page."""
-        areas = [
-            Instrument(f"area_{sweep.name}", AREAS[sweep.name], f"what is kept of the accuracy under {sweep.name}")
-            for sweep in self.options["locality"].operations
-            if sweep.name in AREAS
-        ]
-        gaps = [
-            Instrument(f"interaction_gap_{side}px", -1, f"how far masked patches of {side} pixels are from adding up")
-            for side in self.options["locality"].patches
-        ]
-        outlines = [
-            Instrument(f"outline_{method}", -1, f"how much of {method} is on the outline rather than inside", 0.5)
-            for method in self.options["relevance"].methods
-        ]
-        return [*BIASES, *DROPS, *areas, *gaps, *outlines]
+
+def instruments_of(options: Mapping[str, Any]) -> list[Instrument]:
+    """All, in the order of the page; ``options``: of the studies, by name."""
+    areas = [
+        Instrument(f"area_{sweep.name}", AREAS[sweep.name], f"what is kept of the accuracy under {sweep.name}")
+        for sweep in options["locality"].operations
+        if sweep.name in AREAS
+    ]
+    gaps = [
+        Instrument(f"interaction_gap_{side}px", -1, f"how far masked patches of {side} pixels are from adding up")
+        for side in options["locality"].patches
+    ]
+    outlines = [
+        Instrument(f"outline_{method}", -1, f"how much of {method} is on the outline rather than inside", 0.5)
+        for method in options["relevance"].methods
+    ]
+    return [*BIASES, *DROPS, *areas, *gaps, *outlines]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def measured(subject: Subject, bench: Bench, run: Run) -> Measured:
     outlines = relevance.checks["outline"]
     values |= {f"outline_{method}": outlines[MapName(method, NETWORK)] for method in options.methods}
     undefined = Estimate(math.nan)
-    named = {each.name: values.get(each.name, undefined) for each in bench.instruments()}
+    named = {each.name: values.get(each.name, undefined) for each in instruments_of(bench.options)}
     return Measured({**named, "colour_drop": values["colour_drop"]}, clean.accuracy, neutral.accuracy, relevance)
 
 

@@ -6,26 +6,47 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from src.artifacts import opening as words
 from src.artifacts.equal_accuracy import EQUAL
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
-from src.imageops.sheets import contact_sheet
+from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.data.cue_conflict import CueConflict
+from src.data.image_set import ImageSet
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.local_global.findings import AGREES, ALIKE, SEEDS, Findings, Network
+from src.studies.local_global.measures import Instrument
+from src.studies.local_global.options import LocalGlobal
+from src.studies.relevance.panels import TERMS as RELEVANCE_TERMS
 from src.studies.relevance.panels import checks_panel
 from src.studies.relevance.pictures import overlays
 
 SECTION = "Do the instruments follow the dose?"
 CALIBRATION = "Cues and levels"
 MAPS = "Maps of relevance"
-SHOWN = 14  # images of each kind
+SHOWN = 6  # images of each kind
+TERMS = {
+    "dose": "Share of a network's training images whose texture was that of their class.",
+    "instrument": "A way of measuring whether a network goes by shape or by texture.",
+    "cue": "What an image can be recognised by: shape, texture or colour.",
+    "correlation": "Rank correlation of the measure with the dose, signed so that 1 is as expected.",
+    "without_dose_0": "The same without networks whose training images had textures at random.",
+    "controls_show_none": "Whether networks that go by neither cue are measured as such.",
+    "judgement": "Whether the instrument follows the dose.",
+    "shape_alone_accuracy": "Accuracy of a network whose images are told by their shape alone.",
+    "texture_alone_accuracy": "Accuracy of a network whose images are told by their texture alone.",
+    "colour_alone_accuracy": "Accuracy of a network whose images are told by their colour alone.",
+    "validation_accuracy": "Accuracy on images like those of the network's own training.",
+    "agreeing_accuracy": "Accuracy on images on which shape, texture and colour all tell the class.",
+    "neutral_accuracy": "Accuracy on images on which shape alone tells the class.",
+    "admitted": "Whether the operation takes this cue away and leaves the others.",
+}
 
 
 def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
     rows = [
-        {"instrument": each.instrument.name, "expected": "rises" if each.instrument.sign > 0 else "falls",
-         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+        {"instrument": each.instrument.name, **each.correlation.columns("correlation"),
+         **each.without_zero.columns("without_dose_0"), "expected": "rises" if each.instrument.sign > 0 else "falls",
          "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
          "measures": each.instrument.meaning}
         for each in findings.agreements
@@ -66,6 +87,41 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
         + "."
     )
     yield Panel(CALIBRATION, "levels", levels, caption, {f"{cue}_network_loses": "points" for cue in findings.singles})
+
+
+def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
+    """How the page begins before anything trains."""
+    said = words.images_said(options.recipe["data"])
+    terms = {each.name: f"{each.meaning[0].upper()}{each.meaning[1:]}." for each in instruments} | {
+        f"correlation_{each.name}": f"Rank correlation with the dose of: {each.meaning}; 1 is as expected."
+        for each in instruments
+    }
+    return Opening(
+        f"Which measures of shape and texture tell what a network really goes by ({said})?",
+        "There are many measures of whether a network knows things by their shape or by their texture (the pattern of "
+        "the surface), and of most networks nobody knows the truth. Here it is known: networks are trained "
+        "on images whose texture tells the class in a set share of them, the dose. A measure (instrument) that means "
+        "anything follows the dose, and shows nothing on networks that know neither.",
+        terms=RELEVANCE_TERMS | TERMS | terms,
+    )
+
+
+def steps(findings: Findings, agreeing: ImageSet, conflicting: CueConflict) -> tuple[list[Step], list[Panel]]:
+    """The drawing of what was done, and its pictures."""
+    dosed = [network for network in findings.networks if network.role == "dose"]
+    doses = sorted({network.dose for network in dosed})
+    follow = sum(each.correlation.value >= AGREES for each in findings.agreements)
+    boxes = [
+        Step("", "training images", "shape tells the class; texture does in a set share", f"{len(doses)} doses",
+             "step_agreeing"),
+        Step("→", "networks", f"of doses {', '.join(f'{dose:g}' for dose in doses)}", f"{len(dosed)} networks"),
+        Step("→", "instruments", "each measures every network, also where shape and texture disagree",
+             f"{len(findings.agreements)} measures", "step_conflicting"),
+        Step("=", "follow the dose", f"a rank correlation of {AGREES} or more",
+             f"{follow} of {len(findings.agreements)}"),
+    ]  # fmt: skip
+    pictures = [words.picture("step_agreeing", agreeing.images), words.picture("step_conflicting", conflicting.images)]
+    return boxes, pictures
 
 
 def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Panel]:
@@ -134,19 +190,19 @@ def picture(shown: dict[str, Tensor]) -> Panel:
     count = min(SHOWN, *map(len, shown.values()))
     # of each class in turn, as images stand class by class
     images = torch.cat([each[torch.arange(count) * len(each) // count] for each in shown.values()])
-    below = f"From top to bottom: {'; '.join(shown)}."
-    figure = Figure("image", "images", "What the networks are trained on and measured with", below)
-    return Panel(CALIBRATION, "images", contact_sheet(images, count, len(shown)), figures=[figure])
+    labels = [name for name in shown for _ in range(count)]
+    return words.sheet("images", images, labels, "What the networks are trained on and measured with", "", CALIBRATION)
 
 
 def verdict(findings: Findings) -> Verdict:
     """Which instruments agree; their correlations as metrics."""
-    metrics = {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
-    metrics |= {
+    metrics = {
         f"correlation_{each.instrument.name}": each.correlation
         for each in findings.agreements
         if not math.isnan(each.correlation.value)
     }
+    alone = {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
+    metrics, units = metrics | alone, dict.fromkeys(alone, "%")
     seeds = max((each.seeds for each in findings.agreements), default=0)
     row = {"seeds": seeds}
     screen = ("agreement", "levels")
@@ -155,7 +211,7 @@ def verdict(findings: Findings) -> Verdict:
     if abs(shape - texture) > ALIKE:
         problems.append(f"shape alone is {shape:.1%} right and texture alone {texture:.1%}: they are not equally easy")
     if problems:
-        return Verdict("; ".join(problems), "no verdict", metrics, row=row, screen=screen)
+        return Verdict("; ".join(problems), "no verdict", metrics, units, row, screen)
     spans = ", ".join(f"{seed} ({span:.1%} apart)" for seed, span in findings.unequal.items())
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
     if seeds < SEEDS:
@@ -164,7 +220,7 @@ def verdict(findings: Findings) -> Verdict:
             f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
             f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture: {', '.join(high)}"
         )
-        return Verdict(sentence + left_out, "no verdict", metrics, row=row, screen=screen)
+        return Verdict(sentence + left_out, "no verdict", metrics, units, row, screen)
     agreeing = [each.instrument.name for each in findings.agreements if each.judgement == "agrees"]
     rest = [each.instrument.name for each in findings.agreements if each.judgement == "does not agree"]
     undefined = [each.instrument.name for each in findings.agreements if each.judgement == "no verdict"]
@@ -173,4 +229,4 @@ def verdict(findings: Findings) -> Verdict:
     sentence += f"; these do not: {', '.join(rest)}" if rest else ""
     sentence += f"; not defined: {', '.join(undefined)}" if undefined else ""
     sentence += left_out
-    return Verdict(sentence, "success" if agreeing else "no success", metrics, row=row, screen=screen)
+    return Verdict(sentence, "success" if agreeing else "no success", metrics, units, row, screen)

@@ -1,6 +1,6 @@
 """A network's answers to images under perturbations: what the studies of locality and of feature reliance share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,10 +12,11 @@ from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction, interaction
 from src.methods.locality.levels import LEVELS
-from src.methods.locality.perturbations import Perturbation, masked_area, perturb
+from src.methods.locality.perturbations import Perturbation, Region, masked_area, perturb
 from src.networks.activations import predict
 from src.networks.subjects import Subject
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
+from src.studies.locality.options import Sweep
 from src.studies.protocol import Run
 
 ORIGINAL = "original"
@@ -132,3 +133,13 @@ class Answers:
     def _mean(self, values: Tensor) -> Estimate:
         values = values.cpu()
         return estimate(Resampled(float(values.mean()), self.weights @ values), n=len(values), unit="images")
+
+
+def at_strongest(
+    images: ImageSet, sweeps: Sequence[Sweep], count: int, seed: int, region: Region = "all"
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The first images as they are and under each operation's last level: uint8 (rows, count, C, H, W), and names."""
+    shown = images.select(torch.arange(min(count, len(images))))
+    strongest = [Perturbation(sweep.name, sweep.levels[-1], 0, seed, region) for sweep in sweeps]
+    rows = [shown.images, *(perturb(shown.images, each, shown.masks) for each in strongest)]
+    return torch.stack(rows), (ORIGINAL, *(f"{each.name} {each.level:g}" for each in strongest))

@@ -1,26 +1,40 @@
 """The study of locality: what a network still knows of images that are scrambled, masked, smoothed, filtered."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import LINE, picture, sheet
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
-from src.imageops.sheets import contact_sheet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
-from src.methods.locality.perturbations import Perturbation, perturb
+from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import area
 from src.studies.images import fewer_images
-from src.studies.locality.answers import ORIGINAL, Answers, Cell, Stimuli, check_perturbations
+from src.studies.locality.answers import Answers, Cell, Stimuli, at_strongest, check_perturbations
 from src.studies.locality.options import Options
 from src.studies.protocol import Run
 
 SECTION = "Local against global"
+TERMS = {
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "area": "Share of the accuracy above guessing that is kept, averaged over an operation's levels.",
+    "operation": "What is done to the images.",
+    "level": "How strong the operation is, in its own unit.",
+    "step": "0 is the image as it is, then the operation's levels from the weakest on.",
+    "probability": "What the network gives the true class.",
+    "ratio": "What masking patches one at a time costs, summed, over what masking them at once costs; 1 where each "
+    "counts by itself.",
+    "patch": "A square part of the image; its side in pixels.",
+    "sum_of_singles": "What masking the patches one at a time takes from the true class's score, summed.",
+    "together": "What masking them all at once takes from it.",
+}
 
 
 @dataclass(frozen=True)
@@ -67,13 +81,8 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
     test = fewer_images(examined.test, options.images, run.session)
     device = next(examined.subject.model.parameters()).device
     findings = answered(Answers(examined.subject, Stimuli(test, options.batch, device), run), options)
-    shown = test.select(torch.arange(min(options.pictures, len(test))))
-    strongest = [
-        Perturbation(sweep.name, sweep.levels[-1], 0, run.seed, options.region) for sweep in options.operations
-    ]
-    rows = [shown.images, *(perturb(shown.images, each, shown.masks) for each in strongest)]
-    names = (ORIGINAL, *(f"{each.name} {each.level:g}" for each in strongest))
-    return replace(findings, preview=torch.stack(rows), shown=names)
+    preview, names = at_strongest(test, options.operations, options.pictures, run.seed, options.region)
+    return replace(findings, preview=preview, shown=names)
 
 
 def answered(answers: Answers, options: Options) -> Findings:
@@ -101,14 +110,50 @@ def answered(answers: Answers, options: Options) -> Findings:
     return Findings(clean, tuple(cells), areas, interactions, chance, len(answers.labels))
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    areas = {
+        f"area_{sweep.name}": f"Share of the accuracy above guessing that is kept under {_said(sweep.name)}."
+        for sweep in options.operations
+    }
+    ratios = {
+        f"interaction_{side}px": f"Of patches of {side} pixels: what masking them one at a time costs, summed, over "
+        "what masking them at once costs; 1 where each counts by itself."
+        for side in options.patches
+    }
+    return Opening(
+        f"Does {subject} see the whole or only the parts ({images})?",
+        "A network can know an object by its whole (its global form), or by small parts wherever these lie (local "
+        "features such as texture). Test images are scrambled in blocks, smoothed, filtered and masked, from weakly to "
+        "strongly, and the network is asked about each. What it still gets right says which of the two it goes by.",
+        terms=TERMS | areas | ratios,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Whole images, and what is kept under the first operations."""
+    boxes, pictures = [], []
+    for number, (name, kept) in enumerate(list(findings.areas.items())[:3], 1):
+        shown = f"step_{name}" if findings.preview.numel() else ""
+        value = "–" if math.isnan(kept) else f"keeps {kept:.0%}"
+        boxes.append(Step("→" if number == 1 else "", _said(name), "over all its levels", value, shown))
+        pictures += [picture(shown, findings.preview[number])] if shown else []
+    whole = Step("against", "whole images", "as they are", f"{findings.clean.accuracy.value:.1%} right")
+    return [*boxes, whole], pictures
+
+
+def _said(operation: str) -> str:
+    return operation.replace("_", " ")
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """Curves, their areas, what masked patches cost, and the images themselves."""
     rows = []
     for name in findings.areas:
         curve = [findings.clean, *(cell for cell in findings.cells if cell.operation == name)]
         rows += [
-            {"operation": name, "step": step, "level": cell.level if step else None,
-             **cell.accuracy.columns("accuracy"), **cell.probability.columns("probability")}
+            {"operation": name, "step": step, **cell.accuracy.columns("accuracy"),
+             "level": cell.level if step else None, **cell.probability.columns("probability")}
             for step, cell in enumerate(curve)
         ]  # fmt: skip
     caption = (
@@ -126,7 +171,7 @@ def panels(findings: Findings) -> Iterator[Panel]:
                 "strongest level, chance taken off: 100% where nothing is lost.", {"area": "%"})  # fmt: skip
     if findings.interactions:
         costs = [
-            {"patch": side, "patches": cost.patches, "area": cost.area, **cost.ratio.columns("ratio"),
+            {"patch": side, **cost.ratio.columns("ratio"), "patches": cost.patches, "area": cost.area,
              **cost.sum_of_singles.columns("sum_of_singles"), **cost.together.columns("together")}
             for side, cost in findings.interactions.items()
         ]  # fmt: skip
@@ -138,19 +183,23 @@ def panels(findings: Findings) -> Iterator[Panel]:
         below = "Patch: side in pixels. Ratio: 1 where the parts count each by itself."
         figures = [Figure("lines", "interaction", "Do the parts add up?", below, x="patch", y="ratio")]
         yield Panel(SECTION, "interaction", costs, meaning, {"area": "%"}, figures)
-    lines, shown = findings.preview.shape[:2]
-    if shown:
-        picture = contact_sheet(findings.preview.flatten(0, 1), shown, lines)
-        below = f"From top to bottom: {', '.join(findings.shown)}."
-        yield Panel(SECTION, "perturbed_images", picture,
-                    figures=[Figure("image", "perturbed_images", "What the network sees", below)])  # fmt: skip
+    if findings.preview.numel():
+        yield perturbed_panel(SECTION, findings.preview, findings.shown)
+
+
+def perturbed_panel(section: str, preview: Tensor, names: Sequence[str]) -> Panel:
+    """Images uint8 (rows, images, C, H, W) as they are and under operations, by name."""
+    few = max(1, min(preview.shape[1], 3 * LINE // len(preview)))
+    labels = [_said(name) for name in names for _ in range(few)]
+    return sheet("perturbed_images", preview[:, :few].flatten(0, 1), labels, "What the network sees",
+                 "Each operation at its strongest level.", section)  # fmt: skip
 
 
 def verdict(findings: Findings) -> Verdict:
     """Accuracy on whole images and areas under the curves; ratios of the interaction."""
-    metrics = {"clean_accuracy": findings.clean.accuracy}
-    metrics |= {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
+    metrics = {f"area_{name}": Estimate(value) for name, value in findings.areas.items()}
     metrics |= {f"interaction_{side}px": cost.ratio for side, cost in findings.interactions.items()}
+    metrics["clean_accuracy"] = findings.clean.accuracy
     units = {name: "%" for name in metrics if not name.startswith("interaction")}
     known = findings.clean.accuracy.low > findings.chance
     if not known:

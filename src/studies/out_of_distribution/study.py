@@ -17,7 +17,7 @@ import torch
 from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError, suggestion
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.distorted import Distorted, condition_of, decoded_distorted, identity_of, listed_distorted
 from src.data.image_set import ImageSet
 from src.methods.locality.categories import SIXTEEN, category_scores, members_of
@@ -30,6 +30,19 @@ from src.studies.protocol import Run
 
 SECTION = "Out of distribution"
 KEY = "study.distorted"
+TERMS = {
+    "ood_accuracy": "Share of the distorted images that are named right, over all conditions that count.",
+    "error_consistency": "Whether the network errs on the same images as people: 1 always, 0 no more than by chance.",
+    "observed_consistency": "Share of the images that the network and a person both get right or both wrong.",
+    "accuracy_difference": "How far the network's accuracy lies from people's.",
+    "condition": "A way and strength of distortion.",
+    "counts": "Whether the condition is part of the means.",
+    "observer": "Who decided: the network, other networks, or people.",
+    "squared_difference": "Squared difference of the accuracies.",
+    "observed": "Share of the images that both get right or both wrong.",
+    "kappa": "What of it is beyond chance at their accuracies: 1 the same errors, 0 by chance.",
+    "mean_rank": "Place among the networks, over three measures; 1 is most like people.",
+}
 
 
 @dataclass(frozen=True)
@@ -161,15 +174,45 @@ def _rank(condition: str) -> tuple[int, float, str]:
         return 1, 0.0, condition
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    others = (
+        " Others have decided on the same images; error consistency says whether the network fails where they do."
+        if options.observers is not None
+        else ""
+    )
+    return Opening(
+        f"What does {subject} still name right of distorted images ('{Path(options.distorted).name}')?",
+        "The network is shown images unlike those that it was trained on (out of distribution): distorted on purpose, "
+        "in several conditions, such as less contrast, more noise, or a drawing in the place of a photograph. It names "
+        f"one of a few broad categories, each of several of its classes.{others}",
+        terms=TERMS,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Conditions, the share named right, and people's errors."""
+    counted = sum(each.counts for each in findings.conditions)
+    boxes = [
+        Step("→", "distorted images", f"{counted} conditions that count", f"{findings.accuracy.n:,} images"),
+        Step("→", "named right", f"of {findings.categories} categories; guessing: {1 / findings.categories:.0%}",
+             f"{findings.accuracy.value:.1%}"),
+    ]  # fmt: skip
+    if findings.comparison is not None:
+        kappa = findings.comparison.agreements[NETWORK].kappa
+        boxes.append(Step("against", "people", "do both err on the same images?", f"error consistency {kappa:.2f}"))
+    return boxes, []
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """Accuracy by condition, beside people's; how alike errors are; all decisions."""
     rows = [
-        {"condition": each.name, "observer": NETWORK, "images": each.accuracy.n, **each.accuracy.columns("accuracy"),
+        {"condition": each.name, "observer": NETWORK, **each.accuracy.columns("accuracy"), "images": each.accuracy.n,
          "counts": each.counts}
         for each in findings.conditions
     ] + [
-        {"condition": each.name, "observer": "people", "images": each.accuracy.n, "accuracy": each.people,
-         "accuracy_low": None, "accuracy_high": None, "counts": each.counts}
+        {"condition": each.name, "observer": "people", "accuracy": each.people, "accuracy_low": None,
+         "accuracy_high": None, "images": each.accuracy.n, "counts": each.counts}
         for each in findings.conditions if each.people is not None
     ]  # fmt: skip
     caption = (

@@ -177,14 +177,14 @@ def favourites(modules: Modules, label: int) -> Favourites:
 def module_metrics(findings: ModuleFindings) -> dict[str, Estimate]:
     """What one job says of its modules; means over modules have no interval, for these are all there are."""
     return {
-        "strong_accuracy": findings.accuracy["strong"],
-        "composed_accuracy": findings.accuracy["calibrated"],
-        "composed_accuracy_raw": findings.accuracy["raw"],
         "composed_against_strong": findings.against_strong["calibrated"],
+        "composed_accuracy": findings.accuracy["calibrated"],
+        "strong_accuracy": findings.accuracy["strong"],
         **{
             name: Estimate(sum(values) / len(values), n=len(values), unit="modules")
             for name, values in findings.shares.items()
         },
+        "composed_accuracy_raw": findings.accuracy["raw"],
     }
 
 

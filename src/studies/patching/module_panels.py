@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import torch
 
-from src.artifacts.opening import sheet
-from src.core.result import Figure, Panel
+from src.artifacts.network import Trained
+from src.artifacts.opening import images_said, network_said, picture, sheet, with_article
+from src.core.result import Figure, Opening, Panel, Step
 from src.studies.patching.module_findings import Classifier, ModuleFindings
+from src.studies.patching.options import Modularize
 
 NAMES: Mapping[Classifier, str] = {
     "strong": "strong network",
@@ -28,6 +30,8 @@ MODULE_TERMS = {
     "kernels_retained": "Share of the strong network's kernels that a module keeps; as a metric their mean.",
     "macs_retained": "Share of the strong network's multiply-adds that a module costs; as a metric the mean of all.",
     "auc_logit": "AUC by the raw score.",
+    "against_strong": "Accuracy minus that of the strong network.",
+    "generation": "A round of the genetic search: candidates are mixed, changed, and the best kept.",
     "recall_strong": "Recall of the strong network on this class.",
     "recall_composed": "Recall of all modules together on this class.",
 }
@@ -65,6 +69,33 @@ def _module_panels(findings: ModuleFindings) -> Iterator[Panel]:
     yield from _favourites(findings)
 
 
+def module_opening(options: Modularize) -> Opening:
+    """How the page of the modules alone begins."""
+    return Opening(
+        f"How much of {with_article(network_said(options.strong['model']))} does a single class need "
+        f"({images_said(options.strong['data'])})?",
+        "A strong network is trained to tell all classes apart. A genetic search then finds for each class which of "
+        "the network's kernels (filters) it needs, and cuts them out as a module: a smaller network that answers for "
+        "this class alone. All modules together are compared with the network that they were cut from.",
+        terms=MODULE_TERMS,
+    )
+
+
+def module_steps(findings: ModuleFindings, strong: Trained) -> tuple[list[Step], list[Panel]]:
+    """The drawing of what was done, and its picture."""
+    kept, accuracy = findings.shares["kernels_retained"], findings.accuracy
+    steps = [
+        Step("", "strong network", f"{network_said(strong.subject)}, knows {len(findings.classes)} classes",
+             f"{accuracy['strong'].value:.1%} right", "step_strong"),
+        Step("→", f"{len(findings.classes)} modules", "one for each class, found by a genetic search",
+             f"keep {min(kept):.0%} to {max(kept):.0%} of the kernels"),
+        Step("=", "all modules together", "each answers for its class; the surest one wins",
+             f"{accuracy['calibrated'].value:.1%} right"),
+        Step("against", "strong network", "all kernels", f"{accuracy['strong'].value:.1%} right"),
+    ]  # fmt: skip
+    return steps, [picture("step_strong", strong.data.sets["test"].images)]
+
+
 def _modules(findings: ModuleFindings) -> Panel:
     shares, whole = findings.shares, findings.strong_cost
     least_to_greatest = ", ".join(
@@ -77,14 +108,14 @@ def _modules(findings: ModuleFindings) -> Panel:
         "modules",
         {
             "class": list(findings.classes),
-            "kernels": findings.kernels.tolist(),
             "kernels_retained": shares["kernels_retained"],
-            "macs_retained": shares["macs_retained"],
-            "parameters": [module.parameters for module in findings.costs],
+            "recall_composed": findings.recall_composed.tolist(),
+            "recall_strong": findings.recall_strong.tolist(),
             "auc": shares["auc"],
             "auc_logit": findings.auc_logit.tolist(),
-            "recall_strong": findings.recall_strong.tolist(),
-            "recall_composed": findings.recall_composed.tolist(),
+            "macs_retained": shares["macs_retained"],
+            "kernels": findings.kernels.tolist(),
+            "parameters": [module.parameters for module in findings.costs],
         },
         f"One module per class, cut from {findings.all_kernels} kernels, {whole.macs / 1e6:.1f} M multiply-adds and "
         f"{whole.parameters:,} parameters. AUC: the class against all others on test images, by the score in use and "

@@ -31,6 +31,33 @@ MEANING = {
     "where a method promises no sum. It finds faults and what biases take; a constant map passes, so that it is no "
     "evidence of quality",
 }
+TERMS = {
+    **{
+        check: f"{words.partition(': ')[2][:1].upper()}{words.partition(': ')[2][1:]}."
+        for check, words in MEANING.items()
+    },
+    "map": "For each pixel of an image how much it speaks for the explained class, or against it.",
+    "explained_accuracy": "Accuracy on the images that are explained.",
+    "randomised_signed": "Rank correlation with the map of the network after it has forgotten all; near 0 is good.",
+    "randomised_absolute": "The same of absolute values.",
+    "held_against": "Whose edges: the image's, or a control's.",
+    "removed": "Share of the pixels that are taken away.",
+    "most_relevant_first": "Probability of the class while the most relevant pixels go.",
+    "least_relevant_first": "Probability of the class while the least relevant pixels go.",
+    "apart": "The second minus the first; great where a map tells what the network needs.",
+    "iou": "Pixels that are both relevant and on edges, as a share of those that are either.",
+}
+METHODS = {
+    "lrp_z_plus": "Layer-wise relevance: the answer is handed back from layer to layer, by positive parts alone.",
+    "lrp_alpha2_beta1": "Layer-wise relevance: positive parts count double, negative ones once.",
+    "lrp_epsilon": "Layer-wise relevance: all parts by their share.",
+    "lrp_gamma": "Layer-wise relevance that favours positive parts.",
+    "gradient": "How the answer changes with each pixel.",
+    "gradient_x_input": "How the answer changes with each pixel, times the pixel.",
+    "integrated_gradients": "The gradient averaged on the way from an empty image to this one.",
+    "grad_cam": "Where the last maps are active that the answer rises with; coarse.",
+    "occlusion": "What covering each part of the image takes from the answer.",
+}
 UNITS = {
     "removal": "points",
     "mass": "%",
@@ -84,6 +111,7 @@ def checks_panel(
     section: str, name: str, maps: Sequence[MapName], checks: Mapping[str, Mapping[MapName, Estimate]], said: str
 ) -> Panel:
     """A row per map, a column per check; ``said``: what the numbers are means over."""
+    checks = {check: checks[check] for check in sorted(checks, key=lambda check: check == INCOMPLETE)}
     rows: list[dict[str, Any]] = []
     for each in maps:
         row: dict[str, Any] = {"map": each.method, "of": each.of or "a control: it knows no network"}

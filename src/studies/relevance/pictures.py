@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def _map(findings: Findings, number: int, method: str, *, titled: bool) -> _Cell
     words = []
     if "removal" in values:
         words.append(f"{100 * float(values['removal'][name][number]):+.0f} pts")
-    words.append(f"{100 * float(values['edge_mass'][name][number]):.0f}% edges")
+    if not math.isnan(mass := float(values["edge_mass"][name][number])):
+        words.append(f"{100 * mass:.0f}% edges")
     grey = findings.maps.images.images[number].cpu().float().mean(0) / 255
     picture = signed(findings.maps.maps[name][number].cpu(), grey)
     return _Cell(picture, method if titled else "", ", ".join(words))

@@ -8,6 +8,21 @@ from src.core.result import Figure, Panel
 from src.studies.robustness.calibration import Calibration, Detection, Histogram
 
 SECTION, UNKNOWN = "Calibration", "Unknown classes"
+CALIBRATION_TERMS = {
+    "confidence": "The network's highest probability; what it says of its own certainty.",
+    "entropy": "How spread out the network's probabilities are, in nats; 0 where it is sure of one class.",
+    "entropy_right": "Entropy of the answers that are right.",
+    "entropy_wrong": "Entropy of the answers that are wrong.",
+    "brier": "Mean squared distance of the probabilities from the truth: 0 is best, 2 worst.",
+    "nll_clipped": "NLL, with no probability taken for less than 1e-7.",
+    "infinite_nll": "Images whose true class got no probability at all.",
+    "auroc_confidence": "AUROC by the network's confidence.",
+    "auroc_entropy": "AUROC by the entropy of its answers.",
+    "confidence_known": "Mean confidence on images of known classes.",
+    "confidence_unknown": "Mean confidence on images of unknown classes.",
+    "entropy_known": "Mean entropy on images of known classes.",
+    "entropy_unknown": "Mean entropy on images of unknown classes.",
+}
 NOT_SHOWN = ("known", "unknown", "entropies_known", "entropies_unknown")  # of a detection, in its table
 
 
@@ -66,7 +81,7 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
         },
         [Figure("bars", "unknown_classes", "Telling unknown images by their confidence",
                 f"AUROC against {unknown}, with 95% intervals; 50 is chance.", x="network", y="auroc_confidence",
-                percent=True)],
+                percent=True)] if len(networks) > 1 else [],
     )  # fmt: skip
     histograms = {}
     for name, network in networks.items():

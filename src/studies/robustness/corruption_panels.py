@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from src.artifacts.opening import sheet
 from src.core.result import Figure, Panel
 from src.imageops.sheets import contact_sheet
 from src.methods.robustness.corruptions import EXTRA, KIND_OF
@@ -14,6 +15,20 @@ from src.studies.robustness.shifted import CELLS
 
 SECTION = "Corruptions"
 LARGEST = 96  # pixels of an image on the sheet
+CORRUPTION_TERMS = {
+    "corrupted_accuracy": "Accuracy on damaged images, the mean over all corruptions and severities.",
+    "clean_accuracy": "Accuracy on test images as they are.",
+    "corrupted_ece": "Expected calibration error on damaged images.",
+    "corruption": "A kind of damage to images.",
+    "severity": "How strong the damage is, from 1 to 5; 0 is the clean image.",
+    "retained": "Accuracy on damaged images as a share of that on clean ones.",
+    "relative_mce": "As mCE, of what is lost against clean images.",
+    "benchmark_mce": "mCE over the corruptions of the published benchmark alone.",
+    "ce": "Errors under a corruption as a share of a reference network's.",
+    "corrupted_brier": "Brier score on damaged images.",
+    "corrupted_nll": "NLL on damaged images.",
+    "top5": "Share of images whose class is among the five most probable.",
+}
 SCORES = {
     **dict.fromkeys(("accuracy", "confidence", "ece", "top5"), "%"),
     **dict.fromkeys(("entropy", "nll", "nll_clipped"), "nats"),
@@ -35,8 +50,8 @@ def _networks(robustness: Robustness) -> Panel:
     for name, network in robustness.networks.items():
         row: dict[str, Any] = {
             "network": name,
-            **network.clean_accuracy.columns("clean_accuracy"),
             **network.corrupted_accuracy.columns("corrupted_accuracy"),
+            **network.clean_accuracy.columns("clean_accuracy"),
             "retained": network.retained,
         }
         if network.relative is not None:
@@ -177,17 +192,20 @@ def _grids(robustness: Robustness) -> Iterator[Panel]:
         yield Panel(SECTION, table, rows, units={"accuracy": "%"}, figures=[figure])
 
 
-def corrupted_images_panel(sample: CorruptedImages) -> Panel:
-    """Images as the networks see them: a row per corruption, first clean, then by severity."""
+def corrupted_images_panels(sample: CorruptedImages) -> Iterator[Panel]:
+    """Images as the networks see them: under each corruption, and a row of each, clean and by severity."""
+    worst, labels = sample.images[:, 0, -1], [name.replace("_", " ") for name in sample.corruptions]
+    yield sheet("corruptions_shown", torch.cat([sample.images[:1, 0, 0], worst]), ["clean", *labels],
+                "What each corruption does", f"At severity {sample.severities[-1]}.", SECTION)  # fmt: skip
     corruptions, shown, degrees = sample.images.shape[:3]
-    sheet = sample.images.flatten(0, 2)
-    if sheet.shape[-1] > LARGEST:
-        sheet = torch.nn.functional.interpolate(sheet.float(), LARGEST, mode="area").round().to(torch.uint8)
-    zoom = 2 if sheet.shape[-1] < LARGEST // 2 else 1
+    images = sample.images.flatten(0, 2)
+    if images.shape[-1] > LARGEST:
+        images = torch.nn.functional.interpolate(images.float(), LARGEST, mode="area").round().to(torch.uint8)
+    zoom = 2 if images.shape[-1] < LARGEST // 2 else 1
     figure = Figure(
-        "image", "corrupted_images", "Corrupted images",
+        "image", "corrupted_images", "The same by severity",
         f"From top to bottom: {', '.join(sample.corruptions)}. From left to right: clean, then severity "
         f"{', '.join(map(str, sample.severities))}.",
     )  # fmt: skip
-    picture = contact_sheet(sheet, shown * degrees, corruptions, zoom=zoom)
-    return Panel(SECTION, "corrupted_images", picture, figures=[figure])
+    picture = contact_sheet(images, shown * degrees, corruptions, zoom=zoom)
+    yield Panel(SECTION, "corrupted_images", picture, figures=[figure])

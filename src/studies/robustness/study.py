@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import images_said, picture
 from src.core.errors import UserError
 from src.core.estimate import Estimate
-from src.core.result import Panel, Verdict
+from src.core.result import Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.report.session import Session
 from src.statistics.calibration import fit_temperature
 from src.studies.images import chosen_images, fewer_images
 from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
-from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
+from src.studies.robustness.calibration_panels import CALIBRATION_TERMS, calibration_panels, detection_panels
 from src.studies.robustness.corruption import CorruptedImages, Robustness, corrupted_images, robustness
-from src.studies.robustness.corruption_panels import corrupted_images_panel, robustness_panels
+from src.studies.robustness.corruption_panels import CORRUPTION_TERMS, corrupted_images_panels, robustness_panels
 from src.studies.robustness.options import Options
 from src.studies.robustness.published import check_published, published
 from src.studies.robustness.shifted import (
@@ -32,6 +33,9 @@ from src.studies.robustness.unknown_images import check_fitting, check_unknown, 
 
 NETWORK, UNFITTED = "network", "without temperature"  # names in tables
 UNKNOWN = "study.unknown"  # the key of the images of unknown classes
+TERMS = {
+    "auroc_unknown": "AUROC of the network's confidence: known images against those of unknown classes.",
+}
 
 
 @dataclass(frozen=True)
@@ -112,31 +116,63 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
         )
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    corruptions, severities = checked(options.corruptions, options.severities)
+    return Opening(
+        f"How well does {subject} cope with damaged and with unknown images ({images})?",
+        f"A corruption is a damage such as noise, blur or fog; each of {len(corruptions)} is applied to test images in "
+        f"{len(severities)} severities, and the share of right answers is compared with that on clean images. "
+        "A network is calibrated if it is right as often as its confidence (its highest probability) says. Images of "
+        f"unknown classes ({images_said(options.unknown)}) ask whether it is less sure where no answer is right.",
+        terms=CORRUPTION_TERMS | CALIBRATION_TERMS | TERMS,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Clean, corrupted and unknown images."""
+    network, pictures = findings.robustness.networks[NETWORK], []
+    if findings.sample is not None:
+        pictures = [picture("step_corrupted", findings.sample.images[:, 0, -1])]
+    boxes = [
+        Step("→", "corrupted images", f"{len(findings.robustness.corruptions)} kinds of damage",
+             f"{network.corrupted_accuracy.value:.1%} right", "step_corrupted"),
+        Step("against", "clean images", "as they are", f"{network.clean_accuracy.value:.1%} right"),
+        Step("", "calibration", "how far confidence lies from the share of right answers",
+             f"error {findings.calibration[NETWORK].scores.ece:.1%}"),
+        Step("", "unknown classes", f"from '{findings.unknown}': is the network less sure?",
+             f"AUROC {findings.detection.auroc_confidence.value:.1%}"),
+    ]  # fmt: skip
+    return boxes, pictures
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """Calibration, corruptions, a few of the images, unknown classes."""
     yield from calibration_panels(findings.calibration)
     yield from robustness_panels(findings.robustness)
     if findings.sample is not None:
-        yield corrupted_images_panel(findings.sample)
+        yield from corrupted_images_panels(findings.sample)
     yield from detection_panels({NETWORK: findings.detection}, f"'{findings.unknown}'")
 
 
 def verdict(findings: Findings) -> Verdict:
     """Accuracy and calibration error on clean and on corrupted images; mCE where there is a reference."""
     network, clean_ece = findings.robustness.networks[NETWORK], findings.calibration[NETWORK].scores.ece
-    metrics = {"clean_accuracy": network.clean_accuracy, "corrupted_accuracy": network.corrupted_accuracy}
+    metrics = {"corrupted_accuracy": network.corrupted_accuracy, "clean_accuracy": network.clean_accuracy}
     sentence = (
         f"{network.clean_accuracy.value:.1%} of the clean and {network.corrupted_accuracy.value:.1%} of the corrupted "
         f"images are classified right; calibration error {clean_ece:.1%} clean, {network.corrupted.ece:.1%} corrupted"
     )
     if network.relative is not None:
-        metrics |= {"mce": network.relative.mce, "relative_mce": network.relative.relative_mce}
+        metrics |= {"mce": network.relative.mce}
         sentence += f"; mCE {network.relative.mce.value:.1%} of '{findings.robustness.reference}'"
     metrics |= {
-        "ece": Estimate(clean_ece),
         "corrupted_ece": Estimate(network.corrupted.ece),
+        "ece": Estimate(clean_ece),
         "auroc_unknown": findings.detection.auroc_confidence,
     }
+    if network.relative is not None:
+        metrics["relative_mce"] = network.relative.relative_mce
     screen = ("robustness", "severities", "unknown_classes")
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), screen=screen)
 

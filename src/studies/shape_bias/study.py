@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from src.artifacts.examined_subject import Examined
+from src.artifacts.opening import LINE, picture, sheet
 from src.core.estimate import Estimate
-from src.core.result import Figure, Panel, Verdict
+from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.cue_conflict import CueConflict, conflicting_glyphs, cues_of, listed, read_cue_conflict
 from src.data.distorted import identity_of
 from src.data.image_set import ImageSet
@@ -31,6 +32,24 @@ from src.studies.shape_bias.options import Options
 
 SECTION = "Shape or texture"
 GLYPHS = "glyphs"  # conflicts that are drawn here
+TERMS = {
+    "shape_bias": "Decisions for the shape as a share of those for the shape or the texture; 50%: both count alike.",
+    "shape_decisions": "Share of all images that are called by their shape.",
+    "texture_decisions": "Share of all images that are called by their texture.",
+    "shape_over_texture_decisions": "Share called by the shape minus share called by the texture.",
+    "shape_sensitivity": "How high the shape's class is ranked among all, beyond chance; 0: not noticed.",
+    "texture_sensitivity": "How high the texture's class is ranked among all, beyond chance; 0: not noticed.",
+    "sensitivity": "How high the cue's class is ranked among all, beyond chance; 0: not noticed.",
+    "cue": "What an image can be recognised by: its shape or its texture.",
+    "shape": "Share of all images that are called by their shape.",
+    "texture": "Share of all images that are called by their texture.",
+    "shape_hits": "Images that are called by their shape.",
+    "texture_hits": "Images that are called by their texture.",
+    "trials": "Images that were shown.",
+    "no_cue_used": "Whether shape and texture together are named no more often than by guessing.",
+    "category": "What a shape or a texture is of; several classes of the network may belong to one.",
+    "observer": "Who decided: the network, other networks, or people.",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class Findings:
 
     Attributes:
         bias: counts and their ratio. sensitivity: to each cue, by ranks over all labels.
-        decisions: a row per trial, in the public columns.
+        decisions: a row per trial, in the public columns; ``shown``: their images.
         observers: counts and ratios of others, by the same function, on the images that both saw.
         comparison: how alike the network and the others err, or None.
     """
@@ -47,6 +66,7 @@ class Findings:
     bias: ShapeBias
     sensitivity: Sensitivity
     decisions: list[dict[str, Any]]
+    shown: CueConflict
     observers: Mapping[str, ShapeBias]
     comparison: Comparison | None
 
@@ -121,7 +141,7 @@ def decided(subject: Subject, shown: CueConflict, options: Options, run: Run) ->
         comparison = compared(decisions, table, run.session)
         observers = dict(_biases(table, shown, run))
     return Findings(
-        shape_bias(trials, weights), sensitivity(logits, labels[shape], labels[texture], weights), decisions,
+        shape_bias(trials, weights), sensitivity(logits, labels[shape], labels[texture], weights), decisions, shown,
         observers, comparison,
     )  # fmt: skip
 
@@ -145,6 +165,31 @@ def _biases(table: pd.DataFrame, shown: CueConflict, run: Run) -> Iterator[tuple
         yield str(name), shape_bias(trials, weights)
 
 
+def opening(options: Options, subject: str, images: str) -> Opening:
+    """What the words mean, and what is done."""
+    conflicts = "drawn here" if options.conflicts == GLYPHS else f"from '{Path(options.conflicts).name}'"
+    return Opening(
+        f"Shape or texture: what does {subject} go by where the two disagree ({images})?",
+        "People know things by their shape; networks often by their texture, the pattern of the surface. The network "
+        f"is shown images ({conflicts}) that have the shape of one class and the texture of another, such as a cat "
+        "with an elephant's skin, and must decide. Shape bias is the share of its decisions for the shape among those "
+        "for either; an answer that names neither does not count.",
+        terms=TERMS,
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """Conflicting images, and what they are called by."""
+    bias = findings.bias
+    boxes = [
+        Step("→", "conflicting images", "shape of one class, texture of another", f"{bias.trials:,} images",
+             "step_conflicts"),
+        Step("→", "called by the shape", "", f"{bias.shape.value:.1%} of them"),
+        Step("against", "called by the texture", "", f"{bias.texture.value:.1%} of them"),
+    ]  # fmt: skip
+    return boxes, [picture("step_conflicts", findings.shown.images)]
+
+
 def panels(findings: Findings) -> Iterator[Panel]:
     """The ratio with its counts, by category, both sensitivities, other observers, all decisions."""
     bias, observers = findings.bias, {NETWORK: findings.bias, **findings.observers}
@@ -156,6 +201,7 @@ def panels(findings: Findings) -> Iterator[Panel]:
         "shapes and textures are from, crossed."
     )
     yield Panel(SECTION, "shape_bias", rows, meaning, dict.fromkeys(("shape_bias", "shape", "texture"), "%"))
+    yield _images(findings)
     classes = [
         {"category": category, "observer": name, "shape_bias": value}
         for name, each in observers.items()
@@ -175,6 +221,18 @@ def panels(findings: Findings) -> Iterator[Panel]:
     if findings.comparison is not None:
         yield observers_panel(SECTION, findings.comparison)
     yield Panel(SECTION, "decisions", findings.decisions, f"Every decision, as in {DECISIONS} beside the result.")
+
+
+def _images(findings: Findings) -> Panel:
+    """Some of the images, with what they are called."""
+    shown, count = findings.shown, min(len(findings.decisions), LINE)
+    rows = [number * len(findings.decisions) // count for number in range(count)]
+    labels = [
+        f"{shown.cues[row].shape} / {shown.cues[row].texture} → {findings.decisions[row]['object_response']}"
+        for row in rows
+    ]
+    return sheet("conflicting_images", shown.images[rows], labels, "What the network says of them",
+                 "Shape / texture → the network's answer.", SECTION)  # fmt: skip
 
 
 def _row(name: str, bias: ShapeBias) -> dict[str, Any]:

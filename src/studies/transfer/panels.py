@@ -38,8 +38,9 @@ def tree_panel(findings: TreeFindings) -> Panel:
         "training image seen) and seconds are theirs. On test images; intervals are over images, not over seeds.",
         {"accuracy": "%", "against_anew": "points", "training_macs": "G", "training_seconds": "s"},
         [
-            Figure("bars", "trees", "Accuracy in both trees", "With 95% intervals over test images.", x="network",
-                   y="accuracy", percent=True),
+            Figure("bars", "trees", "Accuracy in both trees", "With 95% intervals over test images. Grey and hatched: "
+                   "what moved experts are held against.", x="network", y="accuracy", percent=True,
+                   under_test=(NAMES["moved"],)),
         ],
     )  # fmt: skip
 
@@ -88,11 +89,11 @@ def target_panels(findings: TargetFindings) -> Iterator[Panel]:
             {
                 "expert": expert.name,
                 "images_per_class": count,
+                **expert.gain_over_images(count).columns("gain"),
                 "source_accuracy": expert.source.value,
                 "zero_shot_accuracy": expert.zero_shot.value,
                 "warm_accuracy": expert.few[WARM, count].value,
                 "scratch_accuracy": expert.few[SCRATCH, count].value,
-                **expert.gain_over_images(count).columns("gain"),
             }
             for expert in findings.experts
             for count in findings.sizes
@@ -116,12 +117,12 @@ def verdict(trees: TreeFindings, target: TargetFindings, row: Mapping[str, Any])
     least, moved = target.sizes[0], trees.networks["moved"]
     gain, warm, scratch = target.gain[least], target.few[WARM, least], target.few[SCRATCH, least]
     metrics = {
-        "source_tree_accuracy": trees.networks["source"].accuracy,
-        "moved_accuracy": moved.accuracy,
-        "moved_against_anew": moved.against_anew,
-        "moving_saves": Estimate(trees.saved),
         "gain": gain,
         "over_zero_shot": target.over_zero_shot[least],
+        "moved_against_anew": moved.against_anew,
+        "moving_saves": Estimate(trees.saved),
+        "moved_accuracy": moved.accuracy,
+        "source_tree_accuracy": trees.networks["source"].accuracy,
         "zero_shot_accuracy": target.zero_shot,
         "source_accuracy": target.source,
         "warm_accuracy": warm,

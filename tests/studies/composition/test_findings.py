@@ -94,7 +94,7 @@ def test_a_collapse_and_an_untrained_monolith_have_no_verdict():
     concluded = verdict(made(logs))
     assert (concluded.kind, concluded.sentence.split(";")[0]) == (
         "no verdict",
-        "no verdict: modules, soft collapsed to one class",
+        "modules, soft collapsed to one class",
     )
     assert verdict(made(logs, "the monolith did not train")).sentence == "the monolith did not train"
     assert concluded.metrics["composed_accuracy"].value == pytest.approx(0.2)

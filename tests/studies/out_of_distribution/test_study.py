@@ -58,6 +58,9 @@ def measured(place: Path, session: FakeSession, **changes: Any) -> tuple[Any, Re
     for panel in study.panels(found):
         result.add(panel)
     result.conclude(study.verdict(found))
+    assert result.metrics.keys() <= study.opening(options, "a network", "images").terms.keys()
+    boxes, _ = study.steps(found)
+    assert f"{found.accuracy.value:.1%}" in [box.value for box in boxes]
     return found, result
 
 

@@ -61,6 +61,9 @@ def measured(model: nn.Module | None = None, images: ImageSet | None = None, **c
     result = Result("measure", "test")
     result.add(*study.panels(findings))
     result.conclude(study.verdict(findings))
+    assert result.metrics.keys() <= study.opening(options, "a network", "images").terms.keys()
+    boxes, pictures = study.steps(findings)
+    assert {box.picture for box in boxes} - {""} == {panel.name for panel in pictures}
     return findings, result
 
 

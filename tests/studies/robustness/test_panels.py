@@ -9,7 +9,7 @@ from src.report.page import render
 from src.studies.robustness.calibration import calibration, detection
 from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
 from src.studies.robustness.corruption import corrupted_images, robustness
-from src.studies.robustness.corruption_panels import corrupted_images_panel, robustness_panels
+from src.studies.robustness.corruption_panels import corrupted_images_panels, robustness_panels
 from tests.fakes.study import pictures
 from tests.studies.robustness.answers import CORRUPTIONS, SEVERITIES, log_probabilities, some_shifted
 
@@ -21,7 +21,7 @@ def test_all_panels_are_drawn():
     for panel in (
         *calibration_panels({name: calibration(logs, labels) for name, logs in answers.items()}),
         *robustness_panels(robustness(shifted, shifted.reference("large"), resamples=20, seed=0)),
-        corrupted_images_panel(corrupted_images(pictures(4), CORRUPTIONS, SEVERITIES, seed=0)),
+        *corrupted_images_panels(corrupted_images(pictures(4), CORRUPTIONS, SEVERITIES, seed=0)),
         *detection_panels(
             {name: detection(logs, logs[:7], resamples=20, seed=0) for name, logs in answers.items()}, "another set"
         ),

@@ -1,0 +1,43 @@
+"""How the page of networks trained with and without transformed images begins, in plain words."""
+
+from src.artifacts.opening import images_said, network_said, with_article
+from src.core.result import Opening, Panel, Step
+from src.studies.invariance.findings import AUGMENTED, PLAIN, UNTRAINED, Findings
+from src.studies.invariance.options import Invariance, Options
+from src.studies.invariance.study import transformed_picture
+from src.studies.invariance.words import SHORT, comparison_terms, does
+
+
+def opening(options: Invariance, study: Options) -> Opening:
+    """Before anything trains."""
+    doing, said = does(options.transformation), with_article(network_said(options.recipe["model"]))
+    alike = " They are compared at an epoch at which both are right as often." if options.match_accuracy else ""
+    return Opening(
+        f"What does {said} gain inside from transformed training images ({images_said(options.recipe['data'])})?",
+        f"Two networks learn the same classes: the plain one from images as they are, the augmented one from images "
+        f"changed by {doing}. A layer is invariant to that if its numbers stay as they are. Variability (NV) is the "
+        "spread of each unit's answers over transformations, divided by the spread between images: 0 is invariant, 1 "
+        f"is as variable as between different images.{alike}",
+        terms=comparison_terms(study),
+    )
+
+
+def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
+    """The drawing of what was done, and its picture."""
+    moves, pictures = findings.transformations, transformed_picture(findings)
+    way = next(iter(findings.networks[0].variability))
+    texts = {
+        PLAIN: ("plain network", "learned from images as they are"),
+        AUGMENTED: ("augmented network", "learned from transformed images"),
+        UNTRAINED: ("untrained network", "a control with random weights"),
+    }
+    boxes = [Step("", "transformed images", f"{findings.images:,} test images, {len(moves)} transformations each",
+                  f"{moves.family}; {SHORT[way]}", "step_transformed")]  # fmt: skip
+    for network in findings.shown:
+        if network.role in texts:
+            title, text = texts[network.role]
+            value = f"NV {network.variability[way].mean.value:.2f}"
+            if network.role != UNTRAINED:
+                text += f"; {network.transformed_accuracy.value:.1%} right"
+            boxes.append(Step("→" if network.role == PLAIN else "against", title, text, value))
+    return boxes, pictures
