@@ -1,6 +1,6 @@
 """The interpolations that conf/ may use beside OmegaConf's own: known in every process that imports this module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import omegaconf
@@ -22,6 +22,7 @@ def register() -> None:
     add("variants", _variants, replace=True)
     add("ours", _ours, replace=True)
     add("family", _family, replace=True)
+    add("of_class", _of_class, replace=True)
 
 
 def _variants(depth: int, integration: Any, count: int | None = None) -> str:
@@ -44,6 +45,24 @@ def _family(model: Any) -> str:
     from src.networks.options import family
 
     return family({"name": "", **model})
+
+
+def _of_class(values: Sequence[Any], target: Any, names: str) -> Any:
+    """The value of the target class, which is a number or one of the well-known ``names``."""
+    from src.core.errors import UserError
+    from src.data.class_names import NAMES
+
+    if OmegaConf.is_list(target):
+        listed = ",".join(map(str, target))
+        message = f"target_class=[{listed}]: each class has an epoch of its own; take one, or set weak.select=best"
+        raise UserError(message, "target_class")
+    known = NAMES[names][: len(values)]
+    number = known.index(target) if target in known else target
+    if number not in range(len(values)):
+        listed = ", ".join(f"{place} {name}" for place, name in enumerate(known))
+        message = f"target_class={target}: the strong network has no class {target}; its classes: {listed}"
+        raise UserError(message, "target_class")
+    return values[number]
 
 
 def job_folder(config: Mapping[str, Any]) -> str:
