@@ -22,7 +22,7 @@ from tests.end_to_end.fake_conflicts import write_fake_conflicts
 from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.end_to_end.fake_photographs import write_photographs
 from tests.end_to_end.fake_svhn import write_fake_svhn
-from tests.fakes.imagenet import write_imagenet
+from tests.fakes.imagenet import write_imagenet, write_imagenet_c
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
@@ -48,7 +48,9 @@ FILES = {
     "modular_cifar100": write_fake_cifar,
     "modular_thesis": write_fake_cifar,
     "modular_notebook": write_fake_cifar,
-    "modular_animals": lambda folder: write_imagenet(folder / "imagenet"),
+    "modular_animals": lambda folder: write_imagenet_c(
+        write_imagenet(folder / "imagenet"), folder / "corrupted", side=224
+    ),
     "invariance_mnist": write_fake_mnist,
     "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
@@ -85,7 +87,13 @@ MORE = {
     "modular_cifar10": FEW,
     "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
     "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel", "tree=clustered", "tree.groups=4"],
-    "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],
+    "modular_animals": [
+        *FEW,
+        "shift=published",
+        "data@unknown=digits",
+        "unknown.source.size=256",
+        "unknown.caps.test=2",
+    ],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
     "invariance_mnist": ONE,
     "invariance_cifar10": ONE,
