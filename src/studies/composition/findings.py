@@ -146,8 +146,16 @@ def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Ses
         learning,
         _costs(networks, options, session),
         routes_of(tree, modules.test, predicted, test, count=options.single_images, seed=options.seed),
-        "" if networks.monolith.converged else did_not_train("the monolith", networks.monolith),
+        problem_of(networks),
     )
+
+
+def problem_of(networks: Networks) -> str:
+    """The sentence for the first network that did not train; modules that were trained together are one."""
+    parts, whole = networks.modules.modules, networks.modules.whole
+    modules = [(f"the module '{node.name}'", part) for node, part in zip(networks.tree.nodes, parts, strict=True)]
+    every = [("the monolith", networks.monolith), *(modules if whole is None else [("the network of modules", whole)])]
+    return next((did_not_train(who, network) for who, network in every if not network.converged), "")
 
 
 def verdict(findings: Findings) -> Verdict:
