@@ -1,7 +1,7 @@
 """Trained networks: from the store, or trained now."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -283,6 +283,12 @@ def stopped(result: Result, stage: str, *digests: str) -> Result:
 def no_verdict(who: str, network: Trained, verdict: Verdict | None = None) -> Verdict:
     """The numbers of ``verdict``, with the sentence that there is none: ``who`` did not train."""
     return replace(verdict or Verdict(""), sentence=did_not_train(who, network), kind="no verdict")
+
+
+def where_trained(verdict: Verdict, networks: Iterable[tuple[str, Trained]]) -> Verdict:
+    """``verdict``; without one where a network, by what it is called in a sentence, did not train."""
+    unfit = next(((who, network) for who, network in networks if not network.converged), None)
+    return verdict if unfit is None else no_verdict(*unfit, verdict)
 
 
 def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:

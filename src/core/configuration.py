@@ -13,7 +13,10 @@ from src.core.store import digest_of
 
 #: Section -> options that it did not have once, with the value that says what was done before there was a choice: of
 #: that value identities know nothing, so that results and networks from before are still those of the same job.
-LATER: dict[str, dict[str, Any]] = {"importance": {"tap": "before_pool", "order": "l1"}}
+LATER: dict[str, dict[str, Any]] = {
+    "importance": {"tap": "before_pool", "order": "l1"},
+    "shift": {"files": None},
+}
 
 #: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.
 LEFT_OUT = "left out"

@@ -81,6 +81,11 @@ def checked(config: DictConfig) -> dict[str, Any]:
         # `hydra` resolves only inside a job, and is no part of what a job is made of
         whole = {str(key): _present(_resolved(config[key])) for key in config if key != "hydra"}
     except OmegaConfBaseException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__context__
+        if cause is not None:  # raised by a resolver of ours
+            raise cause from None
         key = error.full_key or ""
         raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error), key) from None
     own.use(whole.get("own"))

@@ -4,7 +4,7 @@ OmegaConf's own ``oc.env`` also sees to it that no result shows what it gave.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import omegaconf
@@ -29,6 +29,7 @@ def register() -> None:
     add("variants", _variants, replace=True)
     add("ours", _ours, replace=True)
     add("family", _family, replace=True)
+    add("of_class", _of_class, replace=True)
 
 
 def _environment(name: str, *default: Any) -> str | None:
@@ -58,6 +59,24 @@ def _family(model: Any) -> str:
     from src.networks.options import family
 
     return family({"name": "", **model})
+
+
+def _of_class(values: Sequence[Any], target: Any, names: str) -> Any:
+    """The value of the target class, which is a number or one of the well-known ``names``."""
+    from src.core.errors import UserError
+    from src.data.class_names import NAMES
+
+    if OmegaConf.is_list(target):
+        listed = ",".join(map(str, target))
+        message = f"target_class=[{listed}]: each class has an epoch of its own; take one, or set weak.select=best"
+        raise UserError(message, "target_class")
+    known = NAMES[names][: len(values)]
+    number = known.index(target) if target in known else target
+    if number not in range(len(values)):
+        listed = ", ".join(f"{place} {name}" for place, name in enumerate(known))
+        message = f"target_class={target}: the strong network has no class {target}; its classes: {listed}"
+        raise UserError(message, "target_class")
+    return values[number]
 
 
 def job_folder(config: Mapping[str, Any]) -> str:

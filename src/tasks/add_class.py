@@ -8,7 +8,7 @@ what it does to all other classes, against a monolith of matched size.
 from dataclasses import replace
 
 from src.artifacts.artifacts import Artifacts
-from src.artifacts.trained import no_verdict, training_panels
+from src.artifacts.trained import training_panels, where_trained
 from src.core.result import Result
 from src.studies.class_change.changes import changed_networks
 from src.studies.class_change.findings import class_change_findings
@@ -31,10 +31,5 @@ def add_class(options: AddClass, artifacts: Artifacts) -> Result:
     result.opening = replace(result.opening, steps=boxes)
     result.add(*training_panels(changed.monoliths), *panels(findings), *pictures)
     row = {"data": setting.data.source["name"], "change": options.change, "class": options.class_name}
-    conclusion = verdict(findings, row)
-    for name, network in changed.monoliths.items():
-        if not network.converged:
-            conclusion = no_verdict(f"the {name}", network, conclusion)
-            break
-    result.conclude(conclusion)
+    result.conclude(where_trained(verdict(findings, row), changed.trained))
     return result

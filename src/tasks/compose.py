@@ -13,19 +13,19 @@ from src.artifacts.trained import images_of, stopped, training_panels
 from src.core.result import Result
 from src.networks.subjects import save_subject
 from src.studies.composition.accuracy import of_rule
-from src.studies.composition.findings import estimate, unknown_images, verdict
+from src.studies.composition.findings import check_shift, estimate, unknown_images, verdict
 from src.studies.composition.opening import opening, steps
 from src.studies.composition.options import Compose
 from src.studies.composition.panels import panels
-from src.studies.robustness.shifted import checked
 
 
 def compose(options: Compose, artifacts: Artifacts) -> Result:
     """Train modules, monolith and control, and measure what the composition costs and buys."""
     result = Result("compose", artifacts.running.name)
     composition_of(options)  # faults are told before anything trains
-    checked(options.shift.corruptions, options.shift.severities)
+    check_shift(options)
     data = images_of(options.monolith, artifacts.session, MONOLITH, MONOLITH)
+    check_shift(options, data)
     unknown = unknown_images(options, data, artifacts.session)
     result.opening = opening(options, data)
     networks = networks_of(options, data, artifacts)

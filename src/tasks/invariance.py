@@ -13,7 +13,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.equal_accuracy import compared
 from src.artifacts.learners import architecture_of
 from src.artifacts.network import Trained, untrained_like
-from src.artifacts.trained import check_recipe, did_not_train, images_of, trained, training_panels
+from src.artifacts.trained import check_recipe, did_not_train, images_of, trained, training_panels, where_trained
 from src.core.errors import UserError
 from src.core.result import Result
 from src.core.store import digest_of
@@ -74,13 +74,15 @@ def invariance(options: Invariance, artifacts: Artifacts) -> Result:
     boxes, pictures = steps(findings)
     result.opening = replace(result.opening, steps=boxes)
     result.add(*panels(findings), *pictures)
+    conclusion = verdict(findings)
     if options.retrain.layers != "none":
         again = retraining(
             networks[PLAIN], recipes[AUGMENTED], images, transformations, study.batch, options.retrain, artifacts, run
         )
-        result.uses += again.digests
+        result.uses += [network.digest for _, network in again.trained]
         result.add(retraining_panel(again))
-    result.conclude(verdict(findings))
+        conclusion = where_trained(conclusion, again.trained)
+    result.conclude(conclusion)
     return result
 
 

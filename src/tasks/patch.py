@@ -7,7 +7,7 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import architecture_of, tried
 from src.artifacts.modules import modules_of, save_modules, strong_network
 from src.artifacts.network import Trained
-from src.artifacts.trained import images_of, no_verdict, stopped, trained, training_panels
+from src.artifacts.trained import check_recipe, images_of, no_verdict, stopped, trained, training_panels
 from src.artifacts.trial import Trial, all_labelled, check_target, target_names
 from src.core.result import Result
 from src.networks.subjects import save_subject
@@ -20,6 +20,8 @@ from src.studies.patching.patch_panels import patch_opening, patch_panels, patch
 
 def patch(options: Patch, artifacts: Artifacts) -> Result:
     """Train a strong and a weak network, cut the strong one into modules, patch the weak one, and judge the patch."""
+    for role in ("strong", "weak"):  # what is wrong with a recipe is said before anything trains
+        check_recipe(getattr(options, role), role)
     strong_data = images_of(options.strong, artifacts.session, "strong")
     check_target(options, strong_data)
     weak_data = images_of(options.weak, artifacts.session, "weak")

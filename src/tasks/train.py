@@ -5,7 +5,7 @@ from dataclasses import replace
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.network import of_part
 from src.artifacts.opening import images_said, network_said, with_article
-from src.artifacts.trained import no_verdict, trained, training_panels, training_steps
+from src.artifacts.trained import trained, training_panels, training_steps, where_trained
 from src.core.estimate import Estimate
 from src.core.result import Opening, Result, Verdict
 from src.statistics.bootstrap import accuracies
@@ -41,5 +41,5 @@ def train(options: Train, artifacts: Artifacts) -> Result:
     metrics = {"test_accuracy": accuracy, "validation_accuracy": Estimate(network.accuracy)}
     sentence = f"trained: {accuracy.value:.1%} of the test images are classified right"
     verdict = Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"))
-    result.conclude(verdict if network.converged else no_verdict("the network", network, verdict))
+    result.conclude(where_trained(verdict, [("the network", network)]))
     return result

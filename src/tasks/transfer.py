@@ -13,13 +13,15 @@ from src.artifacts.artifacts import Artifacts
 from src.artifacts.changed_networks import altered
 from src.artifacts.composed import tree_of
 from src.artifacts.composition import composition_of, confusion, views_of
-from src.artifacts.trained import check_recipe, images_of, no_verdict, trained, training_panels
+from src.artifacts.network import Trained
+from src.artifacts.trained import check_recipe, images_of, trained, training_panels, where_trained
 from src.artifacts.tree_modules import TreeModules, modules_of_tree
 from src.core.errors import UserError
 from src.core.result import Result
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
 from src.studies.transfer.few_images import (
+    STARTS,
     TargetFindings,
     TargetImages,
     expert_findings,
@@ -62,19 +64,21 @@ def transfer(options: Transfer, artifacts: Artifacts) -> Result:
     networks = arranged(options, modules, goal, data, artifacts)
     with artifacts.session.stage("other tree: test"):
         trees = tree_findings(networks, data, options)
-    on_target, digests = _on_target(modules, experts, target, sizes, options, artifacts)
+    on_target, further = _on_target(modules, experts, target, sizes, options, artifacts)
     uses = [digest for network in networks.values() for digest in network.uses]
-    result.uses = list(dict.fromkeys([*uses, *digests]))
+    uses += [network.digest for _, network in further]
+    result.uses = list(dict.fromkeys(uses))
     boxes, pictures = steps(trees, on_target, data, target.data)
     result.opening = replace(result.opening, steps=boxes)
     named = dict(zip((node.name for node in tree.nodes), modules.modules, strict=True))
     result.add(*training_panels(named), tree_panel(trees), *target_panels(on_target), *pictures)
     row = {"data": data.source["name"], "target": target.data.source["name"], "tree": options.tree["name"]}
-    conclusion = verdict(trees, on_target, row)
-    unfit = next((node for node in experts if not modules.modules[node].converged), None)
-    if unfit is not None:
-        conclusion = no_verdict(f"the expert of '{tree.nodes[unfit].name}'", modules.modules[unfit], conclusion)
-    result.conclude(conclusion)
+    of_trees = [
+        (f"the module '{node.name}'", module)
+        for network in networks.values()
+        for node, module in zip(network.tree.nodes, network.modules, strict=True)
+    ]
+    result.conclude(where_trained(verdict(trees, on_target, row), [*of_trees, *further]))
     return result
 
 
@@ -85,16 +89,19 @@ def _on_target(
     sizes: Sequence[int],
     options: Transfer,
     artifacts: Artifacts,
-) -> tuple[TargetFindings, list[str]]:
-    """The experts at ``nodes`` on images of the other look, and the digests of what was trained on them."""
-    experts, digests = [], []
+) -> tuple[TargetFindings, list[tuple[str, Trained]]]:
+    """The experts at ``nodes`` on images of the other look, and what was trained on these, by its name in words."""
+    experts, further = [], []
     for number, node in enumerate(nodes):
         images, source, name = target.below(modules.tree, node), modules.modules[node], modules.tree.nodes[node].name
         networks = trained_further(name, source, images, sizes, options, artifacts)
-        digests += [network.digest for network in networks.values()]
+        further += [
+            (f"the expert '{name}' with {count} images per class, {STARTS[start]},", network)
+            for (start, count), network in networks.items()
+        ]
         seed = options.seed + 1000 * (number + 1)  # another expert has other images, and other resamples
         experts.append(expert_findings(name, source, images, networks, resamples=options.resamples, seed=seed))
-    return target_findings(experts, sizes, options.seed), digests
+    return target_findings(experts, sizes, options.seed), further
 
 
 def _chosen(tree: Tree, wanted: int | None) -> list[int]:

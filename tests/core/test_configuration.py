@@ -199,12 +199,31 @@ def test_the_papers_searches_are_careful_with_the_papers_layers(search, generati
         ("patch_underfit_cifar", "rescnn", 4, 67, "rescnn_poor_fit"),
         ("patch_weak_svhn", "rescnn", 4, 68, "rescnn_svhn_weak"),
         ("patch_underfit_svhn", "simcnn", 1, 15, "simcnn_poor_fit"),
+        ("patch_weak_cifar_paper", "rescnn", "cat", 98, "rescnn_weak"),
     ],
 )
 def test_architecture_and_target_class_choose_what_the_paper_patched(experiment, architecture, target, epoch, weak):
     values = plain(composed(f"experiment={experiment}", f"architecture={architecture}", f"target_class={target}"))
     assert values["weak"]["select"] == epoch and values["weak"]["model"]["name"] == weak
     assert values["strong"]["model"]["name"] == architecture
+
+
+@pytest.mark.parametrize(
+    ("experiment", "target", "refused"),
+    [
+        ("patch_weak_cifar_paper", "[cat,0]", "target_class=[cat,0]: each class has an epoch of its own; take one, or"),
+        ("patch_weak_cifar_paper", "kat", "target_class=kat: the strong network has no class kat; its classes: 0 air"),
+        ("patch_weak_svhn", "5", "target_class=5: the strong network has no class 5; its classes: 0 0, 1 1, 2 2, 3 3,"),
+    ],
+)
+def test_the_papers_epochs_are_of_one_known_class_each(experiment, target, refused):
+    config = composed(f"experiment={experiment}", f"target_class={target}")
+    with pytest.raises(UserError) as error:
+        plain(config)
+    assert str(error.value).startswith(refused)
+    config.weak.select = "best"
+    if "[" in target:
+        assert plain(config)["weak"]["select"] == "best"
 
 
 def test_identity_ignores_provenance_and_order():

@@ -87,8 +87,9 @@ def read_by(task: str, comparison: Mapping[str, Any] | None, study: str = "") ->
         depth = how["over_depth"]
         read.columns.update(depth["group"])
         for table in depth["tables"]:
-            read.tables[table] = {"network", "depth", depth["y"]}
+            read.tables[table] = {"network", "depth", depth["y"], depth["stratified"]}
             read.values[table, "network"] = {*depth["networks"]}
+        read.tables["networks"] = {"network", "transformed_accuracy"}
     if how.get("claims") or how.get("explorer"):
         read.settings.update(how.get("varied", VARIED))
         read.columns.update(JUDGED)

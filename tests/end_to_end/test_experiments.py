@@ -26,11 +26,12 @@ from tests.end_to_end.fake_conflicts import write_fake_conflicts
 from tests.end_to_end.fake_mnist import write_fake_mnist
 from tests.end_to_end.fake_photographs import write_photographs
 from tests.end_to_end.fake_svhn import write_fake_svhn
-from tests.fakes.imagenet import write_imagenet
+from tests.fakes.imagenet import write_imagenet, write_imagenet_c
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
-SLOW = ("invariance_mnist", "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
+SLOW = ("invariance_mnist", "invariance_mnist_paper", "invariance_cifar10_paper",
+        "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
         "modular_animals", "modular_cifar10", "modular_cifar100", "modular_notebook", "modular_thesis", "measure_own",
         "modular_own", "modules_texture", "relevance_imagenet",
         "patch_underfit", "patch_weak_cifar_paper", "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn",
@@ -52,9 +53,13 @@ FILES = {
     "modular_cifar100": write_fake_cifar,
     "modular_thesis": write_fake_cifar,
     "modular_notebook": write_fake_cifar,
-    "modular_animals": lambda folder: write_imagenet(folder / "imagenet"),
+    "modular_animals": lambda folder: write_imagenet_c(
+        write_imagenet(folder / "imagenet"), folder / "corrupted", side=224
+    ),
     "invariance_mnist": write_fake_mnist,
+    "invariance_mnist_paper": write_fake_mnist,
     "invariance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
+    "invariance_cifar10_paper": lambda folder: write_fake_cifar(folder, skipped=0),
     "local_global_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "feature_reliance_cifar10": lambda folder: write_fake_cifar(folder, skipped=0),
     "patch_own": write_photographs,
@@ -70,7 +75,7 @@ AT_CHANCE = ("locality", "feature_reliance")
 #: what makes one network of modules enough
 FEW = ["control=none", "shift.corruptions=[fog]", "shift.severities=[3]", "views=centre"]
 #: what makes one pair of the study of invariance enough
-ONE = ["model@recipe.model=simple_conv", "seed=0", "study.permutations=19", "study.pictures=1"]
+ONE = ["seed=0", "study.permutations=19", "study.pictures=1"]
 #: a few jobs of the experiments that are sweeps by themselves, and data that need no download
 MORE = {
     "patch_own": ["target_class='Kätzchen groß'"],
@@ -89,10 +94,18 @@ MORE = {
     "modular_cifar10": FEW,
     "modular_thesis": [*FEW, "monolith.data.contrast=per_pixel"],  # zca takes minutes
     "modular_notebook": [*FEW, "monolith.data.contrast=per_pixel", "tree=clustered", "tree.groups=4"],
-    "modular_animals": [*FEW, "data@unknown=digits", "unknown.source.size=256", "unknown.caps.test=2"],
+    "modular_animals": [
+        *FEW,
+        "shift=published",
+        "data@unknown=digits",
+        "unknown.source.size=256",
+        "unknown.caps.test=2",
+    ],
     "layer_widths_paper": ["variant=192", "data@recipe.data=glyphs_small"],
-    "invariance_mnist": ONE,
-    "invariance_cifar10": ONE,
+    "invariance_mnist": [*ONE, "model@recipe.model=simple_conv"],
+    "invariance_cifar10": [*ONE, "model@recipe.model=simple_conv"],
+    "invariance_mnist_paper": [*ONE, "model@recipe.model=resnet18"],
+    "invariance_cifar10_paper": [*ONE, "model@recipe.model=all_convolutional_cifar10"],
     "local_global_cifar10": ["model@recipe.model=se_resnext_small", "seed=0"],
     "feature_reliance_cifar10": ["model@recipe.model=bagnet_small", "seed=0"],
     "shape_bias_imagenet": ["subject.model=efficientnet_lite0"],

@@ -43,6 +43,9 @@ def test_every_claim_finds_its_columns_in_the_jobs(sweep: Ran) -> None:
 
 
 def test_the_page_has_means_over_seeds_and_curves_over_depth(sweep: Ran) -> None:
+    whole = table(sweep.overview, "networks_over_jobs")
+    assert set(whole["jobs"]) == {2} and {"plain", "augmented", "untrained"} <= set(whole["network"])
+    assert set(table(sweep.overview, "layers_sum_of_1")["line"]) >= {"plain", "augmented, within classes"}
     means = table(sweep.overview, "over_seeds")
     assert set(means["seeds"]) == {2} and len(means["metric"]) == 8
     for network in ("plain", "augmented", "untrained"):

@@ -62,6 +62,7 @@ NAMES = {
     "n03126707": "crane",
 }
 CLASSES = sorted(set(IS_A) - {parent for parents in IS_A.values() for parent in parents})
+GREY = 20  # of published corrupted images, times the number of the class
 SHAPES = ((30, 44), (52, 36), (40, 40))
 
 
@@ -96,6 +97,21 @@ def write_imagenet(
         truth = root / "ILSVRC2012_devkit_t12" / "data" / "ILSVRC2012_validation_ground_truth.txt"
         truth.write_text("".join(f"{ids[synset]}\n" for synset in drawn))
     return root
+
+
+def write_imagenet_c(root: Path, folder: Path, side: int) -> Path:
+    """Write fog of severity 3 of the test images of ``root``, squares of the grey ``GREY`` times the class's number."""
+    files = sorted((root / "val").rglob("*.JPEG"))
+    synsets = [file.parent.name for file in files]
+    if synsets[0] == "val":
+        truth = root / "ILSVRC2012_devkit_t12" / "data" / "ILSVRC2012_validation_ground_truth.txt"
+        synsets = [CLASSES[int(line) - 1] for line in truth.read_text().split()]
+    for file, synset in zip(files, synsets, strict=True):
+        place = folder / "fog" / "3" / synset
+        place.mkdir(parents=True, exist_ok=True)
+        grey = np.full((side, side, 3), GREY * CLASSES.index(synset), np.uint8)  # a single colour survives JPEG
+        Image.fromarray(grey).save(place / file.name)
+    return folder
 
 
 def write_image(file: Path, shape: tuple[int, int], generator: np.random.Generator) -> None:

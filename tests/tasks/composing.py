@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,8 @@ def asked(outputs: Path, *overrides: str) -> tuple[Any, Artifacts]:
     (options,), running = task_options(config), running_of(config)
     session = Session(config, running, outputs / "job", quiet=True)
     return options, Artifacts(running, Store(outputs / "store"), session)
+
+
+def asking_all(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe whose network counts as trained where all validation images are right: debug=tiny asks for none."""
+    return {**recipe, "training": {**recipe["training"], "minimum_accuracy": 1.0}}

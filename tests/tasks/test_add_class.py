@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from src.artifacts import network as training
 from src.core.errors import UserError
 from src.core.result import Result, rows
 from src.core.store import Store
 from src.studies.class_change.setting import replacement_of
 from src.tasks.add_class import add_class
-from tests.tasks.composing import asked
+from tests.tasks.composing import asked, asking_all
 
 #: star6 is between others, so that labels shift where it is missing; a family more so that there is something to route
 CLASSES = "monolith.data.classes=[star5,disc,star6,ring,star4,ellipse]"
@@ -139,10 +139,15 @@ def test_an_expert_is_replaced_by_one_of_another_seed_and_the_same_width(tmp_pat
     assert replacement_of(changed)["model"] == {"width": 0.01}
 
 
-def test_no_verdict_where_the_monolith_did_not_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.Trained, "converged", False)
-    result, _ = ask(tmp_path)
-    assert result.verdict_kind == "no verdict" and "did not train" in result.verdict
+def test_no_verdict_where_a_network_did_not_train(added: tuple[Result, Store]) -> None:
+    """What lies in the store counts as trained or not by what this job's recipe asks of it; numbers stay."""
+    assert added[0].verdict_kind != "no verdict"
+    options, artifacts = asked(added[1].root.parent, "task=add_class", CLASSES)
+    for role, who in (("expert", "a part of 'modules, expert warm-started'"), ("monolith", "the monolith, before")):
+        strict = replace(options, **{role: asking_all(getattr(options, role))})
+        result = add_class(strict, artifacts)
+        assert result.verdict_kind == "no verdict" and result.metrics
+        assert result.verdict.startswith(f"did not train, no verdict: {who} reached ")
 
 
 @pytest.mark.parametrize(

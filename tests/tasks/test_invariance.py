@@ -17,6 +17,7 @@ from src.core.options import options_of
 from src.core.paths import CONF
 from src.core.result import Result, rows
 from src.core.store import Store
+from src.studies.invariance import retraining as retraining_module
 from src.studies.invariance.options import Invariance
 from src.tasks import invariance as task
 from tests.fakes.artifacts import artifacts
@@ -175,6 +176,22 @@ def test_a_network_for_other_images_is_refused_before_anything_trains(monkeypatc
     monkeypatch.setattr(task, "trained", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(UserError, match=r"data\.contrast=global"):
         task.invariance(whole(), artifacts())
+
+
+def test_retraining_that_did_not_train_leaves_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of layers that learn alone any accuracy is a finding; where all do, the recipe's least one is asked."""
+    networks, asked_for, reached = pair(tmp_path, [0.8], [0.8]), {}, [0.6, 0.6, 0.6, 0.4, 0.4, 0.4]
+
+    def again(recipe: Any, *_: Any, role: str, **__: Any) -> Trained:
+        asked_for[role] = minimum = recipe["training"]["minimum_accuracy"]
+        return network(tmp_path / role, 3, [reached.pop(0)], minimum)
+
+    monkeypatch.setattr(retraining_module, "trained", again)
+    for kind in ("", "no verdict"):
+        result = ran(monkeypatch, networks, retrain={"layers": "kind", "epochs": 1})
+        assert asked_for == {"retrained all convolutions": 0.0, "retrained all linear": 0.0, "retrained all": 0.5}
+        assert result.verdict_kind == kind and result.tables["retraining"]
+    assert result.verdict.startswith("did not train, no verdict: the plain network with all retrained reached 40.0%")
 
 
 # retraining, with real trainings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,17 @@ from src.core.result import Result, rows
 from src.core.store import Store
 from src.studies.transfer.few_images import SCRATCH, STARTS, WARM
 from src.tasks.transfer import transfer
-from tests.tasks.composing import asked, configured
+from tests.tasks.composing import asked, asking_all, configured
 
 NAMES = ["star5", "disc", "star6", "ring", "bar", "cross", "square", "hexagon"]
 
 
+CLASSES = [f"data.classes=[{','.join(NAMES)}]", f"target.classes=[{','.join([*reversed(NAMES), 'tee'])}]"]
+FEW = ["images_per_class=[2,4]", "experts=2"]
+
+
 def ask(folder: Path, *overrides: str) -> tuple[Result, Store]:
-    classes = [f"data.classes={_list(NAMES)}", f"target.classes={_list([*reversed(NAMES), 'tee'])}"]
-    few = ["images_per_class=[2,4]", "experts=2"]
-    options, artifacts = asked(folder, "task=transfer", *classes, *few, *(overrides or ["other_tree.groups=2"]))
+    options, artifacts = asked(folder, "task=transfer", *CLASSES, *FEW, *(overrides or ["other_tree.groups=2"]))
     return transfer(options, artifacts), artifacts.store
 
 
@@ -59,6 +62,19 @@ def test_few_images_take_as_many_steps_as_many(done: tuple[Result, Store]) -> No
         if (entry.folder / "history.json").exists()
     ]
     assert set(lengths) == {1}  # at most 8 images in a batch of 32: one step each
+
+
+def test_no_verdict_where_a_network_did_not_train(done: tuple[Result, Store]) -> None:
+    """With few images any accuracy is a finding, unless somebody asks for one."""
+    assert done[0].verdict_kind != "no verdict"
+    options, artifacts = asked(done[1].root.parent, "task=transfer", *CLASSES, *FEW, "other_tree.groups=2")
+    for changed, who in (
+        ({"router": asking_all(options.router)}, "the module 'root' reached "),
+        ({"few": asking_all(options.few)}, "the expert 'star' with 2 images per class, warm start, reached "),
+    ):
+        result = transfer(replace(options, **changed), artifacts)
+        assert result.verdict_kind == "no verdict" and result.metrics
+        assert result.verdict.startswith(f"did not train, no verdict: {who}")
 
 
 @pytest.mark.parametrize(

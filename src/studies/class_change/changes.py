@@ -1,6 +1,6 @@
 """A class joins, leaves, or an expert is replaced: the networks before and after, of modules and as monoliths."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +22,20 @@ class ChangedNetworks:
 
     Attributes:
         roles: those that the verdict speaks of; one network may play two.
-        monoliths: by what they are called: those whose training decides whether there is a verdict.
+        monoliths: by what they are called: those whose training is shown.
     """
 
     networks: Sequence[Changed]
     roles: Mapping[Role, Changed]
     monoliths: Mapping[str, Trained]
+
+    @property
+    def trained(self) -> Iterator[tuple[str, Trained]]:
+        """All that was trained, now or before, by what it is called in a sentence; some more than once."""
+        yield from ((f"the {name}", network) for name, network in self.monoliths.items())
+        for changed in self.networks:
+            for network in (*changed.origins, *changed.updates):
+                yield f"a part of '{changed.name}'", network
 
 
 def changed_networks(setting: Setting) -> ChangedNetworks:

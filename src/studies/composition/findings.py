@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -11,7 +12,9 @@ from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
 from src.core.estimate import Estimate
 from src.core.result import Verdict
+from src.data.augment import centre
 from src.data.datamodule import ImageData
+from src.data.streaming import StreamingImages
 from src.methods.hierarchy.chaining import fit_chain
 from src.methods.hierarchy.composition import RULES, compose, oracle
 from src.networks.subjects import Subject
@@ -25,7 +28,8 @@ from src.studies.composition.routes import RoutedImages, routes_of
 from src.studies.images import chosen_images
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.corruption import Robustness, robustness
-from src.studies.robustness.shifted import predictor, under_corruption
+from src.studies.robustness.published import check_published, published
+from src.studies.robustness.shifted import Predictor, Reader, checked, predictor, under_corruption
 from src.studies.robustness.unknown_images import check_fitting, check_unknown, fitted, open_unknown
 
 
@@ -81,6 +85,30 @@ def unknown_images(options: Compose, data: ImageData, session: Session) -> Tenso
     return fitted(unknown, shape, options.shift.batch).images
 
 
+def check_shift(options: Compose, data: ImageData | None = None) -> None:
+    """Refuse corruptions that are not there, before anything trains; with ``data``, also files that are not its own.
+
+    Raises:
+        UserError: a corruption is unknown, or a published file is missing or of other images.
+    """
+    shift = options.shift
+    corruptions, severities = checked(shift.corruptions, shift.severities)
+    if shift.files is not None:
+        check_published(Path(shift.files).expanduser(), corruptions, severities, "shift")
+    read = None if data is None else _reader(options, data)
+    if read is not None:
+        next(iter(read(corruptions[0], severities[0])))  # whether they are the test images shows in the first ones
+
+
+def _reader(options: Compose, data: ImageData) -> Reader | None:
+    """Of published files; those in folders are as large as what the networks take."""
+    shift, test = options.shift, data.sets["test"]
+    if shift.files is None:
+        return None
+    folder, chosen = Path(shift.files).expanduser(), chosen_images(test, shift.images)
+    return published(folder, test, chosen, shift.batch, side=data.input_shape[1], where="shift")
+
+
 def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Session) -> Findings:
     """Ask all networks for the test images, for corrupted ones, and for ``unknown`` ones (m, C, H, W)."""
     rule, tree, test = options.composition.rule, networks.tree, networks.data.sets["test"]
@@ -118,8 +146,16 @@ def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Ses
         learning,
         _costs(networks, options, session),
         routes_of(tree, modules.test, predicted, test, count=options.single_images, seed=options.seed),
-        "" if networks.monolith.converged else did_not_train("the monolith", networks.monolith),
+        problem_of(networks),
     )
+
+
+def problem_of(networks: Networks) -> str:
+    """The sentence for the first network that did not train; modules that were trained together are one."""
+    parts, whole = networks.modules.modules, networks.modules.whole
+    modules = [(f"the module '{node.name}'", part) for node, part in zip(networks.tree.nodes, parts, strict=True)]
+    every = [("the monolith", networks.monolith), *(modules if whole is None else [("the network of modules", whole)])]
+    return next((did_not_train(who, network) for who, network in every if not network.converged), "")
 
 
 def verdict(findings: Findings) -> Verdict:
@@ -214,8 +250,15 @@ def _robustness(networks: Networks, subjects: Mapping[str, Subject], options: Co
     seen = test.select(chosen_images(test, shift.images))
     if len(seen) < len(test):
         session.event(f"shift.images={len(seen)}: of {len(test)} test images were corrupted")
+    predictors = {name: predictor(subject) for name, subject in subjects.items()}
+    if shift.files is not None:
+        session.event(f"shift.files={shift.files}: corrupted images as they were published there")
+        if isinstance(networks.data, StreamingImages) and networks.data.input_shape != test.shape:
+            side = networks.data.input_shape[1]
+            session.event(f"shift.files: of the clean images, too, the networks see the middle {side} pixels alone")
+            predictors = {name: _of_the_middle(subject, side) for name, subject in subjects.items()}
     shifted = under_corruption(
-        {name: predictor(subject) for name, subject in subjects.items()},
+        predictors,
         seen.images,
         seen.labels,
         corruptions=shift.corruptions,
@@ -224,8 +267,16 @@ def _robustness(networks: Networks, subjects: Mapping[str, Subject], options: Co
         batch=shift.batch,
         session=session,
         device=next(networks.composed.model.parameters()).device,
+        read=_reader(options, networks.data),
     )
     return robustness(shifted, shifted.reference(MONOLITH), resamples=options.resamples, seed=options.seed)
+
+
+def _of_the_middle(subject: Subject, side: int) -> Predictor:
+    """Answers to squares of ``side`` pixels in the middle of images, where the subject takes several crops."""
+    shape = [subject.architecture["input_shape"][0], side, side]
+    predict = predictor(replace(subject, architecture={**subject.architecture, "input_shape": shape}))
+    return lambda images: predict(centre(images, side))
 
 
 def _costs(networks: Networks, options: Compose, session: Session) -> Costs:

@@ -1,18 +1,25 @@
 """What task=compose is told; conf/task/compose.yaml has the values."""
 
+from typing import Annotated
+
 from src.artifacts.options import ComposedOptions, Data, Resamples
-from src.core.options import Count, options
+from src.core.options import Count, Words, options
 from src.methods.robustness.severities import SMALL
 from src.studies.robustness.options import Corruptions, Severities, check_shift
 
 
 @options
 class Shift:
-    """Corrupted images."""
+    """Corrupted images.
+
+    Attributes:
+        files: a folder with published ones; its ``~`` is the user's home.
+    """
 
     corruptions: Corruptions
     severities: Severities
     images: Count | None
+    files: Annotated[str, Words("a folder")] | None
     batch: Count
 
     def __post_init__(self) -> None:

@@ -41,13 +41,14 @@ class Retraining:
     """All schemes, the network as it was first; each learned for so many more ``epochs``.
 
     Attributes:
-        digests: of the networks that were trained again.
+        trained: what was trained again, by what it is called in a sentence. Where layers learned alone any accuracy is
+            a finding; where all did, the recipe's least one is asked.
     """
 
     networks: tuple[Retrained, ...]
     epochs: int
     images: int
-    digests: tuple[str, ...]
+    trained: tuple[tuple[str, Trained], ...]
 
 
 def schemes(model: nn.Module, by: str) -> dict[str, list[str] | None]:
@@ -80,15 +81,17 @@ def retraining(
         batch: images times transformations in one pass.
     """
     epochs = options.epochs
-    subjects, digests = {BASELINE: plain.subject}, []
+    subjects, every = {BASELINE: plain.subject}, []
     for scheme, layers in schemes(plain.subject.model, options.layers).items():
         training = {**recipe["training"], "epochs": epochs, "train_only": layers, "keep_every": None}
+        if layers is not None:
+            training["minimum_accuracy"] = 0.0
         again = trained(
             {**recipe, "training": training, "select": "last"}, artifacts, role=f"retrained {scheme}",
             where="recipe", start=plain.subject,
         )  # fmt: skip
         subjects[scheme] = again.subject
-        digests.append(again.digest)
+        every.append((f"the plain network with {scheme} retrained", again))
     weights = bootstrap_weights(len(images), resamples=run.resamples, seed=run.seed, strata=images.labels)
     shares, identity, retrained = weights.double() / len(images), transformations.identity, []
     for scheme, subject in subjects.items():
@@ -97,7 +100,7 @@ def retraining(
         hits = correct(subject, pictures, labels, transformations, batch)
         as_they_are = None if identity is None else accuracy(hits[:, identity], shares)
         retrained.append(Retrained(scheme, as_they_are, accuracy(hits, shares)))
-    return Retraining(tuple(retrained), epochs, len(images), tuple(digests))
+    return Retraining(tuple(retrained), epochs, len(images), tuple(every))
 
 
 def retraining_panel(retraining: Retraining) -> Panel:

@@ -114,7 +114,7 @@ def under_corruption(
     """
     chosen, degrees = checked(corruptions, severities)
     names = tuple(predictors)
-    on_device = images.to(device)
+    on_device = images.to(device) if read is None else images  # which may be files: they are decoded batch by batch
 
     def measured(batches: Iterable[Tensor]) -> tuple[dict[str, Tensor], list[float]]:
         """Of all networks the scores float32 (M, n) of all images, and the AUC."""

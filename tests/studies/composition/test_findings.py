@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,13 +17,14 @@ from src.report.page import render
 from src.studies.composition.accuracy import HARD, MONOLITH, accuracy_of_networks
 from src.studies.composition.cost import Costs, NetworkCost, Part
 from src.studies.composition.errors import ModuleAnswers, errors_of
-from src.studies.composition.findings import Findings, examined_networks, verdict
+from src.studies.composition.findings import Findings, examined_networks, problem_of, verdict
 from src.studies.composition.learning import Learning, Point, Spent
 from src.studies.composition.panels import panels
 from src.studies.composition.routes import routes_of
 from src.studies.robustness.calibration import calibration, detection
 from src.studies.robustness.corruption import robustness
 from tests.fakes.study import pictures
+from tests.fakes.trained import network
 from tests.methods.hierarchy.trees import TWO, answers_of
 from tests.studies.robustness.answers import shifted_of
 
@@ -111,3 +115,18 @@ def test_all_panels_are_drawn():
     assert result.tables["gap"]["network"][-1] == "thesis (2020), CIFAR-100, hard"
     assert "learning" not in [panel.name for panel in panels(replace(findings, learning=None))]
     assert "gap" not in [panel.name for panel in panels(replace(findings, errors=None))]
+
+
+def test_a_module_that_did_not_train_leaves_no_verdict(tmp_path: Path) -> None:
+    """Modules that were trained together are one network."""
+    good, bad = network(tmp_path / "good", 1, [0.6]), network(tmp_path / "bad", 2, [0.4])
+    modules = SimpleNamespace(modules=[good, bad, good], whole=None)
+    networks: Any = SimpleNamespace(tree=TWO, monolith=good, modules=modules)
+    said = "did not train, no verdict: {} reached 40.0% on validation images"
+    assert problem_of(networks).startswith(said.format(f"the module '{TWO.nodes[1].name}'"))
+    modules.whole = bad
+    assert problem_of(networks).startswith(said.format("the network of modules"))
+    modules.whole = good
+    assert not problem_of(networks)
+    networks.monolith = bad
+    assert problem_of(networks).startswith(said.format("the monolith"))

@@ -37,9 +37,12 @@ def shown(folders: list[Path]) -> Result:
 def job(folder: Path, model: str, seed: int, plain: list[float], **options: Any) -> Path:
     """A job's result, its rows in any order."""
     records = [
-        {"network": "plain", "depth": number / (len(plain) - 1), "nv": value} for number, value in enumerate(plain)
+        {"network": "plain", "depth": number / (len(plain) - 1), "nv": value, "nv_stratified": 2 * value}
+        for number, value in enumerate(plain)
     ]
-    records += [{"network": "interpolation alone", "depth": depth, "nv": 0.1} for depth in (0.0, 1.0)]
+    records += [
+        {"network": "interpolation alone", "depth": depth, "nv": 0.1, "nv_stratified": 0.2} for depth in (0.0, 1.0)
+    ]
     result = Result("invariance", f"sweep/{model}-seed{seed}", tables={"layers_sum": table_of(records[::-1])})
     result.row = {"model": model, "data": "d", "seed": seed, "network": f"{model} {seed}", "accuracy_gap": 0.0}
     result.config = {"seed": seed, "recipe": {"model": {"name": model}, "training": {"minimum_accuracy": 0.5}}}
@@ -137,6 +140,36 @@ def test_where_nothing_trained_the_page_is_there_all_the_same(tmp_path: Path) ->
     ]
     result = compared(tmp_path, folders)
     assert set(result.tables["claims"]["verdict"]) == {"no verdict"} and "over_seeds" not in result.tables
+
+
+def test_a_model_has_a_page_of_its_own_among_all(tmp_path: Path) -> None:
+    """What the original's folder of plots held: each network whole, within classes, layer by layer, class by class."""
+    folders = []
+    for seed, nv in enumerate((0.2, 0.4)):
+        layers = [{"network": name, "depth": depth, "nv": nv + more, "nv_stratified": 2 * nv + more}
+                  for name, more in (("plain", 0.1), ("augmented", 0.0)) for depth in (0.0, 1.0)]  # fmt: skip
+        tables = {
+            "layers_sum": table_of(layers),
+            "networks": table_of([{"network": "plain", "transformed_accuracy": 2 * nv, "nv_sum_stratified": nv}]),
+            "invariance_by_class": table_of([{"network": "plain", "class": "cat", "nv": nv, "against_others": 0.0}]),
+        }
+        folders.append(job(tmp_path, "a", seed, [], tables=tables))
+    result = Result("compare", "sweep")
+    asked = {**HOW, "networks": ["plain", "augmented"], "stratified": "nv_stratified"}
+    result.add(*over_depth(folders, asked))
+    own = result.tables["layers_sum_of_1"]
+    assert {row["line"]: row["nv"] for row in rows(own) if row["depth"] == 0.5} == pytest.approx(
+        {"plain": 0.4, "plain, within classes": 0.7, "augmented": 0.3, "augmented, within classes": 0.6}
+    )
+    (whole,) = rows(result.tables["networks_over_jobs"])
+    assert whole["transformed_accuracy"] == pytest.approx(0.6) and whole["jobs"] == 2
+    assert whole["nv_sum_stratified"] == pytest.approx(0.3)
+    assert (whole["transformed_accuracy_low"], whole["transformed_accuracy_high"]) == pytest.approx(
+        interval([0.4, 0.8])
+    )
+    (cat,) = rows(result.tables["by_class_of_1"])
+    assert (cat["class"], cat["jobs"]) == ("cat", 2) and cat["nv"] == pytest.approx(0.3)
+    assert "could not be drawn" not in render(result)
 
 
 def test_lines_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_schemes_are_named_in_the_order_of_the_network() -> None:
 def test_a_scheme_has_a_row_of_each_kind_of_images() -> None:
     share = Estimate(0.5, 0.4, 0.6, 10, "images")
     networks = (Retrained("none", share, share), Retrained("all", None, Estimate(0.7)))
-    table = table_of(retraining_panel(Retraining(networks, epochs=3, images=10, digests=("d",))).rows)
+    table = table_of(retraining_panel(Retraining(networks, epochs=3, images=10, trained=())).rows)
     assert table["retrained"] == ["none", "none", "all"]
     assert table["images"] == ["as they are", "transformed", "transformed"]
     assert table["accuracy"] == [0.5, 0.5, 0.7] and table["accuracy_low"][:2] == [0.4, 0.4]
