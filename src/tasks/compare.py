@@ -34,6 +34,11 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
     folders = [Path(folder) for folder in options.folders]
     result = overview(folders, artifacts.session.folder / "page.html")
     result.task = "compare"
+    sweep = artifacts.running.sweep
+    if sweep.open:
+        result.events.append(
+            f"a sample of the grid: {sweep.open} more jobs stay open; a larger sweep.sample, or none, runs them too"
+        )
     asked = artifacts.running.comparison
     if not asked or not any(read_job(folder).get("row") for folder in folders):
         return result
