@@ -11,6 +11,7 @@ from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
 from src.core.estimate import Estimate
 from src.core.result import Verdict
+from src.core.shown import Shown
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.chaining import fit_chain
 from src.methods.hierarchy.composition import RULES, compose, oracle
@@ -30,7 +31,7 @@ from src.studies.robustness.unknown_images import check_fitting, check_unknown, 
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """Of the networks that are examined: the monolith, the composition as configured, and the thesis's hard route.
 
     Attributes:

@@ -12,6 +12,7 @@ import torch
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, reliance
@@ -34,7 +35,7 @@ class Suppression:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

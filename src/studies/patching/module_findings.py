@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.artifacts.modules import Modules
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.modularity.ensemble import jaccard_difference
 from src.methods.modularity.patching import module_score
 from src.methods.modularity.search_state import Generation
@@ -24,7 +25,7 @@ Classifier = Literal["strong", "calibrated", "raw"]
 
 
 @dataclass(frozen=True)
-class ModuleFindings:
+class ModuleFindings(Shown):
     """The modules of N classes, cut from L layers of a strong network.
 
     Attributes:

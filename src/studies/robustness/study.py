@@ -8,6 +8,7 @@ from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Panel, Verdict
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.report.session import Session
 from src.statistics.calibration import fit_temperature
@@ -35,7 +36,7 @@ UNKNOWN = "study.unknown"  # the key of the images of unknown classes
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

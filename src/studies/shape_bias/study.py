@@ -11,6 +11,7 @@ import torch
 from src.artifacts.examined_subject import Examined
 from src.core.estimate import Estimate
 from src.core.result import Figure, Panel, Verdict
+from src.core.shown import Shown
 from src.data.cue_conflict import CueConflict, conflicting_glyphs, cues_of, listed, read_cue_conflict
 from src.data.distorted import identity_of
 from src.data.image_set import ImageSet
@@ -34,7 +35,7 @@ GLYPHS = "glyphs"  # conflicts that are drawn here
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:
