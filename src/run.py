@@ -1,5 +1,7 @@
 """The one entry: ``python -m src.run experiment=patch_weak``. Alone or with ``--help`` it lists what there is.
 
+From Python: ``from src.run import run; run("experiment=patch_weak").findings``.
+
 Everything heavy is imported late: the list of experiments and a misspelt key answer at once.
 """
 
@@ -7,6 +9,10 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from src.jobs.ran import Ran
 
 ROOT = Path(__file__).resolve().parents[1]
 # as a script, Python would look beside this file first, where `statistics` hides the standard library's
@@ -34,6 +40,13 @@ def main(argv: list[str]) -> int:
         exec("")  # where it came within such code (dataclasses), Python remembers and would end by the signal itself
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 128 + (ended[-1] if ended else signal.SIGINT)
+
+
+def run(*overrides: str) -> "Ran":
+    """The same from Python: ``run("-m", "experiment=patch_weak", "seed=0,1")``; see :func:`src.jobs.ran.run`."""
+    from src.jobs import ran
+
+    return ran.run(*overrides)
 
 
 def _answer(argv: list[str], ended: list[int]) -> int:

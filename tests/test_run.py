@@ -143,3 +143,22 @@ def test_ctrl_c_that_becomes_an_error_is_none(monkeypatch: pytest.MonkeyPatch, c
 def interrupted() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(5)  # Python's handler runs between two of its steps
+
+
+def test_a_sweep_is_looked_at_and_many_jobs_are_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    line = ["-m", "experiment=patch_weak", "debug=tiny", f"outputs={tmp_path}", "target_class=range(10)", "seed=0,1,2"]
+    assert main([*line, "sweep.dry_run=true", "sweep.where=target_class < 7 and seed != 1", "sweep.sample=7"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("7 of the grid's 30 jobs are meant") and "7 jobs would run, 0 are done" in told
+    assert all(f"target{target}-seed" in told for target in range(7)), "every value of every key"
+    assert main([*line, "sweep.confirm_above=5", "sweep.where=target_class < 2"]) == 2
+    assert "6 jobs would be started" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_about_a_sweep_is_refused_for_one_job():
+    with pytest.raises(UserError, match=r"^sweep.dry_run=true is about the jobs of a sweep; add -m"):
+        command_line.check_command_line(["experiment=patch_weak", "sweep.dry_run=true"])

@@ -29,6 +29,7 @@ from src.artifacts.trial import Trial, check_target, target_names
 from src.core.errors import UserError, suggestion
 from src.core.options import options_of
 from src.core.seeds import stream
+from src.core.shown import Shown
 from src.data.class_names import imagenet_classes
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
@@ -46,7 +47,7 @@ SEARCHED, WHOLE = "searched", "all"  # of the kernels of an extracted subject: i
 
 
 @dataclass
-class Examined:
+class Examined(Shown):
     """A subject with the images that judge it.
 
     Attributes:

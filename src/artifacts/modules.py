@@ -19,6 +19,7 @@ from src.core.errors import UserError
 from src.core.files import write_atomically
 from src.core.options import options_of
 from src.core.seeds import generators_restored
+from src.core.shown import Shown
 from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
@@ -40,7 +41,7 @@ CHECKPOINT = "search.safetensors"
 
 
 @dataclass
-class Modules:
+class Modules(Shown):
     """The modules of a strong network: which kernels each of its N classes keeps.
 
     Attributes:

@@ -31,15 +31,16 @@ LARGE = 2e9  # bytes whose reading takes long enough to say so
 _digests: dict[Path, str] = {}
 
 
-def contents(config: Mapping[str, Any], memory: Path) -> dict[str, str]:
+def contents(config: Mapping[str, Any], memory: Path, write: bool = True) -> dict[str, str]:
     """Dotted key -> digest, of every value of the configuration that names a file or a folder that is there.
 
     Args:
         config: plain containers. What a source downloads is known by its name and left out.
         memory: folder where digests are remembered from job to job.
+        write: new ones too.
     """
     return {
-        key: "+".join(contents_digest(path, memory) for path in [*paths, *_described(key, paths)])
+        key: "+".join(contents_digest(path, memory, write) for path in [*paths, *_described(key, paths)])
         for key, paths in named(config)
         if all(path.exists() for path in paths)
     }
@@ -76,21 +77,22 @@ def forget() -> None:
     _digests.clear()
 
 
-def contents_digest(path: Path, memory: Path | None = None) -> str:
+def contents_digest(path: Path, memory: Path | None = None, write: bool = True) -> str:
     """16 hexadecimal digits of what a file or a folder holds.
 
     Args:
         path: it exists.
         memory: folder where the digests of files are remembered by name, size and times; None: only in this process.
+        write: what was not known yet is remembered there.
     """
     place = path.resolve()
     if place not in _digests:
         name = f"{hashlib.sha256(str(place).encode()).hexdigest()[:16]}.json"
-        _digests[place] = _digest(place, memory / name if memory else None)
+        _digests[place] = _digest(place, memory / name if memory else None, write)
     return _digests[place]
 
 
-def _digest(place: Path, memory: Path | None) -> str:
+def _digest(place: Path, memory: Path | None, write: bool) -> str:
     stamps = dict(_stamps(place))
     remembered = _remembered(memory) if memory else {}
     changed = [name for name, stamp in stamps.items() if remembered.get(name, [None])[:-1] != stamp]
@@ -102,7 +104,7 @@ def _digest(place: Path, memory: Path | None) -> str:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = dict(zip(changed, pool.map(lambda name: checksum(place / name), changed), strict=True))
     digests = {name: digests.get(name) or remembered[name][-1] for name in stamps}
-    if memory and (changed or len(remembered) != len(stamps)):
+    if memory and write and (changed or len(remembered) != len(stamps)):
         settled = {name: [*stamps[name], digest] for name, digest in digests.items()
                    if now - max(stamps[name][1:]) > UNSETTLED * 1e9}  # fmt: skip
         with suppress(OSError):  # nothing is lost but time

@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 CHECKSUM = "checksum"  # of a JSON file, over everything else in it
+#: What a spreadsheet takes for a formula at the beginning of a cell; a quote before it makes it a word.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def without_formula(cell: str) -> str:
+    """The text of a cell of a CSV, which is no formula to a spreadsheet."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def write_atomically(path: Path, text: str) -> None:

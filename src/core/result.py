@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from src.core.estimate import Estimate
 from src.core.files import checksum, damaged_file, read_json, replacing, write_json
 from src.core.redaction import redacted
+from src.core.shown import Shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +130,7 @@ class Explorer:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(Shown):
     """A part of a page: one table or one picture, what a reader must know of it, and figures of it.
 
     Attributes:
@@ -169,7 +170,7 @@ class Verdict:
 
 
 @dataclass
-class Result:
+class Result(Shown):
     """Everything one job found, and what a reader needs to believe it."""
 
     task: str

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Predicate
+from annotated_types import Ge, Gt, Predicate
 
 from src.core.options import Count, Whole, Words, options
 
@@ -45,11 +45,25 @@ class Report:
 
 @options
 class Sweep:
-    """How the jobs of a sweep are run."""
+    """Which jobs of a sweep are run, and how.
+
+    Attributes:
+        where: over the swept keys, see :func:`src.jobs.sweep.grid.chosen`. sample: jobs of a balanced part of the grid.
+        max_hours: after which no job is started. max_failures: the same.
+        confirm_above: jobs that are started without asking.
+        id, ends, open: set by the sweep itself: its name, when it ends (seconds since 1970), jobs left out by a sample.
+    """
 
     max_failures: Count | None
     rerun: bool
     id: str | None
+    dry_run: bool = False  # results of before know only the three above
+    where: str | None = None
+    sample: Count | None = None
+    confirm_above: Count | None = None
+    max_hours: Annotated[float, Gt(0)] | None = None
+    ends: float | None = None
+    open: Whole | None = None
 
 
 @options

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.data.listing import files_below
 from src.data.picture import ENDINGS
 
@@ -200,7 +201,7 @@ def mapped(
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class Boxes(Shown):
     """Boxes in the frame of n images.
 
     Attributes:

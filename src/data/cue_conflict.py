@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.data.listing import files_below
 from src.data.sources import load_cached
 from src.data.sources.fitting import decode, stacked
@@ -36,7 +37,7 @@ class Cues(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CueConflict:
+class CueConflict(Shown):
     """Images with two cues.
 
     Attributes:

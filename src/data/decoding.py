@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.data.augment import FLIP_AXES, shift_colours
 from src.data.picture import as_seen
 
@@ -32,7 +33,7 @@ SHARED = "/dev/shm"
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class Cut(Shown):
     """What is made of every image: ``crop`` x ``crop`` pixels of it, after its shorter side was resized to ``side``.
 
     Attributes:

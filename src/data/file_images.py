@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
+from src.core.shown import Shown
 from src.data.decoding import Cut, decoded
 
 
 @dataclass(frozen=True, eq=False)
-class FileImages:
+class FileImages(Shown):
     """N image files; those that are used are decoded then, and none of them is kept.
 
     In the face of a tensor uint8 (N, 3, side, side): the shorter side resized, the middle cut out. Choosing some of

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from src.core.shown import Shown
+
 
 @dataclass(frozen=True, eq=False)
-class ImageSet:
+class ImageSet(Shown):
     """N images with their labels and, where the source knows them, the truth about what made each image.
 
     Args:

@@ -109,8 +109,9 @@ def checked(config: DictConfig) -> dict[str, Any]:
 
 def with_digests(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same with digests of the files and of the user's own code that it names, and of what results do not show."""
+    memory, looked_at = Path(values["outputs"], "store", "contents"), values.get("sweep", {}).get("dry_run")
     try:
-        digests = {"contents": contents(values, Path(values["outputs"], "store", "contents")), "code": _code(values)}
+        digests = {"contents": contents(values, memory, write=not looked_at), "code": _code(values)}
         digests["hidden"] = hidden({**values, **digests})
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the paths of the data") from None

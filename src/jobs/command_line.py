@@ -82,7 +82,7 @@ def check_command_line(argv: Sequence[str]) -> CommandLine:
     _check_own_groups()
     folders = [*groups(), *([more] if more else [])]
     composer = Composer(loader_of(more))
-    overrides = [_parsed(line, composer, flags.overrides) for line in flags.overrides]
+    overrides = [_parsed(_in_quotes(line), composer, flags.overrides) for line in flags.overrides]
     for override in overrides:
         if not composer.is_value(override) and not override.key_or_group.startswith("hydra."):
             _check_option(override, folders)
@@ -122,6 +122,9 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     if launchers and not multirun:
         named = launchers[0].input_line
         raise UserError(f"{named} runs the jobs of a sweep; add -m, or leave it out to run one job here")
+    ruled = [one.input_line for one in overrides if one.key_or_group.startswith("sweep.")]
+    if ruled and not multirun:
+        raise UserError(f"{ruled[0]} is about the jobs of a sweep; add -m, or leave it out to run one job here")
     values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
         value = composed[key]
@@ -152,6 +155,13 @@ def _check_folder(folder: Path) -> None:
         return
     reason = f"no permission to write to {place}" if place.is_dir() else f"{place} is a file"
     raise UserError(f"outputs: {folder} cannot be written to ({reason}); set outputs=FOLDER or CNN_ANATOMY_OUTPUTS")
+
+
+def _in_quotes(line: str) -> str:
+    """An expression is one word to Hydra, also where the shell took its quotes."""
+    key, equals, value = line.partition("=")
+    bare = key == "sweep.where" and equals and value not in ("", "null") and value[0] not in "'\""
+    return "{}='{}'".format(key, value.replace("\\", "\\\\").replace("'", "\\'")) if bare else line
 
 
 def _parsed(line: str, composer: Composer, lines: Sequence[str]) -> Override:

@@ -90,6 +90,13 @@ class Composer:
         lines = [str(one.input_line) for one in overrides if not self.is_value(one)]
         return self.loader.load_configuration("config", lines, RunMode.RUN)
 
+    def swept(self, grid: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """Of each line of overrides the keys in which the lines differ, with their values."""
+        columns = [column for column in zip(*grid, strict=True) if len(set(column)) > 1]
+        keys = [self.parse(column[0]).key_or_group for column in columns]
+        rows = zip(*([self.parse(line).value() for line in column] for column in columns), strict=True)
+        return [dict(zip(keys, row, strict=True)) for row in rows] if columns else [{} for _ in grid]
+
     def jobs(self, config: DictConfig, grid: Sequence[Sequence[str]]) -> list[Job]:
         """A job per line of overrides; one that cannot be composed says why.
 

@@ -70,7 +70,7 @@ def run_in_sweep(composed: "DictConfig") -> dict[str, Any]:
     running = running_of(values)
     config = {**values, **_shared(values, hydra.launcher)}
     config["device"] = device_of(running, hydra.launcher, hydra.job.num)
-    config["sweep"] = {**values["sweep"], "id": None}  # which sweep ran it is nothing that a job finds
+    config["sweep"] = {**values["sweep"], "id": None, "ends": None}  # which sweep ran it is nothing that a job finds
     outcomes = Outcomes(folder.parent, running.sweep.id) if running.sweep.id else None
     try:
         with alone(folder):
@@ -101,17 +101,18 @@ def _not_needed(
 ) -> dict[str, Any] | None:
     """The outcome of a job that another sweep has done meanwhile, or that is not to be started any more."""
     sweep = running.sweep
-    if outcomes is None:
-        return None
-    if not sweep.rerun and is_done(folder, identity(config), version_of(config)):
+    if outcomes and not sweep.rerun and is_done(folder, identity(config), version_of(config)):
         return outcome("ok", running.label, "done by another sweep", folder)
-    if sweep.max_failures is not None and outcomes.failures() >= sweep.max_failures:
+    if sweep.ends is not None and time.time() >= sweep.ends:  # also of what several jobs share
+        return outcome("not started", running.label, "the time is over (sweep.max_hours)", folder)
+    if outcomes and sweep.max_failures is not None and outcomes.failures() >= sweep.max_failures:
         return outcome("not started", running.label, "too many have failed (sweep.max_failures)", folder)
     return None
 
 
 def _command(overrides: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "src.run", *(line for line in overrides if not line.startswith("sweep.id="))])
+    """What runs this very job alone."""
+    return shlex.join(["python", "-m", "src.run", *(line for line in overrides if not line.startswith("sweep."))])
 
 
 def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet: bool = False) -> dict[str, Any]:
@@ -199,13 +200,16 @@ def compare_again(folders: Sequence[Path], place: Path) -> None:
     config = next((plain["config"] for plain in map(read_job, newest_first) if plain.get("config")), None)
     if config is None:
         raise UserError(f"{place.parent}: none of its results can be read; run the same command again")
+    chosen = _comparison(folders)
+    if left := read_job(place).get("config", {}).get("sweep", {}).get("open"):  # no job's result tells of these
+        chosen["sweep"] = {**config["sweep"], "open": left}
     # a result does not say where it was made, and may lie elsewhere by now
     sweep = Path(os.path.abspath(place)).parent
     outputs = next((above for above in sweep.parents if (above / "store").is_dir()), sweep.parent)
     where = {"outputs": str(outputs), "data_root": str(outputs / "data"), "own": None}
     where["name"] = str(sweep.relative_to(outputs))
     views = {"report": {"name": "page"}, "logger": {"name": "csv"}}
-    ended = execute({**config, **_comparison(folders), **where, **views}, place)
+    ended = execute({**config, **chosen, **where, **views}, place)
     if ended["status"] != "ok":
         raise UserError(ended["verdict"])
 

@@ -9,6 +9,14 @@ from src.core.running import Running
 Launcher = Mapping[str, Any]
 
 
+def side_by_side(launcher: Launcher) -> int:
+    """Jobs that this machine runs at once; 0 where they run elsewhere, as many as there is room for."""
+    if launcher.get("ray") or "cpus_per_task" in launcher:
+        return 0
+    jobs = int(launcher.get("n_jobs") or 1)
+    return (os.cpu_count() or 1) if jobs < 0 else jobs
+
+
 def workers_of(wanted: int | str, launcher: Launcher) -> int:
     """Threads of one job, where ``auto`` is its share of the cores."""
     if wanted != "auto":

@@ -1,4 +1,7 @@
-"""``python -m src.report FOLDER ...``: the pages of jobs and sweeps, made anew from their results."""
+"""``python -m src.report FOLDER ...``: the pages of jobs and sweeps, made anew from their results.
+
+``python -m src.report show|best|diff|export FOLDER ...``: their numbers, on the screen or in a file.
+"""
 
 import argparse
 import sys
@@ -11,11 +14,17 @@ from src.core.errors import UserError
 if TYPE_CHECKING:
     from src.report.rebuild import Compare
 
-USAGE = "Make the pages of jobs and sweeps anew from their results."
+USAGE = """Make the pages of jobs and sweeps anew from their results. Their numbers: python -m src.report
+show|best|diff|export FOLDER ..., of which --help says more."""
 
 
 def main(arguments: Sequence[str], compare: "Compare | None" = None) -> int:
     """Rebuild each folder's page and print its path; 0: all were written, 2: one could not be."""
+    if arguments and arguments[0] in NUMBERS:
+        try:
+            return _numbers(arguments)
+        except UserError as error:
+            return _refused(error)
     parser = argparse.ArgumentParser(prog="python -m src.report", description=USAGE)
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="of a job (its page and figures) or of a sweep"
@@ -38,6 +47,61 @@ def main(arguments: Sequence[str], compare: "Compare | None" = None) -> int:
         except UserError as error:
             code = _refused(error)
     return code
+
+
+#: What is said in numbers: command -> what it does.
+NUMBERS = {
+    "show": "the main metrics over the swept keys: mean and interval over seeds",
+    "best": "the settings from the best to the worst by a metric",
+    "diff": "what differs between two jobs or two sweeps: settings, and metrics in pairs",
+    "export": "a row per job and metric, as a file",
+}
+
+
+def _numbers(arguments: Sequence[str]) -> int:
+    """Answer one of :data:`NUMBERS`.
+
+    Raises:
+        UserError: a folder holds no results or damaged ones, a metric is none, or the file cannot be written.
+    """
+    parser = argparse.ArgumentParser(prog="python -m src.report", description="Numbers of jobs and sweeps.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, said in NUMBERS.items():
+        command = commands.add_parser(name, help=said, description=said)
+        command.add_argument("folders", nargs=2 if name == "diff" else 1, type=Path, metavar="FOLDER")
+        if name == "export":
+            command.add_argument("--to", type=Path, required=True, metavar="FILE", help=".csv, .parquet or .json")
+            command.add_argument("--holes", default="refuse", help="keep: also where jobs of the grid are missing")
+        else:
+            many = {"action": "append", "default": []} if name != "best" else {"required": True}
+            command.add_argument("--metric", metavar="M", help="whose values; show and diff take several", **many)
+        if name == "best":
+            command.add_argument("--min", action="store_true", help="the least is the best")
+    given = parser.parse_args(arguments)
+    from src.report.frames import load, write
+
+    if given.command == "export":
+        results = load(given.folders[0], given.holes)
+        write(results, given.to)
+        print(f"{len(results)} rows of {results.folder.nunique()} jobs  {given.to}")
+        return 0
+    from src.report.over import means
+    from src.report.screen import print_table
+
+    frames = [load(folder, "keep") for folder in given.folders]
+    if given.command == "diff":
+        settings, metrics = means.differences(frames[0], frames[1], given.metric)
+        print_table("Settings that differ", settings, {}, "", "each job's result.json")
+        print_table("Metrics that differ", metrics.rows, {}, metrics.caption, "export both")  # type: ignore[arg-type]
+    else:
+        asked = [given.metric] if given.command == "best" else given.metric
+        panel = means.over_settings(frames[0], means.metrics_of(frames[0], asked))
+        table = means.best(panel, given.metric, given.min) if given.command == "best" else panel.rows
+        print_table(str(given.folders[0]), table, panel.units, panel.caption, "export --to FILE")  # type: ignore[arg-type]
+    for folder in given.folders:
+        if holes := means.holes_of(folder):
+            print(f"note: {holes}")
+    return 0
 
 
 def _refused(error: UserError) -> int:

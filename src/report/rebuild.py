@@ -27,6 +27,24 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
     Raises:
         UserError: there is no such folder, no result in it, or only a damaged one.
     """
+    folders = jobs_below(folder)
+    if not folders:
+        return _job(folder)
+    if all(len(place.relative_to(folder).parts) > 1 for place in folders):
+        from src.report.experiments import write_experiments
+
+        return write_experiments(folder)
+    from src.report.overview import write_overview
+
+    return (compare or write_overview)(folders, folder / OVERVIEW)
+
+
+def jobs_below(folder: Path) -> list[Path]:
+    """The folders of all jobs below that of a sweep; none where it is a job's own.
+
+    Raises:
+        UserError: there is no such folder, or no result in it.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name that of a job or of a sweep, such as outputs/patch_weak")
     # neither a comparison of jobs nor a stage that several jobs shared; of what cannot be read only the place tells
@@ -36,17 +54,9 @@ def rebuild(folder: Path, compare: Compare | None = None) -> Path:
         for place, plain in scan(folder)
         if place not in apart and plain.get("task") != "compare" and not plain.get("config", {}).get("until")
     ]
-    if not folders and (folder / FILE).exists():
-        return _job(folder)
-    if folders and all(len(place.relative_to(folder).parts) > 1 for place in folders):
-        from src.report.experiments import write_experiments
-
-        return write_experiments(folder)
-    if not folders:
+    if not folders and not (folder / FILE).exists():
         raise UserError(f"{folder}: holds no {FILE} at any depth; run an experiment first (python -m src.run)")
-    from src.report.overview import write_overview
-
-    return (compare or write_overview)(folders, folder / OVERVIEW)
+    return folders
 
 
 def _job(folder: Path) -> Path:

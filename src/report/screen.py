@@ -72,20 +72,28 @@ def say_verdict(result: Result, console: Console) -> None:
 
 
 def _print_table(name: str, result: Result, console: Console) -> None:
-    table = result.tables[name]
+    caption, whole = result.captions.get(name, ""), f"tables/{name}.parquet"
+    print_table(pretty(name), result.tables[name], result.units_of(name), caption, whole, console)
+
+
+def print_table(
+    title: str, table: Table, units: Mapping[str, str], caption: str, whole: str, console: Console | None = None
+) -> None:
+    """Print a table as wide as the window, ``whole`` says where the rows are that are not shown."""
+    console = console or _console()
     count = length(table)
     console.print()
-    _say(pretty(name), console, "bold")
-    shown = columns(table, result.units_of(name), ROWS)
+    _say(title, console, "bold")
+    shown = columns(table, units, ROWS)
     fitting = _fitting(shown, console.width)
     console.print(_grid(shown[:fitting], console.width))
     if fitting < len(shown):
         hidden = ", ".join(plain_text(column.title) for column in shown[fitting:])
         _say(f"not shown in a window of this width: {hidden}", console, "dim")
     if count > ROWS:
-        _say(f"{ROWS} of {count:,} rows; all of them: tables/{name}.parquet", console, "dim")
-    if name in result.captions:
-        _say(plain_text(result.captions[name]), console, "dim")
+        _say(f"{ROWS} of {count:,} rows; all of them: {whole}", console, "dim")
+    if caption:
+        _say(plain_text(caption), console, "dim")
 
 
 def _grid(shown: list[Column], width: int = PLAIN_WIDTH) -> RichTable:

@@ -39,6 +39,10 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
     result = overview(folders, artifacts.session.folder / "page.html", read, asked.get("over_seeds", ()))
     result.task = "compare"
     result.events = [*left_out, *result.events]
+    if left := artifacts.running.sweep.open:
+        result.events.append(
+            f"a sample of the grid: {left} more jobs stay open; a larger sweep.sample, or none, runs them too"
+        )
     if asked.get("pivot"):
         places = {id(plain): folder for folder, plain in zip(folders, read, strict=True)}
         means = pivoted(settings_of([(plain.get("config", {}), plain) for plain in read]), places, asked["pivot"])

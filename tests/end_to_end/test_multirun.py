@@ -90,3 +90,20 @@ def test_changed_images_are_noticed_and_a_copy_of_them_is_not(run: Run, tmp_path
     grown = sweep(tmp_path / "photos")
     assert grown.code == 0 and "done already" not in grown.text
     assert len(grown.results) == 4 and len(grown.store) == 4
+
+
+@pytest.mark.slow  # the choice and what the overview says are tested alone
+def test_a_sample_leaves_the_rest_open_and_the_same_command_without_it_goes_on(run: Run, tmp_path: Path):
+    images(tmp_path / "photos", 20)
+    line = ["-m", *FOLDER, f"recipe.data.source.root={tmp_path / 'photos'}", "seed=0,1,2", "data_seed=0,1"]
+    first = run(tmp_path / "out", *line, "sweep.sample=3")
+    assert first.code == 0 and {result["config"]["seed"] for result in first.results} == {0, 1, 2}, first.text
+    assert "a sample of the grid: 3 more jobs stay open" in first.overview["events"][-1]
+    again = run(tmp_path / "out", *line, "sweep.sample=3")
+    assert "3 of 3 jobs are done already" in again.text
+    whole = run(tmp_path / "out", *line)
+    assert "3 of 6 jobs are done already" in whole.text and len(whole.results) == 6
+    assert not any("sample" in event for event in whole.overview["events"])
+    late = run(tmp_path / "out", *line, "sweep.rerun=true", "sweep.max_hours=1e-9")
+    assert late.code == 1 and "6 not started" in late.text
+    assert late.text.splitlines()[-1].startswith("6 of 6 jobs were not started (sweep.max_hours=1e-09)")

@@ -12,7 +12,7 @@ from src.core.configuration import identity
 from src.core.errors import UserError
 from src.core.files import write_atomically
 from src.jobs import job
-from src.jobs.border import with_digests
+from src.jobs.border import running_of, with_digests
 from src.jobs.command_line import check_command_line
 from src.jobs.resolvers import register
 
@@ -110,3 +110,19 @@ def test_a_page_over_results_of_which_none_can_be_read_is_refused_in_one_line(tm
     (tmp_path / "a" / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"none of its results can be read; run the same command again$"):
         job.compare_again([tmp_path / "a"], tmp_path / "overview")
+
+
+def test_a_job_that_comes_too_late_is_not_started(tmp_path: Path):
+    register()
+    lines = ["task=train", "logger=csv", f"outputs={tmp_path}"]
+    values = check_command_line(lines).values
+    running = running_of({**values, "sweep": {**values["sweep"], "ends": 1.0}})
+    ended = job._not_needed(None, running, values, tmp_path / "job")
+    assert ended and ended["status"] == "not started" and "sweep.max_hours" in ended["verdict"]
+    assert job._not_needed(None, running_of(values), values, tmp_path / "job") is None
+
+
+def test_the_command_of_a_job_in_a_sweep_runs_it_alone():
+    assert job._command(["task=train", "sweep.id=x", "sweep.where='seed != 1'", "seed=0"]) == (
+        "python -m src.run task=train seed=0"
+    )

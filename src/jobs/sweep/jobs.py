@@ -3,13 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from src.core.files import read_json
 from src.core.result import FILE, FORMAT, damage
 from src.core.store import digest_of
 
 Ancestors = Mapping[str, Sequence[str]]
+
+
+class Planning(Protocol):
+    """What a sweep asks about tasks; see :mod:`src.tasks.versions`."""
+
+    def version_of(self, config: Mapping[str, Any]) -> str: ...
+    def ancestors(self, config: Mapping[str, Any]) -> Ancestors: ...
+    def expense(self, config: Mapping[str, Any]) -> float: ...
 
 
 @dataclass(frozen=True)

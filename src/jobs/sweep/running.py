@@ -1,26 +1,22 @@
 """A sweep from its list of jobs to its end: what is done is left alone, the rest runs, and everything is told."""
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from src.core.claims import CLAIM, lives
 from src.core.configuration import identity
 from src.core.errors import UserError, full_disk
 from src.core.result import remove_partial
-from src.jobs.sweep.jobs import Ancestors, Job, is_done, longest_first, stages
+from src.core.running import Sweep
+from src.jobs.sweep.jobs import Job, Planning, is_done, longest_first, stages
 from src.jobs.sweep.outcomes import FAILED, Outcome, Outcomes, new_id, outcome, remove_dead
+from src.jobs.sweep.plan import Plan, confirm, tell
 from src.jobs.sweep.watch import Watch
 
 Launch = Callable[[Sequence[Sequence[str]]], object]
-
-
-class Planning(Protocol):
-    """What a sweep asks about tasks; see :mod:`src.tasks.versions`."""
-
-    def version_of(self, config: Mapping[str, Any]) -> str: ...
-    def ancestors(self, config: Mapping[str, Any]) -> Ancestors: ...
 
 
 def run_sweep(
@@ -29,8 +25,9 @@ def run_sweep(
     planning: Planning,
     *,
     folder: Path,
-    settings: Mapping[str, Any],
+    settings: Sweep,
     stage_first: bool,
+    at_once: int = 1,
     finish: Callable[[Sequence[Path], Mapping[str, Any]], Outcome],
 ) -> list[Outcome]:
     """Run what is missing of ``jobs`` and tell what all of them came to.
@@ -40,22 +37,20 @@ def run_sweep(
         launch: runs jobs given as override lists, and returns when all have ended.
         planning: what is known of the tasks.
         folder: of the sweep.
-        settings: ``max_failures``: after so many no further job is started; ``rerun``: also what is done runs again.
+        settings: what of it is looked at only, asked about, run again, and when no further job is started.
         stage_first: make what several jobs need before them (pointless where jobs run one after the other).
+        at_once: jobs that run side by side, 0 where that is not known.
         finish: makes the page over all jobs, given their folders and the configuration of one of them.
 
     Returns:
         The outcomes of all jobs and, where there is one, of the page over them.
 
     Raises:
-        UserError: none of the jobs can be run.
+        UserError: none of the jobs can be run, or so many are not meant.
     """
     jobs = list({job.folder: job for job in jobs}.values())  # two lines of the grid may mean the same job
     broken, whole = [job for job in jobs if job.fault], [job for job in jobs if not job.fault]
-    done = [] if settings["rerun"] else [job for job in whole if _done(job, planning)]
-    for job in done:
-        if not lives(job.folder / CLAIM):
-            remove_partial(job.folder)
+    done = [] if settings.rerun else [job for job in whole if _done(job, planning)]
     places = {job.folder for job in done}
     missing = longest_first(job for job in whole if job.folder not in places)
     if done:
@@ -67,37 +62,51 @@ def run_sweep(
         print(f"failed   {job.folder.name}  {job.fault}", flush=True)
     if not whole:
         raise UserError(f"none of the {len(jobs)} jobs can be run; mend what is said of each")
+    refused: list[Outcome] = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
+    plan = Plan(missing, done, folder, at_once)
+    if settings.dry_run:
+        tell(plan, planning, stage_first=stage_first)
+        return refused
+    confirm(plan, planning, settings)
+    for job in done:
+        if not lives(job.folder / CLAIM):
+            remove_partial(job.folder)
     remove_dead(folder)
     outcomes = Outcomes(folder, new_id())
-    mark = f"sweep.id={outcomes.folder.name}"
+    limit = [] if settings.max_hours is None else [f"sweep.ends={time.time() + settings.max_hours * 3600:.0f}"]
+    marks = [f"sweep.id={outcomes.folder.name}", *limit]
     try:
         with outcomes.alive():
             if missing and stage_first:
-                _run_stages(missing, launch, planning)
-            found = _run(missing, launch, outcomes, mark) if missing else {}
+                _run_stages(missing, launch, planning, limit)
+            found = _run(missing, launch, outcomes, marks) if missing else {}
             begun = outcomes.begun()
     finally:
         outcomes.remove()
     kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]
-    refused = [outcome("failed", job.folder.name, job.fault, job.folder) for job in broken]
     ended = [*kept, *refused, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
     _count(ended)
-    return [*ended, finish([job.folder for job in whole], whole[0].config)]
+    page = finish([job.folder for job in whole], whole[0].config)
+    waiting = sum(each["status"] == "not started" for each in ended)
+    if limit and waiting:
+        hours = f"sweep.max_hours={settings.max_hours:g}"
+        print(f"{waiting} of {len(ended)} jobs were not started ({hours}); the same command goes on", flush=True)
+    return [*ended, page]
 
 
 def _done(job: Job, planning: Planning) -> bool:
     return is_done(job.folder, identity(job.config), planning.version_of(job.config))
 
 
-def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning) -> None:
+def _run_stages(missing: Sequence[Job], launch: Launch, planning: Planning, limit: Sequence[str]) -> None:
     for stage, chosen in stages(missing, planning.ancestors).items():
         count = f"{len(chosen)} job{'s' if len(chosen) > 1 else ''}"
         print(f"first, what several jobs share: {stage}, {count}", flush=True)
         # no outcome is asked for: a job that misses what a stage could not make says why itself
-        _launch(launch, [[*job.overrides, f"until={stage}"] for job in chosen])
+        _launch(launch, [[*job.overrides, f"until={stage}", *limit] for job in chosen])
 
 
-def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) -> dict[str, Outcome]:
+def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, marks: Sequence[str]) -> dict[str, Outcome]:
     try:
         outcomes.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -105,7 +114,7 @@ def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) 
         return {}
     with Watch(missing, outcomes):
         left, suspects = list(missing), []
-        while left and not _launch(launch, [[*job.overrides, mark] for job in left]):
+        while left and not _launch(launch, [[*job.overrides, *marks] for job in left]):
             # the pool died with one of its jobs: those that had begun come last and one by one, so that a job that
             # kills its process (memory) takes no other with it
             ended, begun = outcomes.read(), outcomes.begun()
@@ -116,7 +125,7 @@ def _run(missing: Sequence[Job], launch: Launch, outcomes: Outcomes, mark: str) 
                 break  # nothing ever begins with this launcher
             left = fresh
         for job in suspects:
-            _launch(launch, [[*job.overrides, mark]])
+            _launch(launch, [[*job.overrides, *marks]])
     return outcomes.read()
 
 

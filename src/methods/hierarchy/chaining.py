@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.core.shown import Shown
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.walking import averaged
 
@@ -14,7 +15,7 @@ FLOOR = math.log(1e-7)  # lower log-probabilities are read as this one: no singl
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(Shown):
     """A fitted last module.
 
     Attributes:

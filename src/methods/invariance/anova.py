@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.methods.invariance.moments import Moments, squares_about_mean
 from src.methods.invariance.passes import Examination
 from src.methods.invariance.ratio import ratios
@@ -23,7 +24,7 @@ Design = Literal["repeated", "independent"]
 
 
 @dataclass
-class LayerAnova:
+class LayerAnova(Shown):
     """Of one layer.
 
     Attributes:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import stream
+from src.core.shown import Shown
 from src.methods.invariance.ratio import WeightedRatio, finite_mean
 from src.statistics.bootstrap import holm
 
@@ -15,7 +16,7 @@ SLACK = 1e-9  # share by which equal statistics may differ by rounding
 
 
 @dataclass(frozen=True)
-class ClassConditional:
+class ClassConditional(Shown):
     """Of one layer.
 
     Attributes:

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.methods.invariance.passes import Examination
 from src.methods.invariance.reference import with_reference
 from src.networks.activations import Layer
 
 
 @dataclass
-class LayerEquivariance:
+class LayerEquivariance(Shown):
     """Of one layer with maps.
 
     Attributes:

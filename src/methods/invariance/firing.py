@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.methods.invariance.gathering import Part, gather, in_parts
 from src.methods.invariance.passes import Examination
 from src.methods.invariance.ratio import TOLERANCE
@@ -24,7 +25,7 @@ from src.networks.activations import Layer
 
 
 @dataclass
-class LayerFiring:
+class LayerFiring(Shown):
     """Of one layer; float64 (units) in its shape, on the CPU, NaN where a unit never fires.
 
     Attributes:

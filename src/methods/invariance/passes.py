@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.networks.activations import Layer, choose, evaluating, layers_of, recording
 
 Take = Callable[[Layer, slice, Tensor], None]  # layer, which images, activations (images, members, units)
@@ -66,7 +67,7 @@ class Setup:
 
 
 @dataclass
-class Examination:
+class Examination(Shown):
     """A network, images and transformations, ready to be gone through.
 
     Args:

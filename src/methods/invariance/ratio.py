@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.core.shown import Shown
+
 TOLERANCE = 100
 """A spread below so many rounding errors of the unit's own values counts as none."""
 AT_ONCE = 1 << 22  # values of a product of matrices: 32 MiB
 
 
 @dataclass
-class Ratio:
+class Ratio(Shown):
     """Of the units of one layer, float64 (units) on the CPU.
 
     Attributes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.methods.invariance.moments import Moments
 from src.methods.invariance.passes import Examination
 from src.methods.invariance.ratio import Ratio, mean_of_finite, ratio_of, ratios
@@ -22,7 +23,7 @@ GIB = 2**30
 
 
 @dataclass
-class LayerVariance:
+class LayerVariance(Shown):
     """What one layer does. Units are shaped as `Examination.shaped` says; all but ``kept`` lies on the CPU.
 
     Attributes:
@@ -170,7 +171,7 @@ class _Sums:
 
 
 @dataclass
-class _Kept:
+class _Kept(Shown):
     """Activations of a few units: which ones, and (S, T, m)."""
 
     places: Tensor

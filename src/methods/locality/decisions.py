@@ -17,15 +17,13 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError, suggestion
-from src.core.files import write_atomically
+from src.core.files import FORMULA, without_formula, write_atomically
 from src.data.cue_conflict import Cues, cue_numbers, cues_of
 from src.data.distorted import NO_CONDITION, condition_of, identity_of
 from src.methods.locality.shape_bias import Trials
 
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
 NO_ANSWER = ("na", "")  # a person who did not answer in time
-#: What a spreadsheet takes for a formula at the beginning of a cell; a quote before it makes it a word.
-_MARKED = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def read_decisions(place: Path, categories: Collection[str] = ()) -> pd.DataFrame:
@@ -85,7 +83,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_MARKED) else cell
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def write_decisions(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -94,8 +92,7 @@ def write_decisions(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        cells = (str(row[name]) for name in COLUMNS)
-        writer.writerow([f"'{cell}" if cell.startswith(_MARKED) else cell for cell in cells])
+        writer.writerow([without_formula(str(row[name])) for name in COLUMNS])
     write_atomically(path, text.getvalue())
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import uniform
+from src.core.shown import Shown
 from src.imageops.colour import contrast, luma
 from src.imageops.edges import auto_thresholds, canny, outlines, steepest, zero_crossings
 from src.imageops.filters import gaussian
@@ -48,7 +49,7 @@ class Perturbation:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Shown):
     """Images on their way through an operation.
 
     Attributes:

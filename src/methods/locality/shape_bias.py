@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.statistics.bootstrap import Resampled, estimate
 
 
 @dataclass(frozen=True)
-class Trials:
+class Trials(Shown):
     """Images whose shape is of one category and whose texture is of another, and what was answered.
 
     Attributes:

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from src.core.files import replacing
+from src.core.shown import Shown
 
 FORMAT = "1"  # of the file and of what its numbers mean; raised by hand, so that older ones are not continued
 
@@ -39,7 +40,7 @@ class Generation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SearchState:
+class SearchState(Shown):
     """Where a search stands before it judges generation number ``generation``, or what it came to.
 
     Attributes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.methods.relevance.gradients import last_map, logit, values_of
 from src.methods.relevance.graph import copy_of
 from src.methods.relevance.methods import Method
@@ -18,7 +19,7 @@ from src.networks.subjects import Subject
 
 
 @dataclass(frozen=True)
-class Relevance:
+class Relevance(Shown):
     """What speaks for the target class of each image, and what against it.
 
     Attributes:

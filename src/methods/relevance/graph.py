@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from src.core.configuration import first_line
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.networks.models.pooling import MaxBlurPool2d, blurred
 from src.networks.models.simple_conv import LinearOnMap
 
@@ -68,7 +69,7 @@ VIEWS = frozenset({"getitem", "view", "reshape", "unsqueeze", "expand", "expand_
 
 
 @dataclass(frozen=True)
-class Path:
+class Path(Shown):
     """The operations that relevance runs through, in the order of computing.
 
     Attributes:

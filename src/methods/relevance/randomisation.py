@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.core.seeds import stream
+from src.core.shown import Shown
 from src.statistics.ranks import spearman
 
 Order = Literal["top_down", "bottom_up"]
@@ -28,7 +29,7 @@ BINS = 100
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Shown):
     """Maps after some layers have been randomised, with those of the steps before.
 
     Attributes:

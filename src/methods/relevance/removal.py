@@ -18,13 +18,14 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.seeds import drawn, uniform
+from src.core.shown import Shown
 from src.imageops.imputation import imputed
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
-class Removal:
+class Removal(Shown):
     """Curves of k maps of each of n images; NaN where a map has a value that is not finite.
 
     Attributes:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.core.shown import Shown
 
 ALWAYS = -1
 """In a map: this position belongs to no kernel and is always kept."""
@@ -45,7 +46,7 @@ class Use:
 
 
 @dataclass(frozen=True, eq=False)
-class SlicePlan:
+class SlicePlan(Shown):
     """A network's kernel groups, its distinct index maps, and their uses.
 
     The kernels of all groups, in order, form one axis of length K. A map gives for every position of a tensor's

@@ -16,25 +16,39 @@ class AnatomySweeper(BasicSweeper):
 
     def __init__(self, params: dict[str, str] | None = None) -> None:
         super().__init__(max_batch_size=None, params=params)
+        self.open = 0  # jobs of the grid that a sample leaves for another time
 
     def sweep(self, arguments: list[str]) -> Any:
+        from omegaconf import OmegaConf
+
+        from src.core.options import options_of
+        from src.core.running import Sweep
         from src.jobs.composing import Composer
+        from src.jobs.shares import side_by_side
+        from src.jobs.sweep.grid import chosen
         from src.jobs.sweep.running import run_sweep
         from src.tasks import versions
 
         assert self.config is not None and self.hydra_context is not None and self.launcher is not None
         loader: Any = self.hydra_context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
-        (grid,) = self.split_arguments(parsed, None)
+        (whole,) = self.split_arguments(parsed, None)
+        values: Any = OmegaConf.to_container(self.config.sweep, resolve=True)
+        settings, composer = options_of(Sweep, values, "sweep"), Composer(loader)
+        numbers, self.open = chosen(composer.swept(whole), settings)
+        grid = [whole[number] for number in numbers]
+        if len(grid) < len(whole):
+            print(f"{len(grid)} of the grid's {len(whole)} jobs are meant (sweep.where, sweep.sample)", flush=True)
         if len(grid) > MANY:
             print(f"{len(grid)} jobs; looking which of them are done", flush=True)
         return run_sweep(
-            Composer(loader).jobs(self.config, grid),
+            composer.jobs(self.config, grid),
             self._launch,
             versions,
             folder=Path(self.config.hydra.sweep.dir),
-            settings=dict(self.config.sweep),
+            settings=settings,
             stage_first=type(self.launcher).__name__ != "BasicLauncher",
+            at_once=side_by_side(self.config.hydra.launcher),
             finish=self._compare,
         )
 
@@ -52,4 +66,5 @@ class AnatomySweeper(BasicSweeper):
         from src.jobs.job import compare
 
         assert self.config is not None
+        config = {**config, "sweep": {**config["sweep"], "open": self.open or None}}
         return compare(config, folders, Path(self.config.hydra.sweep.dir))

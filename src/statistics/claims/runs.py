@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.core.result import Table, rows
+from src.core.shown import Shown
 from src.statistics.claims.terms import Row
 from src.statistics.claims.words import counted
 
 
 @dataclass(frozen=True)
-class Runs:
+class Runs(Shown):
     """N runs of U units.
 
     Attributes:

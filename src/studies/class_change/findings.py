@@ -10,6 +10,7 @@ from torch import Tensor
 from src.artifacts.changed_networks import Changed, Spent, answers_among, spent
 from src.artifacts.options import Match
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, paired_difference
 from src.studies.class_change.changes import ChangedNetworks, Role
 from src.studies.class_change.options import Change
@@ -55,7 +56,7 @@ class ChangeCost:
 
 
 @dataclass(frozen=True)
-class NetworkFindings:
+class NetworkFindings(Shown):
     """A network before or after the change, on test images.
 
     Attributes:
@@ -75,7 +76,7 @@ class NetworkFindings:
 
 
 @dataclass(frozen=True)
-class ClassChangeFindings:
+class ClassChangeFindings(Shown):
     """A change of classes.
 
     Attributes:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.artifacts.composition import counts, superclass_counts
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.hierarchy.error_bound import Forecast, hard_forecast, hard_recalls, soft_forecast, soft_recalls
 from src.methods.hierarchy.error_split import GapSplit, Reading, level_hits, shares_of_gap, split_gap
 from src.methods.hierarchy.nodes import Tree
@@ -20,7 +21,7 @@ READINGS: tuple[Reading, ...] = ("argmax", "summed")
 
 
 @dataclass(frozen=True)
-class ModuleAnswers:
+class ModuleAnswers(Shown):
     """What the modules say: per node the logits (n, children), or (n, T, children) of crops, of all images.
 
     Attributes:
@@ -78,7 +79,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Confusions:
+class Confusions(Shown):
     """How often images of a kind (rows) are taken for another (columns): int64 matrices."""
 
     superclasses: Tensor

@@ -12,6 +12,7 @@ from src.artifacts.network import log_probabilities
 from src.artifacts.trained import did_not_train
 from src.core.estimate import Estimate
 from src.core.result import Verdict
+from src.core.shown import Shown
 from src.data.augment import centre
 from src.data.datamodule import ImageData
 from src.data.streaming import StreamingImages
@@ -34,7 +35,7 @@ from src.studies.robustness.unknown_images import check_fitting, check_unknown, 
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """Of the networks that are examined: the monolith, the composition as configured, and the thesis's hard route.
 
     Attributes:

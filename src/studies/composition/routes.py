@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from src.core.seeds import stream
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.walking import Step, route
@@ -32,7 +33,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class RoutedImages:
+class RoutedImages(Shown):
     """Some test images, uint8 (k, C, H, W), and their k routes."""
 
     images: Tensor

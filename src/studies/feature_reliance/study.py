@@ -14,6 +14,7 @@ from src.artifacts.examined_subject import Examined
 from src.artifacts.opening import picture
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Reliance, reliance
@@ -51,7 +52,7 @@ class Suppression:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

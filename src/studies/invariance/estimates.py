@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
 from src.methods.invariance.class_conditional import class_conditional
@@ -36,7 +37,7 @@ PARTS = 6  # numbers of images, and of transformations, most of which parts are 
 
 
 @dataclass(frozen=True)
-class Resamples:
+class Resamples(Shown):
     """How often each image occurs in each resample, float32 (B, S), the same for all networks.
 
     Attributes:

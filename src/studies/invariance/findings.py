@@ -7,6 +7,7 @@ from typing import Final, Literal
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.imageops.transformations import TransformationSet
 from src.methods.invariance.class_conditional import ClassConditional
 from src.statistics.bootstrap import Resampled
@@ -28,7 +29,7 @@ ACCURACIES = ("accuracy", "transformed_accuracy", "transformed_accuracy_unambigu
 
 
 @dataclass(frozen=True)
-class LayerVariability:
+class LayerVariability(Shown):
     """NV of one layer: the spread over transformations as a share of that over images.
 
     Attributes:
@@ -131,7 +132,7 @@ class Further:
 
 
 @dataclass(frozen=True)
-class LastLayer:
+class LastLayer(Shown):
     """The last measured layer, which is the output where all layers are measured.
 
     Attributes:
@@ -149,7 +150,7 @@ class LastLayer:
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Shown):
     """One network.
 
     Attributes:
@@ -191,7 +192,7 @@ class PixelControl:
 
 
 @dataclass(frozen=True)
-class PixelControls:
+class PixelControls(Shown):
     """What the transformation does to the images themselves, of so many ``images``.
 
     Attributes:
@@ -204,7 +205,7 @@ class PixelControls:
 
 
 @dataclass(frozen=True)
-class ShownMap:
+class ShownMap(Shown):
     """A map of a layer with its NV: float (members, h, w), under some members of the transformation."""
 
     layer: str
@@ -214,7 +215,7 @@ class ShownMap:
 
 
 @dataclass(frozen=True)
-class ShownMaps:
+class ShownMaps(Shown):
     """The least and the most variable maps of a network, of one image.
 
     Attributes:
@@ -262,7 +263,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """Of one network, or of several on the same images.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.imageops.transformations import TransformationSet
 from src.methods.invariance.anova import LayerAnova, anova
@@ -35,7 +36,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Shown):
     """What the passes over a network's activations left.
 
     Attributes:

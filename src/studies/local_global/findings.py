@@ -9,6 +9,7 @@ import torch
 
 from src.artifacts.equal_accuracy import EQUAL
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.locality.reliance import Level
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate, rank_correlation
 from src.studies.local_global.measures import Instrument, Measured
@@ -65,7 +66,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds.
 
     Attributes:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.cue_conflict import CueConflict
 from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
@@ -53,7 +54,7 @@ DROPS = (
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(Shown):
     """What all networks are measured with.
 
     Attributes:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction, interaction
@@ -23,7 +24,7 @@ ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Shown):
     """One operation at one level.
 
     Attributes:

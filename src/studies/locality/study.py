@@ -11,6 +11,7 @@ from src.artifacts.examined_subject import Examined
 from src.artifacts.opening import LINE, picture, sheet
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.methods.locality.grids import patch_masks
 from src.methods.locality.interaction import Interaction
@@ -38,7 +39,7 @@ TERMS = {
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

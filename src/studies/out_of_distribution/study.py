@@ -18,6 +18,7 @@ from src.artifacts.examined_subject import Examined
 from src.core.errors import UserError, suggestion
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.core.shown import Shown
 from src.data.distorted import Distorted, condition_of, decoded_distorted, identity_of, listed_distorted
 from src.data.image_set import ImageSet
 from src.methods.locality.categories import SIXTEEN, category_scores, members_of
@@ -60,7 +61,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

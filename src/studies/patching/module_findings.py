@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.artifacts.modules import Modules
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.modularity.ensemble import jaccard_difference
 from src.methods.modularity.importance import kernel_strengths
 from src.methods.modularity.patching import module_score
@@ -28,7 +29,7 @@ Classifier = Literal["strong", "calibrated", "raw"]
 
 
 @dataclass(frozen=True)
-class Favourites:
+class Favourites(Shown):
     """What kernels of one layer answer to, of those that a class's module keeps and of those that it drops.
 
     Attributes:
@@ -50,7 +51,7 @@ class Favourites:
 
 
 @dataclass(frozen=True)
-class ModuleFindings:
+class ModuleFindings(Shown):
     """The modules of N classes, cut from L layers of a strong network.
 
     Attributes:

@@ -9,6 +9,7 @@ from torch import Tensor
 from src.artifacts.network import Trained
 from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.data.ranks import rank_within_class
 from src.data.splits import drop_seen
@@ -21,7 +22,7 @@ MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may co
 
 
 @dataclass(frozen=True)
-class TargetFindings:
+class TargetFindings(Shown):
     """All methods on one target class, in pairs against the weak network and against its tuned bias."""
 
     name: str
@@ -45,7 +46,7 @@ class TargetFindings:
 
 
 @dataclass(frozen=True)
-class Changed:
+class Changed(Shown):
     """Images that two networks answer differently, of each class in turn.
 
     Attributes:
@@ -59,7 +60,7 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class PatchFindings:
+class PatchFindings(Shown):
     """A patch and its controls.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.relevance.edge_overlap import Overlap
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.protocol import Run
@@ -19,7 +20,7 @@ AGAINST = ("edges", "chance", "shifted", "other")  # what overlap with edges is 
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.artifacts.network import untrained_like
 from src.core.errors import UserError
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.imageops.edges import dilated, outlines
 from src.methods.locality.perturbations import Perturbation, perturb
@@ -45,7 +46,7 @@ class MapName:
 
 
 @dataclass(frozen=True)
-class Maps:
+class Maps(Shown):
     """What a network is asked, and the maps that come back.
 
     Attributes:
@@ -68,7 +69,7 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Shown):
     """What the checks say.
 
     Attributes:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.methods.robustness.corruptions import EXTRA, corrupt
 from src.methods.robustness.mce import corruption_errors, relative_corruption_errors
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
@@ -243,7 +244,7 @@ def _mean(values: Tensor, weights: Tensor) -> Estimate:
 
 
 @dataclass(frozen=True)
-class CorruptedImages:
+class CorruptedImages(Shown):
     """A few images as the networks see them.
 
     Attributes:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.result import Result, load, rows
+from src.core.shown import Shown
 from src.methods.robustness.corruptions import NAMES, SEVERITIES, corrupted
 from src.networks.activations import evaluating
 from src.networks.subjects import Subject
@@ -26,7 +27,7 @@ CELLS = "corrupted"  # the table with one row per network, corruption and severi
 
 
 @dataclass(frozen=True)
-class Shifted:
+class Shifted(Shown):
     """What M networks answered on n images, clean and under C corruptions of S severities.
 
     Attributes:
@@ -54,7 +55,7 @@ class Shifted:
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(Shown):
     """A network that errors are divided by.
 
     Attributes:

@@ -9,6 +9,7 @@ from src.artifacts.opening import images_said, picture
 from src.core.errors import UserError
 from src.core.estimate import Estimate
 from src.core.result import Opening, Panel, Step, Verdict
+from src.core.shown import Shown
 from src.data.image_set import ImageSet
 from src.report.session import Session
 from src.statistics.calibration import fit_temperature
@@ -39,7 +40,7 @@ TERMS = {
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

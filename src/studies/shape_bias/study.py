@@ -12,6 +12,7 @@ from src.artifacts.examined_subject import Examined
 from src.artifacts.opening import LINE, picture, sheet
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
+from src.core.shown import Shown
 from src.data.cue_conflict import CueConflict, conflicting_glyphs, cues_of, listed, read_cue_conflict
 from src.data.distorted import identity_of
 from src.data.image_set import ImageSet
@@ -53,7 +54,7 @@ TERMS = {
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """What the study finds of one network.
 
     Attributes:

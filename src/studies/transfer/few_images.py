@@ -13,6 +13,7 @@ from src.artifacts.network import Trained, batched
 from src.artifacts.trained import trained
 from src.core.errors import UserError
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.datamodule import ImageData
 from src.data.opening import data_of
 from src.data.relabelled import per_class, relabelled
@@ -30,7 +31,7 @@ STARTS: Mapping[Start, str] = {WARM: "warm start", SCRATCH: "from scratch"}  # i
 
 
 @dataclass(frozen=True)
-class ExpertFindings:
+class ExpertFindings(Shown):
     """One expert's accuracies among its own classes, resampled over test images.
 
     Attributes:
@@ -62,7 +63,7 @@ class ExpertFindings:
 
 
 @dataclass(frozen=True)
-class TargetFindings:
+class TargetFindings(Shown):
     """Means over experts; intervals are over experts and images.
 
     Attributes:
@@ -171,7 +172,7 @@ def _accuracy(subject: Subject, images: Tensor, labels: Tensor, weights: Tensor)
 
 
 @dataclass(frozen=True)
-class TargetImages:
+class TargetImages(Shown):
     """Images to move to; for each of their classes its label in the source, or -1."""
 
     data: ImageData

@@ -15,6 +15,7 @@ from src.artifacts.network import log_probabilities
 from src.artifacts.tree_modules import TreeModules, modules_of_tree, node_images
 from src.core.errors import UserError
 from src.core.estimate import Estimate
+from src.core.shown import Shown
 from src.data.datamodule import ImageData
 from src.methods.hierarchy.nodes import Tree
 from src.methods.hierarchy.tree import regrouped
@@ -27,7 +28,7 @@ Arrangement = Literal["source", "moved", "anew"]
 
 
 @dataclass(frozen=True)
-class ArrangedFindings:
+class ArrangedFindings(Shown):
     """One network of modules.
 
     Attributes:
@@ -45,7 +46,7 @@ class ArrangedFindings:
 
 
 @dataclass(frozen=True)
-class TreeFindings:
+class TreeFindings(Shown):
     """Both trees; ``saved``: share of the other tree's training (multiply-adds) that moved experts make needless."""
 
     networks: Mapping[Arrangement, ArrangedFindings]

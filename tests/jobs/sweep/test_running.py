@@ -1,5 +1,9 @@
 """A sweep with a launcher that does as it is told."""
 
+import io
+import time
+from dataclasses import replace
+
 import pytest
 
 from src.core import result as results
@@ -7,11 +11,12 @@ from src.core.claims import CLAIM, alone, lives
 from src.core.configuration import identity
 from src.core.errors import UserError
 from src.core.result import Result
+from src.core.running import Sweep
 from src.jobs.sweep import running
 from src.jobs.sweep.jobs import Job
-from src.jobs.sweep.outcomes import Outcomes
+from src.jobs.sweep.outcomes import Outcomes, outcome
 
-SETTINGS = {"max_failures": None, "rerun": False, "id": None}
+SETTINGS = Sweep(max_failures=None, rerun=False, id=None)
 
 
 class Plan:
@@ -22,6 +27,9 @@ class Plan:
 
     def ancestors(self, config):
         return config.get("ancestors", {})
+
+    def expense(self, config):
+        return 0.0
 
 
 class Launcher:
@@ -75,7 +83,7 @@ def sweep(tmp_path):
             return {"status": "ok"}
 
         return running.run_sweep(
-            jobs, launcher, Plan(), folder=tmp_path, settings={**SETTINGS, **settings}, stage_first=stage_first,
+            jobs, launcher, Plan(), folder=tmp_path, settings=replace(SETTINGS, **settings), stage_first=stage_first,
             finish=finish,
         )  # fmt: skip
 
@@ -195,3 +203,72 @@ def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(sweep, 
     assert len(list((tmp_path / "a").rglob(".*.ab_c1234"))) == 3, "of a process that is at it"
     sweep("a", Launcher(tmp_path))
     assert {path.name for path in (tmp_path / "a").rglob(".*")} == {".of_another.program1"}
+
+
+def test_a_dry_run_tells_and_touches_nothing(sweep, tmp_path, capsys):
+    sweep("ab", Launcher(tmp_path))
+    (tmp_path / "a" / ".result.json.ab_c1234").touch()
+    (tmp_path / ".sweeps" / "dead").mkdir(parents=True)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    launcher, pages = Launcher(tmp_path), []
+    capsys.readouterr()
+    shared = {"ancestors": {"strong": ("task",)}}
+    assert sweep("abcd", launcher, pages, fault=("d",), dry_run=True)[0]["status"] == "failed"
+    assert not launcher.ran and not pages
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
+    told = capsys.readouterr().out
+    assert "1 jobs would run, 2 are done\n  run   c\n  done  a\n  done  b\n" in told and "broken" in told
+    sweep("efg", launcher, pages, more=shared, dry_run=True)
+    assert "shared by several jobs: strong, 1 to be made or found, first" in capsys.readouterr().out
+
+
+def test_time_is_told_by_earlier_jobs(sweep, tmp_path, capsys):
+    for name, seconds in (("a", 10.0), ("b", 30.0), ("c", 20.0)):
+        result = Result("t", name, identity=identity(config(name)), config=config(name), seconds={"all": seconds})
+        results.save(result, tmp_path / name)
+    sweep("abcde", Launcher(tmp_path), dry_run=True)
+    # the jobs' expense is 0, 1, 2, 3, 4, and one of the three that are done has none: they count as alike
+    assert "time: about 40.0 s one after the other, by 3 earlier" in capsys.readouterr().out
+    sweep("de", Launcher(tmp_path), dry_run=True)
+    assert "time: about 40.0 s one after the other, by 3 earlier" in capsys.readouterr().out, "of any like them"
+    sweep("de", Launcher(tmp_path), more={"tiny": True}, dry_run=True)
+    assert "no earlier job of this kind" in capsys.readouterr().out
+
+
+def test_very_many_jobs_are_not_started_unasked(sweep, tmp_path, capsys, monkeypatch):
+    launcher = Launcher(tmp_path)
+    with pytest.raises(UserError, match=r"^sweep.confirm_above=2: 3 jobs .*confirm by sweep.confirm_above=3 ") as said:
+        sweep("abc", launcher, confirm_above=2)
+    assert "\n" not in str(said.value) and not list(tmp_path.iterdir())
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    monkeypatch.setattr("sys.stdout", Terminal())
+    with pytest.raises(UserError, match="nothing was started"):
+        sweep("abc", launcher, confirm_above=2)
+    assert not launcher.ran
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+    assert statuses(sweep("abc", launcher, confirm_above=2)) == ["ok"] * 4
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert statuses(sweep("abcd", launcher, confirm_above=2)) == ["ok"] * 5, "three of the four are done"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_after_the_time_no_job_is_started_and_the_last_line_says_so(sweep, tmp_path, capsys):
+    class Late(Launcher):
+        """Lets the first job run; the others come when the time is over."""
+
+        def __call__(self, lines):
+            super().__call__([[part for part in lines[0] if "sweep.ends" not in part]])
+            for line in lines[1:]:
+                (ends,) = [part for part in line if part.startswith("sweep.ends=")]
+                assert float(ends.removeprefix("sweep.ends=")) > time.time()
+                name = line[0].removeprefix("name=")
+                ended = outcome("not started", name, "the time is over (sweep.max_hours)", tmp_path / name)
+                Outcomes(tmp_path, line[1].removeprefix("sweep.id=")).record(ended)
+
+    assert statuses(sweep("abc", Late(tmp_path), max_hours=0.5)) == ["ok", "not started", "not started", "ok"]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "2 of 3 jobs were not started (sweep.max_hours=0.5); the same command goes on"
