@@ -1,11 +1,15 @@
 """``python -m src.report FOLDER ...``: the pages of jobs and sweeps, made anew from their results.
 
+``--watch`` serves a page on loopback and makes it anew while results come in.
+
 ``python -m src.report show|best|diff|export FOLDER ...``: their numbers, on the screen or in a file.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +36,15 @@ def main(arguments: Sequence[str], compare: "Compare | None" = None) -> int:
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help="also put the sweeps' verdicts between the marks of this file"
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="serve the page on this machine alone, made anew while results come in"
+    )
     given = parser.parse_args(arguments)
     from src.report.rebuild import insert_claims, rebuild
 
     code = 0
+    if given.watch:
+        return _watch(given.folders, compare)
     for folder in given.folders:
         try:
             print(f"page  {rebuild(folder, compare)}")
@@ -47,6 +56,25 @@ def main(arguments: Sequence[str], compare: "Compare | None" = None) -> int:
         except UserError as error:
             code = _refused(error)
     return code
+
+
+def _watch(folders: Sequence[Path], compare: "Compare | None") -> int:
+    from src.report.rebuild import rebuild
+    from src.report.watch import watch
+
+    def make(folder: Path) -> Path:
+        with redirect_stdout(io.StringIO()):  # a comparison tells what the page shows
+            return rebuild(folder, compare)
+
+    try:
+        if len(folders) != 1:
+            raise UserError(f"--watch: {len(folders)} folders; name the one that is to be watched")
+        watch(folders[0], make)
+    except KeyboardInterrupt:
+        return 0
+    except UserError as error:
+        return _refused(error)
+    return 0
 
 
 #: What is said in numbers: command -> what it does.

@@ -70,10 +70,10 @@ def test_differences_are_paired_and_of_the_networks_that_are_compared() -> None:
 def test_the_metrics_and_the_sentence() -> None:
     told = verdict(compared(network(PLAIN, 3.0, 0.5), network(AUGMENTED, 2.0, 0.25), network(UNTRAINED, 4.0, 0.125)))
     assert list(told.metrics) == [
-        "nv_sum_difference", "nv_sum_plain", "nv_sum_augmented", "lower_layers_sum", "lower_layers_sum_learned",
-        "nv_same_equivariance_difference", "nv_same_equivariance_plain", "nv_same_equivariance_augmented",
+        "nv_sum_difference", "nv_same_equivariance_difference", "nv_sum_plain", "nv_sum_augmented", "lower_layers_sum",
+        "lower_layers_sum_learned", "nv_same_equivariance_plain", "nv_same_equivariance_augmented",
         "plain_accuracy", "plain_transformed_accuracy", "augmented_accuracy", "augmented_transformed_accuracy",
-    ]  # fmt: skip
+    ], "what decides comes first"  # fmt: skip
     values = {name: each.value for name, each in told.metrics.items()}
     assert values["nv_sum_plain"] == 3.0 and values["nv_sum_augmented"] == 2.0 and values["plain_accuracy"] == 0.3
     assert values["lower_layers_sum"] == 0.5 and values["lower_layers_sum_learned"] == pytest.approx(0.375)

@@ -156,7 +156,7 @@ def test_a_model_has_a_page_of_its_own_among_all(tmp_path: Path) -> None:
         folders.append(job(tmp_path, "a", seed, [], tables=tables))
     result = Result("compare", "sweep")
     asked = {**HOW, "networks": ["plain", "augmented"], "stratified": "nv_stratified"}
-    result.add(*over_depth(folders, asked))
+    result.add(*over_depth([(folder, read_job(folder)) for folder in folders], asked))
     own = result.tables["layers_sum_of_1"]
     assert {row["line"]: row["nv"] for row in rows(own) if row["depth"] == 0.5} == pytest.approx(
         {"plain": 0.4, "plain, within classes": 0.7, "augmented": 0.3, "augmented, within classes": 0.6}
