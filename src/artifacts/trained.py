@@ -20,7 +20,7 @@ from src.artifacts.warm_start import warm_start
 from src.core.code import code_digest
 from src.core.errors import UserError, suggestion
 from src.core.redaction import redacted
-from src.core.result import Figure, Panel, Result, Step, Verdict
+from src.core.result import TRAINING, Figure, Panel, Result, Step, Verdict
 from src.core.store import Entry, Key, Store, digest_of
 from src.data.datamodule import ImageData
 from src.data.opening import data_of
@@ -36,9 +36,6 @@ from src.training.optimisation import build_optimizer
 
 CLASSES_OF = ("train", "validation", "calibration", "test")
 """Parts whose images are counted by class."""
-
-TRAINING = "Images and training"
-"""Heading of the page."""
 
 MOST_SAMPLES = 3  # pictures of networks' images on a page
 

@@ -18,6 +18,7 @@ from src.core.shown import Shown
 if TYPE_CHECKING:
     import numpy as np
 
+TRAINING = "Images and training"  # the heading of a page that stands after all others
 FORMAT = 2  # of result.json; raised by hand when the layout changes
 FILE = "result.json"
 # as `replacing` names what it has not finished, and where jobs write

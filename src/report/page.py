@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.files import write_atomically
-from src.core.result import Figure, Result
+from src.core.result import TRAINING, Figure, Result
 from src.report import explorer
 from src.report.cells import columns, length
 from src.report.figures import plotly
@@ -161,9 +161,10 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
             folded = name in pictured or length(table) > LONG
             tables.setdefault(section, []).append(_table(name, result, folded))
     loose_figures, loose_tables = figures.pop("", []), tables.pop("", [])
+    headings = sorted(dict.fromkeys([*figures, *tables]), key=lambda heading: heading == TRAINING)
     sections = [
         Part(f"section-{number}", heading, figures.get(heading, ()), tables.get(heading, ()))
-        for number, heading in enumerate(dict.fromkeys([*figures, *tables]), 1)
+        for number, heading in enumerate(headings, 1)
     ]
     parts = [Part("results", "Results", results, [_table(name, result) for name in first])] if first else []
     parts += [Part("explore", "Explore")] if result.explorer else []
