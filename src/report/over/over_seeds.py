@@ -16,6 +16,7 @@ from src.report.words import leaves, plain_text, pretty, unit_of
 SEEDS = ("seed", "data_seed")  # what the jobs of one setting differ by
 DRAWN = 2  # metrics that are drawn for every setting
 METRICS = 8  # that a table shows where none are asked for
+NAME = 16  # letters of a name that a row gives to a setting
 CELLS = 40  # settings that a heatmap can hold
 JUDGED = ("success", "no success")
 Job = tuple[Mapping[str, Any], Mapping[str, Any]]  # configuration, result as read
@@ -26,18 +27,21 @@ class Setting:
     """The jobs that differ in nothing but their seeds.
 
     Attributes:
-        keys: what tells it from the other settings: of the configurations and of the jobs' rows.
+        keys: by which it is told from the other settings. about: what else the jobs' rows say of it, and not of all.
         jobs: that ended with a verdict, by seed. missing: seed -> why there is none.
     """
 
     keys: Mapping[str, Any]
+    about: Mapping[str, Any]
     jobs: Mapping[str, Mapping[str, Any]]
     missing: Mapping[str, str]
 
     @property
     def words(self) -> str:
-        """Its keys' values: ``0, disc``."""
-        return ", ".join(plain_text(value) for value in self.keys.values()) or "all"
+        """Its keys' values, and names that its rows give it: ``0, disc``."""
+        names = [value for value in self.about.values() if isinstance(value, str) and len(value) <= NAME]
+        values = dict.fromkeys(plain_text(value) for value in (*self.keys.values(), *names))
+        return ", ".join(values) or "all"
 
 
 def settings_of(jobs: Sequence[Job]) -> list[Setting]:
@@ -60,7 +64,8 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
         missing = {seed: _why_missing(ended.get(seed)) for seed in seeds}
         found.append(
             Setting(
-                {**chosen, **{key: value for key, value in row.items() if key not in chosen}},
+                chosen,
+                {key: value for key, value in row.items() if key not in chosen},
                 {seed: plain for seed, plain in ended.items() if not missing[seed]},
                 {seed: why for seed, why in missing.items() if why},
             )
@@ -83,7 +88,8 @@ def _of_rows(groups: Sequence[Sequence[Job]]) -> list[dict[str, Any]]:
         agreed.append({key: value for key, value in (each[0] if each else {}).items()
                        if not isinstance(value, list) and all(row.get(key) == value for row in each)})  # fmt: skip
     known = [row for row in agreed if row]
-    different = {key for row in known for key in row if any(other.get(key) != row[key] for other in known)}
+    different = {key for key in dict.fromkeys(key for row in known for key in row)
+                 if len({plain_text(row.get(key)) for row in known}) > 1}  # fmt: skip
     return [{key: value for key, value in row.items() if key in different} for row in agreed]
 
 
@@ -102,7 +108,7 @@ def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Pane
     incomplete = any(one.missing for one in settings)
     table = []
     for one in settings:
-        row: dict[str, Any] = dict(one.keys) if len(one.keys) < 2 else {"setting": one.words}
+        row: dict[str, Any] = dict(one.keys) if len(one.keys) < 2 and not one.about else {"setting": one.words}
         for number, name in enumerate(names):
             values = _values(one, name)
             low, high = interval(values)
@@ -115,7 +121,7 @@ def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Pane
         row["seeds"] = len(one.jobs)
         if incomplete:
             row["missing"] = "; ".join(f"seed {seed}: {why}" for seed, why in one.missing.items())
-        table.append(row | dict(one.keys))
+        table.append({**row, **one.keys, **one.about})
     columns = list(dict.fromkeys(key for row in table for key in row))
     values_alike = {key: _of_one_kind([row.get(key) for row in table]) for key in columns}
     first = next(iter(columns))
