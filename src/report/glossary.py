@@ -47,7 +47,8 @@ def glossary(result: Result) -> dict[str, str]:
     """Word -> meaning, of what stands on the result's page."""
     said = result.opening.terms if result.opening else {}
     columns = (name for table in result.tables.values() for name in table if name not in bounds(table))
-    names = sorted({*result.metrics, *said, *columns}, key=lambda name: pretty(name).lower())
+    others = sorted({*result.metrics, *columns} - said.keys(), key=lambda name: pretty(name).lower())
+    names = [*said, *others]  # a study says its words in an order of its own
     # of the metrics of many targets, the word once
     words = {pretty(name.rsplit("/", 1)[-1]): meaning for name in names if (meaning := explained(name, result))}
     return {word[:1].upper() + word[1:]: meaning for word, meaning in words.items()}

@@ -91,7 +91,8 @@ def render(result: Result) -> str:
             explore_caption=result.captions.get(result.explorer.table, "") if result.explorer else "",
             traced=traced,
             command=result.environment.get("command", ""),
-            longest=max(result.seconds.values(), default=0.0) or 1.0,
+            stages={name: took for name, took in result.seconds.items() if name != "all"},
+            longest=max((took for name, took in result.seconds.items() if name != "all"), default=0.0) or 1.0,
             provenance={
                 "Identity and lineage": lineage | {f"uses {number}": use for number, use in enumerate(result.uses, 1)},
                 "Environment": flat(environment),
@@ -179,7 +180,8 @@ def _metrics(result: Result) -> list[dict[str, str]]:
     for name, estimate in result.metrics.items():
         unit = unit_of(name, result.units)
         value, bounds = estimated(estimate, unit)
-        count = f"{estimate.n:,} {estimate.unit}" if estimate.n else ""
+        unit_of_count = estimate.unit.removesuffix("s") if estimate.n == 1 else estimate.unit
+        count = f"{estimate.n:,} {unit_of_count}" if estimate.n else ""
         ends = bounds.strip("[]").replace(", ", " to ")
         meaning = explained(name, result)
         cards.append({"name": name, "value": value, "unit": unit, "bounds": ends, "count": count, "meaning": meaning})

@@ -133,7 +133,8 @@ def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Pane
     units |= {name: unit for name in names for plain in ended if (unit := unit_of(name, plain.get("units", {})))}
     caption = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
-        "training (a job's own interval is over images). One seed has no interval. Jobs without a verdict are left out"
+        "training (a job's own interval is over images). One seed has no interval. Jobs that failed, or whose network did not "
+        "train, are left out"
         + (" and named, so that a mean over fewer seeds is seen as such." if incomplete else ".")
         + (" Success: in how many of the seeds." if judged else "")
     )
@@ -160,7 +161,7 @@ def by_seed(settings: Sequence[Setting], metric: str) -> Panel | None:
 
 
 def mean_of_all(settings: Sequence[Setting], metric: str) -> dict[str, Estimate]:
-    """A metric's mean over all settings with its interval over seeds; nothing where the grid has holes."""
+    """A metric's mean over all settings, its interval over seeds; nothing where jobs are missing or are not judged."""
     seeds = list(dict.fromkeys(seed for one in settings for seed in one.jobs))
     if len(seeds) < 2 or any(one.missing for one in settings):
         return {}
@@ -168,7 +169,9 @@ def mean_of_all(settings: Sequence[Setting], metric: str) -> dict[str, Estimate]
     if any(value is None for values in each for value in values):
         return {}
     means = [mean(values) for values in each]
-    return {metric: Estimate(mean(means), *interval(means), len(seeds), "seeds")}
+    if not all(plain.get("verdict_kind") in JUDGED for one in settings for plain in one.jobs.values()):
+        return {}  # of settings that are compared with each other a mean says nothing
+    return {metric: Estimate(mean(means), *interval(means), len(seeds), "seeds, mean of all settings")}
 
 
 def pivoted(settings: Sequence[Setting], folders: Mapping[int, Path], asked: Mapping[str, str]) -> Panel | None:

@@ -345,7 +345,8 @@ function drawCurves() {
     }
     reach.push(...extent(x));
     all.push(...extent(y));
-    return { type: "scatter", mode: "lines", x, y, xaxis: `x${i || ""}`.replace("x1", "x2"), hoverinfo: "none", connectgaps: false,
+    const alone = shown.every((row) => curve(row, split)[0].length < 2); // a line of one epoch is a dot
+    return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: `x${i || ""}`.replace("x1", "x2"), hoverinfo: "none", connectgaps: false,
       line: { width: 1, color: css("--dim"), simplify: true }, opacity: shown.length > 60 ? 0.22 : shown.length > 15 ? 0.35 : 0.5 };
   });
   lines.forEach((line, i) => { line.xaxis = i ? `x${i + 1}` : "x"; });
@@ -378,7 +379,8 @@ function markCurves(row) {
   const [under, over] = part.drawing.children, reference = referenceOf(row);
   const line = (of, split, i, look) => {
     const [x, y] = of ? curve(of, split) : [[], []];
-    return { type: "scatter", mode: "lines", x, y, xaxis: i ? `x${i + 1}` : "x", hoverinfo: "skip", line: look };
+    const alone = shown.every((row) => curve(row, split)[0].length < 2); // a line of one epoch is a dot
+    return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: i ? `x${i + 1}` : "x", hoverinfo: "skip", line: look };
   };
   const traces = data.curves.splits.flatMap((split, i) => [
     line(reference, split, i, { width: 1.8, dash: "dot", color: css("--ink") }),

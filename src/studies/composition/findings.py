@@ -169,10 +169,10 @@ def verdict(findings: Findings) -> Verdict:
         "composed_against_monolith": difference,
         "composed_accuracy": modular.accuracy,
         "monolith_accuracy": whole.accuracy,
+        **_metrics("composed", findings, name),
+        **_metrics("monolith", findings, MONOLITH),
         **costs,
         **routing,
-        **_metrics("monolith", findings, MONOLITH),
-        **_metrics("composed", findings, name),
     }
     units = {name: "%" for name in metrics if name not in costs} | {"composed_against_monolith": "points"}
     fallen = [name for name in findings.examined if findings.accuracy[name].collapsed]

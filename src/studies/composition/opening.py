@@ -26,7 +26,7 @@ TERMS = {
     "experts_share": "Share of the difference to the monolith that the experts make.",
     "log_gap": "Logarithm of the monolith's accuracy over the modules'.",
     "stored_parameters_ratio": "Parameters of all modules over those of the monolith.",
-    "active_macs_ratio": "Multiply-adds of one image on its way through the modules over the monolith's.",
+    "active_macs_ratio": "Multiply-adds of one image over the monolith's, sent to one expert alone (hard routing).",
     "monolith_corrupted_accuracy": "Accuracy of the monolith on damaged images.",
     "composed_corrupted_accuracy": "Accuracy of the composed modules on damaged images.",
     "monolith_ece": "Calibration error of the monolith: confidence against share of right answers.",

@@ -231,7 +231,7 @@ def route_panels(routed: RoutedImages) -> Iterator[Panel]:
         "routes",
         rows,
         "Each decision of the greedy route with its module's probability, and what came second. Error: the first "
-        "decision on the route that was wrong.",
+        "decision on the route that was wrong; where all modules are asked, their answer may still be right.",
     )
     labels = [f"{route.true} → {route.predicted}" for route in routed.routes]
     yield sheet("routed_images", routed.images, labels, "The images of the table",

@@ -56,13 +56,18 @@ class Agreement:
     seeds: int
 
     @property
+    def follows(self) -> bool:
+        """Whether it follows the dose, also without dose 0, and the controls show none, whatever the intervals."""
+        both = (self.correlation, self.without_zero)
+        return all(each.value >= AGREES for each in both) and all(self.quiet.values())
+
+    @property
     def judgement(self) -> Judgement:
         """``no verdict`` with too few seeds, or where the measure is defined for none of the networks."""
         if self.seeds < SEEDS or math.isnan(self.correlation.value):
             return "no verdict"
-        both = (self.correlation, self.without_zero)
-        follows = all(each.value >= AGREES and each.low > 0 for each in both)
-        return "agrees" if follows and all(self.quiet.values()) else "does not agree"
+        surely = min(self.correlation.low, self.without_zero.low) > 0
+        return "agrees" if self.follows and surely else "does not agree"
 
 
 @dataclass(frozen=True)

@@ -110,14 +110,14 @@ def steps(findings: Findings, agreeing: ImageSet, conflicting: CueConflict) -> t
     """The drawing of what was done, and its pictures."""
     dosed = [network for network in findings.networks if network.role == "dose"]
     doses = sorted({network.dose for network in dosed})
-    follow = sum(each.correlation.value >= AGREES for each in findings.agreements)
+    follow = sum(each.follows for each in findings.agreements)
     boxes = [
         Step("", "training images", "shape tells the class; texture does in a set share", f"{len(doses)} doses",
              "step_agreeing"),
         Step("→", "networks", f"of doses {', '.join(f'{dose:g}' for dose in doses)}", f"{len(dosed)} networks"),
         Step("→", "instruments", "each measures every network, also where shape and texture disagree",
              f"{len(findings.agreements)} measures", "step_conflicting"),
-        Step("=", "follow the dose", f"a rank correlation of {AGREES} or more",
+        Step("=", "follow the dose", f"rank correlation {AGREES} or more, also without dose 0, and silent controls",
              f"{follow} of {len(findings.agreements)}"),
     ]  # fmt: skip
     pictures = [words.picture("step_agreeing", agreeing.images), words.picture("step_conflicting", conflicting.images)]
@@ -215,7 +215,7 @@ def verdict(findings: Findings) -> Verdict:
     spans = ", ".join(f"{seed} ({span:.1%} apart)" for seed, span in findings.unequal.items())
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
     if seeds < SEEDS:
-        high = [each.instrument.name for each in findings.agreements if each.correlation.value >= AGREES]
+        high = [each.instrument.name for each in findings.agreements if each.follows]
         sentence = (
             f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
             f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture: {', '.join(high)}"

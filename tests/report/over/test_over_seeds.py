@@ -51,7 +51,7 @@ def test_what_has_no_verdict_is_named_and_not_averaged():
 def test_the_mean_of_a_whole_grid_has_its_interval_over_seeds():
     whole = settings_of([judged(seed, target, "success") for target in (0, 1) for seed in (0, 1, 2)])
     (mean,) = mean_of_all(whole, "gain").values()
-    assert (mean.value, mean.n, mean.unit) == (1.5, 3, "seeds")
+    assert (mean.value, mean.n, mean.unit) == (1.5, 3, "seeds, mean of all settings")
     assert (mean.low, mean.high) == pytest.approx(interval([0.5, 1.5, 2.5]))
 
 
