@@ -133,8 +133,8 @@ def over_seeds(settings: Sequence[Setting], metrics: Sequence[str] = ()) -> Pane
     units |= {name: unit for name in names for plain in ended if (unit := unit_of(name, plain.get("units", {})))}
     caption = (
         "Means over seeds with 95% intervals of Student's t over seeds, which hold what differs from training to "
-        "training (a job's own interval is over images). One seed has no interval. Jobs that failed, or whose network did "
-        "not train, are left out"
+        "training (a job's own interval is over images). One seed has no interval. Jobs that failed, or whose network "
+        "did not train, are left out"
         + (" and named, so that a mean over fewer seeds is seen as such." if incomplete else ".")
         + (" Success: in how many of the seeds." if judged else "")
     )
