@@ -11,7 +11,7 @@ SIDE = 96  # pixels of an image that is shown small
 
 def contact_sheet(images: Tensor, columns: int = 12, rows: int = 3, zoom: int = 2) -> np.ndarray:
     """The first images (n, C, H, W) uint8 in a grid on white: uint8 (h, w, 3), each pixel ``zoom`` times as large."""
-    shown = images[: rows * columns]
+    shown = images[: rows * columns].to("cpu")  # images in files are read by it
     shown = shown.expand(-1, 3, -1, -1) if shown.shape[1] == 1 else shown[:, :3]
     count, _, height, width = shown.shape
     lines = -(-count // columns)
@@ -24,7 +24,7 @@ def contact_sheet(images: Tensor, columns: int = 12, rows: int = 3, zoom: int = 
 
 def thumbnails(images: Tensor, columns: int = 12, rows: int = 3) -> np.ndarray:
     """:func:`contact_sheet` of images that are at most SIDE pixels wide and high: larger ones are made smaller."""
-    shown = images[: rows * columns]
+    shown = images[: rows * columns].to("cpu")
     side = max(shown.shape[-2:])
     if side > SIDE:
         smaller = interpolate(shown.float(), scale_factor=SIDE / side, mode="area")

@@ -168,7 +168,7 @@ def favourites(modules: Modules, label: int) -> Favourites:
         layer=plan.groups[index].name,
         kernels=kernels,
         kept=kept[kernels],
-        images=torch.stack([test.images[rows] for rows in best]),
+        images=torch.stack([test.images[rows].to("cpu") for rows in best]),
         labels=test.labels[best],
         filters=filters,
         filters_kept=None if filters is None else keep[parts[0]],
