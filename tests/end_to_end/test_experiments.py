@@ -33,7 +33,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 SLOW = ("invariance_mnist", "invariance_mnist_paper", "invariance_cifar10_paper",
         "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
         "modular_animals", "modular_cifar10", "modular_cifar100", "modular_notebook", "modular_thesis", "measure_own",
-        "modular_own", "modules_texture", "relevance_imagenet",
+        "modular_own", "modules_local", "modules_texture", "relevance_imagenet",
         "patch_underfit", "patch_weak_cifar_paper", "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn",
         "patch_overfit_svhn", "patch_underfit_svhn")  # fmt: skip
 TO_RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPERIMENTS]

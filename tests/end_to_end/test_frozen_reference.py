@@ -60,7 +60,8 @@ def small(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Numbers:
 
 def moved(found: Numbers, reference: Numbers) -> list[str]:
     """Which numbers lie outside their tolerance, each with both values."""
-    assert {method: [*values] for method, values in found.items()} == {m: [*values] for m, values in reference.items()}
+    names = [{method: {*values} for method, values in each.items()} for each in (found, reference)]
+    assert names[0] == names[1]
     return [
         f"{method}: {name} {found[method][name]:.3f}, was {value:.3f}"
         for method, values in reference.items()
