@@ -73,7 +73,7 @@ def run_sweep(
             remove_partial(job.folder)
     remove_dead(folder)
     outcomes = Outcomes(folder, new_id())
-    limit = [] if settings.max_hours is None else [f"sweep.ends={time.time() + settings.max_hours * 3600:.0f}"]
+    limit = [] if settings.max_hours is None else [f"sweep.ends={time.time() + settings.max_hours * 3600:.3f}"]
     marks = [f"sweep.id={outcomes.folder.name}", *limit]
     try:
         with outcomes.alive():
