@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from src.core.errors import UserError
 from src.core.result import FILE
-from src.report.rebuild import rebuild
+from src.report.rebuild import OVERVIEW, rebuild
 from src.report.screen import PAGE
 
 EVERY = 10  # seconds after which a browser asks again
@@ -32,7 +32,7 @@ class Watched:
     def page(self) -> Path:
         """Raises UserError as `rebuild` does."""
         with self._lock:
-            results = (path for path in self.folder.rglob(FILE) if path.parent.name != "overview")
+            results = (path for path in self.folder.rglob(FILE) if path.parent.name != Path(OVERVIEW).parent.name)
             newest = max((path.stat().st_mtime_ns for path in results), default=0)
             if newest != self._seen or not self._page.is_file():
                 self._page, self._seen = self._make(self.folder), newest

@@ -14,7 +14,6 @@ from src.report.screen import show
 from src.report.static import write_figures
 from src.report.words import writer
 from tests.fakes.sweep import FORMULA, HOSTILE, sweep_result
-from tests.report.chromium import BINARY, Chromium
 
 
 def embedded(path):
@@ -95,15 +94,6 @@ def test_lists_and_links_do_not_break_other_views(tmp_path, capsys):
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if BINARY is None:
-        pytest.skip("needs the program chromium")
-    found = Chromium(tmp_path_factory.mktemp("chromium"))
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

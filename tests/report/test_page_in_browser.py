@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from src.core.result import Figure, Opening, Panel, Result, Step
 from src.report.page import write_page
 from tests.fakes.result import patch_result
-from tests.report.chromium import BINARY, Chromium
+from tests.report.chromium import Chromium
 
 #: How wide the page is beside the window; tables whose second column is cut off; text that is too faint.
 LOOK = r"""(() => {
@@ -47,15 +46,6 @@ LOOK = r"""(() => {
     plots: [...document.querySelectorAll(".plot")].map((plot) => plot.querySelectorAll("svg.main-svg").length > 0),
   });
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    if BINARY is None:
-        pytest.skip("needs the program chromium")
-    running = Chromium(tmp_path_factory.mktemp("chromium"))
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from src.core.result import Figure, Panel, Result
+from src.report.cells import is_number
 from src.report.over.over_seeds import Setting
 from src.report.words import plain_text, pretty
 
@@ -50,7 +51,7 @@ def add_axes(result: Result, settings: Sequence[Setting], metric: str) -> None:
             percent=True,
         )
         result.add(Panel("Axes of the sweep", "axes", shares, "", {"share": "%"}, [figure]))
-    numeric = [key for key in axes if key != "seed" and all(_is_number(keys.get(key)) for keys, _ in points)]
+    numeric = [key for key in axes if key != "seed" and all(is_number(keys.get(key)) for keys, _ in points)]
     if len(numeric) >= PARALLEL:
         rows = [{**{key: float(keys[key]) for key in numeric}, metric: value} for keys, value in points]
         figure = Figure("parallel", "parallel", "All jobs over the numeric axes",
@@ -105,7 +106,3 @@ def _independent(settings: Sequence[Setting]) -> list[str]:
         if len(finer) > len({tuple(plain_text(one.keys.get(name)) for name in chosen) for one in settings}):
             chosen.append(key)
     return chosen
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
