@@ -24,10 +24,11 @@ from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy
-from src.methods.modularity.evaluation import Evaluator
+from src.methods.modularity.evaluation import Evaluator, OneByOne
 from src.methods.modularity.genome import GenomeLayout
 from src.methods.modularity.importance import importance_order, kernel_importance
-from src.methods.modularity.search import search
+from src.methods.modularity.judges import judge_for, runner_for
+from src.methods.modularity.search import image_rungs, search
 from src.methods.modularity.search_settings import SearchSettings
 from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers, sensitive_layers, sensitivity_curves
@@ -38,6 +39,7 @@ from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
 
 CHECKPOINT = "search.safetensors"
+GB = 10**9
 
 
 @dataclass
@@ -62,13 +64,14 @@ class Modules(Shown):
     def evaluator(self, images: ImageSet) -> Evaluator:
         """Runs modules on raw images of any set, normalised as the strong network was trained."""
         subject = self.strong.subject
-        return Evaluator(
+        judge = OneByOne(
             subject.model,
             self.plan,
             subject.normalise(images.images),
             workers=self.workers,
             calibration_images=self.strong.data.tensor("calibration")[0],
         )
+        return Evaluator(judge)
 
     def outputs(self, images: ImageSet) -> Tensor:
         """(N, n, N): all outputs of every module."""
@@ -112,9 +115,11 @@ def strong_network(options: ModulesOptions, artifacts: Artifacts, data: ImageDat
         with generators_restored():
             network = build(architecture)
             check_trainable(network)
-            plan_for(network.eval(), architecture["input_shape"])
+            plan = plan_for(network.eval(), architecture["input_shape"])
     except UserError as error:
         raise UserError(f"strong.model.name={architecture['name']}: {error}") from None
+    chosen = options_of(SearchSettings, {**options.search, "seed": options.seed}, "search")
+    runner_for(chosen.evaluator, chosen.precision, network, plan, torch.device(artifacts.running.device))
     return trained(options.strong, artifacts, role="strong", data=data)
 
 
@@ -129,9 +134,8 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     key = Key(
         "modules",
         {
-            **without_later({"importance": asdict(options.importance)}),
+            **without_later({"importance": asdict(options.importance), "search": options.search}),
             "sensitivity": asdict(options.sensitivity),
-            "search": options.search,
             "seed": options.seed,
             "epoch": strong.epoch,
         },
@@ -150,13 +154,28 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
                 model, plan, held_out, held_out_labels, classes, confidence=chosen.confidence, tap=chosen.tap
             )
             order = importance_order(importance.values, plan.sizes, chosen.order, options.seed)
-        evaluator = Evaluator(model, plan, images, workers=workers, calibration_images=held_out)
+        seen, parts = image_rungs(labels, search_settings.racing, search_settings.seed)
+        judges = [
+            judge_for(
+                search_settings.evaluator,
+                search_settings.precision,
+                model,
+                plan,
+                images[seen[part]],
+                workers=workers,
+                calibration_images=held_out,
+                memory=int(search_settings.memory_gb * GB) // (4 * len(parts)),
+            )
+            for part in parts
+        ]
+        evaluators = [Evaluator(judge, int(search_settings.memory_gb * GB) // (4 * len(parts))) for judge, _ in judges]
 
         with artifacts.session.stage("modules: layer sensitivity") as advance:
 
             def accuracy(keep: Tensor) -> float:
                 advance()
-                return composed_accuracy(_own_logits(evaluator, keep), labels)
+                logits = torch.cat([each.logits(keep, range(len(keep))) for each in evaluators], dim=1)
+                return composed_accuracy(logits, labels[seen])
 
             curves = sensitivity_curves(accuracy, order, plan.sizes, options.sensitivity.ratios)
         sensitive, note = _sensitive(curves, options.sensitivity)
@@ -166,14 +185,18 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
                 advance(accuracy=generation.accuracy, kernels=generation.retained)
                 artifacts.session.log("search", generation.generation, _numbers(generation))
 
+            def evaluate(keep: Tensor, part: int) -> Tensor:
+                of_row = [c for c in range(len(keep)) for _ in range(keep.shape[1])]
+                return evaluators[part].logits(keep.flatten(0, 1), of_row).unflatten(0, keep.shape[:2])
+
             outcome = search(
-                lambda c, keep: evaluator.logits(keep, c),
+                evaluate,
                 GenomeLayout.paper(plan.sizes),
                 order,
                 sensitive,
-                labels,
+                labels[seen],
                 plan.multiplicity,
-                search_settings,
+                replace(search_settings, evaluator=evaluators[0].way),  # a checkpoint is of one way of running
                 checkpoint=folder / CHECKPOINT,
                 on_generation=on_generation,
             )
@@ -184,10 +207,12 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
             "ratios": list(curves.ratios),
             "full_accuracy": curves.full_accuracy,
             "sensitivity": note,
+            "evaluator": evaluators[0].way,
         }
         write_atomically(folder / "search.json", json.dumps(found))
         (folder / CHECKPOINT).unlink()
-        return {"events": [*importance.events, *outcome.events]}
+        events = [event for _, event in judges[:1] if event]
+        return {"events": [*importance.events, *events, *outcome.events]}
 
     entry = artifacts.store.make(key, build)
     found = json.loads((entry.folder / "search.json").read_text())
@@ -207,11 +232,6 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     tensors = load_file(entry.folder / "modules.safetensors")
     curves = SensitivityCurves(tensors["curves"], tuple(found["ratios"]), found["full_accuracy"])
     return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, workers)
-
-
-def _own_logits(evaluator: Evaluator, keep: Tensor) -> Tensor:
-    """(N, n): each module's logit of its own class; ``keep`` bool (N, K)."""
-    return torch.stack([evaluator.logits(keep[c : c + 1], c)[0] for c in range(len(keep))])
 
 
 def _sensitive(curves: SensitivityCurves, chosen: Sensitivity) -> tuple[Tensor, str]:

@@ -16,6 +16,7 @@ from src.core.store import digest_of
 LATER: dict[str, dict[str, Any]] = {
     "importance": {"tap": "before_pool", "order": "l1"},
     "shift": {"files": None},
+    "search": {"racing": [], "evaluator": "auto", "precision": "fp32", "memory_gb": 2.0},
 }
 
 #: Stands for a value that another choice makes meaningless (``ours`` in src/jobs/resolvers.py); it passes no border.

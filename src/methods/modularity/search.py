@@ -4,9 +4,10 @@ A generation: every class's candidates are judged on the same images, a tourname
 and the fittest breed. Tensors from genes to fitness; the network is hidden behind ``evaluate``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +21,35 @@ from src.methods.modularity.search_state import Generation, SearchState, fingerp
 from src.statistics.bootstrap import auc
 
 
+def image_rungs(labels: Tensor, racing: Sequence[float], seed: int) -> tuple[Tensor, list[slice]]:
+    """The images in the order in which a search looks at them, int64 (n,), and its parts, which candidates race over.
+
+    Without ``racing`` they stay as they are, one part. Else all candidates see them in the same drawn order, in
+    which the classes are as frequent in every part as in the whole; part k ends at the share ``racing[k]`` of them.
+
+    Raises:
+        UserError: a class has no image in the first part.
+    """
+    if not racing:
+        return torch.arange(len(labels)), [slice(0, len(labels))]
+    chance = torch.rand(len(labels), generator=stream(seed, "racing"), dtype=torch.float64)
+    place = torch.empty_like(chance)  # where in its class an image stands, from 0 to 1
+    for label in labels.unique():
+        of_class = (labels == label).nonzero().flatten()
+        place[of_class[chance[of_class].argsort()]] = (torch.arange(len(of_class)) + 0.5).double() / len(of_class)
+    order = place.argsort(stable=True)
+    parts = _parts(len(labels), racing)
+    missing = sorted(set(labels.tolist()) - set(labels[order[parts[0]]].tolist()))
+    if missing:
+        raise UserError(
+            f"search.racing={list(racing)}: no image of class {missing[0]} among the first {parts[0].stop}; raise the "
+            "first share, or set search.racing=[]"
+        )
+    return order, parts
+
+
 def search(
-    evaluate: Callable[[int, Tensor], Tensor],
+    evaluate: Callable[[Tensor, int], Tensor],
     layout: GenomeLayout,
     order: Tensor,
     sensitive: Tensor,
@@ -38,10 +66,11 @@ def search(
     ``checkpoint`` ends as one never killed.
 
     Args:
-        evaluate: (class c, bool (P, K) kept kernels) -> float (P, n), each module's raw logit of c on n images.
+        evaluate: (bool (N, P, K) kept kernels of P modules of each class, number of a part of the images) -> float
+            (N, P, m), each module's raw logit of its class on the part's m images; see ``image_rungs``.
         order: (N, K) kernel positions by falling importance within each layer, see ``GenomeLayout.decode``.
         sensitive: bool (L,), layers that start with ``settings.sensitive_ratios``.
-        labels: int64 (n,) of the images, in 0..N-1.
+        labels: int64 (n,) of the images, in 0..N-1, in their order.
         weight: (K,) convolutions that each position of the kernel axis stands for.
         checkpoint: a file that is replaced after every generation. A damaged one or one of another search is passed
             over and named in ``events``.
@@ -58,6 +87,7 @@ def search(
         {**asdict(settings), "group_sizes": layout.group_sizes, "genes": layout.genes},
         {"order": order, "sensitive": sensitive, "labels": labels, "weight": weight},
     )
+    parts = _parts(len(labels), settings.racing)
     state, event = read_state(checkpoint, owner) if checkpoint else (None, "")
     state = state or _beginning(layout, order, sensitive, settings)
     if on_generation:
@@ -66,24 +96,8 @@ def search(
     class_order = torch.randperm(classes, generator=stream(settings.seed, "classes")).tolist()
     while not _is_over(state, settings):
         keep = layout.decode(state.population, order)
-        logits = torch.stack([evaluate(c, keep[c]) for c in range(classes)]).float()
-        # A module whose numbers overflow claims no image and is the first to be replaced.
-        logits = torch.nan_to_num(logits, nan=-torch.inf)
-        judged = tournament(
-            logits,
-            labels.to(logits.device),
-            keep,
-            weight,
-            class_order=class_order,
-            alpha=state.alpha,
-            difference_weight=1 - settings.alpha,
-            thresholds=settings.thresholds,
-            minimum=settings.min_ensembles,
-            maximum=settings.max_ensembles,
-            keep_incumbent=state.generation > 0,
-        )
-        fitness = _fitness_of_all(judged, logits, labels, settings)
-        state = _after(state, judged, fitness, layout, order, keep, weight, settings)
+        race = _race(evaluate, parts, state, keep, weight, labels, class_order, settings)
+        state = _after(state, race, layout, order, keep, weight, settings)
         if checkpoint:
             write_state(checkpoint, state, owner)
         if on_generation:
@@ -115,6 +129,66 @@ def _beginning(layout: GenomeLayout, order: Tensor, sensitive: Tensor, settings:
     )
 
 
+class _Race(NamedTuple):
+    """What a generation's modules came to, on all images."""
+
+    fitness: Tensor  # float64 (N, P); below 0 where a module was out before
+    members: Tensor  # (E, N) the ensembles' modules, best first
+    judged: Tournament
+
+
+def _race(
+    evaluate: Callable[[Tensor, int], Tensor],
+    parts: Sequence[slice],
+    state: SearchState,
+    keep: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    class_order: Sequence[int],
+    settings: SearchSettings,
+) -> _Race:
+    """Judge modules ``keep`` (N, P, K) on more and more images. After each part but the last, half of those leave who
+    would not breed if the order of merit stayed as it is (successive halving, Jamieson and Talwalkar 2016)."""
+    classes, size, _ = keep.shape
+    runners = torch.arange(size).expand(classes, -1)  # (N, S) numbers of those still in, rising
+    logits: Tensor | None = None
+    for number, part in enumerate(parts):
+        kept = keep.gather(1, runners[..., None].expand(-1, -1, keep.shape[2]))
+        # A module whose numbers overflow claims no image and is the first to be replaced.
+        fresh = torch.nan_to_num(evaluate(kept, number).float(), nan=-torch.inf)
+        logits = fresh if logits is None else torch.cat([logits, fresh], dim=2)
+        seen = labels[: part.stop]
+        judged = tournament(
+            logits,
+            seen.to(logits.device),
+            kept,
+            weight,
+            class_order=class_order,
+            alpha=state.alpha,
+            difference_weight=1 - settings.alpha,
+            thresholds=settings.thresholds,
+            minimum=settings.min_ensembles,
+            maximum=settings.max_ensembles,
+            keep_incumbent=state.generation > 0,
+        )
+        fitness = _fitness_of_all(judged, logits, seen, settings)
+        if number + 1 == len(parts):
+            break
+        fitness[:, 0] = torch.inf  # number 0 of every class is the best ensemble so far, which no race may lose
+        staying = settings.parents + (runners.shape[1] - settings.parents) // 2
+        chosen = ranking(fitness)[:, :staying].sort(dim=1).values
+        runners = runners.gather(1, chosen)
+        logits = logits.gather(1, chosen[..., None].expand(-1, -1, logits.shape[2]).to(logits.device))
+    everyone = torch.full((classes, size), -1.0, dtype=torch.float64).scatter(1, runners, fitness)
+    return _Race(everyone, runners.T.gather(0, judged.members.cpu()), judged)
+
+
+def _parts(images: int, racing: Sequence[float]) -> list[slice]:
+    """The parts of ``image_rungs``."""
+    stops = [max(1, round(share * images)) for share in racing] + [images]
+    return [slice(first, stop) for first, stop in zip([0, *stops], stops, strict=False)]
+
+
 def _fitness_of_all(judged: Tournament, logits: Tensor, labels: Tensor, settings: SearchSettings) -> Tensor:
     """Fitness (N, P) of all modules, on the CPU."""
     if settings.unranked == "zero":
@@ -126,8 +200,7 @@ def _fitness_of_all(judged: Tournament, logits: Tensor, labels: Tensor, settings
 
 def _after(
     state: SearchState,
-    judged: Tournament,
-    fitness: Tensor,
+    race: _Race,
     layout: GenomeLayout,
     order: Tensor,
     keep: Tensor,
@@ -135,7 +208,7 @@ def _after(
     settings: SearchSettings,
 ) -> SearchState:
     """The state before the next generation."""
-    members = judged.members[0].cpu()
+    members, judged = race.members[0], race.judged
     best = keep[torch.arange(len(keep)), members]  # (N, K)
     accuracy, difference = judged.accuracy[0].item(), judged.difference[0].item()
     value = settings.alpha * accuracy + (1 - settings.alpha) * difference
@@ -155,7 +228,7 @@ def _after(
     )
     # The best ensemble's modules come first also where others have the same fitness: number 0 of every class is one
     # ensemble, and the next tournament must not lose it.
-    selection = fitness.index_put((torch.arange(len(keep)), members), fitness.new_tensor(torch.inf))
+    selection = race.fitness.index_put((torch.arange(len(keep)), members), race.fitness.new_tensor(torch.inf))
     population = next_population(
         state.population,
         selection,

@@ -3,7 +3,7 @@
 from dataclasses import field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from src.core.errors import UserError
 from src.core.options import Count, Seed, Share, Whole, Words, options
@@ -13,6 +13,11 @@ Ratios = Annotated[
 ]
 Thresholds = Annotated[
     dict[Annotated[int, Ge(2)], Share], Words("an accuracy from 0 to 1 for each of some ensemble sizes from 2")
+]
+Way = Literal["auto", "functional", "fused", "native", "folded"]
+Precision = Literal["fp32", "bf16", "tf32"]
+Racing = Annotated[
+    tuple[Annotated[float, Gt(0), Lt(1)], ...], Words("a list of shares of the images, each above 0 and below 1")
 ]
 
 
@@ -35,6 +40,10 @@ class SearchSettings:
         initialisation: ``heuristic`` as above, or ``random`` coin flips.
         unranked: what solutions outside every surviving ensemble are ranked by: their own one-vs-rest ``auc``, below
             all others, or the paper's ``zero`` for all.
+        racing: shares of the images, rising, after which half of the candidates leave who would not breed then; none:
+            all candidates see all images.
+        evaluator: how sub-networks are run (see ``src.methods.modularity.judges``). precision: of their numbers.
+        memory_gb: what the search may hold in memory.
         seed: of every draw.
     """
 
@@ -53,6 +62,10 @@ class SearchSettings:
     other_ratios: Ratios = (0.4, 0.5, 0.6, 0.7)
     initialisation: Literal["heuristic", "random"] = "heuristic"
     unranked: Literal["auc", "zero"] = "auc"
+    racing: Racing = ()
+    evaluator: Way = "auto"
+    precision: Precision = "fp32"
+    memory_gb: Annotated[float, Gt(0)] = 2.0
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -65,4 +78,8 @@ class SearchSettings:
             raise UserError(
                 f"search.max_ensembles={self.max_ensembles}: must be a whole number, {self.min_ensembles} or more; set "
                 "search.max_ensembles"
+            )
+        if list(self.racing) != sorted(set(self.racing)):
+            raise UserError(
+                f"search.racing={list(self.racing)}: must rise from share to share, as [0.25, 0.5]; set search.racing"
             )

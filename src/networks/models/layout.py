@@ -111,7 +111,7 @@ class ConvolutionalNetwork(nn.Module):
         if rows < 1 or columns < 1:
             raise UserError(_too_small(name, layout, input_shape))
         self.positions = rows * columns  # of the last map: columns of the first linear layer per kernel
-        self._steps: list[Step] = []  # in the order of the forward pass
+        self.steps: list[Step] = []  # in the order of the forward pass
         self._dropouts = dropouts or {}
         index, skips = -1, False
         for token in layout.tokens:
@@ -130,7 +130,7 @@ class ConvolutionalNetwork(nn.Module):
             elif token == "add":
                 self._append(f"add_{index}", Add(), "add")
             else:
-                self._steps.append(("keep", ""))
+                self.steps.append(("keep", ""))
                 skips = token == "skip"
         self._append("flatten", nn.Flatten())
         features, normed = channels * self.positions, batch_norm and layout.normed_head
@@ -151,7 +151,7 @@ class ConvolutionalNetwork(nn.Module):
 
     def _append(self, name: str, module: nn.Module, what: What = "call") -> None:
         self.add_module(name, module)
-        self._steps.append((what, name))
+        self.steps.append((what, name))
         if self._dropouts.get(name):
             self._append(f"dropout_{name}", nn.Dropout(self._dropouts[name]))
 
@@ -163,11 +163,11 @@ class ConvolutionalNetwork(nn.Module):
 
         Lets networks with equal first steps share them: ``run(run(state, 0, k), k)`` is ``run(state)`` to the bit.
         """
-        return run_steps(self, self._steps[start:stop], state)
+        return run_steps(self, self.steps[start:stop], state)
 
     def step_of(self, name: str) -> int:
         """The number of the step that is the module ``name``."""
-        return [module for _, module in self._steps].index(name)
+        return [module for _, module in self.steps].index(name)
 
     def passes(self) -> list[tuple[int, int, bool]]:
         """The steps in parts (start, stop, group): a convolution with its norm and ReLU is a group.
@@ -175,7 +175,7 @@ class ConvolutionalNetwork(nn.Module):
         Groups are what is computed again in the backward pass where memory is short: small on purpose, for of an
         early-heavy network nearly all memory is its first block.
         """
-        modules = [getattr(self, name, None) for _, name in self._steps]
+        modules = [getattr(self, name, None) for _, name in self.steps]
         parts: list[tuple[int, int, bool]] = []
         start = 0
         while start < len(modules):
@@ -198,7 +198,7 @@ class ConvolutionalNetwork(nn.Module):
         groups: list[dict[str, Any]] = []
         present: dict[str, Any] | None = None
         kept: dict[str, Any] | None = None
-        for what, name in self._steps:
+        for what, name in self.steps:
             module = getattr(self, name, None)
             if isinstance(module, nn.Conv2d | nn.Linear):
                 if present is not None:

@@ -14,13 +14,13 @@ class Section(nn.Module):
 
     def __init__(self, model: ConvolutionalNetwork, start: int, stop: int | None) -> None:
         super().__init__()
-        self._steps = model._steps[start:stop]
-        for _, name in self._steps:
+        self.steps = model.steps[start:stop]
+        for _, name in self.steps:
             if name:
                 self.add_module(name, getattr(model, name))
 
     def forward(self, x: Tensor) -> Tensor:
-        return run_steps(self, self._steps, (x, x))[0]
+        return run_steps(self, self.steps, (x, x))[0]
 
 
 def trunk_and_head(model: nn.Module) -> tuple[nn.Module, nn.Module]:
@@ -32,7 +32,7 @@ def trunk_and_head(model: nn.Module) -> tuple[nn.Module, nn.Module]:
         UserError: the network is none of ours.
     """
     if isinstance(model, ConvolutionalNetwork):
-        place = [name for _, name in model._steps].index("flatten")
+        place = [name for _, name in model.steps].index("flatten")
         return Section(model, 0, place), Section(model, place, None)
     if isinstance(model, MaxoutNetwork):
         place = list(model._modules).index("flatten")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,53 +29,85 @@ State = tuple[Tensor, Tensor]
 """What a network hands from step to step: the present map and the remembered one."""
 
 
+class Runner(Protocol):
+    """Runs sub-networks of one network without building them; calls of several threads do not disturb each other.
+
+    Attributes:
+        name: of its kind.
+        batch: images that are best run together; None: all.
+        boundaries: for each of the plan's groups the first step that its kernels have a part in, in rising order.
+            Sub-networks that keep the same kernels of the groups before share the state before that step.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def batch(self) -> int | None: ...
+    @property
+    def boundaries(self) -> Sequence[int]: ...
+
+    def cut(self, keep: Tensor, outputs: Sequence[int] | None = None) -> Any:
+        """What the other calls need of the sub-network with the kernels ``keep`` bool (K,); until the thread's next."""
+
+    def start(self, images: Tensor) -> State:
+        """The state before step 0 of normalised images float (n, C, H, W)."""
+
+    def run(self, weights: Any, state: State, start: int = 0, stop: int | None = None) -> State:
+        """The state after the steps from ``start`` to before ``stop``; both are 0 or boundaries."""
+
+    def finish(self, weights: Any, state: State, start: int = 0) -> Tensor:
+        """Logits float32 (n, outputs) from the state before step ``start``."""
+
+
 class SlicedNetwork:
-    """Runs sub-networks of ``model`` without building them.
+    """Runs sub-networks of any ``model``, by its own code; see ``Runner``.
 
     The cut tensors are put into a skeleton that has no weights of its own. Every thread gets its own skeleton: with
     a shared one, calls of two threads exchange their tensors without any error. The model itself is never changed;
     the skeletons run in evaluation mode. Networks with methods ``run`` and ``step_of`` (as ours have) can also be
-    run in parts, so that what sub-networks have in common is computed once.
+    run in parts, so that what sub-networks have in common is computed once. ``channels_last``: how weights and images
+    lie; it is quicker on most devices, and not every network of others can be run so.
     """
 
-    def __init__(self, model: nn.Module, plan: SlicePlan) -> None:
+    name = "functional"
+    batch: int | None = 128
+
+    def __init__(self, model: nn.Module, plan: SlicePlan, channels_last: bool = False) -> None:
         plan.check(model)
         self.plan = plan
         self.base = tensors_of(model)
+        self._laid_out = _channels_last if channels_last else _as_it_is
         self._model = model
         self._local = threading.local()
-        self._steps: list[int] | None = None
-        if hasattr(model, "run") and hasattr(model, "step_of"):
+        self._has_steps = hasattr(model, "run") and hasattr(model, "step_of")
+        self.boundaries = [0] * len(plan.groups)
+        if self._has_steps:
             step_of: Any = model.step_of
-            self._steps = [min(step_of(member) for member in group.members) for group in plan.groups]
+            self.boundaries = [min(step_of(member) for member in group.members) for group in plan.groups]
 
     def cut(self, keep: Tensor, outputs: Sequence[int] | None = None) -> dict[str, Tensor]:
         """The tensors of the sub-network with the kernels ``keep`` bool (K,); see ``slice_tensors``."""
-        return slice_tensors(self.plan, self.base, keep, outputs)
+        tensors = slice_tensors(self.plan, self.base, keep, outputs)
+        return {name: self._laid_out(tensor) for name, tensor in tensors.items()}
 
     def __call__(self, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
         """Logits (n, outputs) of the cut tensors for images float (n, C, H, W); one pass, no batches."""
         return self._loaded(tensors)(images)
 
-    def first_step(self, keep: Tensor) -> int:
-        """The first step in which the sub-network differs from the whole network; 0 where steps are unknown."""
-        if self._steps is None:
-            return 0
-        cut = [step for step, part in zip(self._steps, self.plan.slices(), strict=True) if not keep[part].all()]
-        return min(cut, default=0)
-
     def start(self, images: Tensor) -> State:
-        """The state before step 0."""
+        """The state before step 0 of normalised images (n, C, H, W)."""
+        reference = next(iter(self.base.values()))
+        images = self._laid_out(images.to(reference.device, reference.dtype))
         return images, images
 
-    def run(self, tensors: Mapping[str, Tensor], state: State, start: int = 0, stop: int | None = None) -> State:
+    def run(self, weights: Mapping[str, Tensor], state: State, start: int = 0, stop: int | None = None) -> State:
         """The state after the steps from ``start`` to before ``stop``; a ReLU at ``start`` overwrites ``state``."""
-        network = self._loaded(tensors)
-        return (network(state[0]), state[1]) if self._steps is None else network.run(state, start, stop)
+        network = self._loaded(weights)
+        return (network(state[0]), state[1]) if not self._has_steps else network.run(state, start, stop)
 
-    def finish(self, tensors: Mapping[str, Tensor], state: State, start: int = 0) -> Tensor:
-        """Logits (n, outputs) from the state before step ``start``."""
-        return self.run(tensors, state, start)[0]
+    def finish(self, weights: Mapping[str, Tensor], state: State, start: int = 0) -> Tensor:
+        """Logits float32 (n, outputs) from the state before step ``start``."""
+        return self.run(weights, state, start)[0].float()
 
     def recalibrated(
         self, tensors: Mapping[str, Tensor], states: Iterable[State], start: int = 0, stop: int | None = None
@@ -117,6 +149,14 @@ class SlicedNetwork:
             self._local.depthwise = [each for each in convolutions if 1 < each.groups == each.in_channels]
             self._local.skeleton, self._local.slots = model, slots
         return self._local.skeleton
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def extract(model: nn.Module, plan: SlicePlan, keep: Tensor) -> nn.Module:

@@ -40,7 +40,7 @@ def test_it_improves_and_reports_what_it_found(whole: SearchState) -> None:
     assert len(whole.history) == SETTINGS.generations + 1
     assert whole.history[0].improved and whole.value > 0.9 * whole.history[0].accuracy
     assert whole.accuracy > whole.history[0].accuracy + 0.03
-    logits = torch.stack([toy(c, whole.keep[c : c + 1])[0] for c in range(CLASSES)])
+    logits = toy(whole.keep[:, None], 0)[:, 0]
     assert composed_accuracy(logits, toy.labels) == pytest.approx(whole.accuracy)
     weight = torch.cat([torch.full((12,), 2), torch.ones(50, dtype=torch.int64)])
     pairs = jaccard_difference(whole.keep, whole.keep, weight)
@@ -86,8 +86,8 @@ def test_initialisation_and_ranking_by_the_paper_run_too() -> None:
 
 
 def test_patience_stops_early() -> None:
-    def useless(index: int, keep: torch.Tensor) -> torch.Tensor:
-        return torch.full((len(keep), 100), torch.nan)  # also: a module that overflows does not break the search
+    def useless(keep: torch.Tensor, part: int) -> torch.Tensor:
+        return torch.full((*keep.shape[:2], 100), torch.nan)  # also: a module that overflows does not break the search
 
     toy, settings = Toy(), replace(SETTINGS, patience=2, alpha=1.0)
     outcome = search(

@@ -40,12 +40,15 @@ class Toy:
         self.order = torch.cat(ranked, dim=1)
         self.seconds = seconds
         self.calls = 0
+        self.judged = 0  # modules of a class times images
+        self.parts = [slice(0, IMAGES)]
 
-    def __call__(self, index: int, keep: Tensor) -> Tensor:
+    def __call__(self, keep: Tensor, part: int) -> Tensor:
         self.calls += 1
-        time.sleep(self.seconds)
-        skill = keep.float() @ self.useful[index] / 8
-        return skill[:, None] * (self.labels == index) + (keep.float() @ self.noise[index]) / 6
+        time.sleep(self.seconds * CLASSES)
+        self.judged += keep.shape[1] * (self.parts[part].stop - self.parts[part].start)
+        skill = (keep.float() @ self.useful[:, :, None] / 8) * (self.labels == torch.arange(CLASSES)[:, None])[:, None]
+        return (skill + (keep.float() @ self.noise) / 6)[..., self.parts[part]]
 
     def search(self, checkpoint: Path | None = None, settings: SearchSettings = SETTINGS, **more) -> SearchState:
         sensitive = torch.tensor([True, False, False])

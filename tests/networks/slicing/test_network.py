@@ -49,18 +49,12 @@ def test_running_in_parts_gives_the_same_bits(name: str) -> None:
         assert torch.equal(network.finish(network.base, state, step), whole)
 
 
-def test_the_first_step_that_differs() -> None:
+def test_the_steps_that_groups_have_a_part_in() -> None:
     model = tiny("rescnn")
-    plan = plan_for(model, IMAGE)
-    network = SlicedNetwork(model, plan)
-    keep = torch.ones(plan.kernels, dtype=torch.bool)
-    assert network.first_step(keep) == 0
-    last = keep.clone()
-    last[-1] = False
-    assert network.first_step(last) == model.step_of("conv_10")  # type: ignore[operator]
-    pair = last.clone()
-    pair[plan.offsets[1]] = False  # conv_1 and conv_3 lose the kernel together
-    assert network.first_step(pair) == model.step_of("conv_1")  # type: ignore[operator]
+    boundaries = SlicedNetwork(model, plan_for(model, IMAGE)).boundaries
+    assert boundaries[0] == 0 and boundaries == sorted(boundaries)
+    assert boundaries[1] == model.step_of("conv_1")  # type: ignore[operator]  # conv_3 has the same kernels
+    assert boundaries[-1] == model.step_of("conv_10")  # type: ignore[operator]
 
 
 def test_gradients_reach_the_networks_own_weights() -> None:
