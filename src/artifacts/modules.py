@@ -37,6 +37,7 @@ from src.networks.models import build
 from src.networks.models.foreign import check_trainable
 from src.networks.slicing import SlicePlan, extract, plan_for, recalibrate
 from src.networks.subjects import Subject, kept_of, save_subject
+from src.training.determinism import device_of
 
 CHECKPOINT = "search.safetensors"
 GB = 10**9
@@ -119,7 +120,7 @@ def strong_network(options: ModulesOptions, artifacts: Artifacts, data: ImageDat
     except UserError as error:
         raise UserError(f"strong.model.name={architecture['name']}: {error}") from None
     chosen = options_of(SearchSettings, {**options.search, "seed": options.seed}, "search")
-    runner_for(chosen.evaluator, chosen.precision, network, plan, torch.device(artifacts.running.device))
+    runner_for(chosen.evaluator, chosen.precision, network, plan, device_of(artifacts.running.device))
     return trained(options.strong, artifacts, role="strong", data=data)
 
 
