@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from src.imageops.transformations import transformation_set
 from src.methods.invariance.passes import Examination, Setup
 from src.methods.invariance.variance import variances
-from src.methods.modularity.evaluation import Evaluator
+from src.methods.modularity.evaluation import Judge, OneByOne
+from src.methods.modularity.folded import Folded
 from src.methods.robustness.corruptions import NAMES, corrupt
 from src.methods.widths.variants import variants
 from src.networks.cost import cost
@@ -37,9 +38,9 @@ from src.networks.slicing import plan_for
 from src.training.determinism import prepare
 from src.training.fitting import VariantTraining, fit
 from src.training.learners.width_variant import WidthVariant
-from tests.benchmarks.candidates import candidates
 from tests.benchmarks.invariance import STEPS
 from tests.benchmarks.overhead import OPTIM, Noise
+from tests.benchmarks.search import candidates
 
 SHAPE = (3, 32, 32)
 Figures = dict[str, Any]
@@ -68,8 +69,8 @@ def equality(device: torch.device, tiny: bool) -> Figures:
     with torch.inference_mode():
         figures = {
             "logits": apart(model(images), twin(images.to(device))),
-            "candidates": apart(Evaluator(model, plan, images).logits(keep, 3),
-                                Evaluator(twin, plan, images.to(device)).logits(keep, 3)),
+            "candidates": apart(OneByOne(model, plan, images).judged(keep, [[3]] * 4),
+                                Folded(twin, plan, images.to(device)).judged(keep, [[3]] * 4)),
         }  # fmt: skip
     figures["trained_weights"] = apart(trained(model, images, labels), trained(twin, images, labels))
     raw = (images * 60 + 128).clamp(0, 255).byte()
@@ -97,20 +98,29 @@ LIMITS = {"logits": 1e-4, "candidates": 1e-4, "trained_weights": 1e-2, "corrupti
 
 
 def search_rate(device: torch.device, tiny: bool) -> Figures:
-    """Sub-networks judged per second, and the share of the fp32 matrix rate that their multiply-adds are."""
+    """Sub-networks judged per second, one by one and folded, and the share of the matrix rate that their own
+    multiply-adds are (folded ones compute the whole network's)."""
     figures: Figures = {}
+    rates = matrix_rate(device, tiny)
     for width in (1 / 16,) if tiny else (0.25, 1.0):
         model = build(architecture("simcnn", width)).eval().to(device)
         plan = plan_for(model, SHAPE)
-        count, images = (4, 16) if tiny else (100, 1000)
-        evaluator = Evaluator(model, plan, torch.randn(images, *SHAPE, device=device), batch=images, memory=1)
-        populations = [candidates(plan, count, 0.6, "population", number) for number in range(4)]
-        seconds = quickest(lambda judge=evaluator, left=populations: judge.logits(left.pop(), 3), device)
-        whole = cost(model, SHAPE).macs * images * count / seconds
-        figures[f"width_{width}"] = {
-            "candidates_per_s": count / seconds,
-            "share_of_fp32": 0.36 * whole / (1e12 * matrix_rate(device, tiny)["fp32_tmacs_per_s"]),  # 0.6 squared
+        count, images = (4, 16) if tiny else (16, 10_000)
+        seen = torch.randn(images, *SHAPE, device=device)
+        asked = [[3]] * count
+        judges: dict[str, Judge] = {
+            "functional": OneByOne(model, plan, seen, batch=min(images, 2048), memory=1),
+            "folded_fp32": Folded(model, plan, seen),
+            "folded_bf16": Folded(model, plan, seen, dtype=torch.bfloat16),
         }
+        for name, judge in judges.items():
+            populations = [candidates(plan, count, 0.6, "population", number) for number in range(4)]
+            seconds = quickest(
+                lambda judge=judge, left=populations, asked=asked: judge.judged(left.pop(), asked), device
+            )
+            own = 0.36 * cost(model, SHAPE).macs * images * count / seconds  # 0.6 squared
+            rate = rates["bf16_tmacs_per_s" if name.endswith("bf16") else "fp32_tmacs_per_s"]
+            figures[f"width_{width}_{name}"] = {"candidates_per_s": count / seconds, "share": own / (1e12 * rate)}
     return figures
 
 

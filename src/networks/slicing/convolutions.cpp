@@ -20,7 +20,7 @@ constexpr int LANES = 8, ROWS = 6;
 constexpr int LANES = 4, ROWS = 4;
 #endif
 constexpr int PANEL = 2 * LANES;  // columns of a matrix that lie together
-constexpr int64_t SUMMED = 64;    // products that are summed before the sum joins the total: fewer digits are lost
+constexpr int64_t SUMMED = 32;    // products that are summed before the sum joins the total: fewer digits are lost
 
 typedef float Vector __attribute__((vector_size(LANES * 4), aligned(4)));
 typedef double Doubles __attribute__((vector_size(LANES * 8)));

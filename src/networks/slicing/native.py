@@ -29,7 +29,7 @@ COMPILERS = ("c++", "g++", "clang++")
 WINOGRAD, DIRECT, MATRIX = range(3)
 EARLY_PIXELS = 256
 """Maps of at least so many pixels are computed for few images at a time."""
-FEW, MANY = 16, 128
+FEW, MANY = 8, 128
 TRANSFORMED = 600_000
 """Bytes of transformed tiles that stay in the second cache; never fewer than 48 tiles nor more than 192."""
 
@@ -220,7 +220,9 @@ class NativeNetwork:
 
     def start(self, images: Tensor) -> State:
         """The state before the first layer of images float (n, C, H, W), normalised."""
-        entry = _Layer(kind=self._kind(self.layers[0]), height=self.layers[0].height, width=self.layers[0].width)
+        entry = _Layer(
+            kind=self._kind(self.layers[0], images.shape[1]), height=self.layers[0].height, width=self.layers[0].width
+        )
         entry.padding = self.layers[0].padding
         channels = images.shape[1]
         entry.inputs = channels
