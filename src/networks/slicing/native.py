@@ -220,9 +220,7 @@ class NativeNetwork:
 
     def start(self, images: Tensor) -> State:
         """The state before the first layer of images float (n, C, H, W), normalised."""
-        entry = _Layer(
-            kind=self._kind(self.layers[0], images.shape[1]), height=self.layers[0].height, width=self.layers[0].width
-        )
+        entry = _Layer(kind=self._kind(self.layers[0]), height=self.layers[0].height, width=self.layers[0].width)
         entry.padding = self.layers[0].padding
         channels = images.shape[1]
         entry.inputs = channels
