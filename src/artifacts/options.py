@@ -14,7 +14,7 @@ from src.data.class_names import LISTS, PUBLISHED
 from src.methods.modularity.search_settings import SearchSettings
 
 #: Versions of what jobs leave in the store, raised by hand when code changes what it makes: it is then made again.
-ENTRY_VERSIONS = {"checkpoint": 1, "variant": 1, "modules": 1, "module": 1, "composed": 2}
+ENTRY_VERSIONS = {"checkpoint": 1, "variant": 1, "modules": 2, "module": 1, "composed": 2}
 
 #: ``data``, ``model``, ``optim``, ``training``, ``select``, ``seed``; its parts are checked by what they name.
 Recipe = dict[str, Any]

@@ -63,7 +63,7 @@ class ModuleFindings(Shown):
         costs: of each module; ``strong_cost``: of the network that they were cut from.
         auc, auc_logit: float64 (N,), a class against all others, by the score in use and by the raw logit.
         recall_strong, recall_composed: float64 (N,) of the classes, by the strong network and the calibrated modules.
-        search: the generations of the search.
+        evaluator: how candidates were run. search: the generations of the search.
         curves, sensitive, sensitivity_note: what thinning a layer costs; bool (L,) which layers the search was careful
             with; and how they were chosen.
         kept_kernels: float64 (N, L), share of a layer's kernels that a module keeps.
@@ -84,6 +84,7 @@ class ModuleFindings(Shown):
     auc_logit: Tensor
     recall_strong: Tensor
     recall_composed: Tensor
+    evaluator: str
     search: Sequence[Generation]
     curves: SensitivityCurves
     sensitive: Tensor
@@ -137,6 +138,7 @@ def module_findings(modules: Modules, options: Modularize | Patch, pictured: int
         auc_logit=_against_all_others(raw, test.labels),
         recall_strong=recalls(predictions["strong"], test.labels, count),
         recall_composed=recalls(predictions["calibrated"], test.labels, count),
+        evaluator=modules.found["evaluator"],
         search=[Generation(**row) for row in modules.found["history"]],
         curves=modules.curves,
         sensitive=modules.sensitive,

@@ -132,7 +132,8 @@ def _search(findings: ModuleFindings) -> Panel:
     ]
     figure = Figure(
         "lines", "search", "The genetic search",
-        "On validation images. The best ensemble of all generations is used, not the last.",
+        "On validation images. The best ensemble of all generations is used, not the last. Candidates were run by the "
+        f"evaluator '{findings.evaluator}'.",
         x="generation", y="share", group="quantity", percent=True,
     )  # fmt: skip
     return Panel("", "search", rows, units={"share": "%"}, figures=[figure])

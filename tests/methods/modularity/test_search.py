@@ -18,6 +18,8 @@ from src.methods.modularity.ensemble import composed_accuracy, jaccard_differenc
 from src.methods.modularity.search import next_population, ranking, search
 from src.methods.modularity.search_settings import SearchSettings
 from src.methods.modularity.search_state import SearchState, read_state
+from src.networks.slicing.native import NoCompiler, library
+from tests.methods.modularity.real_search import real_search
 from tests.methods.modularity.toy_search import CLASSES, LAYOUT, SETTINGS, Toy
 
 ROOT = Path(__file__).parents[3]
@@ -259,3 +261,40 @@ def test_draws_are_a_function_of_seed_generation_and_class() -> None:
     assert not torch.equal(following, breed(*alike, seed=1))
     # A class's draws do not depend on how many classes there are.
     assert torch.equal(following[:1], breed(alike[0][:1], alike[1][:1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["functional", "fused", "native", "folded"])
+def test_a_search_survives_kills_whichever_way_candidates_are_run(way: str, tmp_path: Path) -> None:
+    if way == "native":
+        try:
+            library()
+        except NoCompiler:
+            pytest.skip("no C++ compiler")
+    whole = real_search(way, tmp_path / "whole.safetensors")
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    checkpoint, journal = folder / "search.safetensors", tmp_path / "journal"
+
+    def program(number: int, seconds: float) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.methods.modularity.real_search", way, str(folder), str(journal)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([*command, str(number), str(seconds)], cwd=ROOT, env=environment)
+
+    for done in (1, 2, 3):  # real kills, at moments that nobody chose
+        process = program(0, 0.3)
+        while generations_in(checkpoint) < done:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert_same(real_search(way, checkpoint), whole)
+    number = 1
+    while True:  # and before each operation that changes a file
+        for path in folder.iterdir():
+            path.unlink()
+        if program(number, 0).wait() == 0:
+            break
+        assert_same(real_search(way, checkpoint), whole)
+        number += 2 if number > 6 else 1  # a generation's operations are alike
+    assert number > 6

@@ -35,6 +35,7 @@ def two_modules() -> ModuleFindings:
         auc_logit=torch.tensor([0.5, 1.0], dtype=torch.float64),
         recall_strong=torch.tensor([1.0, 0.5], dtype=torch.float64),
         recall_composed=torch.tensor([0.75, 0.5], dtype=torch.float64),
+        evaluator="native",
         search=[
             Generation(0, 0.5, 0.25, 0.125, 0.4, 0.9, 0.75, 0.7, 8, True),
             Generation(1, 0.75, 0.5, 0.25, 0.6, 0.9, 0.625, 0.6, 4, True),
