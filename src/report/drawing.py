@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from src.core.result import Figure, Result, Table
@@ -16,7 +16,7 @@ PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b
 RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
 BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
-CELLS = 16  # rows and columns of a heatmap whose cells carry their numbers
+CELLS, LINES = 16, 24  # columns and rows of a heatmap whose cells carry their numbers
 APART = 6  # lines; a figure of more on a page is one small figure each
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
@@ -51,6 +51,7 @@ class Chart:
     y_unit: str
     categories: list[str]  # of the x axis in order; empty where x is a number
     diagonal: tuple[float, float] | None = None  # where a line y = x begins and ends
+    levels: Mapping[str, float] = field(default_factory=dict)  # name -> where a line runs across
 
     @property
     def horizontal(self) -> bool:
@@ -74,15 +75,16 @@ class Grid:
     x_title: str
     y_title: str
     value_title: str
+    ends: tuple[float, float] | None = None  # of the colours, where several grids of a page share them
 
     @property
     def legible(self) -> bool:
         """Whether the cells are few enough to carry their numbers."""
-        return max(len(self.columns), len(self.rows)) <= CELLS
+        return len(self.columns) <= CELLS and len(self.rows) <= LINES
 
     @property
     def diverging(self) -> bool:
-        return any(value < 0 for row in self.values for value in row)
+        return any(value < 0 for row in self.values for value in row) or (self.ends is not None and self.ends[0] < 0)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
         raise ValueError(f"table '{figure.table}' is empty")
     unit = unit_of(value, units) or ("%" if figure.percent else "")
     if figure.kind == "heatmap":
-        return _grid(figure, table, unit, units)
+        return replace(_grid(figure, table, unit, units), ends=_shared_ends(figure, unit, result))
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
@@ -189,7 +191,18 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         unit,
         [] if numeric else [str(place) for place in dict.fromkeys(places)],
         _diagonal(series, numeric) if figure.diagonal else None,
+        {name: shown(level, unit) for name, level in figure.levels.items()},
     )
+
+
+def _shared_ends(figure: Figure, unit: str, result: Result) -> tuple[float, float] | None:
+    """The least and the greatest value of all grids of the same axes, so that their colours mean the same."""
+    alike = [one.table for one in result.figures
+             if one.kind == "heatmap" and (one.x, one.y, one.value) == (figure.x, figure.y, figure.value)]  # fmt: skip
+    tables = [result.tables[name] for name in dict.fromkeys(alike) if figure.value in result.tables.get(name, {})]
+    values = [shown(value, unit) for table in tables for value in table[figure.value]]
+    values = [value for value in values if math.isfinite(value)]
+    return (min(values), max(values)) if len(tables) > 1 and values else None
 
 
 def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:
