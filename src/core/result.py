@@ -68,6 +68,7 @@ class Figure:
     under_test: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    apart: bool = False  # lines: a small figure each, however few they are
     columns: int = 0
     levels: Mapping[str, float] = field(default_factory=dict)  # lines, bars, points: name -> y of a line across
 

@@ -52,6 +52,7 @@ class Chart:
     categories: list[str]  # of the x axis in order; empty where x is a number
     diagonal: tuple[float, float] | None = None  # where a line y = x begins and ends
     levels: Mapping[str, float] = field(default_factory=dict)  # name -> where a line runs across
+    apart: bool = False
 
     @property
     def horizontal(self) -> bool:
@@ -192,6 +193,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         [] if numeric else [str(place) for place in dict.fromkeys(places)],
         _diagonal(series, numeric) if figure.diagonal else None,
         {name: shown(level, unit) for name, level in figure.levels.items()},
+        figure.apart,
     )
 
 

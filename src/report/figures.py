@@ -115,7 +115,7 @@ def _boxes(chart: Chart) -> dict[str, Any]:
 
 
 def _lines(chart: Chart) -> dict[str, Any]:
-    if len(chart.series) > APART:
+    if len(chart.series) > APART or chart.apart:
         return _lines_apart(chart)
     plain: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     data: list[dict[str, Any]] = []
