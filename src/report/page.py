@@ -17,14 +17,14 @@ from src.report.cells import Column, columns, length
 from src.report.figures import plotly
 from src.report.glossary import explained, glossary
 from src.report.screen import PAGE, TINY
-from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
+from src.report.words import NOTHING, duration, estimated, flat, plain_text, pretty, unit_of
 
 if TYPE_CHECKING:
     import numpy as np
     from jinja2 import Environment
 
 WIDE = 800  # pixels: a picture that takes a line of its own
-HALF = 400  # pixels: the same of one whose lines have names
+NAMED = 700  # pixels: the same of one whose lines and columns have names
 ROWS = 500  # of a table on the page; the parquet file has them all
 SECTIONS = 3  # from so many on they have a line of links of their own
 TILES = 5  # metrics shown large; all others stand in a folded table
@@ -153,7 +153,7 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     # the explorer has its tables' rows, all of them
     inside = {result.explorer.table, result.explorer.curves} if result.explorer else set()
     inside |= {name for name, table in result.tables.items() if not length(table)}  # which say nothing
-    first = [name for name in result.screen if name in result.tables and name not in inside]
+    first = [name for name in result.screen if name in result.tables and name not in (*inside, *result.folded)]
     figures: dict[str, list[Mapping[str, Any]]] = {}
     results: list[Mapping[str, Any]] = []  # figures of the tables that decide
     for figure in result.figures:
@@ -209,7 +209,11 @@ def _table(name: str, result: Result) -> dict[str, Any]:
         "dense": len(shown) - len(hidden) > DENSE,
         "columns": heads,
         "hidden": len(hidden),
-        "alike": [(column.title, column.cells[0]) for column in alike if column.title.lower() != column.cells[0].text],
+        "alike": [
+            (column.title, column.cells[0])
+            for column in alike
+            if column.cells[0].text not in (NOTHING, column.title.lower())
+        ],  # which would say nothing
         "rows": [list(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in shown), strict=True)],
         "count": length(table),
         "caption": result.captions.get(name, ""),
@@ -229,7 +233,7 @@ def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> d
     try:
         if figure.kind == "image" and figure.rows:
             image = _image(result.images[figure.table])
-            return shown | {"image": image, "rows": figure.rows, "heads": figure.labels, "wide": image["width"] > HALF}
+            return shown | {"image": image, "rows": figure.rows, "heads": figure.labels, "wide": image["width"] > NAMED}
         if figure.kind == "image" and figure.labels:
             return shown | {"tiles": _tiles(result.images[figure.table], figure), "wide": True}
         if figure.kind == "image":
