@@ -198,13 +198,21 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
 
 
 def _shared_ends(figure: Figure, unit: str, result: Result) -> tuple[float, float] | None:
-    """The least and the greatest value of all grids of the same axes, so that their colours mean the same."""
-    alike = [one.table for one in result.figures
-             if one.kind == "heatmap" and (one.x, one.y, one.value) == (figure.x, figure.y, figure.value)]  # fmt: skip
-    tables = [result.tables[name] for name in dict.fromkeys(alike) if figure.value in result.tables.get(name, {})]
-    values = [shown(value, unit) for table in tables for value in table[figure.value]]
+    """The least and the greatest value of all grids of the same axes, so that their colours mean the same.
+
+    They are those of one column's name, or of one table and unit (before and after).
+    """
+    alike = {
+        (one.table, one.value)
+        for one in result.figures
+        if one.kind == "heatmap" and (one.x, one.y) == (figure.x, figure.y)
+        and (one.value == figure.value or one.table == figure.table)
+        and one.value in result.tables.get(one.table, {})
+        and (unit_of(one.value, result.units_of(one.table)) or ("%" if one.percent else "")) == unit
+    }  # fmt: skip
+    values = [shown(value, unit) for table, column in alike for value in result.tables[table][column]]
     values = [value for value in values if math.isfinite(value)]
-    return (min(values), max(values)) if len(tables) > 1 and values else None
+    return (min(values), max(values)) if len(alike) > 1 and values else None
 
 
 def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:

@@ -35,8 +35,8 @@ def experiments(root: Path, path: Path) -> Result:
         if folder.parent != root and folder != root and not plain.get("config", {}).get("until"):
             groups.setdefault(folder.parent, []).append((folder, plain))
     now = datetime.now(UTC)
-    rows = [_row(folder, jobs, path, now) for folder, jobs in groups.items()]
-    rows.sort(key=lambda row: row["last"], reverse=True)
+    newest_first = sorted(groups.items(), key=lambda group: max(_changed(place) for place, _ in group[1]), reverse=True)
+    rows = [_row(folder, jobs, path, now) for folder, jobs in newest_first]
     result = Result("report", root.name or "outputs", screen=["experiments"])
     result.tables["experiments"] = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
     result.units["hours"] = "h"
@@ -70,7 +70,6 @@ def _row(folder: Path, found: list[Job], path: Path, now: datetime) -> dict[str,
         "hours": sum(plain.get("seconds", {}).get("all", 0.0) for _, plain in jobs) / 3600,
         "age": ago((now - last).total_seconds()),
         "question": first_comment(comment) if comment.is_file() else "",
-        "last": last.strftime("%Y-%m-%d %H:%M"),
     }
 
 

@@ -212,7 +212,7 @@ def _table(name: str, result: Result) -> dict[str, Any]:
         "alike": [
             (column.title, column.cells[0])
             for column in alike
-            if column.cells[0].text not in (NOTHING, column.title.lower())
+            if column.cells[0].text not in ("", NOTHING, column.title.lower())
         ],  # which would say nothing
         "rows": [list(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in shown), strict=True)],
         "count": length(table),

@@ -2,6 +2,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from src.core.estimate import Estimate
@@ -241,3 +242,12 @@ def test_what_decides_nothing_comes_at_a_click_and_what_is_alike_is_said_once(tm
     hidden = [cell["data-name"] for cell in page.every("th") if "hidden-column" in cell["class"]]
     assert hidden == ["a", "c8"] and "In every row: A (%) 50.0." in page.text and "All 11 columns" in page.text
     assert "Nothing at all" not in page.text, "a table without rows says nothing"
+
+
+def test_the_lines_and_columns_of_a_sheet_have_their_names_beside_it(tmp_path):
+    result = Result("t", "n")
+    sheet = np.zeros((20, 30, 3), np.uint8)
+    figure = Figure("image", "s", "S", rows=("fog <b>", "snow"), labels=("clean", "1", "2"))
+    result.add(Panel("", "s", sheet, figures=[figure]))
+    page = Page(write_page(result, tmp_path))
+    assert "clean 1 2 fog <b> snow" in page.text and len(page.every("img")) == 1 and not page.every("b")
