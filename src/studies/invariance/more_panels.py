@@ -161,12 +161,13 @@ def map_panels(findings: Findings) -> Iterator[Panel]:
     heads = tuple(findings.transformations.names[member] for member in maps.members)
     chosen: Mapping[str, Sequence[ShownMap]] = {"least": maps.least, "most": maps.most}
     for title, shown in chosen.items():
+        which = "least" if title == "least" else "greatest"
         picture = f"maps_{title}"
         lines = (f"{each.layer}, map {each.channel}: {NV[way]} {each.nv:.2f}" for each in shown)
         figure = Figure(
-            "image", picture, f"The maps with the {title} {NV[way]}: {name_of(findings.networks[0])}",
+            "image", picture, f"The maps with the {which} {NV[way]}: {name_of(findings.networks[0])}",
             f"Above: an image of '{findings.classes[maps.label]}' as it is changed; below: maps of it. Each row on its "
-            f"own grey scale.{why}",
+            f"own grey scale.{why if which == 'least' else ''}",
             rows=("image", *lines), labels=heads,
         )  # fmt: skip
         yield Panel(UNITS, picture, map_grid([list(maps.moved), *(list(each.values) for each in shown)]),
