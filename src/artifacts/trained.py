@@ -318,7 +318,8 @@ def training_panels(networks: Mapping[str, Trained]) -> list[Panel]:
         sample(f"images_{number}", networks[names[0]].data.sets["test"], f"Test images of: {words}", TRAINING)
         for number, (names, words) in enumerate(zip(alike.values(), said, strict=True), 1)
     ]
-    return [curves, *samples[:MOST_SAMPLES], Panel(TRAINING, "classes", classes, caption)]
+    table = Panel(TRAINING, "classes", classes, caption, title="Images of each class", folded=True)
+    return [curves, *samples[:MOST_SAMPLES], table]
 
 
 def training_steps(network: Trained, accuracy: float) -> tuple[list[Step], list[Panel]]:

@@ -48,7 +48,8 @@ class Figure:
              ``{y}_low`` and ``{y}_high`` the whiskers; with a ``{y}_mean`` column a dashed line or a mark in it.
     heatmap: ``value`` over x (columns) and y (rows).
     parallel: all columns of the table side by side, each an axis of its own, a line per row; ``y`` is the last one.
-    image:   the picture ``images[table]``; with ``labels`` a sheet of as many tiles, ``columns`` in a line.
+    image:   the picture ``images[table]``; with ``labels`` a sheet of as many tiles, ``columns`` in a line; with
+             ``rows``, too, a sheet of equal fields, whose lines and columns have these names.
 
     ``under_test``: the values of x that are not controls; bars of all others are drawn as controls.
     """
@@ -66,7 +67,10 @@ class Figure:
     section: str = ""  # the heading of the page that it stands under
     under_test: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    apart: bool = False  # lines: a small figure each, however few they are
     columns: int = 0
+    levels: Mapping[str, float] = field(default_factory=dict)  # lines, bars, points: name -> y of a line across
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,8 @@ class Panel(Shown):
     Attributes:
         section: the page's heading that it stands under; nothing: the page's own.
         name: of the table or the picture, unique within a result.
+        title: its heading; nothing: its name in words.
+        folded: whether the table is closed until a reader opens it.
         rows: records with the same keys, in order; or a table as columns; or a picture, uint8 (H, W, 3).
         caption: what the columns mean.
         units: column -> unit, see UNITS.
@@ -149,6 +155,8 @@ class Panel(Shown):
     caption: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[Figure] = ()
+    title: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,8 @@ class Result(Shown):
     metrics: dict[str, Estimate] = field(default_factory=dict)  # the deciding ones first: a page shows a few
     tables: dict[str, Table] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)  # table -> what its columns mean
+    titles: dict[str, str] = field(default_factory=dict)  # table -> its heading, where that is not its name
+    folded: list[str] = field(default_factory=list)  # tables that are closed until a reader opens them
     sections: dict[str, str] = field(default_factory=dict)  # table -> the page's heading that it stands under
     screen: list[str] = field(default_factory=list)  # tables to print; the page shows all, these first
     units: dict[str, str] = field(default_factory=dict)  # of metrics, and of columns of tables without their own
@@ -230,6 +240,10 @@ class Result(Shown):
             raise ValueError(f"'{panel.name}' has units for {sorted(unknown)}, which is none of its columns")
         if panel.caption:
             self.captions[panel.name] = panel.caption
+        if panel.title:
+            self.titles[panel.name] = panel.title
+        if panel.folded:
+            self.folded.append(panel.name)
         if panel.section:
             self.sections[panel.name] = panel.section
         self.figures += [replace(figure, section=panel.section) for figure in panel.figures]
@@ -250,7 +264,7 @@ class Result(Shown):
 
     def redact(self) -> None:
         """Hide what nobody is to be shown (:mod:`src.core.redaction`); names of tables and columns stay."""
-        for name in ("name", "verdict", "error", "events", "captions", "row", "config", "environment"):
+        for name in ("name", "verdict", "error", "events", "captions", "titles", "row", "config", "environment"):
             setattr(self, name, redacted(getattr(self, name)))
         self.opening = _opening(redacted(asdict(self.opening))) if self.opening else None
         self.tables = {name: redacted(table) for name, table in self.tables.items()}

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from src.core.result import Figure, Result, Table
@@ -16,7 +16,7 @@ PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b
 RAMP = ("#6a51c7", "#3f74c9", "#1f94b0", "#1aa886", "#6bbf4a", "#c9b800")
 BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
-CELLS = 16  # rows and columns of a heatmap whose cells carry their numbers
+CELLS, LINES = 16, 24  # columns and rows of a heatmap whose cells carry their numbers
 APART = 6  # lines; a figure of more on a page is one small figure each
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
@@ -51,6 +51,8 @@ class Chart:
     y_unit: str
     categories: list[str]  # of the x axis in order; empty where x is a number
     diagonal: tuple[float, float] | None = None  # where a line y = x begins and ends
+    levels: Mapping[str, float] = field(default_factory=dict)  # name -> where a line runs across
+    apart: bool = False
 
     @property
     def horizontal(self) -> bool:
@@ -74,15 +76,16 @@ class Grid:
     x_title: str
     y_title: str
     value_title: str
+    ends: tuple[float, float] | None = None  # of the colours, where several grids of a page share them
 
     @property
     def legible(self) -> bool:
         """Whether the cells are few enough to carry their numbers."""
-        return max(len(self.columns), len(self.rows)) <= CELLS
+        return len(self.columns) <= CELLS and len(self.rows) <= LINES
 
     @property
     def diverging(self) -> bool:
-        return any(value < 0 for row in self.values for value in row)
+        return any(value < 0 for row in self.values for value in row) or (self.ends is not None and self.ends[0] < 0)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
         raise ValueError(f"table '{figure.table}' is empty")
     unit = unit_of(value, units) or ("%" if figure.percent else "")
     if figure.kind == "heatmap":
-        return _grid(figure, table, unit, units)
+        return replace(_grid(figure, table, unit, units), ends=_shared_ends(figure, unit, result))
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
@@ -189,7 +192,27 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         unit,
         [] if numeric else [str(place) for place in dict.fromkeys(places)],
         _diagonal(series, numeric) if figure.diagonal else None,
+        {name: shown(level, unit) for name, level in figure.levels.items()},
+        figure.apart,
     )
+
+
+def _shared_ends(figure: Figure, unit: str, result: Result) -> tuple[float, float] | None:
+    """The least and the greatest value of all grids of the same axes, so that their colours mean the same.
+
+    They are those of one column's name, or of one table and unit (before and after).
+    """
+    alike = {
+        (one.table, one.value)
+        for one in result.figures
+        if one.kind == "heatmap" and (one.x, one.y) == (figure.x, figure.y)
+        and (one.value == figure.value or one.table == figure.table)
+        and one.value in result.tables.get(one.table, {})
+        and (unit_of(one.value, result.units_of(one.table)) or ("%" if one.percent else "")) == unit
+    }  # fmt: skip
+    values = [shown(value, unit) for table, column in alike for value in result.tables[table][column]]
+    values = [value for value in values if math.isfinite(value)]
+    return (min(values), max(values)) if len(alike) > 1 and values else None
 
 
 def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from src.report.cells import Link
 from src.report.overview import outcome_of, target
 from src.report.page import render
 from src.report.screen import PAGE
+from src.report.words import ago
 
 OVERVIEW = "overview"  # folder of a sweep's own page
 Job = tuple[Path, Mapping[str, Any]]
@@ -33,14 +34,16 @@ def experiments(root: Path, path: Path) -> Result:
     for folder, plain in scan(root):
         if folder.parent != root and folder != root and not plain.get("config", {}).get("until"):
             groups.setdefault(folder.parent, []).append((folder, plain))
-    rows = [_row(folder, jobs, path) for folder, jobs in groups.items()]
-    rows.sort(key=lambda row: row["last"], reverse=True)
+    now = datetime.now(UTC)
+    newest_first = sorted(groups.items(), key=lambda group: max(_changed(place) for place, _ in group[1]), reverse=True)
+    rows = [_row(folder, jobs, path, now) for folder, jobs in newest_first]
     result = Result("report", root.name or "outputs", screen=["experiments"])
     result.tables["experiments"] = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
     result.units["hours"] = "h"
     result.captions["experiments"] = (
         "One row per experiment, the newest first. Outcomes: how many of its jobs ended how. Claims: verdicts on "
-        "what was published. Hours: what the jobs took in all."
+        "what was published. Hours: what the jobs took in all. Age: of its last result, on "
+        f"{now:%Y-%m-%d at %H:%M} UTC, when this page was made."
     )
     result.opening = Opening(
         "All experiments of this folder",
@@ -52,11 +55,12 @@ def experiments(root: Path, path: Path) -> Result:
     return result
 
 
-def _row(folder: Path, found: list[Job], path: Path) -> dict[str, Any]:
+def _row(folder: Path, found: list[Job], path: Path, now: datetime) -> dict[str, Any]:
     jobs = [(place, plain) for place, plain in found if place.name != OVERVIEW]
     name = folder.relative_to(path.parent).as_posix()
     page = folder / OVERVIEW if (folder / OVERVIEW / FILE).exists() or len(jobs) != 1 else jobs[0][0]
     comment = CONF / "experiment" / f"{name}.yaml"
+    last = max(_changed(place) for place, _ in found)
     outcomes = Counter(outcome_of(plain) for _, plain in jobs)
     return {
         "experiment": Link(name, target(page, path)),
@@ -64,7 +68,7 @@ def _row(folder: Path, found: list[Job], path: Path) -> dict[str, Any]:
         "claims": _claims(folder / OVERVIEW, dict(found).get(folder / OVERVIEW)),
         "jobs": len(jobs),
         "hours": sum(plain.get("seconds", {}).get("all", 0.0) for _, plain in jobs) / 3600,
-        "last": max(_day(place) for place, _ in found),
+        "age": ago((now - last).total_seconds()),
         "question": first_comment(comment) if comment.is_file() else "",
     }
 
@@ -78,5 +82,5 @@ def _claims(folder: Path, plain: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in Counter((table or {"verdict": []})["verdict"]).items())
 
 
-def _day(folder: Path) -> str:
-    return datetime.fromtimestamp((folder / FILE).stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M")
+def _changed(folder: Path) -> datetime:
+    return datetime.fromtimestamp((folder / FILE).stat().st_mtime, UTC)

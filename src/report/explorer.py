@@ -11,6 +11,7 @@ from typing import Any
 from src.core.result import Explorer, Result, Table
 from src.report.cells import Link, bounds, is_number
 from src.report.drawing import slug
+from src.report.glossary import explained
 from src.report.words import NOTHING, plain_text, pretty, shown, titled, unit_of
 
 LESS_IS_BETTER = ("loss", "error", "gap")  # last words of measures whose Pareto front runs below
@@ -33,7 +34,8 @@ def read(result: Result) -> dict[str, Any] | None:
     missing = [f"{role} '{name}'" for role, names in named.items() for name in names if name and name not in table]
     # the row's name first, as it is the column that stays when a table is scrolled
     in_order = dict.fromkeys(name for name in (explorer.name, *table) if name in table and name not in bounds(table))
-    columns = [_column(name, table, result.units_of(explorer.table)) for name in in_order]
+    units = result.units_of(explorer.table)
+    columns = [_column(name, table, units) | {"meaning": explained(name, result)} for name in in_order]
     kinds = {column["key"]: column["kind"] for column in columns}
 
     def known(names: Iterable[str], *allowed: str) -> list[str]:

@@ -75,7 +75,10 @@ def _bars(chart: Chart) -> dict[str, Any]:
             layout["annotations"] = _said_at_the_right(chart.series[0], places)
             layout["meta"] = {"margin_notes": True}
             layout["margin"]["r"] = 18 + 7.4 * max(map(len, chart.series[0].said))
-    return {"data": data, "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis}}
+    return {
+        "data": data + _levels(chart, across),
+        "layout": layout | {f"{across}axis": names_axis, f"{along}axis": value_axis},
+    }
 
 
 def _bar_marks(series: Series) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _boxes(chart: Chart) -> dict[str, Any]:
 
 
 def _lines(chart: Chart) -> dict[str, Any]:
-    if len(chart.series) > APART:
+    if len(chart.series) > APART or chart.apart:
         return _lines_apart(chart)
     plain: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
     data: list[dict[str, Any]] = []
@@ -249,6 +252,10 @@ def _heatmap(grid: Grid) -> dict[str, Any]:
         "hovertemplate": f"{_escape(grid.y_title)}: %{{y}}<br>{_escape(grid.x_title)}: %{{x}}<br>"
         f"{_escape(grid.value_title)}: <b>%{{customdata}}</b><extra></extra>",
     }
+    if grid.ends is not None:
+        most = max(map(abs, grid.ends))
+        low, high = (-most, most) if grid.diverging else grid.ends
+        trace |= {"zmin": low, "zmax": high}
     if grid.diverging:
         trace |= {"zmid": 0, "reversescale": True}  # losses red, gains blue
     if grid.legible:
@@ -300,15 +307,30 @@ def _over_x(chart: Chart, data: list[dict[str, Any]], **layout: Any) -> dict[str
     x_axis = _axis(chart.x_title, zeroline=False, **(_categories(chart) if chart.categories else {}))
     signed = {"zeroline": True, **_SIGNED} if chart.y_unit == "points" else {"zeroline": False}
     return {
-        "data": data,
+        "data": data + _levels(chart, "x"),
         "layout": _layout(chart) | layout | {"xaxis": x_axis, "yaxis": _axis(chart.y_title, **signed)},
     }
+
+
+def _levels(chart: Chart, across: str) -> list[dict[str, Any]]:
+    """What the values are held against, such as chance: a broken line from one end to the other, in the legend."""
+    if not chart.series or not chart.levels:
+        return []
+    places = [place for series in chart.series for place in series.x]
+    ends = [*map(_label, chart.categories)] if chart.categories else _numbers([min(places), max(places)])
+    return [
+        {"type": "scatter", "mode": "lines", "name": _escape(name), across: ends,
+         "y" if across == "x" else "x": _numbers([level] * len(ends)),
+         "line": {"color": CONTROL, "width": 1.8, "dash": _DASHES[1 + number % (len(_DASHES) - 1)]},
+         "hovertemplate": f"{level:.4g}<extra>{_escape(name)}</extra>"}
+        for number, (name, level) in enumerate(chart.levels.items())
+    ]  # fmt: skip
 
 
 def _layout(chart: Chart) -> dict[str, Any]:
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {"text": ""}}
     margin = {"l": 10, "r": 16, "t": 10, "b": 10}
-    return {"height": 420, "margin": margin, "showlegend": len(chart.series) > 1, "legend": legend}
+    return {"height": 420, "margin": margin, "showlegend": len(chart.series) + len(chart.levels) > 1, "legend": legend}
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:

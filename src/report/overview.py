@@ -145,7 +145,7 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     file = CONF / "experiment" / f"{name}.yaml"
     titles = list(dict.fromkeys(opening["title"] for opening in openings))
     title = titles[0] if len(titles) == 1 else first_comment(file) if file.is_file() else name
-    shown = {name for job in jobs for name in job["metrics"]}
+    shown = {name for job in jobs for name in (*job["metrics"], *(job.get("row") or ()))}
     terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
     text = (
         f"A sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the number "
@@ -153,6 +153,8 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     )
     if len(titles) > 1:
         text += f" One of the jobs, and what it asks: {titles[0]} {openings[0]['text']}"
+    elif openings:
+        text = f"{openings[0]['text']} {text}"
     return Opening(title, text, terms=terms) if len(jobs) > 1 else None
 
 

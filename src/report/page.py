@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Any
 from src.core.files import write_atomically
 from src.core.result import TRAINING, Figure, Result
 from src.report import explorer
-from src.report.cells import columns, length
+from src.report.cells import Column, columns, length
 from src.report.figures import plotly
 from src.report.glossary import explained, glossary
 from src.report.screen import PAGE, TINY
-from src.report.words import duration, estimated, flat, plain_text, pretty, unit_of
+from src.report.words import NOTHING, duration, estimated, flat, plain_text, pretty, unit_of
 
 if TYPE_CHECKING:
     import numpy as np
     from jinja2 import Environment
 
 WIDE = 800  # pixels: a picture that takes a line of its own
+NAMED = 700  # pixels: the same of one whose lines and columns have names
 ROWS = 500  # of a table on the page; the parquet file has them all
 SECTIONS = 3  # from so many on they have a line of links of their own
 TILES = 5  # metrics shown large; all others stand in a folded table
 LONG = 40  # rows; a longer table is folded, and so is one that a figure shows
 DENSE = 6  # columns; a table of more has its intervals below the values
+COLUMNS = 9  # of a table at first; the others come at a click
+ALIKE = 3  # rows from which on a column that says the same in all of them is said once
 MARKS = {
     "success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○", "not finished": "…"
 }  # fmt: skip
@@ -42,6 +45,7 @@ class Part:
     heading: str
     figures: Sequence[Mapping[str, Any]] = ()
     tables: Sequence[Mapping[str, Any]] = ()
+    folded: Sequence[Mapping[str, Any]] = ()
 
 
 def write_page(result: Result, folder: Path) -> Path:
@@ -147,8 +151,9 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     Figures for plotly are appended to ``drawn``.
     """
     # the explorer has its tables' rows, all of them
-    inside = (result.explorer.table, result.explorer.curves) if result.explorer else ()
-    first = [name for name in result.screen if name in result.tables and name not in inside]
+    inside = {result.explorer.table, result.explorer.curves} if result.explorer else set()
+    inside |= {name for name, table in result.tables.items() if not length(table)}  # which say nothing
+    first = [name for name in result.screen if name in result.tables and name not in (*inside, *result.folded)]
     figures: dict[str, list[Mapping[str, Any]]] = {}
     results: list[Mapping[str, Any]] = []  # figures of the tables that decide
     for figure in result.figures:
@@ -156,22 +161,22 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
         place.append(_figure(figure, result, drawn))
     pictured = {figure.table for figure in result.figures}
     tables: dict[str, list[Mapping[str, Any]]] = {}
+    folded: dict[str, list[Mapping[str, Any]]] = {}
     for name, table in result.tables.items():
         if name not in inside and name not in first:
-            section = result.sections.get(name, "")
-            folded = name in pictured or length(table) > LONG
-            tables.setdefault(section, []).append(_table(name, result, folded))
-    loose_figures, loose_tables = figures.pop("", []), tables.pop("", [])
-    headings = sorted(dict.fromkeys([*figures, *tables]), key=lambda heading: heading == TRAINING)
+            closed = name in pictured or name in result.folded or length(table) > LONG
+            (folded if closed else tables).setdefault(result.sections.get(name, ""), []).append(_table(name, result))
+    loose_figures, loose_tables, loose_folded = figures.pop("", []), tables.pop("", []), folded.pop("", [])
+    headings = sorted(dict.fromkeys([*figures, *tables, *folded]), key=lambda heading: heading == TRAINING)
     sections = [
-        Part(f"section-{number}", heading, figures.get(heading, ()), tables.get(heading, ()))
+        Part(f"section-{number}", heading, figures.get(heading, ()), tables.get(heading, ()), folded.get(heading, ()))
         for number, heading in enumerate(headings, 1)
     ]
     parts = [Part("results", "Results", results, [_table(name, result) for name in first])] if first else []
     parts += [Part("explore", "Explore")] if result.explorer else []
     parts += [Part("figures-of-it", "Figures", loose_figures)] if loose_figures else []
     parts += sections
-    parts += [Part("tables", "More tables", tables=loose_tables)] if loose_tables else []
+    parts += [Part("tables", "More tables", (), loose_tables, loose_folded)] if loose_tables or loose_folded else []
     return parts, {part.id: part.heading for part in sections}
 
 
@@ -188,26 +193,47 @@ def _metrics(result: Result) -> list[dict[str, str]]:
     return cards
 
 
-def _table(name: str, result: Result, folded: bool = False) -> dict[str, Any]:
+def _table(name: str, result: Result) -> dict[str, Any]:
     table = result.tables[name]
     shown = columns(table, result.units_of(name), ROWS)
-    meanings = [explained(column.name, result) for column in shown]
-    cells = zip(*(column.cells for column in shown), strict=True)
+    alike = _alike_in_all(shown) if length(table) >= ALIKE else []
+    others = [column.name for column in shown if column not in alike]
+    hidden = {column.name for column in alike} | set(others[COLUMNS:])
+    heads = [(column, explained(column.name, result), column.name in hidden) for column in shown]
+    pictures = [figure.title for figure in result.figures if figure.table == name]
+    title = result.titles.get(name, "")
     return {
         "name": name,
-        "folded": folded,
-        "dense": len(shown) > DENSE,
-        "columns": list(zip(shown, meanings, strict=True)),
-        "rows": [list(zip(shown, row, strict=True)) for row in cells],
+        "title": title or pretty(name),
+        "bar": title or "; ".join(dict.fromkeys(pictures)) or pretty(name),
+        "dense": len(shown) - len(hidden) > DENSE,
+        "columns": heads,
+        "hidden": len(hidden),
+        "alike": [
+            (column.title, column.cells[0])
+            for column in alike
+            if column.cells[0].text not in ("", NOTHING, column.title.lower())
+        ],  # which would say nothing
+        "rows": [list(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in shown), strict=True)],
         "count": length(table),
         "caption": result.captions.get(name, ""),
         "file": f"tables/{name}.parquet",
     }
 
 
+def _alike_in_all(shown: Sequence[Column]) -> list[Column]:
+    """The columns that say the same in every row, but for one where all do."""
+    alike = [column for column in shown if len({(cell.text, cell.interval) for cell in column.cells}) == 1]
+    return alike if len(alike) < len(shown) else alike[1:]
+
+
 def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"title": figure.title, "caption": figure.caption, "error": "", "image": None, "tiles": ()}
+    shown: dict[str, Any] = {"title": figure.title, "caption": figure.caption, "error": "", "image": None, "tiles": (),
+                             "rows": (), "heads": ()}  # fmt: skip
     try:
+        if figure.kind == "image" and figure.rows:
+            image = _image(result.images[figure.table])
+            return shown | {"image": image, "rows": figure.rows, "heads": figure.labels, "wide": image["width"] > NAMED}
         if figure.kind == "image" and figure.labels:
             return shown | {"tiles": _tiles(result.images[figure.table], figure), "wide": True}
         if figure.kind == "image":

@@ -73,7 +73,9 @@ def say_verdict(result: Result, console: Console) -> None:
 
 def _print_table(name: str, result: Result, console: Console) -> None:
     caption, whole = result.captions.get(name, ""), f"tables/{name}.parquet"
-    print_table(pretty(name), result.tables[name], result.units_of(name), caption, whole, console)
+    print_table(
+        result.titles.get(name) or pretty(name), result.tables[name], result.units_of(name), caption, whole, console
+    )
 
 
 def print_table(

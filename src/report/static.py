@@ -166,6 +166,9 @@ def _bars(axes: Axes, chart: Chart) -> None:
             axes.errorbar(x, y, fmt="none", **look)
     labels = [_wrapped(name) for name in chart.categories]
     limits = percent_range(chart)
+    for number, (name, level) in enumerate(chart.levels.items(), 1):
+        line = axes.axvline if chart.horizontal else axes.axhline
+        line(level, color=CONTROL, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.3, label=name)
     if not chart.horizontal:
         axes.set_xticks(range(len(labels)), labels)
         _frame(axes, chart, zero=True)
@@ -243,9 +246,9 @@ def _heatmap(axes: Axes, grid: Grid) -> None:
     import numpy as np
 
     values = np.array(grid.values)
-    limit = np.nanmax(np.abs(values))
-    span = {"vmin": -limit, "vmax": limit} if grid.diverging else {}
-    picture = axes.imshow(values, cmap="RdBu" if grid.diverging else "Blues", aspect="auto", **span)
+    limit = np.nanmax(np.abs(values if grid.ends is None else grid.ends))
+    low, high = (-limit, limit) if grid.diverging else grid.ends or (None, None)
+    picture = axes.imshow(values, cmap="RdBu" if grid.diverging else "Blues", aspect="auto", vmin=low, vmax=high)
     axes.set_xticks(range(len(grid.columns)), [_wrapped(name, 14) for name in grid.columns])
     axes.set_yticks(range(len(grid.rows)), [_wrapped(name) for name in grid.rows])
     if sum(map(len, grid.columns)) > 60:
@@ -283,6 +286,8 @@ def _parallel(axes: Axes, drawing: Parallel) -> None:
 
 
 def _frame_over_x(axes: Axes, chart: Chart) -> None:
+    for number, (name, level) in enumerate(chart.levels.items(), 1):
+        axes.axhline(level, color=CONTROL, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.3, label=name)
     if chart.categories:
         axes.set_xticks(range(len(chart.categories)), [_wrapped(name, 14) for name in chart.categories])
     _frame(axes, chart, zero=chart.y_unit == "points")
@@ -300,7 +305,7 @@ def _frame(axes: Axes, chart: Chart, zero: bool) -> None:
 
 
 def _legend(axes: Axes, chart: Chart) -> None:
-    if len(chart.series) > 1:
+    if len(chart.series) + len(chart.levels) > 1:
         handles, labels = axes.get_legend_handles_labels()
         columns = min(5, len(labels), max(1, 90 // (min(24, max(map(len, labels))) + 8)))
         wrapped = [_wrapped(label) for label in labels]

@@ -119,6 +119,15 @@ def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
     return {".".join(path): value for path, value in leaves(nested)}
 
 
+def ago(seconds: float) -> str:
+    """``just now``, ``5 minutes ago``, ``3 hours ago``, ``2 days ago``."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' * (count != 1)} ago"
+    return "just now"
+
+
 def duration(seconds: float) -> str:
     """``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if seconds < 60:

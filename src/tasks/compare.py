@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from src.core.result import Explorer, Panel, Result, Table
 from src.core.store import digest_of
 from src.report.over.judged import judge
 from src.report.over.over_seeds import pivoted, read_job, settings_of
+from src.report.over.profiles import add_profiles
 from src.studies.invariance.over_depth import over_depth
 from src.tasks.options import Compare
 
@@ -63,10 +65,15 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
         write_atomically(artifacts.session.folder / CLAIMS, redacted(judged.readme))
         _add_first(result, judged.panels, screen=["claims", *(name for name in result.screen if name != "jobs")])
         result.verdict = f"{result.verdict}; {judged.sentence}"
+        result.events += judged.empty
     if asked.get("explorer"):
         result.add(Panel("", "curves", curves, units={"accuracy": "%"} if "accuracy" in curves else {}))
         result.explorer = Explorer(table="jobs", name="variant", curves="curves", **_tuples(asked["explorer"]))
-        result.figures = []
+        # the explorer shows what these say
+        result.figures = [figure for figure in result.figures if figure.table not in ("jobs", "over_seeds")]
+        result.folded += [name for name in ("over_seeds", "by_seed") if name in result.tables]
+        if result.opening:
+            result.opening = replace(result.opening, steps=add_profiles(result, result.explorer))
     result.captions["jobs"] = asked.get("caption", "")
     return result
 

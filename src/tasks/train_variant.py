@@ -27,7 +27,10 @@ TERMS = {
     "test_accuracy": "Share of the test images that are classified right; they were used for nothing else.",
     "validation_accuracy": "Accuracy on the images that chose the epoch, and so somewhat too high.",
     "train_accuracy": "Accuracy on the images that it learned from; far above that of the test: learned by heart.",
-    "features": "Filters of a convolution, or units of a linear layer.",
+    "widths": "Features of each layer, from the first to the last.",
+    "location": "The layer that a variant's features gather around, counted from 0 (first).",
+    "scale": "How widely they spread around it, in layers.",
+    "skew": "To which side they spread: above 0 towards later layers.",
 }
 
 
@@ -43,7 +46,7 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
         f"Does VGG classify {images_said(recipe['data'])} better with its features in other layers?",
         "VGG is a network whose layers have more and more features (filters) with depth. Does that order matter? A "
         "variant spreads about as many features over the same layers along another curve (a skew normal "
-        "distribution); the baseline is VGG as it was published. This job trains one of them and tests it on images "
+        "distribution); the baseline is VGG as it was published. Each job trains one of them and tests it on images "
         "that it has never seen.",
         terms=TERMS,
     )

@@ -34,9 +34,11 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_an_experiment_is_a_row_with_its_outcomes_claims_and_cost(results: Path) -> None:
-    table = experiments(results, results / "page.html").tables["experiments"]
+    result = experiments(results, results / "page.html")
+    table = result.tables["experiments"]
     rows = {str(name): {key: table[key][row] for key in table} for row, name in enumerate(table["experiment"])}
     patch, cut = rows["patch_weak"], rows["modularize"]
+    assert patch["age"] == "just now" and "when this page was made" in result.captions["experiments"]
     assert (patch["jobs"], patch["hours"], patch["outcomes"]) == (2, 1.0, "1 success, 1 no success")
     assert patch["claims"] == "1 supported, 1 undecided" and patch["question"].startswith("Patch a weak CNN")
     assert patch["experiment"].target == "./patch_weak/overview/result.json"

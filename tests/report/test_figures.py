@@ -184,3 +184,22 @@ def test_a_diagonal_spans_the_numbers_of_both_axes_and_hides_from_the_legend():
     assert [line["name"] for line in lines] == ["a", "b"]
     with pytest.raises(ValueError, match="a diagonal needs numbers on both axes"):
         plotly(Figure("lines", "r", "R", x="network", y="accuracy", diagonal=True), result)
+
+
+def test_what_values_are_held_against_is_a_broken_line_in_the_legend():
+    result = Result("t", "n", tables={"t": {"x": [1, 2, 3], "y": [0.5, 0.6, 0.9]}}, units={"y": "%"})
+    for kind in ("lines", "bars"):
+        drawn = plotly(Figure(kind, "t", "T", x="x", y="y", levels={"guessing": 0.1}), result)
+        line = drawn["data"][-1]
+        assert line["name"] == "guessing" and set(line["y"]) == {10.0} and drawn["layout"]["showlegend"]
+        assert [line["x"][0], line["x"][-1]] == ([1, 3] if kind == "lines" else ["1", "3"])
+
+
+def test_grids_of_the_same_axes_share_their_colours():
+    tables = {"a": {"x": [1, 2], "y": [1, 1], "z": [0.1, 0.4]}, "b": {"x": [1, 2], "y": [1, 1], "z": [0.2, 0.9]},
+              "c": {"x": [1, 2], "y": [1, 1], "w": [7.0, 8.0]}}  # fmt: skip
+    figures = [Figure("heatmap", name, name, x="x", y="y", value=value, percent=value == "z")
+               for name, value in (("a", "z"), ("b", "z"), ("c", "w"))]  # fmt: skip
+    result = Result("t", "n", tables=tables, figures=figures)
+    ends = [(trace.get("zmin"), trace.get("zmax")) for trace in (plotly(one, result)["data"][0] for one in figures)]
+    assert ends == [(10.0, 90.0), (10.0, 90.0), (None, None)], "alone, a grid takes what it has"

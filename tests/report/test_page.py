@@ -2,10 +2,11 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from src.core.estimate import Estimate
-from src.core.result import Explorer, Figure, Result, load, save
+from src.core.result import Explorer, Figure, Panel, Result, load, save
 from src.report.overview import overview, write_overview
 from src.report.page import write_page
 from tests.fakes.result import HOSTILE, patch_result
@@ -184,6 +185,7 @@ def sectioned() -> Result:
     """Figures of two sections in turn, one of none, and a table with a section of its own."""
     result = Result("t", "n", tables={name: {"x": [1, 2], "y": [3, 4]} for name in ("a", "b", "c", "d")})
     result.sections = {"b": "Errors", "c": "<i>Cost", "d": "Accuracy"}
+    result.titles = {"a": "A"}
     result.figures = [
         Figure("lines", "a", title, x="x", y="y", section=section)
         for title, section in (("E1", "Errors"), ("A1", "Accuracy"), ("loose", ""), ("E2", "Errors"))
@@ -193,7 +195,7 @@ def sectioned() -> Result:
 
 def test_figures_and_tables_of_a_section_stand_together_in_order_of_first_appearance(tmp_path):
     text = Page(write_page(sectioned(), tmp_path)).text
-    places = [text.rindex(said) for said in ("loose", "E1", "E2", " B ", "A1", " D ", "<i>Cost", " C ", " A ")]
+    places = [text.rindex(said) for said in ("loose ", "E1 ", "E2 ", " B ", "A1 ", " D ", "<i>Cost", " C ", " A ")]
     assert places == sorted(places)
 
 
@@ -220,10 +222,32 @@ def test_a_table_for_the_screen_is_a_result_also_with_a_section(tmp_path):
     assert text.count(" B ") == 1 and text.index(" B ") < text.index("E1")
 
 
-def test_tables_of_a_section_that_a_figure_shows_or_that_are_long_are_folded(tmp_path):
+def test_tables_that_a_figure_shows_or_that_are_long_lie_behind_one_bar_that_says_what_they_are(tmp_path):
     result = sectioned()
     result.sections["a"] = "Errors"
     result.tables["b"] = {"x": list(range(41))}
+    result.titles = {"b": "Forty numbers"}
+    result.folded = ["d"]
     text = Page(write_page(result, tmp_path)).text
-    assert all(f"Table: {name}" in text for name in "AB")
-    assert "Table: C" not in text and "Table: D" not in text
+    assert text.count("2 tables with the numbers") == 1 and "Table: E1; A1; loose; E2" in text
+    assert "Table: Forty numbers" in text and "Table: D" in text and "Table: C" not in text
+
+
+def test_what_decides_nothing_comes_at_a_click_and_what_is_alike_is_said_once(tmp_path):
+    result = Result("t", "n")
+    rows = [{"name": f"n{row}", "a": 0.5, **{f"c{i}": row + i for i in range(9)}} for row in range(3)]
+    result.add(Panel("", "t", rows, units={"a": "%"}), Panel("", "two", [{"x": 1, "y": 2}] * 2))
+    result.add(Panel("", "nothing", [], title="Nothing at all"))
+    page = Page(write_page(result, tmp_path))
+    hidden = [cell["data-name"] for cell in page.every("th") if "hidden-column" in cell["class"]]
+    assert hidden == ["a", "c8"] and "In every row: A (%) 50.0." in page.text and "All 11 columns" in page.text
+    assert "Nothing at all" not in page.text, "a table without rows says nothing"
+
+
+def test_the_lines_and_columns_of_a_sheet_have_their_names_beside_it(tmp_path):
+    result = Result("t", "n")
+    sheet = np.zeros((20, 30, 3), np.uint8)
+    figure = Figure("image", "s", "S", rows=("fog <b>", "snow"), labels=("clean", "1", "2"))
+    result.add(Panel("", "s", sheet, figures=[figure]))
+    page = Page(write_page(result, tmp_path))
+    assert "clean 1 2 fog <b> snow" in page.text and len(page.every("img")) == 1 and not page.every("b")

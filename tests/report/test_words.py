@@ -3,7 +3,7 @@ import math
 import pytest
 
 from src.report.cells import columns
-from src.report.words import duration, interval, plain_text, pretty, quantity, titled, unit_of, writer
+from src.report.words import ago, duration, interval, plain_text, pretty, quantity, titled, unit_of, writer
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,11 @@ def test_text_cannot_steer_a_terminal():
     assert "\x1b" not in plain_text("\x1b[2Jgone\n")
     assert plain_text(True) == "yes"
     assert plain_text(["a", 1]) == "a, 1"
+
+
+def test_ages():
+    ages = [ago(seconds) for seconds in (3, 60, 3 * 3600 + 1000, 86400, 200 * 86400)]
+    assert ages == ["just now", "1 minute ago", "3 hours ago", "1 day ago", "200 days ago"]
 
 
 def test_durations():

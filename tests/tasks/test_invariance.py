@@ -86,7 +86,7 @@ def test_at_equal_accuracy_the_earlier_network_is_compared(tmp_path: Path, monke
 
 def test_metrics_have_the_signs_they_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = ran(monkeypatch, pair(tmp_path, [0.5, 0.7, 0.9], [0.6, 0.71]))
-    for key, words in {"sum": "maps are summed first", "positions": "each position of a map is a unit"}.items():
+    for key, words in {"sum": "NV sum", "positions": "NV positions"}.items():
         nvs = {name: row(result, "networks", name)[f"nv_{key}"] for name in ("plain", "augmented")}
         assert result.metrics[f"nv_{key}_difference"].value == pytest.approx(nvs["augmented"] - nvs["plain"], abs=1e-6)
         rises = {each["network"]: each["rise"] for each in rows(result.tables["over_depth"]) if each["units"] == words}

@@ -169,7 +169,7 @@ def test_the_metrics_are_those_of_the_tables(monkeypatch):
     assert result.metrics["corrupted_accuracy"].value == result.tables["robustness"]["corrupted_accuracy"][0]
     assert result.metrics["parameters"].value == sum(p.numel() for p in own.model.parameters())
     assert "mce" not in result.metrics
-    assert result.verdict.startswith(f"{right.double().mean():.1%} of the clean and ")
+    assert f": {right.double().mean():.1%} of the clean and " in result.verdict
     assert all(name in result.tables for name in result.screen)
 
 

@@ -7,14 +7,20 @@ from typing import Any, NamedTuple
 
 from src.core.paths import CONF
 from src.core.result import Panel, Table, rows
+from src.report.words import pretty
 
 
 class Judged(NamedTuple):
-    """The verdicts on all claims: as panels, as a table in Markdown, and how many claims came to which verdict."""
+    """The verdicts on all claims: as panels, as a table in Markdown, and how many claims came to which verdict.
+
+    Attributes:
+        empty: which tables have no rows, and why.
+    """
 
     panels: Sequence[Panel]
     readme: str
     sentence: str
+    empty: list[str]
 
 
 def judge(
@@ -48,20 +54,26 @@ def judge(
     words = ("reason", "source")  # too long for a window
     panels = [
         Panel("", "claims", {column: values for column, values in table.items() if column not in words}),
-        Panel("", "why", {column: values for column, values in table.items() if column in ("claim", "data", *words)}),
-    ]
+        Panel("", "why", {column: values for column, values in table.items() if column in ("claim", "data", *words)},
+              title="Reasons and sources of the verdicts", folded=True),
+    ]  # fmt: skip
     if asked.get("regression"):
         trained, options = _past_the_gate(jobs, gates), dict(asked["regression"])
         coefficients = claims.regression(trained, **options, resamples=resamples, seed=seed)
-        panels.append(Panel("", "regression", coefficients))
+        caption = f"What {pretty(options['outcome']).lower()} goes with, all of these at once, a line each."
+        panels.append(Panel("", "regression", coefficients, caption, title="A regression over all jobs"))
         same = {name: options[name] for name in ("outcome", "unit")}
         for cost in asked.get("equal_cost", ()):
             bins = claims.equal_cost(trained, cost=cost, **same, resamples=resamples, seed=seed)
             units = {"difference": "points"} if bins else {}
-            panels.append(Panel("", f"at_equal_{cost}", bins, units=units))
+            title = f"Early against late at equal {pretty(cost)}"
+            panels.append(Panel("", f"at_equal_{cost}", bins, units=units, title=title))
     counts = Counter(verdict.verdict for verdict in verdicts)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    return Judged(panels, claims.readme_table(verdicts), f"of {len(verdicts)} claims: {said}")
+    none = [panel.title for panel in panels if isinstance(panel.rows, Mapping) and not any(panel.rows.values())]
+    why = "no data set whose baseline is as accurate as its recipe asks has enough variants"
+    empty = [f"not shown, for {why}: {', '.join(none)}"] if none else []
+    return Judged(panels, claims.readme_table(verdicts), f"of {len(verdicts)} claims: {said}", empty)
 
 
 def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:

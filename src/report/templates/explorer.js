@@ -244,6 +244,7 @@ const colours = (rows, bar) => {
       title: { text: narrow() ? "" : escaped(columns.get(key).title), side: "right", font: { size: 12, color: css("--dim") } } },
   };
 };
+const meaning = (key) => (columns.get(key).meaning ? `${columns.get(key).short}: ${columns.get(key).meaning}` : "");
 const label = (row) => {
   const lines = [`<b>${escaped(short(row.name, 40))}</b>`, `${escaped(columns.get(state.measure).short)}: <b>${escaped(quantity(row, state.measure))}</b> ${bounds(row, state.measure)}`];
   for (const key of [...data.space.filter(() => row.placed), ...(state.cost ? [state.cost] : [])])
@@ -256,7 +257,7 @@ function drawSpace() {
   if (!part) return;
   const rows = shown.filter((row) => row.placed && row.values[state.measure] !== null);
   part.title.textContent = "The space";
-  part.caption.textContent = `${rows.length} rows; drag to turn.`;
+  part.caption.textContent = [`${rows.length} rows; drag to turn.`, ...data.space.map((key) => meaning(key))].filter(Boolean).join(" ");
   part.rows = rows;
   const [x, y, z] = data.space.map((key) => rows.map((row) => row.values[key] * times(key)));
   const axis = (key) => {
@@ -271,7 +272,7 @@ function drawSpace() {
     ...plotted({ height: narrow() ? 330 : 430, margin: { l: 0, r: 0, t: 0, b: 0 } }),
     scene: {
       domain: { x: [0, narrow() ? 0.86 : 0.9], y: [0, 1] }, xaxis: axis(data.space[0]), yaxis: axis(data.space[1]), zaxis: axis(data.space[2]), aspectmode: "cube",
-      dragmode: "turntable", camera: { eye: narrow() ? { x: 1.75, y: -2.0, z: 0.95 } : { x: 1.3, y: -1.5, z: 0.7 }, center: { x: 0, y: 0, z: -0.1 } },
+      dragmode: "turntable", camera: { eye: narrow() ? { x: 1.75, y: -2.0, z: 0.95 } : { x: 1.55, y: -1.8, z: 0.84 }, center: { x: -0.13, y: -0.11, z: -0.1 } }
     },
   };
   const points = {
@@ -345,7 +346,7 @@ function drawCurves() {
     }
     reach.push(...extent(x));
     all.push(...extent(y));
-    const alone = shown.every((row) => curve(row, split)[0].length < 2); // a line of one epoch is a dot
+    const alone = shown.every((row) => curve(row, split)[0].length < 3); // and a gap behind it: a line of one epoch is a dot
     return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: `x${i || ""}`.replace("x1", "x2"), hoverinfo: "none", connectgaps: false,
       line: { width: 1, color: css("--dim"), simplify: true }, opacity: shown.length > 60 ? 0.22 : shown.length > 15 ? 0.35 : 0.5 };
   });
@@ -379,7 +380,7 @@ function markCurves(row) {
   const [under, over] = part.drawing.children, reference = referenceOf(row);
   const line = (of, split, i, look) => {
     const [x, y] = of ? curve(of, split) : [[], []];
-    const alone = shown.every((row) => curve(row, split)[0].length < 2); // a line of one epoch is a dot
+    const alone = shown.every((row) => curve(row, split)[0].length < 3); // and a gap behind it: a line of one epoch is a dot
     return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: i ? `x${i + 1}` : "x", hoverinfo: "skip", line: look };
   };
   const traces = data.curves.splits.flatMap((split, i) => [
@@ -401,8 +402,8 @@ function markProfile(row) {
   const bars = (of) => (of?.values[data.profile] ?? []).map((value) => (value === null ? null : value * scale));
   const places = (values) => values.map((_, i) => i + 1);
   const [own, other] = [bars(row), bars(reference)];
-  part.title.textContent = column.short;
-  part.caption.textContent = reference && reference !== row ? `${short(row.name, 22)}; outline: ${short(reference.name, 22)}` : short(row.name, 40);
+  part.title.textContent = `${column.short}: ${short(row.name, 30)}`;
+  part.caption.textContent = [column.meaning, reference && reference !== row ? `Outline: ${short(reference.name, 22)}.` : ""].filter(Boolean).join(" ");
   part.highest ??= Math.max(...column.values.flatMap((values) => values ?? []), 0) * scale;
   const bar = { type: "bar", hovertemplate: "%{x}: <b>%{y:,}</b><extra></extra>" };
   const traces = [{ ...bar, x: places(own), y: own, marker: { color: css("--accent"), opacity: 0.82 } }];

@@ -19,6 +19,15 @@ for (const table of document.querySelectorAll("table:not(.plain-table)")) {
   }));
 }
 
+// Columns that decide nothing, or say the same in every row, come at a click.
+for (const button of document.querySelectorAll("button.columns"))
+  button.addEventListener("click", () => {
+    button.dataset.all ??= button.textContent;
+    const few = button.closest(".table").classList.toggle("few-columns");
+    button.ariaPressed = String(!few);
+    button.textContent = few ? button.dataset.all : "Fewer columns";
+  });
+
 // Files: what a table shows, with all digits.
 function csvOf(lines) {
   const numbers = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)*$/i;

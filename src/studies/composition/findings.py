@@ -39,7 +39,7 @@ class Findings(Shown):
     """Of the networks that are examined: the monolith, the composition as configured, and the thesis's hard route.
 
     Attributes:
-        modules: how many there are.
+        classes, modules: how many there are.
         rule: of the composition as configured.
         accuracy: by name, of every network and rule.
         errors: None where one module decides alone.
@@ -49,6 +49,7 @@ class Findings(Shown):
         problem: why nothing here means anything, in one sentence; empty where all is well.
     """
 
+    classes: int
     modules: int
     rule: str
     accuracy: Mapping[str, Accuracy]
@@ -133,9 +134,12 @@ def estimate(networks: Networks, unknown: Tensor, options: Compose, session: Ses
         few = test.select(chosen_images(test, options.learning_images))
         learning = learning_of(networks, of_rule(rule), few, options)
     if learning is None:
-        session.event("training.keep_every: no weights were kept on the way, so there are no learning curves")
+        session.event(
+            "training.keep_every: no weights were kept on the way, so accuracy is not drawn against what training cost"
+        )
     predicted = logs[of_rule(rule)].argmax(1)
     return Findings(
+        len(tree.classes),
         len(tree.nodes),
         rule,
         accuracy,
@@ -190,7 +194,8 @@ def verdict(findings: Findings) -> Verdict:
     if routing:
         share = routing["router_share"]
         sentence += (
-            f"; of the hard route's log-accuracy gap {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] is routing"
+            f"; where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
+            f"{share.high:.0%}] of the loss, the experts the rest"
         )
     return Verdict(sentence, metrics=metrics, units=units, screen=("networks",))
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
@@ -26,11 +27,11 @@ JUDGED_ON = {"validation": "validation images", "test": "the test images themsel
 
 def panels(findings: Findings) -> Iterator[Panel]:
     """All, in the order of the page."""
-    yield accuracy_panel(findings.accuracy)
+    yield from accuracy_panels(findings.accuracy)
     if findings.errors is not None:
         yield from error_panels(findings.errors)
     yield from calibration_panels(findings.calibration)
-    yield from robustness_panels(findings.robustness)
+    yield from robustness_panels(findings.robustness, findings.classes)
     yield from detection_panels(findings.detection, findings.unknown)
     if findings.learning is not None:
         yield learning_panel(findings.learning)
@@ -38,23 +39,58 @@ def panels(findings: Findings) -> Iterator[Panel]:
     yield from route_panels(findings.routes)
 
 
-def accuracy_panel(networks: Mapping[str, Accuracy]) -> Panel:
-    """Table ``networks``: every network and rule."""
+#: what stands first in the table of networks
+DECIDING = ("accuracy", "against_monolith", "superclass_accuracy", "within_superclass", "largest_share", "ece",
+            "nll_clipped", "semantic_similarity")  # fmt: skip
+#: network or rule, as it is called in tables -> what it does
+RULES = {
+    "monolith": "One network for all classes: what the modules are compared with.",
+    "modules, soft": "The probabilities along the way to a class are multiplied.",
+    "modules, hard": "Each router's likeliest group alone is followed; its expert answers.",
+    "modules, top_m": "As soft, but each router keeps only its few likeliest groups.",
+    "modules, beam": "As soft, but of each level of the tree only the few likeliest groups are kept.",
+    "modules, product": "The modules' raw scores are added along the way.",
+    "modules, additive": "The mean of what each level of the tree says of the classes below.",
+    "modules, logarithmic": "As soft, with a weight for each level of the tree.",
+    "modules, chaining": "One more small model reads what all modules say, and decides.",
+    "modules, oracle routing": "A control: the routers know the truth, so that only the experts can err.",
+    "random tree, soft": "A control: modules over groups that were dealt at random, composed softly.",
+    "random tree, hard": "The same control, hard.",
+}
+
+
+def accuracy_panels(networks: Mapping[str, Accuracy]) -> Iterator[Panel]:
+    """Tables ``networks``: every network and rule; ``rules``: what each does."""
+    yield _accuracies(networks)
+    yield Panel(
+        ACCURACY,
+        "rules",
+        [{"network": name, "what_it_does": RULES[name]} for name in networks],
+        "The modules are the same in all of them; a rule says how their answers become one.",
+        title="The rules of composition",
+    )
+
+
+def _accuracies(networks: Mapping[str, Accuracy]) -> Panel:
     percents = ("accuracy", "superclass_accuracy", "within_superclass", "top5", "ece", "auc", "confidence",
                 "smallest_share", "largest_share")  # fmt: skip
     return Panel(
         ACCURACY,
         "networks",
-        [{"network": name, **columns_of(network)} for name, network in networks.items()],
-        "On test images, which nothing was trained or chosen on. Within superclass: of the images put into the right "
-        "branch of the root. NLL clipped at a probability of 1e-7 (hard rules give some classes none: infinite NLL "
-        "counts those images). Semantic similarity: shared part of the paths to the true and to the predicted class. "
-        "ECE: 15 bins. AUC: micro. Shares: of the least and the most often predicted class.",
+        [{"network": name, **_deciding_first(columns_of(network))} for name, network in networks.items()],
+        "On test images, which nothing was trained or chosen on. What each rule does stands below. Superclass: a group "
+        "of classes; within it: of the images put into the right one. A title says what it means under the pointer.",
         {**dict.fromkeys(percents, "%"), "against_monolith": "points", "entropy": "nats", "nll_clipped": "nats"},
         [Figure("bars", "networks", "Accuracy", "With 95% intervals over test images. Grey and hatched: controls.",
                 x="network", y="accuracy", percent=True,
                 under_test=tuple(name for name in networks if not name.startswith(CONTROLS)))],
+        title="Every network and rule",
     )  # fmt: skip
+
+
+def _deciding_first(columns: Mapping[str, Any]) -> dict[str, Any]:
+    first = [name for column in DECIDING for name in (column, f"{column}_low", f"{column}_high") if name in columns]
+    return {name: columns[name] for name in dict.fromkeys([*first, *columns])}
 
 
 def error_panels(errors: Errors) -> Iterator[Panel]:
@@ -103,8 +139,11 @@ def _gap(errors: Errors) -> Panel:
         rows,
         "Accuracy is that of the superclass times that within it, so that the logarithm of the ratio of two accuracies "
         "is a sum: the router's and the experts' shares of it, with 95% intervals over images. A share above 100 or "
-        "below 0: the other part gains; where the gap is near 0 shares say nothing and their intervals are wide.",
+        "below 0: the other part gains; where the gap is near 0 shares say nothing and their intervals are wide. "
+        "A monolith names no superclass: it is read as that above its class, or as the one with most probability.",
         {**dict.fromkeys(percents, "%"), "log_gap": "nats"},
+        title="Who loses what the monolith gets right: the router or the experts?",
+        folded=errors.hard_gap is None,
     )
 
 
@@ -127,6 +166,8 @@ def _heuristic(heuristic: Sequence[Heuristic]) -> Panel:
         "the mean probabilities of the right child. Foretold above measured: images that one module finds "
         "hard are hard for the next one too.",
         dict.fromkeys(("foretold", "measured"), "%"),
+        title="Error as the modules' own errors foretell it",
+        folded=True,
     )
 
 
@@ -145,20 +186,28 @@ def _superclasses(errors: Errors) -> Panel:
 
 def _confusions(errors: Errors) -> Iterator[Panel]:
     for network, confusions in errors.confusions.items():
-        yield _confusion("superclass", network, confusions.superclasses, errors.tree.nodes[0].children)
+        names = errors.tree.nodes[0].children
+        yield _confusion("superclass", network, confusions.superclasses, names, names)
+    order = errors.tree.superclass_of.argsort(stable=True)  # so that confusions within a group lie side by side
+    classes = [errors.tree.classes[label] for label in order.tolist()]
+    groups = [errors.tree.nodes[0].children[group] for group in errors.tree.superclass_of[order].tolist()]
+    lines = [name if name == group else f"{group}: {name}" for group, name in zip(groups, classes, strict=True)]
     for network, confusions in errors.confusions.items():
-        yield _confusion("class", network, confusions.classes, errors.tree.classes)
+        yield _confusion("class", network, confusions.classes[order][:, order], lines, classes)
 
 
-def _confusion(kind: str, network: str, counts: Tensor, names: Sequence[str]) -> Panel:
+def _confusion(kind: str, network: str, counts: Tensor, lines: Sequence[str], names: Sequence[str]) -> Panel:
+    """Of the kinds ``names``, whose rows are called ``lines``."""
     table = f"{kind}_confusions_{KEYS[network]}"
     shares = counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
     columns = {
-        "true": [name for name in names for _ in names],
+        "true": [line for line in lines for _ in names],
         "predicted": list(names) * len(names),
         "share": shares.flatten().tolist(),
     }
-    figure = Figure("heatmap", table, f"Which {kind} is taken for which: {network}", "Rows sum to 100.",
+    sorted_by = " Classes of one group stand side by side." if kind == "class" else ""
+    figure = Figure("heatmap", table, f"Which {kind} is taken for which: {network}", "Each row is the images of one "
+                    f"{kind}, and sums to 100; what is right lies on the diagonal.{sorted_by}",
                     x="predicted", y="true", value="share", percent=True)  # fmt: skip
     return Panel(ERRORS, table, columns, units={"share": "%"}, figures=[figure])
 
@@ -201,6 +250,7 @@ def cost_panels(costs: Costs) -> Iterator[Panel]:
         "takes, as if trained with SGD (Adam holds one more copy of the weights); seconds: wall time beside whatever "
         "else ran, 0 where it was found in the store untimed.",
         {"training_seconds": "s", "training_memory_mib": "MiB", "validation_accuracy": "%", "test_accuracy": "%"},
+        title="What was trained, part by part",
     )
     yield Panel(
         COST,
@@ -210,6 +260,7 @@ def cost_panels(costs: Costs) -> Iterator[Panel]:
         f"test images. Milliseconds: the median of repeated calls with {costs.threads} thread, measured "
         "beside whatever else ran. match=macs makes the monolith as large as the hard route, whatever rule composes "
         "the modules.",
+        title="What one image costs",
     )
 
 
@@ -232,6 +283,7 @@ def route_panels(routed: RoutedImages) -> Iterator[Panel]:
         rows,
         "Each decision of the greedy route with its module's probability, and what came second. Error: the first "
         "decision on the route that was wrong; where all modules are asked, their answer may still be right.",
+        title="The way of single images through the tree",
     )
     labels = [f"{route.true} → {route.predicted}" for route in routed.routes]
     yield sheet("routed_images", routed.images, labels, "The images of the table",

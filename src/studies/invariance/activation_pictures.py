@@ -56,12 +56,12 @@ def colour(values: Tensor, top: float) -> Tensor:
 
 
 def map_grid(rows: Sequence[Sequence[Tensor]]) -> np.ndarray:
-    """Maps float (h, w) in rows, each row on its own grey scale, of columns of one width: uint8 (height, width, 3)."""
+    """Maps float (h, w) in rows, each row on its own grey scale, all fields of one size: uint8 (height, width, 3)."""
     enlarged = [[_enlarged(grey) for grey in _greys(maps)] for maps in rows]
     width = max(tile.shape[1] for tiles in enlarged for tile in tiles) + GAP
+    height = max(tile.shape[0] for tiles in enlarged for tile in tiles) + GAP
     made = []
     for tiles in enlarged:
-        height = max(tile.shape[0] for tile in tiles) + GAP
         made.append(torch.cat([_padded(tile, height, width) for tile in tiles], 1))
     widest = max(row.shape[1] for row in made)
     whole = torch.cat([_padded(row, row.shape[0], widest) for row in made])

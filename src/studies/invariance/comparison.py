@@ -18,9 +18,12 @@ from src.studies.invariance.findings import (
     Role,
     Way,
 )
-from src.studies.invariance.words import key_of, words_for
+from src.studies.invariance.words import NV, family_of, key_of
 
 PAIR: tuple[Role, Role] = (PLAIN, AUGMENTED)
+#: by the sign of a difference that its interval does not leave open
+WORD = {-1: "falls", 0: "goes, within what chance can do,", 1: "rises"}
+ANSWER = {-1: "vary less", 0: "vary as before, as far as these images tell,", 1: "vary more"}
 
 
 def comparison(findings: Findings, accuracy: Mapping[Role, float]) -> Comparison:
@@ -51,6 +54,11 @@ def comparison(findings: Findings, accuracy: Mapping[Role, float]) -> Comparison
     return Comparison(dict(accuracy), differences, complete, learned)
 
 
+def _way_of(difference: Estimate) -> int:
+    """1 where NV surely rises, -1 where it surely falls, else 0."""
+    return (difference.low > 0) - (difference.high < 0)
+
+
 def verdict(findings: Findings) -> Verdict:
     """How much less the augmented network varies, at which accuracies."""
     compared = findings.comparison
@@ -66,9 +74,10 @@ def verdict(findings: Findings) -> Verdict:
             metrics[f"lower_layers_{key}"] = compared.complete.variability[way].rise
             if way in compared.learned:
                 metrics[f"lower_layers_{key}_learned"] = compared.learned[way]
+        before, after = (networks[role].variability[way].mean.value for role in PAIR)
         parts.append(
-            f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] "
-            f"({words_for(way, findings.options)})"
+            f"{NV[way]} {WORD[_way_of(difference)]} from {before:.2f} to {after:.2f} ({difference.value:+.2f} "
+            f"[{difference.low:+.2f}, {difference.high:+.2f}])"
         )
     units = dict.fromkeys(ACCURACIES, "%")
     for role in PAIR:
@@ -76,9 +85,11 @@ def verdict(findings: Findings) -> Verdict:
         metrics |= shares
         units |= dict.fromkeys(shares, "%")
     accuracy = compared.accuracy
+    ways = {_way_of(difference) for difference in compared.difference.values()}
     sentence = (
-        f"NV of the network trained on transformed images, less that of the plain network: {', '.join(parts)}; "
-        f"{accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are classified right"
-        f"{', which counts as equal accuracy' if compared.gap <= EQUAL else ''}"
+        f"Trained on images changed by {family_of({'family': findings.transformations.family})}, the network's layers "
+        f"{ANSWER[ways.pop()] if len(ways) == 1 else 'vary otherwise, and not the same way by all measures'} under it: "
+        f"{', '.join(parts)}; {accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are "
+        f"classified right{', which counts as equal accuracy' if compared.gap <= EQUAL else ''}"
     )
     return Verdict(sentence, metrics=metrics, units=units, row={"accuracy_gap": compared.gap}, screen=["networks"])

@@ -29,7 +29,7 @@ from src.studies.invariance.findings import (
     Way,
 )
 from src.studies.invariance.options import Measure, Options
-from src.studies.invariance.words import aggregation_of, called
+from src.studies.invariance.words import NV, called
 from src.studies.protocol import Run
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -119,7 +119,7 @@ def examine(
             )  # fmt: skip
             if layers[way].groups > 1:
                 session.event(
-                    f"study.memory_gb={options.memory_gb:g}: {stage}, {aggregation_of(way)}: the spread over images "
+                    f"study.memory_gb={options.memory_gb:g}: {stage}, {NV[way]}: the spread over images "
                     f"was summed in {layers[way].groups} passes"
                 )
     more = Further()

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
 from src.core.result import Figure, Panel
-from src.studies.invariance.activation_pictures import map_grid, scale_top, unit_field
-from src.studies.invariance.findings import Findings, LastLayer, ShownMap
-from src.studies.invariance.words import aggregation_of, name_of, words_for
+from src.studies.invariance.activation_pictures import HEIGHT, map_grid, scale_top, unit_field
+from src.studies.invariance.findings import Findings, LastLayer, ShownMap, Way
+from src.studies.invariance.words import NV, name_of
 
 CLASSES, MORE, UNITS, SAMPLES, CONTROLS = "Classes", "More measures", "Units", "Sample size", "Controls"
-NAMED = 40  # layers whose names fit under a picture
+NAMED = 40  # layers whose names fit above a picture
 
 
 def class_panels(findings: Findings) -> Iterator[Panel]:
@@ -35,6 +37,7 @@ def class_panels(findings: Findings) -> Iterator[Panel]:
         f"Of {units}, the last layer measured: variance over classes of a unit's NV among images of one class, mean "
         f"over units (spread), and the chance of as great a one under {findings.options.permutations} permutations of "
         "the classes among the images; p cannot be below 1 / (permutations + 1).",
+        title="Is the last layer more invariant for some classes?", folded=True,
     )  # fmt: skip
     figure = Figure("bars", "invariance_by_class", f"Layer '{last.name}' by class of the images", "Mean NV of its "
                     "units: 0 is invariant.", x="class", y="nv", group="network")  # fmt: skip
@@ -42,7 +45,7 @@ def class_panels(findings: Findings) -> Iterator[Panel]:
         CLASSES, "invariance_by_class", bars,
         f"Mean NV of {units} among images of one class; less the mean of the other classes (below 0: more invariant "
         "than they are), with its chance under the same permutations (Holm, over the classes of a network).",
-        figures=[figure],
+        figures=[figure], title=f"Layer '{last.name}' by class of the images",
     )  # fmt: skip
 
 
@@ -101,25 +104,29 @@ def unit_panels(findings: Findings) -> Iterator[Panel]:
     fields = {name: [layer.ratios for layer in each] for name, each in layers.items()}
     top = scale_top(list(fields.values()))
     names = [layer.name for layer in next(iter(layers.values()))]
-    listed = f" ({', '.join(names)})" if len(names) <= NAMED else ""
+    apart = -(-len(names) // NAMED)
+    heads = [layer if number % apart == 0 else "" for number, layer in enumerate(names)]
+    scale = torch.linspace(0, top, HEIGHT)
     for number, (name, field) in enumerate(fields.items()):
         picture = f"units_{number + 1}"
         figure = Figure(
-            "image", picture, f"All units: {name}", f"A column per layer, first to last{listed}; its units sorted from "
-            f"the least variable (top). Black is NV 0, pale yellow {top:.2g}, green above, blue dead "
-            f"({words_for(way, findings.options)}).",
+            "image", picture, f"{NV[way]} of all units: {name}", "A column per layer, from the first to the last; its "
+            f"units are sorted. The last column is the scale, from 0 (invariant, top) to {top:.2g}; green: more than "
+            "that; blue: dead, the unit never changes.",
+            rows=("least variable", "", "most variable"), labels=(*heads, f"scale 0 to {top:.2g}"),
         )  # fmt: skip
-        yield Panel(UNITS, picture, unit_field(field, top), figures=[figure])
+        yield Panel(UNITS, picture, unit_field([*field, scale], top), figures=[figure])
     yield Panel(
         UNITS, "units",
         [
-            {"network": name_of(network), "aggregation": aggregation_of(way), "units": each.units, "dead": each.dead,
+            {"network": name_of(network), "aggregation": NV[way], "units": each.units, "dead": each.dead,
              "infinite": each.infinite}
             for network in findings.networks
             for way, each in network.variability.items()
         ],
         "Dead: never change, neither under the transformation nor between images. Infinite: only the transformation "
         "moves them. Both are left out of all means. A spread below 100 rounding errors of the layer's values is none.",
+        title="How many units have no NV", folded=True,
     )  # fmt: skip
     for number, network in enumerate(findings.trained):
         if network.last is not None and network.last.by_class is not None:
@@ -144,14 +151,24 @@ def map_panels(findings: Findings) -> Iterator[Panel]:
     maps = findings.maps
     if maps is None:
         return
-    members = ", ".join(findings.transformations.names[member] for member in maps.members)
+    way: Way = "sum" if "sum" in findings.networks[0].variability else next(iter(findings.networks[0].variability))
+    why = (
+        f" {NV[way]} is of what is left when the map is made one number: a map may turn with the image and still be "
+        "among the least variable."
+        if way in ("sum", "mean", "max")
+        else ""
+    )
+    heads = tuple(findings.transformations.names[member] for member in maps.members)
     chosen: Mapping[str, Sequence[ShownMap]] = {"least": maps.least, "most": maps.most}
     for title, shown in chosen.items():
+        which = "least" if title == "least" else "greatest"
         picture = f"maps_{title}"
-        below = "; ".join(f"{each.layer}[{each.channel}] NV {each.nv:.2f}" for each in shown)
+        lines = (f"{each.layer}, map {each.channel}: {NV[way]} {each.nv:.2f}" for each in shown)
         figure = Figure(
-            "image", picture, f"The {title} variable maps: {name_of(findings.networks[0])}", "Above an image of "
-            f"'{findings.classes[maps.label]}' under {members}; below {below}. Each row on its own grey scale.",
+            "image", picture, f"The maps with the {which} {NV[way]}: {name_of(findings.networks[0])}",
+            f"Above: an image of '{findings.classes[maps.label]}' as it is changed; below: maps of it. Each row on its "
+            f"own grey scale.{why if which == 'least' else ''}",
+            rows=("image", *lines), labels=heads,
         )  # fmt: skip
         yield Panel(UNITS, picture, map_grid([list(maps.moved), *(list(each.values) for each in shown)]),
                     figures=[figure])  # fmt: skip
@@ -170,8 +187,9 @@ def sample_size_panels(findings: Findings) -> Iterator[Panel]:
         f"{len(findings.transformations)} transformations, of the units that are kept for intervals; mean of five "
         f"random parts ({name_of(findings.networks[0])})."
     )
-    figure = Figure("heatmap", "sample_size", "Fewer images and transformations", "Relative error against all of them.",
-                    x="images", y="transformations", value="error", percent=True)  # fmt: skip
+    figure = Figure("heatmap", "sample_size", "Would fewer images and transformations do?", "How far the mean NV of a "
+                    "part lies from that of all of them.", x="images", y="transformations", value="error",
+                    percent=True)  # fmt: skip
     yield Panel(SAMPLES, "sample_size", rows, caption, figures=[figure])
 
 
@@ -185,11 +203,14 @@ def control_panels(findings: Findings) -> Iterator[Panel]:
         {"transformation": list(findings.transformations.names), "error": pixels.errors.tolist()},
         "Root mean square of the grey values (0 to 1) by which an image that is transformed and transformed back "
         "differs, over the pixels that always hold the image.",
+        title="What turning there and back costs the image" if findings.transformations.family == "rotation"
+        else "What transforming there and back costs the image", folded=True,
     )  # fmt: skip
     yield Panel(
         CONTROLS, "pixels",
-        [{"aggregation": aggregation_of(way), **asdict(each)} for way, each in pixels.by_way.items()],
+        [{"aggregation": NV[way], **asdict(each)} for way, each in pixels.by_way.items()],
         "NV of the image's own pixels, over all images and within classes (stratified), and of those of the image "
         f"moved and moved back, which is interpolation alone; {pixels.images} images, the pixels that always hold the "
         "image.",
+        title="NV of the image itself: what no network can be blamed for",
     )  # fmt: skip

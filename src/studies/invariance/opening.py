@@ -5,19 +5,21 @@ from src.core.result import Opening, Panel, Step
 from src.studies.invariance.findings import AUGMENTED, PLAIN, UNTRAINED, Findings
 from src.studies.invariance.options import Invariance, Options
 from src.studies.invariance.study import transformed_picture
-from src.studies.invariance.words import SHORT, comparison_terms, does
+from src.studies.invariance.words import NV, WAYS, comparison_terms, does, family_of, ways_of
 
 
 def opening(options: Invariance, study: Options) -> Opening:
     """Before anything trains."""
     doing, said = does(options.transformation), with_article(network_said(options.recipe["model"]))
+    ways = " ".join(f"{NV[way]}: {WAYS[way]}." for way in ways_of(study))
     alike = " They are compared at an epoch at which both are right as often." if options.match_accuracy else ""
     return Opening(
-        f"What does {said} gain inside from transformed training images ({images_said(options.recipe['data'])})?",
+        f"Does training on images changed by {family_of(options.transformation)} make {said} invariant to it inside "
+        f"({images_said(options.recipe['data'])})?",
         f"Two networks learn the same classes: the plain one from images as they are, the augmented one from images "
         f"changed by {doing}. A layer is invariant to that if its numbers stay as they are. Variability (NV) is the "
         "spread of each unit's answers over transformations, divided by the spread between images: 0 is invariant, 1 "
-        f"is as variable as between different images.{alike}",
+        f"is as variable as between different images. {ways}{alike}",
         terms=comparison_terms(study),
     )
 
@@ -32,11 +34,11 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
         UNTRAINED: ("untrained network", "a control with random weights"),
     }
     boxes = [Step("", "transformed images", f"{findings.images:,} test images, {len(moves)} transformations each",
-                  f"{moves.family}; {SHORT[way]}", "step_transformed")]  # fmt: skip
+                  family_of({"family": moves.family}), "step_transformed")]  # fmt: skip
     for network in findings.shown:
         if network.role in texts:
             title, text = texts[network.role]
-            value = f"NV {network.variability[way].mean.value:.2f}"
+            value = f"{NV[way]} {network.variability[way].mean.value:.2f}"
             if network.role != UNTRAINED:
                 text += f"; {network.transformed_accuracy.value:.1%} right"
             boxes.append(Step("→" if network.role == PLAIN else "against", title, text, value))

@@ -14,7 +14,7 @@ from src.studies.invariance.more_panels import (
     sample_size_panels,
     unit_panels,
 )
-from src.studies.invariance.words import key_of, name_of, words_for
+from src.studies.invariance.words import NV, key_of, name_of, words_for
 
 ACCURACY, LAYERS = "Accuracy", "Layers"
 INTERPOLATION = "interpolation alone"
@@ -52,10 +52,11 @@ def _accuracy(findings: Findings) -> Panel:
         for network in findings.shown
         for place, share in zip(places, network.accuracies, strict=True)
     ]
-    figure = Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {moves.family}", axis,
-                    x="transformation", y="accuracy", group="network", percent=True)  # fmt: skip
+    figure = Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {moves.family}", f"By {axis}.",
+                    x="transformation", y="accuracy", group="network", percent=True,
+                    levels={"guessing": 1 / len(findings.classes)})  # fmt: skip
     caption = f"By {axis}; {findings.images} test images, 95% intervals over images."
-    return Panel(ACCURACY, "accuracy", rows, caption, PERCENT, [figure])
+    return Panel(ACCURACY, "accuracy", rows, caption, PERCENT, [figure], title=f"Accuracy under {moves.family}")
 
 
 def _class_accuracies(findings: Findings) -> Iterator[Panel]:
@@ -76,28 +77,28 @@ def _networks(findings: Findings) -> Panel:
     """A row per network, also of those that stand aside."""
     rows = [_network_row(network) for network in findings.networks]
     unclear = ", ".join(findings.classes[label] for label in findings.ambiguous)
-    ways = "; ".join(f"{key_of(way)}: {words_for(way, findings.options)}" for way in findings.networks[0].variability)
+    ways = "; ".join(f"{NV[way]}: {words_for(way, findings.options)}" for way in findings.networks[0].variability)
     caption = (
         f"Accuracy on {findings.images} test images as they are and over all {len(findings.transformations)} "
         "transformations"
         + (f"; unambiguous: of all but the classes {unclear}, which the transformation can exchange" if unclear else "")
-        + f". NV: spread over transformations as a share of that over images, 0 is invariant ({ways}). Means over "
-        "layers of the layers' finite units, of all images and within classes (stratified); units: mean over all "
-        "units, where wide layers dominate."
+        + f". NV: spread over transformations as a share of that over images, mean over layers; 0: invariant. {ways}. "
+        "Stratified: within classes; units: mean over all units, where wide layers dominate."
     )
-    return Panel("", "networks", rows, caption, {name: "%" for name in ACCURACIES if name in rows[0]})
+    units = {name: "%" for name in ACCURACIES if name in rows[0]}
+    return Panel("", "networks", rows, caption, units, title="How variable each network is")
 
 
 def _network_row(network: Network) -> dict[str, Any]:
     row: dict[str, Any] = {"network": name_of(network)}
+    row |= {f"nv_{key_of(way)}": variability.over_layers for way, variability in network.variability.items()}
+    for name, share in network.shares.items():
+        row |= share.columns(name)
     for way, variability in network.variability.items():
         row |= {
-            f"nv_{key_of(way)}": variability.over_layers,
             f"nv_{key_of(way)}_stratified": variability.over_layers_stratified,
             f"nv_{key_of(way)}_units": variability.over_units,
         }
-    for name, share in network.shares.items():
-        row |= share.columns(name)
     return row
 
 
@@ -106,19 +107,18 @@ def _layers(findings: Findings, way: Way) -> Panel:
     rows = [row for network in findings.shown for row in _layer_rows(network, way)]
     control = findings.pixels.by_way[way] if findings.pixels is not None else None
     level = [] if control is None else _level_rows(rows[0], control)
-    table, words = f"layers_{key_of(way)}", words_for(way, findings.options)
+    table = f"layers_{key_of(way)}"
     kept_units = max(layer.kept_units for layer in findings.networks[0].variability[way].layers)
     caption = (
-        f"{words[0].upper()}{words[1:]}. NV, its mean within classes (stratified), 95% intervals over images from "
-        f"up to {kept_units} units per layer; the two spreads it is the ratio of, means over units; units without a "
-        "ratio. 'Interpolation alone' is the image moved and moved back: what no network can be blamed for."
+        f"{NV[way]}: {words_for(way, findings.options)}. 95% intervals over images from up to {kept_units} units per "
+        "layer. 'Interpolation alone' is the image moved and moved back: what no network can be blamed for."
     )
     figures = [
-        Figure("lines", table, f"{title} ({words})", "NV: 0 is invariant, 1 as variable as between images; from the "
-               "first to the last layer.", x="depth", y=y, group="network")
-        for y, title in (("nv", "Variance of each layer"), ("nv_stratified", "The same within classes"))
+        Figure("lines", table, f"{NV[way]} of each layer{within}", "From the first layer (0%) to the last. 0 is "
+               "invariant, 1 as variable as between images.", x="depth", y=y, group="network")
+        for y, within in (("nv", ""), ("nv_stratified", ", within classes"))
     ]  # fmt: skip
-    return Panel(LAYERS, table, [*rows, *level], caption, DEPTH, figures)
+    return Panel(LAYERS, table, [*rows, *level], caption, DEPTH, figures, title=f"{NV[way]} of each layer")
 
 
 def _layer_rows(network: Network, way: Way) -> list[dict[str, Any]]:
@@ -143,7 +143,7 @@ def _level_rows(row: Mapping[str, Any], control: PixelControl) -> list[dict[str,
 def _over_depth(findings: Findings) -> Panel:
     """Are lower layers the more invariant? Of each network, in each way of measuring."""
     rows = [
-        {"network": name_of(network), "units": words_for(way, findings.options), **variability.rise.columns("rise"),
+        {"network": name_of(network), "units": NV[way], **variability.rise.columns("rise"),
          **variability.rank_correlation.columns("rank_correlation")}
         for network in findings.networks
         for way, variability in network.variability.items()
@@ -157,4 +157,4 @@ def _over_depth(findings: Findings) -> Panel:
             f" The rise of the {name_of(findings.comparison.complete)} network is the metric 'lower layers'; "
             "'learned': less that of the untrained."
         )
-    return Panel(LAYERS, "over_depth", rows, caption)
+    return Panel(LAYERS, "over_depth", rows, caption, title="Are lower layers more invariant than higher ones?")

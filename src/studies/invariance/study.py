@@ -17,7 +17,7 @@ from src.studies.invariance.findings import ACCURACIES, EXAMINED, UNTRAINED, Fin
 from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine
 from src.studies.invariance.options import Options
-from src.studies.invariance.words import SHORT, does, key_of, terms, words_for
+from src.studies.invariance.words import NV, WAYS, does, family_of, key_of, terms, ways_of
 from src.studies.protocol import Run
 
 
@@ -52,12 +52,13 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
 def opening(options: Options, subject: str, images: str) -> Opening:
     """What the words mean, and what is done."""
     doing = does(options.transformation)
+    ways = " ".join(f"{NV[way]}: {WAYS[way]}." for way in ways_of(options))
     untrained = " The same is asked of the network with random weights." if options.untrained else ""
     return Opening(
-        f"How much does {doing} change what each layer of {subject} answers ({images})?",
+        f"How invariant to {family_of(options.transformation)} is each layer of {subject} ({images})?",
         f"A layer is invariant to {doing} if its numbers stay as they are. Every test image is shown under each "
         "transformation, and the spread of each unit's answers over transformations is divided by the spread between "
-        f"images (variability, NV): 0 is invariant, 1 is as variable as between different images.{untrained}",
+        f"images (variability, NV): 0 is invariant, 1 is as variable as between different images. {ways}{untrained}",
         terms=terms(options),
     )
 
@@ -69,12 +70,12 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     boxes = [
         Step("→", "transformed images", f"each under {len(moves)} transformations ({moves.family})",
              f"{network.transformed_accuracy.value:.1%} right", "step_transformed"),
-        Step("→", "variability of its layers", SHORT[way], f"NV {variability.mean.value:.2f}"),
+        Step("→", "variability of its layers", "0 is invariant", f"{NV[way]} {variability.mean.value:.2f}"),
     ]  # fmt: skip
     for other in findings.shown:
         if other.role == UNTRAINED:
             level = other.variability[way].mean.value
-            boxes.append(Step("against", "untrained network", "the same with random weights", f"NV {level:.2f}"))
+            boxes.append(Step("against", "untrained network", "the same with random weights", f"{NV[way]} {level:.2f}"))
     return boxes, transformed_picture(findings)
 
 
@@ -102,10 +103,12 @@ def verdict(findings: Findings) -> Verdict:
         metrics[key] = variability.mean
         more[f"{key}_stratified"] = Estimate(variability.over_layers_stratified)
         more[f"{key}_units"] = Estimate(variability.over_units)
-        parts.append(f"{variability.mean.value:.2f} ({words_for(way, findings.options)})")
+        parts.append(f"{variability.mean.value:.2f} ({NV[way]})")
     metrics |= network.shares | more
     sentence = (
-        f"its activations vary {', '.join(parts)} times as much under the transformation as between images; "
-        f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right"
+        f"Under {family_of({'family': findings.transformations.family})} its layers vary {' or '.join(parts)} times as "
+        "much as between images; 0 would be invariant. "
+        f"{network.shares['accuracy'].value:.1%} of the images as they are and "
+        f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right."
     )
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(ACCURACIES, "%"), screen=["networks"])

@@ -19,19 +19,22 @@ DOES: dict[str, str] = {
     "brightness": "changing the image's brightness",
     "contrast": "changing the image's contrast",
 }
-SHORT: dict[Way, str] = {
-    "none": "each position of a map a unit",
-    "sum": "maps summed",
-    "mean": "maps averaged",
-    "max": "greatest value of a map",
-    EQUIVARIANCE: "maps moved back",
+#: family of transformations -> its name after "invariant to"
+NAMES: dict[str, str] = {"rot90": "right-angle turns", "flips": "mirroring", "scale": "scaling"}
+#: the name of each measure, the same in titles, columns and sentences
+NV: dict[Way, str] = {
+    "none": "NV positions",
+    "sum": "NV sum",
+    "mean": "NV mean",
+    "max": "NV max",
+    EQUIVARIANCE: "NV same equivariance",
 }
 WAYS: dict[Way, str] = {
-    "none": "each position of a map is a unit",
-    "sum": "maps are summed first",
-    "mean": "maps are averaged first",
-    "max": "of each map the greatest value",
-    EQUIVARIANCE: "maps moved back by the inverse transformation, each position a unit",
+    "none": "each position of a map counts by itself, so that a map that moves along is variable",
+    "sum": "each map is summed to one number first, so that a map may move along and be invariant",
+    "mean": "each map is averaged to one number first, so that a map may move along and be invariant",
+    "max": "of each map its greatest value alone counts, so that a map may move along and be invariant",
+    EQUIVARIANCE: "maps are moved back by the inverse transformation, then each position counts by itself",
 }
 
 
@@ -57,15 +60,16 @@ def key_of(way: Way) -> str:
     return "positions" if way == "none" else way
 
 
-def aggregation_of(way: Way) -> str:
-    """A way of measuring in a column of a table and in an event."""
-    return "same equivariance" if way == EQUIVARIANCE else way
-
-
 def words_for(way: Way, options: Options) -> str:
     """What becomes of maps."""
     averaged = options.after == "mean" and way in ("none", EQUIVARIANCE)
     return WAYS[way] + (", spreads averaged over the positions of a map" if averaged else "")
+
+
+def family_of(transformation: Mapping[str, Any]) -> str:
+    """What a transformation is called."""
+    family = str(transformation["family"])
+    return NAMES.get(family, family.replace("_", " and "))
 
 
 def does(transformation: Mapping[str, Any]) -> str:
@@ -82,24 +86,26 @@ def terms(options: Options) -> dict[str, str]:
     """What the metrics and columns of one network mean."""
     said = {}
     for way in ways_of(options):
-        key, words = f"nv_{key_of(way)}", SHORT[way]
-        said[key] = f"Variability (NV), mean over layers; {words}: 0 is invariant, 1 as variable as between images."
-        said[f"{key}_stratified"] = f"The same between images of one class alone ({words})."
-        said[f"{key}_units"] = f"Mean over all units, where wide layers count more ({words})."
+        key, name = f"nv_{key_of(way)}", NV[way]
+        said[key] = f"Variability, mean over layers; {WAYS[way]}: 0 is invariant, 1 as variable as between images."
+        said[f"{key}_stratified"] = f"{name} between images of one class alone."
+        said[f"{key}_units"] = f"{name} as a mean over all units, where wide layers count more."
     return said | TERMS
 
 
 def comparison_terms(options: Options) -> dict[str, str]:
     """What the metrics of two networks mean, one of which was trained on transformed images."""
     said: dict[str, str] = {}
-    for key, words in ((key_of(way), SHORT[way]) for way in ways_of(options)):
+    for way in ways_of(options):
+        key, name = key_of(way), NV[way]
         said |= {
-            f"nv_{key}_difference": f"Variability (NV) of the augmented network minus that of the plain one; {words}.",
-            f"nv_{key}_plain": f"NV of the plain network, mean over layers ({words}): 0 is invariant.",
-            f"nv_{key}_augmented": f"NV of the augmented network, mean over layers ({words}): 0 is invariant.",
-            f"lower_layers_{key}": f"NV of the second half of the plain network's layers minus that of the first "
-            f"({words}); above 0, lower layers are more invariant.",
-            f"lower_layers_{key}_learned": f"The same minus that of the untrained network ({words}).",
+            f"nv_{key}_difference": f"{name} of the augmented network minus that of the plain one; below 0, training "
+            f"on transformed images made it less variable ({WAYS[way]}).",
+            f"nv_{key}_plain": f"{name} of the plain network, mean over layers: 0 is invariant.",
+            f"nv_{key}_augmented": f"{name} of the augmented network, mean over layers: 0 is invariant.",
+            f"lower_layers_{key}": f"{name} of the second half of the plain network's layers minus that of the first; "
+            "above 0, lower layers are more invariant.",
+            f"lower_layers_{key}_learned": f"The same minus that of the untrained network ({name}).",
         }
     roles = {"plain": "trained on images as they are", "augmented": "trained on transformed images"}
     said |= {

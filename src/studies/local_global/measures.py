@@ -32,25 +32,49 @@ class Instrument:
         sign: 1 where it ought to rise with the dose, -1 where it ought to fall.
         meaning: what it says, for a reader.
         none: its value for a network that goes by neither cue.
+        title: its name for a reader; nothing: its name.
+        family: what it is a way of.
     """
 
     name: str
     sign: int
     meaning: str
     none: float = 0.0
+    title: str = ""
+    family: str = ""
+
+    @property
+    def said(self) -> str:
+        return self.title or self.name
 
 
+#: families of instruments
+CONFLICT, SUPPRESSED, DAMAGED = "shape against texture", "one cue taken away", "damaged images"
+MASKED, RELEVANCE = "masked patches", "maps of relevance"
 #: operation -> whether accuracy under it ought to rise with the dose
 AREAS = {"block_shuffle": 1, "block_rotation": 1, "residual": 1, "high_pass": 1, "smooth": -1, "low_pass": -1}
 BIASES = (
-    Instrument("shape_bias", -1, "decisions for the shape, of those for shape or texture, where the two disagree", 0.5),
-    Instrument("shape_sensitivity", -1, "how high the shape's class is ranked there, beyond chance"),
-    Instrument("texture_sensitivity", 1, "how high the texture's class is ranked there, beyond chance"),
-)
+    Instrument("shape_bias", -1, "decisions for the shape, of those for shape or texture, where the two disagree", 0.5,
+               "shape bias", CONFLICT),
+    Instrument("shape_sensitivity", -1, "how high the shape's class is ranked there, beyond chance", 0.0,
+               "sensitivity to shape", CONFLICT),
+    Instrument("texture_sensitivity", 1, "how high the texture's class is ranked there, beyond chance", 0.0,
+               "sensitivity to texture", CONFLICT),
+)  # fmt: skip
 DROPS = (
-    Instrument("shape_drop", -1, "what is lost of the accuracy above chance when shape is suppressed"),
-    Instrument("texture_drop", 1, "what is lost when texture is suppressed"),
-)
+    Instrument("shape_drop", -1, "what is lost of the accuracy above chance when shape is suppressed", 0.0,
+               "loss without shape", SUPPRESSED),
+    Instrument("texture_drop", 1, "what is lost when texture is suppressed", 0.0, "loss without texture", SUPPRESSED),
+)  # fmt: skip
+#: operation, method -> its name for a reader
+OPERATIONS = {
+    "block_shuffle": "blocks shuffled", "block_rotation": "blocks turned", "residual": "fine detail alone",
+    "high_pass": "high frequencies alone", "smooth": "smoothed", "low_pass": "low frequencies alone",
+}  # fmt: skip
+METHODS = {
+    "lrp_z_plus": "LRP z+", "lrp_alpha2_beta1": "LRP alpha2 beta1", "lrp_epsilon": "LRP epsilon",
+    "lrp_gamma": "LRP gamma", "gradient_x_input": "gradient x input", "grad_cam": "Grad-CAM",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,18 +101,33 @@ class Bench(Shown):
 def instruments_of(options: Mapping[str, Any]) -> list[Instrument]:
     """All, in the order of the page; ``options``: of the studies, by name."""
     areas = [
-        Instrument(f"area_{sweep.name}", AREAS[sweep.name], f"what is kept of the accuracy under {sweep.name}")
+        Instrument(
+            f"area_{sweep.name}",
+            AREAS[sweep.name],
+            "what is kept of the accuracy when images are changed so",
+            0.0,
+            OPERATIONS[sweep.name],
+            DAMAGED,
+        )
         for sweep in options["locality"].operations
         if sweep.name in AREAS
     ]
     gaps = [
-        Instrument(f"interaction_gap_{side}px", -1, f"how far masked patches of {side} pixels are from adding up")
+        Instrument(
+            f"interaction_gap_{side}px",
+            -1,
+            f"how far masked patches of {side} pixels are from adding up",
+            0.0,
+            f"patches of {side} px",
+            MASKED,
+        )
         for side in options["locality"].patches
     ]
     outlines = [
-        Instrument(f"outline_{method}", -1, f"how much of {method} is on the outline rather than inside", 0.5)
+        Instrument(f"outline_{method}", -1, "how much relevance is on the outline rather than inside", 0.5,
+                   f"outline in {METHODS.get(method, method.replace('_', ' '))}", RELEVANCE)
         for method in options["relevance"].methods
-    ]
+    ]  # fmt: skip
     return [*BIASES, *DROPS, *areas, *gaps, *outlines]
 
 

@@ -28,9 +28,12 @@ TERMS = {
     "dose": "Share of a network's training images whose texture was that of their class.",
     "instrument": "A way of measuring whether a network goes by shape or by texture.",
     "cue": "What an image can be recognised by: shape, texture or colour.",
-    "correlation": "Rank correlation of the measure with the dose, signed so that 1 is as expected.",
+    "family": "What the instrument is a way of.",
+    "expected": "Whether the measure should rise or fall as texture tells the class in more of the training images.",
+    "correlation": "Spearman's rank correlation of the measure with the dose, signed: 1 is as expected; intervals "
+    f"over seeds. Seeds whose networks are more than {EQUAL:.0%} apart on validation images are left out.",
     "without_dose_0": "The same without networks whose training images had textures at random.",
-    "controls_show_none": "Whether networks that go by neither cue are measured as such.",
+    "controls_show_none": "Whether an untrained network, and one whose labels nothing in the image told, show none.",
     "judgement": "Whether the instrument follows the dose.",
     "shape_alone_accuracy": "Accuracy of a network whose images are told by their shape alone.",
     "texture_alone_accuracy": "Accuracy of a network whose images are told by their texture alone.",
@@ -45,21 +48,19 @@ TERMS = {
 def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
     rows = [
-        {"instrument": each.instrument.name, **each.correlation.columns("correlation"),
-         **each.without_zero.columns("without_dose_0"), "expected": "rises" if each.instrument.sign > 0 else "falls",
+        {"instrument": each.instrument.said, "family": each.instrument.family,
+         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+         "expected": "rises" if each.instrument.sign > 0 else "falls",
          "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
          "measures": each.instrument.meaning}
         for each in findings.agreements
     ]  # fmt: skip
     caption = (
-        "Dose: the share of a network's training images whose texture was their class's own; the more of it, the less "
-        "there is to gain from shape. Correlation: Spearman's, of the measure with the dose, 1 where it does what is "
-        f"expected; 95% intervals over seeds. Without dose 0: the same without networks whose texture was never their "
-        f"class's own. An instrument agrees where both are at least {AGREES} with intervals above 0 and the controls "
-        f"(an untrained network, one whose labels nothing in the image told) show none; below {SEEDS} seeds there is "
-        f"no verdict. Seeds whose networks are further apart than {EQUAL:.0%} on validation images are left out."
+        "Expected: whether the measure should rise or fall as texture tells the class in more of the training images. "
+        f"Correlation: 1 where it does so in every network. It agrees from {AGREES} on, with and without dose 0, where "
+        f"controls show none; below {SEEDS} seeds there is no verdict."
     )
-    yield Panel(SECTION, "agreement", rows, caption)
+    yield Panel(SECTION, "agreement", rows, caption, title="Which instruments follow the dose?")
     yield from _against_dose(findings, resamples, seed)
     yield from _relevance([each for each in findings.networks if each.role == "dose"], resamples, seed)
     networks = [
@@ -73,27 +74,28 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
         "all tell the class, on neutral ones the shape alone."
     )
     units = dict.fromkeys(("validation_accuracy", "agreeing_accuracy", "neutral_accuracy"), "%")
-    yield Panel(SECTION, "networks", networks, caption, units)
+    yield Panel(SECTION, "networks", networks, caption, units, title="Every network by every instrument", folded=True)
     levels = [
         {"cue": cue, "operation": name, "level": level.level, "admitted": level.admitted,
          **{f"{of}_network_loses": level.losses.get(of, math.nan) for of in findings.singles}}
         for (cue, name), level in findings.levels.items()
     ]  # fmt: skip
     caption = (
-        "A network that knows one cue alone chooses the level of what suppresses this cue: the least that takes it to "
-        "within 5 points of guessing. The operation is admitted if the networks of the other cues lose less than 5 "
-        "points there. No level: none of those tried was enough. Accuracy of these networks on validation images: "
+        "Each operation damages images until the network that knows this cue alone is within 5 points of guessing. It "
+        "is admitted if the networks of the other cues lose less than 5 points there. No level: none was enough. "
+        "Accuracy of these networks: "
         + ", ".join(f"{cue} {accuracy:.1%}" for cue, accuracy in findings.singles.items())
         + "."
     )
-    yield Panel(CALIBRATION, "levels", levels, caption, {f"{cue}_network_loses": "points" for cue in findings.singles})
+    units = {f"{cue}_network_loses": "points" for cue in findings.singles}
+    yield Panel(CALIBRATION, "levels", levels, caption, units, title="How strongly each cue is taken away")
 
 
 def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
     """How the page begins before anything trains."""
     said = words.images_said(options.recipe["data"])
-    terms = {each.name: f"{each.meaning[0].upper()}{each.meaning[1:]}." for each in instruments} | {
-        f"correlation_{each.name}": f"Rank correlation with the dose of: {each.meaning}; 1 is as expected."
+    terms = {each.name: f"{each.said}: {each.meaning}." for each in instruments} | {
+        f"correlation_{each.name}": f"Rank correlation with the dose of {each.said} ({each.meaning}); 1 is as expected."
         for each in instruments
     }
     return Opening(
@@ -127,10 +129,12 @@ def steps(findings: Findings, agreeing: ImageSet, conflicting: CueConflict) -> t
 def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Panel]:
     """Two tables and figures: what ought to rise, and what ought to fall."""
     dosed = [network for network in findings.networks if network.role == "dose"]
-    for sign, name, title in ((-1, "falling", "Expected to fall with the dose"),
-                              (1, "rising", "Expected to rise with the dose")):  # fmt: skip
+    for sign, name, title, why in (
+        (-1, "falling", "What should fall with the dose", "They measure shape: the more texture tells, the less it."),
+        (1, "rising", "What should rise with the dose", "They measure texture."),
+    ):
         rows = [
-            {"instrument": each.instrument.name, "dose": dose,
+            {"instrument": each.instrument.said, "dose": dose,
              **_over_seeds(dosed, dose, each.instrument.name, resamples, seed).columns("measure")}
             for each in findings.agreements
             if each.instrument.sign == sign
@@ -138,8 +142,9 @@ def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Pan
         ]  # fmt: skip
         if not rows:
             continue
-        figure = Figure("lines", name, title, "Means over seeds with 95% intervals over seeds.", x="dose", y="measure",
-                        group="instrument")  # fmt: skip
+        figure = Figure("lines", name, title, f"{why} Means over seeds, with 95% intervals over seeds where there are "
+                        "several. Empty: not defined for these networks.", x="dose", y="measure", group="instrument",
+                        apart=True)  # fmt: skip
         yield Panel(SECTION, name, rows, "", figures=[figure])
 
 
@@ -215,15 +220,16 @@ def verdict(findings: Findings) -> Verdict:
     spans = ", ".join(f"{seed} ({span:.1%} apart)" for seed, span in findings.unequal.items())
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
     if seeds < SEEDS:
-        high = [each.instrument.name for each in findings.agreements if each.follows]
+        high = [each.instrument.said for each in findings.agreements if each.follows]
         sentence = (
             f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
-            f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture: {', '.join(high)}"
+            f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture"
         )
+        sentence += f": {', '.join(high)}" if high else ""
         return Verdict(sentence + left_out, "no verdict", metrics, units, row, screen)
-    agreeing = [each.instrument.name for each in findings.agreements if each.judgement == "agrees"]
-    rest = [each.instrument.name for each in findings.agreements if each.judgement == "does not agree"]
-    undefined = [each.instrument.name for each in findings.agreements if each.judgement == "no verdict"]
+    agreeing = [each.instrument.said for each in findings.agreements if each.judgement == "agrees"]
+    rest = [each.instrument.said for each in findings.agreements if each.judgement == "does not agree"]
+    undefined = [each.instrument.said for each in findings.agreements if each.judgement == "no verdict"]
     sentence = f"{len(agreeing)} of {len(findings.agreements)} instruments follow the dose of texture"
     sentence += f" ({', '.join(agreeing)})" if agreeing else ""
     sentence += f"; these do not: {', '.join(rest)}" if rest else ""

@@ -119,9 +119,9 @@ def checks_panel(
             columns = values.get(each, Estimate(math.nan)).columns(check)
             row |= {check: columns[check]} if check == INCOMPLETE else columns
         rows.append({column: None if value != value else value for column, value in row.items()})
-    means = "; ".join(words for check, words in MEANING.items() if check in checks)
-    caption = f"{said} No check is a gate. {means[0].upper()}{means[1:]}."
-    return Panel(section, name, rows, caption, {check: unit for check, unit in UNITS.items() if check in checks})
+    caption = f"{said} No check is a gate; a column's title says what it means, and so do the words at the end."
+    units = {check: unit for check, unit in UNITS.items() if check in checks}
+    return Panel(section, name, rows, caption, units, title="What each map is worth")
 
 
 def _removal(findings: Findings) -> Panel:

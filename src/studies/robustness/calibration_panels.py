@@ -32,12 +32,12 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
         SECTION,
         "calibration",
         [{"network": name, **asdict(network.scores)} for name, network in networks.items()],
-        "Clean test images. ECE of 15 bins. NLL is the mean over images whose class has a probability; "
-        "those without one are counted. Brier from 0 to 2. AUC: micro-averaged over classes.",
+        "Clean test images. A network is too sure where its confidence is above its accuracy.",
         {
             **dict.fromkeys(("accuracy", "confidence", "ece", "auc"), "%"),
             **dict.fromkeys(("nll", "nll_clipped", "entropy", "entropy_right", "entropy_wrong"), "nats"),
         },
+        title="How sure, and how often right",
     )
     yield Panel(
         SECTION,
@@ -45,19 +45,19 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
         [{"network": name, **row} for name, network in networks.items() for row in network.reliability],
         "Images sorted into bins of equal width by confidence: mean confidence and accuracy of each.",
         dict.fromkeys(("confidence", "accuracy", "share"), "%"),
-        [Figure("lines", "reliability", "Reliability", "Accuracy of the images of each confidence; dashed: a network "
-                "that is as often right as it says. Below it, it is too sure.", x="confidence", y="accuracy",
-                group="network", percent=True, diagonal=True)],
+        [Figure("lines", "reliability", "Does confidence hold what it says?", "Accuracy of the images of each "
+                "confidence; dashed: a network that is as often right as it says. Below it, it is too sure.",
+                x="confidence", y="accuracy", group="network", percent=True, diagonal=True)],
     )  # fmt: skip
     yield _histogram_panel(
         SECTION, "confidence_histogram", "network", "confidence", "%",
         {name: network.confidence for name, network in networks.items()},
-        "Confidence", "Share of the images by the highest probability.",
+        "How sure the answers are", "Share of the images by the highest probability.",
     )  # fmt: skip
     yield _histogram_panel(
         SECTION, "entropy_histogram", "network", "entropy", "nats",
         {name: network.entropy for name, network in networks.items()},
-        "Entropy", "Share of the images by the entropy of the answer.",
+        "How spread out the answers are", "Share of the images by the entropy of the answer: 0 is sure of one class.",
     )  # fmt: skip
 
 
@@ -81,7 +81,8 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
         },
         [Figure("bars", "unknown_classes", "Telling unknown images by their confidence",
                 f"AUROC against {unknown}, with 95% intervals; 50 is chance.", x="network", y="auroc_confidence",
-                percent=True)] if len(networks) > 1 else [],
+                percent=True, levels={"guessing": 0.5})] if len(networks) > 1 else [],
+        title="Are unknown images told from known ones?",
     )  # fmt: skip
     histograms = {}
     for name, network in networks.items():
@@ -89,7 +90,8 @@ def detection_panels(networks: Mapping[str, Detection], unknown: str) -> Iterato
         histograms[f"{name}, unknown"] = network.entropies_unknown
     yield _histogram_panel(
         UNKNOWN, "unknown_histogram", "images", "entropy", "nats", histograms,
-        "Entropy of known and unknown images", "Share of the images.",
+        "Known and unknown images", "Share of the images by the entropy of the answer: 0 is sure of one class. The "
+        "further apart the two, the better unknown images are told.",
     )  # fmt: skip
 
 

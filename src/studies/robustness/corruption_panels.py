@@ -35,14 +35,26 @@ SCORES = {
 }
 
 
-def robustness_panels(robustness: Robustness) -> Iterator[Panel]:
-    """Tables ``robustness``, ``severities``, ``spread``, ``corruptions``, ``corrupted`` and grids, with figures."""
+def robustness_panels(robustness: Robustness, classes: int) -> Iterator[Panel]:
+    """Tables ``robustness``, ``severities``, ``spread``, ``corruptions``, ``corrupted`` and grids, with figures.
+
+    Args:
+        classes: how many there are, which says what guessing gives.
+    """
+    levels = {"guessing": 1 / classes}
+    if len(robustness.networks) == 1:
+        levels["clean images"] = next(iter(robustness.networks.values())).clean_accuracy.value
     yield _networks(robustness)
-    yield _severities(robustness)
-    yield _spread(robustness)
-    yield _corruptions(robustness)
-    yield _cells(robustness)
+    yield _severities(robustness, levels)
+    yield _corruptions(robustness, levels)
     yield from _grids(robustness)
+    yield _spread(robustness)
+    yield _cells(robustness)
+
+
+def judged_on(robustness: Robustness) -> str:
+    """How many images stand behind each number, for a title."""
+    return f"{robustness.images:,} images"
 
 
 def _networks(robustness: Robustness) -> Panel:
@@ -71,34 +83,36 @@ def _networks(robustness: Robustness) -> Panel:
     caption = (
         f"{robustness.images} test images, clean and under {len(robustness.corruptions)} corruptions of "
         f"{len(robustness.severities)} severities; 95% intervals over images. Retained: corrupted accuracy as a share "
-        f"of the clean one. {mce} ECE over all corrupted images, NLL clipped at a probability of 1e-7."
+        f"of the clean one. {mce}"
     )
     percents = ["clean_accuracy", "corrupted_accuracy", "retained", "corrupted_ece"]
     if robustness.reference is not None:
         percents += ["mce", "relative_mce", "benchmark_mce"]
-    return Panel(SECTION, "robustness", rows, caption, {**dict.fromkeys(percents, "%"), "corrupted_nll": "nats"})
+    units = {**dict.fromkeys(percents, "%"), "corrupted_nll": "nats"}
+    return Panel(SECTION, "robustness", rows, caption, units, title=f"Damaged against clean ({judged_on(robustness)})")
 
 
-def _severities(robustness: Robustness) -> Panel:
+def _severities(robustness: Robustness, levels: Mapping[str, float]) -> Panel:
     """All corruptions pooled, by severity (0: clean images)."""
     rows = [
-        {"network": name, "severity": pooled.severity, **pooled.accuracy.columns("accuracy"), **asdict(pooled.scores),
-         "auc": pooled.auc}
+        {"network": name, "severity": pooled.severity, **pooled.accuracy.columns("accuracy"),
+         "confidence": pooled.scores.confidence, "ece": pooled.scores.ece, **asdict(pooled.scores), "auc": pooled.auc}
         for name, network in robustness.networks.items()
         for pooled in network.severities
     ]  # fmt: skip
     caption = (
-        "All corruptions together; severity 0 is the clean images. NLL is the mean over images whose class has a "
-        "probability; those without one are counted. Brier from 0 to 2."
+        "All corruptions together; severity 0 is the clean images. A network whose confidence is above its accuracy is "
+        "too sure."
     )
     band = "All corruptions together, with 95% intervals over images; 0 is the clean images."
     figures = [
-        Figure("lines", "severities", "Accuracy by severity", band, x="severity", y="accuracy", group="network",
+        Figure("lines", "severities", f"Accuracy by severity ({judged_on(robustness)})", band, x="severity",
+               y="accuracy", group="network", percent=True, levels=levels),
+        Figure("lines", "severities", "Calibration error by severity", "How far confidence lies from the share of "
+               "right answers, all corruptions together; 0 is best.", x="severity", y="ece", group="network",
                percent=True),
-        Figure("lines", "severities", "Calibration error by severity", "ECE of 15 bins, all corruptions together.",
-               x="severity", y="ece", group="network", percent=True),
     ]  # fmt: skip
-    return Panel(SECTION, "severities", rows, caption, {**SCORES, "auc": "%"}, figures)
+    return Panel(SECTION, "severities", rows, caption, {**SCORES, "auc": "%"}, figures, title="By severity")
 
 
 def _spread(robustness: Robustness) -> Panel:
@@ -109,16 +123,19 @@ def _spread(robustness: Robustness) -> Panel:
         for pooled in network.severities
         if pooled.accuracy_spread is not None and pooled.brier_spread is not None
     ]  # fmt: skip
-    whiskers = "Over the corruptions: median, quartiles, whiskers to the least and the greatest, mean dashed."
+    whiskers = (
+        "Of the kinds of damage at one severity: the line in the box is the middle one, half of them lie in the box, "
+        "the whiskers reach the least and the greatest, and the mean is dashed."
+    )
     figures = [
-        Figure("box", "spread", "Accuracy over the corruptions", whiskers, x="severity", y="accuracy",
+        Figure("box", "spread", "How much kinds of damage differ: accuracy", whiskers, x="severity", y="accuracy",
                group="network", percent=True),
-        Figure("box", "spread", "Brier score over the corruptions", whiskers, x="severity", y="brier",
-               group="network"),
+        Figure("box", "spread", "How much kinds of damage differ: Brier score", "The same of the squared distance of "
+               "the probabilities from the truth: 0 is best.", x="severity", y="brier", group="network"),
     ]  # fmt: skip
     units = dict.fromkeys(("accuracy", "accuracy_q1", "accuracy_q3", "accuracy_mean"), "%")
     caption = "Over the corruptions: median, quartiles, the least and the greatest, mean."
-    return Panel(SECTION, "spread", rows, caption, units, figures)
+    return Panel(SECTION, "spread", rows, caption, units, figures, title="How much kinds of damage differ")
 
 
 def _box(name: str, spread: Spread) -> dict[str, float]:
@@ -133,7 +150,7 @@ def _box(name: str, spread: Spread) -> dict[str, float]:
     }
 
 
-def _corruptions(robustness: Robustness) -> Panel:
+def _corruptions(robustness: Robustness, levels: Mapping[str, float]) -> Panel:
     rows = []
     for name, network in robustness.networks.items():
         for place, corruption in enumerate(robustness.corruptions):
@@ -148,8 +165,8 @@ def _corruptions(robustness: Robustness) -> Panel:
     caption = "Accuracy over all severities with its 95% interval, and at each of them."
     columns = ["accuracy", *(f"severity_{severity}" for severity in robustness.severities)]
     figures = [
-        Figure("bars", "corruptions", "Accuracy by corruption", "Over all severities, with 95% intervals over images.",
-               x="corruption", y="accuracy", group="network", percent=True)
+        Figure("bars", "corruptions", f"Accuracy by corruption ({judged_on(robustness)})", "Over all severities, with "
+               "95% intervals over images.", x="corruption", y="accuracy", group="network", percent=True, levels=levels)
     ]  # fmt: skip
     if reference is not None:
         caption += f" CE: errors as a share of those of '{reference}'."
@@ -159,7 +176,7 @@ def _corruptions(robustness: Robustness) -> Panel:
                 Figure("bars", "corruptions", "Corruption errors", f"As a share of those of '{reference}': below 100 "
                        "is better.", x="corruption", y="ce", group="network", percent=True)
             )  # fmt: skip
-    return Panel(SECTION, "corruptions", rows, caption, dict.fromkeys(columns, "%"), figures)
+    return Panel(SECTION, "corruptions", rows, caption, dict.fromkeys(columns, "%"), figures, title="By corruption")
 
 
 def _cells(robustness: Robustness) -> Panel:
@@ -174,7 +191,7 @@ def _cells(robustness: Robustness) -> Panel:
             for corruption, cells in zip(robustness.corruptions, network.cells, strict=True)
             for severity, cell in zip(robustness.severities, cells, strict=True)
         ]  # fmt: skip
-    return Panel(SECTION, CELLS, rows, units=SCORES)
+    return Panel(SECTION, CELLS, rows, "Severity 0: clean.", SCORES, title="Every corruption and severity", folded=True)
 
 
 def _grids(robustness: Robustness) -> Iterator[Panel]:
@@ -188,7 +205,8 @@ def _grids(robustness: Robustness) -> Iterator[Panel]:
             for severity, cell in zip(robustness.severities, cells, strict=True)
         ]
         title = "Accuracy by corruption and severity" + (f": {name}" if several else "")
-        figure = Figure("heatmap", table, title, x="severity", y="corruption", value="accuracy", percent=True)
+        caption = f"Each field: the share of {judged_on(robustness)} that is classified right."
+        figure = Figure("heatmap", table, title, caption, x="severity", y="corruption", value="accuracy", percent=True)
         yield Panel(SECTION, table, rows, units={"accuracy": "%"}, figures=[figure])
 
 
@@ -203,9 +221,8 @@ def corrupted_images_panels(sample: CorruptedImages) -> Iterator[Panel]:
         images = torch.nn.functional.interpolate(images.float(), LARGEST, mode="area").round().to(torch.uint8)
     zoom = 2 if images.shape[-1] < LARGEST // 2 else 1
     figure = Figure(
-        "image", "corrupted_images", "The same by severity",
-        f"From top to bottom: {', '.join(sample.corruptions)}. From left to right: clean, then severity "
-        f"{', '.join(map(str, sample.severities))}.",
+        "image", "corrupted_images", "The same by severity", "From the clean image to the strongest damage.",
+        rows=tuple(labels), labels=("clean", *map(str, sample.severities)) * shown,
     )  # fmt: skip
     picture = contact_sheet(images, shown * degrees, corruptions, zoom=zoom)
     yield Panel(SECTION, "corrupted_images", picture, figures=[figure])

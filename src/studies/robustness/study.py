@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from src.artifacts.examined_subject import Examined
 from src.artifacts.opening import images_said, picture
@@ -11,13 +12,20 @@ from src.core.estimate import Estimate
 from src.core.result import Opening, Panel, Step, Verdict
 from src.core.shown import Shown
 from src.data.image_set import ImageSet
+from src.methods.robustness.corruptions import KIND_OF
 from src.report.session import Session
 from src.statistics.calibration import fit_temperature
 from src.studies.images import chosen_images, fewer_images
 from src.studies.protocol import Run
 from src.studies.robustness.calibration import Calibration, Detection, calibration, detection
 from src.studies.robustness.calibration_panels import CALIBRATION_TERMS, calibration_panels, detection_panels
-from src.studies.robustness.corruption import CorruptedImages, Robustness, corrupted_images, robustness
+from src.studies.robustness.corruption import (
+    CorruptedImages,
+    NetworkRobustness,
+    Robustness,
+    corrupted_images,
+    robustness,
+)
 from src.studies.robustness.corruption_panels import CORRUPTION_TERMS, corrupted_images_panels, robustness_panels
 from src.studies.robustness.options import Options
 from src.studies.robustness.published import check_published, published
@@ -34,6 +42,8 @@ from src.studies.robustness.unknown_images import check_fitting, check_unknown, 
 
 NETWORK, UNFITTED = "network", "without temperature"  # names in tables
 UNKNOWN = "study.unknown"  # the key of the images of unknown classes
+NEARLY = 0.02  # of confidence and accuracy that are called alike
+CHANCE, PARTLY, WELL = 0.5, 0.7, 0.9  # AUROC
 TERMS = {
     "auroc_unknown": "AUROC of the network's confidence: known images against those of unknown classes.",
 }
@@ -49,6 +59,7 @@ class Findings(Shown):
         sample: None where the corrupted images are published files.
         detection: of images of unknown classes.
         unknown: the name of their source.
+        classes: how many the network tells apart.
     """
 
     calibration: Mapping[str, Calibration]
@@ -56,6 +67,7 @@ class Findings(Shown):
     sample: CorruptedImages | None
     detection: Detection
     unknown: str
+    classes: int
 
 
 def check(options: Options, images: ImageSet | None) -> None:
@@ -114,6 +126,7 @@ def estimate(examined: Examined, options: Options, run: Run) -> Findings:
             corrupted_images(test.images, corruptions, severities, seed=run.seed) if ours else None,
             detection(clean, outside, resamples=run.resamples, seed=run.seed),
             str(options.unknown["source"]["name"]),
+            len(test.classes),
         )
 
 
@@ -148,11 +161,11 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
 
 
 def panels(findings: Findings) -> Iterator[Panel]:
-    """Calibration, corruptions, a few of the images, unknown classes."""
-    yield from calibration_panels(findings.calibration)
-    yield from robustness_panels(findings.robustness)
+    """Corruptions, a few of the images, calibration, unknown classes."""
+    yield from robustness_panels(findings.robustness, findings.classes)
     if findings.sample is not None:
         yield from corrupted_images_panels(findings.sample)
+    yield from calibration_panels(findings.calibration)
     yield from detection_panels({NETWORK: findings.detection}, f"'{findings.unknown}'")
 
 
@@ -160,13 +173,10 @@ def verdict(findings: Findings) -> Verdict:
     """Accuracy and calibration error on clean and on corrupted images; mCE where there is a reference."""
     network, clean_ece = findings.robustness.networks[NETWORK], findings.calibration[NETWORK].scores.ece
     metrics = {"corrupted_accuracy": network.corrupted_accuracy, "clean_accuracy": network.clean_accuracy}
-    sentence = (
-        f"{network.clean_accuracy.value:.1%} of the clean and {network.corrupted_accuracy.value:.1%} of the corrupted "
-        f"images are classified right; calibration error {clean_ece:.1%} clean, {network.corrupted.ece:.1%} corrupted"
-    )
+    sentence = " ".join([_lost(findings.robustness, network), _sure(network), _told_apart(findings.detection)])
     if network.relative is not None:
         metrics |= {"mce": network.relative.mce}
-        sentence += f"; mCE {network.relative.mce.value:.1%} of '{findings.robustness.reference}'"
+        sentence += f" mCE {network.relative.mce.value:.1%} of '{findings.robustness.reference}'."
     metrics |= {
         "corrupted_ece": Estimate(network.corrupted.ece),
         "ece": Estimate(clean_ece),
@@ -176,6 +186,47 @@ def verdict(findings: Findings) -> Verdict:
         metrics["relative_mce"] = network.relative.relative_mce
     screen = ("robustness", "severities", "unknown_classes")
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), screen=screen)
+
+
+def _lost(robustness: Robustness, network: NetworkRobustness) -> str:
+    """What damage costs, and which kinds of it cost most and least."""
+    clean, damaged = network.clean_accuracy, network.corrupted_accuracy
+    cost = f"{100 * (clean.value - damaged.value):.1f} points"
+    said = (
+        f"Damage costs {cost if damaged.high < clean.value else f'nothing that {robustness.images} images show'}: "
+        f"{clean.value:.1%} of the clean and {damaged.value:.1%} [{damaged.low:.1%}, {damaged.high:.1%}] of the "
+        "damaged images are classified right"
+    )
+    kinds: dict[str, list[float]] = {}
+    for corruption, accuracy in zip(robustness.corruptions, network.accuracies, strict=True):
+        kinds.setdefault(KIND_OF[corruption], []).append(100 * (clean.value - accuracy.value))
+    lost = sorted(((fmean(each), kind) for kind, each in kinds.items()), reverse=True)
+    if len(lost) > 1:
+        said += (
+            f"; the worst kind is {lost[0][1]} ({-lost[0][0]:+.1f}), the mildest {lost[-1][1]} ({-lost[-1][0]:+.1f})"
+        )
+    return f"{said}."
+
+
+def _sure(network: NetworkRobustness) -> str:
+    """Whether its confidence on damaged images is what its share of right answers would allow."""
+    confidence, right = network.corrupted.confidence, network.corrupted_accuracy.value
+    kind = "about as sure as it is right" if abs(confidence - right) < NEARLY else "too sure"
+    kind = "not sure enough" if confidence < right - NEARLY else kind
+    error = f"calibration error {network.corrupted.ece:.1%}"
+    return f"On these it is {kind}: its mean confidence is {confidence:.1%} ({error})."
+
+
+def _told_apart(detection: Detection) -> str:
+    """Whether confidence tells images of unknown classes from known ones."""
+    area = detection.auroc_confidence
+    if area.high < CHANCE:
+        said = "are not told apart: it is surer of them than of known ones"
+    elif area.low <= CHANCE:
+        said = "are not told apart by its confidence"
+    else:
+        said = f"are {'well' if area.value >= WELL else 'partly' if area.value >= PARTLY else 'hardly'} told apart"
+    return f"Images of unknown classes {said} (AUROC {area.value:.1%}, 50% is guessing)."
 
 
 def _temperature(examined: Examined, options: Options, session: Session) -> float:

@@ -49,6 +49,7 @@ def made(logs: dict[str, Tensor], problem: str = "") -> Findings:
     part = Part("monolith", 5, 100, 1000, 30, 2, 1, 0.5, 0.5, 1.0, 0.0, 1.0)
     costs = Costs((part,), (NetworkCost(MONOLITH, 100, 100, 1000, 1.0, 1.0),), False, 1, 1.25, 0.5)
     return Findings(
+        classes=5,
         modules=3,
         rule="soft",
         accuracy=accuracy_of_networks(logs, LABELS, TWO, **chance),
@@ -84,7 +85,10 @@ def test_the_numbers_of_the_verdict():
     assert concluded.kind == "" and concluded.sentence.startswith(
         "3 modules composed (soft) classify 50.0% of the test images right, the monolith 75.0%: -25.0 points ["
     )
-    assert "with 1.25 times its parameters; of the hard route's log-accuracy gap" in concluded.sentence
+    assert (
+        "with 1.25 times its parameters; where each image goes one way alone (hard), the routers make"
+        in concluded.sentence
+    )
 
 
 def test_without_a_gap_nothing_is_said_of_its_shares():

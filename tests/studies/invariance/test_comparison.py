@@ -80,8 +80,8 @@ def test_the_metrics_and_the_sentence() -> None:
     assert told.units["plain_accuracy"] == told.units["augmented_transformed_accuracy"] == "%"
     assert told.row["accuracy_gap"] == pytest.approx(0.01)
     assert told.sentence.startswith(
-        "NV of the network trained on transformed images, less that of the plain network: -1.00 [-1.00, -1.00] (maps "
-        "are summed first), "
+        "Trained on images changed by right-angle turns, the network's layers vary less under it: NV sum falls from "
+        "3.00 to 2.00 (-1.00 [-1.00, -1.00]), "
     )
     assert told.sentence.endswith(
         "71.0% and 70.0% of the validation images are classified right, which counts as equal accuracy"

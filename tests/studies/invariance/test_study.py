@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_all_activations_at_once() -> None:
              for cell in rows(result.tables["class_accuracy_1"])}  # fmt: skip
     assert cells["class 1", "90°"] == pytest.approx(float(hits[labels == 1, 1].mean())), "not that of another turn"
     assert f"{float(hits.mean()):.1%} of the transformed images" in result.verdict
-    assert f"{float(nv(values).mean()):.2f} (each position of a map is a unit)" in result.verdict
+    assert f"{float(nv(values).mean()):.2f} (NV positions)" in result.verdict
 
 
 def test_classes_that_a_transformation_exchanges_are_told_apart(whole: Result) -> None:
@@ -78,7 +78,7 @@ def test_the_rise_is_that_of_the_curve(whole: Result) -> None:
     own = next(
         each
         for each in rows(whole.tables["over_depth"])
-        if (each["network"], each["units"]) == ("network", "each position of a map is a unit")
+        if (each["network"], each["units"]) == ("network", "NV positions")
     )
     assert own["rise"] == pytest.approx(expected)
     ranks = torch.tensor(curve).argsort().argsort().double()
@@ -168,8 +168,7 @@ def test_a_network_without_an_untrained_twin_is_an_event() -> None:
 
 def test_averaged_spreads_are_said_to_be() -> None:
     result = studied(after="mean", aggregations=["none"], untrained=False, permutations=0)
-    figure = next(figure for figure in result.figures if figure.table == "layers_positions")
-    assert "spreads averaged over the positions of a map" in figure.title
+    assert "spreads averaged over the positions of a map" in result.captions["layers_positions"]
     units = rows(result.tables["layers_positions"])[0]["units"]
     assert units == subject().model.get_submodule("conv_0").out_channels
     assert "class_conditional" not in result.tables, "permutations=0"

@@ -79,7 +79,7 @@ def test_mce_is_the_mean_over_corruptions_of_summed_errors_against_the_reference
 
 def with_panels(robustness: Robustness) -> Result:
     result = Result("measure", "n")
-    result.add(*robustness_panels(robustness))
+    result.add(*robustness_panels(robustness, 3))
     return result
 
 

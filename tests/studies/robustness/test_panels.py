@@ -20,7 +20,7 @@ def test_all_panels_are_drawn():
     result = Result("measure", "n")
     for panel in (
         *calibration_panels({name: calibration(logs, labels) for name, logs in answers.items()}),
-        *robustness_panels(robustness(shifted, shifted.reference("large"), resamples=20, seed=0)),
+        *robustness_panels(robustness(shifted, shifted.reference("large"), resamples=20, seed=0), 3),
         *corrupted_images_panels(corrupted_images(pictures(4), CORRUPTIONS, SEVERITIES, seed=0)),
         *detection_panels(
             {name: detection(logs, logs[:7], resamples=20, seed=0) for name, logs in answers.items()}, "another set"
