@@ -30,6 +30,7 @@ from src.jobs.sweep.outcomes import Outcomes, outcome, refused
 from src.report.over.over_seeds import read_job
 from src.tasks.options import task_options
 from src.tasks.versions import version_of
+from src.training.loggers import views_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -122,7 +123,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     running = running_of(config)
     places = {"~": "~", "project": str(ROOT), "own": running.own}
     hide_folders({**places, "outputs": running.outputs, "data_root": running.data_root})
-    session = Session(config, running, folder, quiet=quiet)
+    session = Session(config, running, folder, quiet=quiet, views=views_of(running, config, folder))
     start = time.time()
     ran_on = {**environment(running), "command": command}
     result = Result(task=config["task"], name=f"{running.name}/{running.label}")
