@@ -22,6 +22,7 @@ from src.core.result import Result
 from src.core.running import Running
 from src.jobs import resolvers  # noqa: F401  (a worker of a launcher needs them known)
 from src.jobs.border import plain, running_of
+from src.jobs.callbacks import callbacks_of
 from src.jobs.environment import device_used, environment
 from src.jobs.needs import check_needs
 from src.jobs.shares import device_of, jobs_at_once_of, workers_of
@@ -244,5 +245,5 @@ def _run_task(config: Mapping[str, Any], running: Running, session: Any) -> Resu
     prepare(threads=running.threads, seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
     store = Store(Path(running.outputs) / "store", session.event)
-    result: Result = task(*task_options(config), Artifacts(running, store, session))
+    result: Result = task(*task_options(config), Artifacts(running, store, session, callbacks_of(config)))
     return result

@@ -16,6 +16,7 @@ from src.core.code import PREFIX, fault, names_of_code
 from src.core.contents import KEYS, named
 from src.core.errors import UserError, close_to
 from src.core.options import options_of
+from src.jobs.callbacks import check_callbacks
 
 #: Sources whose folder must be there; others fetch what is missing.
 LOCAL = ("image_folder", "imagenet")
@@ -53,6 +54,7 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)
+    check_callbacks(values, here)
     if here:
         _check_device(values["device"])
     if values["task"] == "measure" and subject.get("kind") == "checkpoint":
