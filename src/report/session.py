@@ -12,6 +12,7 @@ from src.core.result import Result
 from src.core.running import Running
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
+from src.report.wandb_overview import overview_page
 
 
 class View(Protocol):
@@ -99,6 +100,8 @@ class Session:
         where = ""
         if self._wandb():
             result.events += self._run.publish(result, self.folder) or []
+            if page := overview_page(result, self.folder):
+                self._run.log(page)
             where = self._run.where
             result.events += self._run.finish() or []
         if len(result.events) > before:
