@@ -86,3 +86,18 @@ def test_a_missing_package_is_told_with_the_command_that_brings_it(monkeypatch):
     register()
     with pytest.raises(UserError, match="logger=tensorboard: the package"):  # also of a sweep, before its first job
         check_command_line(["-m", "task=train", "logger=[wandb,tensorboard]", "seed=0,1"])
+
+
+def test_a_server_has_one_run_of_a_job_that_ran_twice(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    address = f"file:{tmp_path / 'server'}"  # to MLflow's client the same as one on the network
+    for name in ("seed0", "seed1", "seed0"):
+        (view,) = views_of(running(logger=Logger("csv", mlflow=MLflow(address, {})), name="patch"), {}, tmp_path / name)
+        assert view.publish(patch_result()) == []
+        assert not (tmp_path / name / "mlflow").exists()
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("patch")
+    names = [run.info.run_name for run in client.search_runs([experiment.experiment_id])]
+    assert sorted(names) == ["seed0", "seed1"]
