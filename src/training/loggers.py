@@ -20,6 +20,7 @@ from src.core.files import write_atomically
 from src.core.redaction import redacted
 from src.core.result import Result
 from src.core.running import PROVENANCE, MLflow, Running, TensorBoard
+from src.core.store import digest_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -136,8 +137,8 @@ def _mlflow(options: MLflow, experiment: str, folder: Path) -> "Logger":
     from mlflow.tracking import MlflowClient
     from pytorch_lightning.loggers import MLFlowLogger
 
-    job = f"{experiment}/{folder.name}"
-    where = options.tracking_uri or f"file:{folder / 'mlflow'}"
+    job = digest_of([experiment, folder.name])[:16]
+    where = options.tracking_uri or (folder / "mlflow").resolve().as_uri()
     if not options.tracking_uri:  # a process that runs the job again has MLflow's old view of the folder
         (folder / "mlflow" / ".trash").mkdir(parents=True)
     client = MlflowClient(where)

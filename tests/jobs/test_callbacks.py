@@ -103,6 +103,15 @@ def test_what_is_no_callback_is_one_line(tmp_path: Path, mine: Path, section: st
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_what_asks_for_more_than_the_trainer_has_is_one_line(tmp_path: Path):
+    register()
+    values = values_of(tmp_path, "+callbacks.rate={_target_: pytorch_lightning.callbacks.LearningRateMonitor}")
+    ended = job.execute(values, tmp_path / "job", quiet=True)
+    assert ended["status"] == "failed"
+    assert ended["verdict"].startswith("callbacks: ") and "LearningRateMonitor" in ended["verdict"]
+    assert not (tmp_path / "job" / "traceback.txt").exists()
+
+
 def test_the_files_of_the_group_can_be_made(tmp_path: Path):
     register()
     check_callbacks(values_of(tmp_path, "callbacks=early_stopping"), here=True)

@@ -38,7 +38,7 @@ def flow_of(folder: Path, monkeypatch) -> tuple[dict[str, list[tuple[int, float]
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(f"file:{folder / 'mlflow'}")
+    client = MlflowClient((folder / "mlflow").as_uri())
     (run,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     history = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
     points = {name: [(point.step, point.value) for point in values] for name, values in history.items()}
@@ -46,6 +46,7 @@ def flow_of(folder: Path, monkeypatch) -> tuple[dict[str, list[tuple[int, float]
 
 
 def test_curves_and_final_numbers_stand_there_once_also_after_a_second_run(tmp_path: Path, monkeypatch):
+    tmp_path = tmp_path / "it's 100% mine #1"
     result = patch_result()
     result.config["seed"] = 7
     for _ in range(2):
