@@ -1,12 +1,13 @@
 """Trained networks: from the store, or trained now."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from safetensors.torch import save_file
 from torch import nn
 
@@ -86,6 +87,7 @@ def trained(
             "images": data.digest(),
             **({"code": code} if code else {}),
             **({"start": [*start.lineage, digest_of_weights(start.model)]} if start else {}),
+            **artifacts.callbacks.recipe,
         },
         ENTRY_VERSIONS["checkpoint"],
         start.lineage if start else (),
@@ -130,6 +132,7 @@ def fitted(
     seed: int,
     stage: str,
     series: str,
+    callbacks: Sequence[Callback] = (),
     **more: Any,
 ) -> dict[str, Any]:
     """Train in a folder of the store; returns the notes of the entry.
@@ -137,6 +140,7 @@ def fitted(
     Args:
         stage: what the training is called on the screen.
         series: and in the table of curves.
+        callbacks: beside those of the user.
         more: of :func:`src.training.fitting.fit`.
     """
     seconds: list[float] = []
@@ -146,19 +150,25 @@ def fitted(
             advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
             artifacts.session.log(series, int(metrics["epoch"]), metrics)
 
-        history = fit(
-            learner,
-            data,
-            training,
-            folder,
-            seed=seed,
-            device=device_of(artifacts.running.device),
-            on_epoch=on_epoch,
-            on_event=artifacts.session.event,
-            on_seconds=seconds.append,
-            resume_every=artifacts.running.resume_every,
-            **more,
-        )
+        try:
+            history = fit(
+                learner,
+                data,
+                training,
+                folder,
+                seed=seed,
+                device=device_of(artifacts.running.device),
+                on_epoch=on_epoch,
+                on_event=artifacts.session.event,
+                on_seconds=seconds.append,
+                resume_every=artifacts.running.resume_every,
+                callbacks=[*callbacks, *artifacts.callbacks.make()],
+                **more,
+            )
+        except MisconfigurationException as error:  # one asks for what this trainer has not, such as a logger
+            if not artifacts.callbacks.recipe:
+                raise
+            raise UserError(f"callbacks: {' '.join(str(error).split())}; leave it out, or write your own") from None
     best = max(range(len(history)), key=lambda epoch: rank_of(history[epoch]))
     return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0]}
 

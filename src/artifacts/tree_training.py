@@ -53,6 +53,7 @@ def trained_together(
             "seed": recipe["seed"],
             "training": {name: value for name, value in settings.items() if name != "minimum_accuracy"},
             "images": data.digest(),
+            **artifacts.callbacks.recipe,
         },
         ENTRY_VERSIONS["composed"],
         tuple(start.uses) if start else (),

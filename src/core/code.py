@@ -31,6 +31,23 @@ def names_of_code(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
             yield key, value
 
 
+def target_name(target: str) -> str:
+    """``python:package.module:attribute`` of a dotted target such as Hydra's ``_target_``."""
+    parts = target.split(".")
+    for size in range(len(parts) - 1, 0, -1):  # what follows the module may be a class, or something of a class
+        if _file_of(".".join(parts[:size])):
+            return f"{PREFIX}{'.'.join(parts[:size])}:{parts[size]}"
+    return f"{PREFIX}{'.'.join(parts[:-1])}:{parts[-1]}"
+
+
+def own_callbacks(callbacks: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> digest, of every callback that is a user's own code; an installed library counts by its name alone."""
+    names = {name: target_name(str(section["_target_"])) for name, section in callbacks.items()}
+    files = {name: _file_of(target.removeprefix(PREFIX).partition(":")[0]) for name, target in names.items()}
+    mine = {name for name, file in files.items() if file and "site-packages" not in file.parts}
+    return {name: code_digest(target) for name, target in names.items() if name in mine}
+
+
 def fault(name: str) -> str:
     """Why ``python:package.module:callable`` leads nowhere, as far as the source tells; nothing is imported."""
     module, _, attribute = name.removeprefix(PREFIX).partition(":")

@@ -27,13 +27,35 @@ Share = Literal["auto"] | Count
 
 
 @options
+class TensorBoard:
+    """Lightning's logger of event files, in ``tensorboard/`` of the job's folder."""
+
+    flush_secs: Count
+
+
+@options
+class MLflow:
+    """Lightning's logger of MLflow.
+
+    Attributes:
+        tracking_uri: of a server; None: files in ``mlflow/`` of the job's folder.
+        tags: of the run.
+    """
+
+    tracking_uri: str | None
+    tags: dict[str, str]
+
+
+@options
 class Logger:
     """Where curves and results are sent to, beside the job's folder."""
 
-    name: Literal["csv", "wandb"]
+    name: Literal["csv", "wandb"] = "csv"  # what logger=tensorboard and logger=mlflow say nothing of
     project: str = ""
     mode: Literal["auto", "online", "offline", "disabled"] = "disabled"
     tags: tuple[str, ...] = ()
+    tensorboard: TensorBoard | None = None
+    mlflow: MLflow | None = None
 
 
 @options

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import own
-from src.core.code import own_code
+from src.core.code import own_callbacks, own_code
 from src.core.configuration import LEFT_OUT, first_line, hidden, shrink
 from src.core.contents import contents
 from src.core.errors import UserError, close_to
@@ -24,6 +24,7 @@ from src.core.options import Count, Seed, Whole, Words, check_value, options_of
 from src.core.paths import DESCRIPTION
 from src.core.running import Running
 from src.data.class_names import NAMES
+from src.jobs.callbacks import callbacks_in
 from src.networks.options import NETWORKS, PREFIXES, model_options
 from src.tasks.options import keys_of, task_options
 from src.tasks.versions import ANCESTORS
@@ -90,6 +91,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{key}: {first_line(error)}; set {key}=..." if key else first_line(error), key) from None
     own.use(whole.get("own"))
     rules = whole.pop("shrink", None)
+    callbacks = callbacks_in({"callbacks": whole.pop("callbacks", None)})
     check_open(whole)
     if rules:
         subject = {"subject": whole.pop("subject")} if "subject" in whole else {}
@@ -98,6 +100,8 @@ def checked(config: DictConfig) -> dict[str, Any]:
     running = running_of(whole)
     declared = keys_of(Running, *map(type, task_options(whole)))
     whole = {"task": whole["task"]} | {key: whole[key] for key in declared if key in whole}
+    if callbacks:  # without any, identities are those from before there were any
+        whole["callbacks"] = callbacks
     _check_stage(whole["task"], running.until)
     _check_targets(whole)
     _check_models(whole)
@@ -193,6 +197,7 @@ def _present(value: Any) -> Any:
 def _code(config: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the user's own code, also of that which builds a network from a file."""
     digests, subject = own_code(config), config.get("subject", {})
+    digests |= {f"callbacks.{name}": digest for name, digest in own_callbacks(config.get("callbacks", {})).items()}
     if subject.get("kind") == "checkpoint":
         description = Path(str(subject.get("path"))).expanduser().with_name(DESCRIPTION)
         with suppress(OSError, ValueError, AttributeError, RecursionError):  # told when it is read

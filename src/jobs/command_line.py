@@ -25,6 +25,7 @@ from src.jobs.border import checked
 from src.jobs.composing import Composer, loader_of, set_values
 from src.studies.protocol import how_to_add, studies
 from src.tasks.options import PARTS, SUBJECTS, TASKS
+from src.training.loggers import check_loggers
 
 #: Last parts of keys that take more than one kind of value; their readers check them.
 MANY_KINDS = ("normalisation", "select", "names", "target", "validation", "variant", "budget_gb", "pools")
@@ -125,6 +126,7 @@ def _checked(flags: Any, composer: Composer, composed: DictConfig, overrides: Se
     ruled = [one.input_line for one in overrides if one.key_or_group.startswith("sweep.")]
     if ruled and not multirun:
         raise UserError(f"{ruled[0]} is about the jobs of a sweep; add -m, or leave it out to run one job here")
+    check_loggers(composed.get("logger") or {})
     values = {} if multirun else checked(composed)  # each job of a sweep tells its own faults
     for key in ("outputs", "name"):
         value = composed[key]

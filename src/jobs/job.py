@@ -22,6 +22,7 @@ from src.core.result import Result
 from src.core.running import Running
 from src.jobs import resolvers  # noqa: F401  (a worker of a launcher needs them known)
 from src.jobs.border import plain, running_of
+from src.jobs.callbacks import callbacks_of
 from src.jobs.environment import device_used, environment
 from src.jobs.needs import check_needs
 from src.jobs.shares import device_of, jobs_at_once_of, workers_of
@@ -30,6 +31,7 @@ from src.jobs.sweep.outcomes import Outcomes, outcome, refused
 from src.report.over.over_seeds import read_job
 from src.tasks.options import task_options
 from src.tasks.versions import version_of
+from src.training.loggers import views_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -122,7 +124,7 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     running = running_of(config)
     places = {"~": "~", "project": str(ROOT), "own": running.own}
     hide_folders({**places, "outputs": running.outputs, "data_root": running.data_root})
-    session = Session(config, running, folder, quiet=quiet)
+    session = Session(config, running, folder, quiet=quiet, views=views_of(running, config, folder))
     start = time.time()
     ran_on = {**environment(running), "command": command}
     result = Result(task=config["task"], name=f"{running.name}/{running.label}")
@@ -243,5 +245,5 @@ def _run_task(config: Mapping[str, Any], running: Running, session: Any) -> Resu
     prepare(threads=running.threads, seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
     store = Store(Path(running.outputs) / "store", session.event)
-    result: Result = task(*task_options(config), Artifacts(running, store, session))
+    result: Result = task(*task_options(config), Artifacts(running, store, session, callbacks_of(config)))
     return result

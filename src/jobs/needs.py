@@ -6,6 +6,7 @@ Without torch, as far as that goes: its import takes longer than everything here
 import importlib
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from src.core.code import PREFIX, fault, names_of_code
 from src.core.contents import KEYS, named
 from src.core.errors import UserError, close_to
 from src.core.options import options_of
+from src.jobs.callbacks import check_callbacks
+from src.report.workspaces import PACKAGE as WORKSPACES
 
 #: Sources whose folder must be there; others fetch what is missing.
 LOCAL = ("image_folder", "imagenet")
@@ -53,6 +56,11 @@ def check_needs(values: Mapping[str, Any], here: bool = True) -> None:
     for key, name in names_of_code(values):
         if reason := fault(name) or (_import(name) if here else ""):
             raise UserError(f"{key}={name}: {reason}", key)
+    if values["task"] == "dashboard" and find_spec(WORKSPACES) is None:
+        raise UserError(
+            "task=dashboard: the package of workspaces is not installed; run uv sync --extra workspaces", "task"
+        )
+    check_callbacks(values, here)
     if here:
         _check_device(values["device"])
     if values["task"] == "measure" and subject.get("kind") == "checkpoint":

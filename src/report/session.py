@@ -1,10 +1,10 @@
 """What a task tells its readers while it runs, and all views of its result when it has ended."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from src.core import result as results
 from src.core.redaction import redacted
@@ -12,6 +12,17 @@ from src.core.result import Result
 from src.core.running import Running
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
+from src.report.wandb_overview import overview_page
+
+
+class View(Protocol):
+    """Something else that a job's curves and its result are told."""
+
+    def log(self, series: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Points of curves."""
+
+    def publish(self, result: Result) -> list[str]:
+        """What was found; returns what went wrong."""
 
 
 class Session:
@@ -22,13 +33,22 @@ class Session:
         running: its ``logger`` and ``report`` decide which views there are.
         folder: the job's folder.
         quiet: nothing is printed and no page is written (a job of a sweep, which ends in one page over all).
+        views: further ones, beside the page and W&B.
     """
 
-    def __init__(self, config: Mapping[str, Any], running: Running, folder: Path, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        running: Running,
+        folder: Path,
+        quiet: bool = False,
+        views: Sequence[View] = (),
+    ) -> None:
         self.config = config
         self.running = running
         self.folder = folder
         self.quiet = quiet
+        self.views = views
         self.progress = Progress("silent" if quiet else "auto")
         self.events: list[str] = []
         self._curves: TextIO | None = None
@@ -61,6 +81,8 @@ class Session:
             csv.writer(self._curves).writerow(["series", "step", "metric", "value"])
         csv.writer(self._curves).writerows([series, step, name, value] for name, value in metrics.items())
         self._curves.flush()
+        for view in self.views:
+            view.log(series, step, metrics)
         if self._wandb():
             self._run.log({f"{series}/{name}": value for name, value in metrics.items()} | {f"{series}/step": step})
 
@@ -73,9 +95,13 @@ class Session:
         before = len(result.events)
         if result.status == "ok" and self.running.report.name == "page" and not self.quiet:
             self._write_page(result)
+        for view in self.views:
+            result.events += view.publish(result)
         where = ""
         if self._wandb():
             result.events += self._run.publish(result, self.folder) or []
+            if page := overview_page(result, self.folder):
+                self._run.log(page)
             where = self._run.where
             result.events += self._run.finish() or []
         if len(result.events) > before:

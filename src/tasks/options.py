@@ -53,6 +53,14 @@ class Store:
 
 
 @options
+class Dashboard:
+    """Which workspaces are written: of experiments by name, or of all."""
+
+    seed: Seed
+    experiments: tuple[str, ...] | None
+
+
+@options
 class Measure:
     """What any subject and any study have in common; the subject's kind adds what its networks are made of."""
 
@@ -88,6 +96,7 @@ TASKS: dict[str, type[Any]] = {
     "local_global": LocalGlobal,
     "measure": Measure,
     "store": Store,
+    "dashboard": Dashboard,
     "compare": Compare,
 }
 

@@ -64,7 +64,8 @@ def stages(jobs: Sequence[Job], ancestors: Callable[[Mapping[str, Any]], Ancesto
     shared: dict[str, dict[str, list[Job]]] = {}
     for job in jobs:
         for stage, keys in ancestors(job.config).items():
-            digest = digest_of({key: job.config[key] for key in keys})
+            callbacks = {"callbacks": job.config.get("callbacks")}  # of all trainings
+            digest = digest_of({key: job.config[key] for key in keys} | callbacks)
             shared.setdefault(stage, {}).setdefault(digest, []).append(job)
     wanted: dict[str, list[Job]] = {}
     covered: set[tuple[int, ...]] = set()
