@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 from src.core import result as results
-from src.core.redaction import redacted
 from src.core.result import Result
 from src.core.running import Running
+from src.core.store import Key
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
 
@@ -22,9 +22,17 @@ class Session:
         running: its ``logger`` and ``report`` decide which views there are.
         folder: the job's folder.
         quiet: nothing is printed and no page is written (a job of a sweep, which ends in one page over all).
+        environment: what the job runs on, see :mod:`src.jobs.environment`.
     """
 
-    def __init__(self, config: Mapping[str, Any], running: Running, folder: Path, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        running: Running,
+        folder: Path,
+        quiet: bool = False,
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
         self.config = config
         self.running = running
         self.folder = folder
@@ -32,8 +40,12 @@ class Session:
         self.progress = Progress("silent" if quiet else "auto")
         self.events: list[str] = []
         self._curves: TextIO | None = None
-        self._run: Any = None
         folder.mkdir(parents=True, exist_ok=True)
+        self._wandb: Any = None
+        if running.logger.name == "wandb" and running.logger.mode != "disabled":
+            from src.report.wandb_job import WandbJob
+
+            self._wandb = WandbJob(config, running, folder, environment or {})
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -54,15 +66,25 @@ class Session:
         if text not in self.events:
             self.events.append(text)
 
-    def log(self, series: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Points of learning curves: to ``curves.csv`` and, where chosen, to W&B, at once."""
+    def making(self, key: Key, folder: Path) -> AbstractContextManager[None]:
+        """An entry of the store is made in ``folder`` meanwhile."""
+        return self._wandb.making(key, folder) if self._wandb else nullcontext()
+
+    def log(
+        self, series: str, step: int, metrics: Mapping[str, float], costs: Mapping[str, float] | None = None
+    ) -> None:
+        """Points of learning curves: to ``curves.csv`` and, where chosen, to W&B, at once.
+
+        Args:
+            costs: what no two runs agree on (seconds, memory) and what is known before (learning rate): for W&B alone.
+        """
         if self._curves is None:
             self._curves = (self.folder / "curves.csv").open("w", newline="", encoding="utf-8")
             csv.writer(self._curves).writerow(["series", "step", "metric", "value"])
         csv.writer(self._curves).writerows([series, step, name, value] for name, value in metrics.items())
         self._curves.flush()
-        if self._wandb():
-            self._run.log({f"{series}/{name}": value for name, value in metrics.items()} | {f"{series}/step": step})
+        if self._wandb:
+            self._wandb.log(series, {**metrics, **(costs or {}), "step": step})
 
     def finish(self, result: Result) -> None:
         """Write the result, then its views; a view that fails becomes an event and never costs the result."""
@@ -73,11 +95,7 @@ class Session:
         before = len(result.events)
         if result.status == "ok" and self.running.report.name == "page" and not self.quiet:
             self._write_page(result)
-        where = ""
-        if self._wandb():
-            result.events += self._run.publish(result, self.folder) or []
-            where = self._run.where
-            result.events += self._run.finish() or []
+        where = self._wandb.finish(result) if self._wandb else ""
         if len(result.events) > before:
             results.save(result, self.folder)
         if not self.quiet:
@@ -95,21 +113,3 @@ class Session:
             write_page(result, self.folder)
         except Exception as error:
             result.events.append(f"the page could not be written ({type(error).__name__}: {error})")
-
-    def _wandb(self) -> bool:
-        """Whether there is a W&B run; the first call starts it."""
-        settings = self.running.logger
-        if settings.name != "wandb" or settings.mode == "disabled":
-            return False
-        if self._run is None:
-            from src.report.wandb_view import start
-
-            self._run = start(
-                self.folder,
-                project=settings.project,
-                mode=settings.mode,
-                group=self.running.name,
-                job_type=self.config["task"],
-                **redacted({"name": self.folder.name, "config": self.config, "tags": settings.tags}),
-            )
-        return True
