@@ -1,9 +1,9 @@
 """What a run of Weights & Biases says of code, packages and machine: no name of a host or a user, and no place."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ CPUINFO = Path("/proc/cpuinfo")
 
 @cache
 def requirements() -> str:
-    """``name==version`` of every installed package, a line each, by name."""
-    known = {dist.metadata["Name"]: dist.version for dist in distributions()}
-    return "".join(f"{name}=={known[name]}\n" for name in sorted(filter(None, known), key=str.lower))
+    """``name==version`` of every installed package, a line each, by name; fast, by what their folders are called."""
+    found = [path.stem.partition("-") for entry in sys.path for path in Path(entry or ".").glob("*.dist-info")]
+    known = {name.replace("_", "-").lower(): version for name, _, version in reversed(found)}  # the first one counts
+    return "".join(f"{name}=={known[name]}\n" for name in sorted(known))
 
 
 @cache

@@ -81,9 +81,10 @@ class WandbJob:
             run = self._started()
             result.events += run.publish(result, self.folder)
             run.save("wandb-metadata.json", as_wandb_shows({**self.environment, **result.environment}))
-            self.stages.complete(result.uses, by=run if self.config["task"] in TRAININGS else None)
+            own = self.stages.complete(result.uses, by=run if self.config["task"] in TRAININGS else None)
+            used = [each for each in lineage.used_by(self.store, result.uses) if each.name not in own]
             made = list(lineage.left_by(self.folder, result.identity)) if result.status == "ok" else []
-            self.stages.link(run, used=lineage.used_by(self.store, result.uses), made=made)
+            self.stages.link(run, used=used, made=made)
             where = run.where
             result.events += run.finish()
         else:

@@ -131,7 +131,6 @@ class WandbRun:
 
     def _log_figures(self, result: Result, folder: Path) -> None:
         import wandb
-
         from src.report.static import write_figures
 
         files = {name: folder / "figures" / f"{name}.png" for name in names(result)}

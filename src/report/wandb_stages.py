@@ -23,7 +23,7 @@ from src.report.wandb_view import STAGE, choose_mode, start
 PLACE = "wandb"  # below the store
 
 
-def run_place(store: Path, digest: str) -> list[Path]:
+def run_places(store: Path, digest: str) -> list[Path]:
     """All that is kept of an entry's runs: their folders and the marks."""
     return [*store.glob(f"{PLACE}/*run-*-{digest}"), *store.glob(f"{PLACE}/logged/{digest}-*")]
 
@@ -68,12 +68,16 @@ class Stages:
             self._run = self._begin(self._key.kind, self._key.digest(), redacted(self._key.recipe))
         self._run.log(_under(self._key.kind, values))
 
-    def complete(self, digests: Sequence[str], by: WandbRun | None = None) -> None:
+    def complete(self, digests: Sequence[str], by: WandbRun | None = None) -> set[str]:
         """See to it that some run says of each entry, and of all that it descends from, that it made it.
 
         Args:
             by: the run of a job that is itself the training; else those without a run get one of their own.
+
+        Returns:
+            The names of what is ``by``'s.
         """
+        own = set()
         for digest in lineage.with_ancestors(self.store, digests):
             made, mark = lineage.entry(self.store, digest), self._mark(digest)
             said = mark.read_text(encoding="utf-8") if mark.exists() else ""
@@ -84,15 +88,17 @@ class Stages:
             elif by.run is not None:
                 self.link(by, used=made.used, made=[made.product])
                 write_atomically(mark, by.run.id)
+                own |= {made.product.name, *(each.name for each in made.used)}
+        return own
 
     def link(self, run: WandbRun, *, used: Sequence[Product] = (), made: Sequence[Product] = ()) -> None:
         """Say in a run what it used and made, as far as ``logger.artifacts`` goes."""
         if self.settings.artifacts == "none" or run.run is None:
             return
-        names = {product.name for product in made}
-        for product in (*[each for each in used if each.name not in names], *made):
-            artifact = self._artifact(product)
-            run.link(artifact, made=product.name in names)
+        for product in used:
+            run.link(self._artifact(product), made=False)
+        for product in made:
+            run.link(self._artifact(product), made=True)
 
     def _artifact(self, product: Product) -> Any:
         """One entry that stands for the content, so that equal content is one version; or the files themselves."""

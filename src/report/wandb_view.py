@@ -129,6 +129,7 @@ def _init(folder: Path, mode: Any, fields: Mapping[str, Any]) -> Any:
         "host": "",
         "program": "src.run",
         "x_disable_meta": True,
+        "x_transaction_log_flush_interval": 1.0,  # `wandb sync` gives up on all runs where one of a killed job is empty
         "x_save_requirements": False,
         **fields["settings"],
     }

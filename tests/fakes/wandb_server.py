@@ -11,6 +11,7 @@ import gzip
 import json
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -84,7 +85,9 @@ class Server:
     def variables(self) -> dict[str, str]:
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), self.address)
         bypass = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-        return {"WANDB_BASE_URL": self.address, "WANDB_API_KEY": KEY, "WANDB_ERROR_REPORTING": "false"} | proxies | bypass
+        return (
+            {"WANDB_BASE_URL": self.address, "WANDB_API_KEY": KEY, "WANDB_ERROR_REPORTING": "false"} | proxies | bypass
+        )
 
     def of_type(self, job_type: str) -> dict[str, Run]:
         return {name: run for name, run in self.runs.items() if run.fields["jobType"] == job_type}
@@ -100,6 +103,10 @@ class Server:
 
     def _Viewer(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"viewer": {"id": "U", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}}
+
+    def _ArtifactType(self, given: dict[str, Any]) -> dict[str, Any]:
+        types = [each.type for each in self.artifacts.values() if each.collection == given["name"].partition(":")[0]]
+        return {"project": {"artifact": {"artifactType": {"name": types[0]}} if types else None}}
 
     def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.setdefault(given["name"], Run({}))
@@ -181,10 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        try:
+        with suppress(ConnectionError):  # of a client that was killed
             super().handle()
-        except ConnectionError:  # a client that was killed
-            pass
 
     def do_CONNECT(self) -> None:
         self.known.strangers.append(self.path)

@@ -60,7 +60,7 @@ def records(path):
 
 
 def read_back(folder):
-    """What the run's file holds, once it is whole: W&B's service goes on writing for a while on a busy machine."""
+    """What the file of a folder's one run holds when it is whole: W&B's service writes on for a while."""
     until = time.monotonic() + 60
     while (found := read_now(folder)) is None:
         assert time.monotonic() < until
@@ -84,6 +84,20 @@ def read_now(folder):
     if not whole:
         return None
     return run, {item.key: json.loads(item.value_json) for item in run.config.update}, summary, history
+
+
+def artifacts_in(folder):
+    """Name -> whether the one offline run of a folder says that it made or used it."""
+    (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    told = [record.artifact for record in records(path) if record.HasField("artifact")]
+    return {each.name: "used" if each.user_created and each.use_after_commit else "made" for each in told}
+
+
+def best_in(folder):
+    """Curve -> which of its values the summary has."""
+    (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    told = [record.metric for record in records(path) if record.HasField("metric")]
+    return {each.name: "max" if each.summary.max else "min" for each in told if each.summary.max or each.summary.min}
 
 
 def test_an_offline_run_holds_all_of_the_job(tmp_path, capfd):
@@ -113,12 +127,14 @@ def test_an_offline_run_holds_all_of_the_job(tmp_path, capfd):
     assert summary["verdict_kind"] == "success"
     logged = {name: value for row in history for name, value in row.items()}
     assert logged["tables/methods/nrows"] == 7
+    assert not artifacts_in(tmp_path), "tables are files of the run"
     assert logged["figures/f1_of_the_target_class/_type"] == "image-file"
     assert "broken" not in summary
     assert [row["weak/step"] for row in history if "weak/step" in row] == [0, 1, 2]  # none was dropped
     (path,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     axes = {record.metric.glob_name: record.metric.step_metric for record in records(path) if record.HasField("metric")}
     assert axes["weak/*"] == "weak/step"
+    assert best_in(tmp_path) == {"strong/loss": "min", "weak/loss": "min"}
     assert capfd.readouterr() == ("", "")
 
 
