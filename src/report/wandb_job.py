@@ -13,7 +13,7 @@ from src.core.running import Running
 from src.core.store import Key, digest_of
 from src.report import lineage
 from src.report.machine import as_wandb_shows, machine, requirements
-from src.report.wandb_run import WandbRun, plain_name
+from src.report.wandb_run import WandbRun, attempt, plain_name
 from src.report.wandb_stages import Stages
 from src.report.wandb_view import staged_in, start
 
@@ -76,23 +76,25 @@ class WandbJob:
     def finish(self, result: Result) -> str:
         """Tell the result, close the run, and add what went wrong to the result's events; where the run is."""
         self._stage()
-        where = ""
-        if self.running.until is None:
-            run = self._started()
+        run = self._started() if self.running.until is None else None
+        if run is not None:
             result.events += run.publish(result, self.folder)
             run.save("wandb-metadata.json", as_wandb_shows({**self.environment, **result.environment}))
-            own = self.stages.complete(result.uses, by=run if self.config["task"] in TRAININGS else None)
-            used = [each for each in lineage.used_by(self.store, result.uses) if each.name not in own]
-            made = list(lineage.left_by(self.folder, result.identity)) if result.status == "ok" else []
-            self.stages.link(run, used=used, made=made)
-            where = run.where
-            result.events += run.finish()
-        else:
-            self.stages.complete(result.uses)
-        result.events += [event for event in self.stages.events if event not in result.events]
+        events: list[str] = []
+        attempt("lineage", lambda: self._link(result, run), events)
+        events += self.stages.events + (run.finish() if run is not None else [])
+        result.events += [event for event in dict.fromkeys(events) if event not in result.events]
         if self._staging:
             self._staging.close()
-        return where
+        return run.where if run is not None else ""
+
+    def _link(self, result: Result, run: WandbRun | None) -> None:
+        """What the job used and made, and the runs of what it used."""
+        own = self.stages.complete(result.uses, by=run if self.config["task"] in TRAININGS else None)
+        if run is not None:
+            used = [each for each in lineage.used_by(self.store, result.uses) if each.name not in own]
+            made = lineage.left_by(self.folder, result.identity) if result.status == "ok" else ()
+            self.stages.link(run, used=used, made=list(made))
 
     def _stage(self) -> None:
         """What W&B puts aside lies in the job's folder from the first call on."""

@@ -26,6 +26,16 @@ def plain_name(series: str) -> str:
     return re.sub(r"[^\w./-]+", "_", series).strip("_")
 
 
+def attempt(what: str, act: Callable[[], Any], events: list[str]) -> None:
+    """Do something for a view; where it fails that is an event, told once."""
+    try:
+        act()
+    except Exception as error:
+        event = f"W&B: {what} could not be sent ({short(error)}); the result on disk is complete"
+        if event not in events:
+            events.append(event)
+
+
 class WandbRun:
     """One run. Every method is safe to call whatever state W&B is in.
 
@@ -142,12 +152,7 @@ class WandbRun:
             self.run.log(pictures)
 
     def _try(self, what: str, act: Callable[[], Any]) -> None:
-        try:
-            act()
-        except Exception as error:
-            event = f"W&B: {what} could not be sent ({short(error)}); the result on disk is complete"
-            if event not in self.events:
-                self.events.append(event)
+        attempt(what, act, self.events)
 
 
 def _redact_logs(folder: Path) -> None:

@@ -6,7 +6,7 @@ once: while the entry is made, or later by the first job that uses it. A mark sa
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from src.core.store import Key, digest_of
 from src.report import lineage
 from src.report.lineage import Made, Product
 from src.report.machine import machine
-from src.report.wandb_run import WandbRun
+from src.report.wandb_run import WandbRun, attempt
 from src.report.wandb_view import STAGE, choose_mode, start
 
 PLACE = "wandb"  # below the store
@@ -57,7 +57,7 @@ class Stages:
             yield
             whole = True
         finally:
-            self._end(lineage.made(folder, self.store) if whole else None)
+            attempt("stage", lambda: self._end(folder if whole else None), self.events)
             self._key = None
 
     def log(self, values: Mapping[str, Any]) -> None:
@@ -77,30 +77,35 @@ class Stages:
         Returns:
             The names of what is ``by``'s.
         """
-        own = set()
-        for digest in lineage.with_ancestors(self.store, digests):
-            made, mark = lineage.entry(self.store, digest), self._mark(digest)
-            said = mark.read_text(encoding="utf-8") if mark.exists() else ""
-            if made is None or not made.rows or (said and (by is None or by.run is None or said != by.run.id)):
-                continue
-            if by is None:
-                self._tell(made)
-            elif by.run is not None:
-                self.link(by, used=made.used, made=[made.product])
-                write_atomically(mark, by.run.id)
-                own |= {made.product.name, *(each.name for each in made.used)}
+        own: set[str] = set()
+        for digest in lineage.with_ancestors(self.store, digests) if self.mode != "disabled" else ():
+            with _alone(self._mark(digest)) as mark:
+                self._complete(digest, mark, by if digest in digests else None, own)
         return own
+
+    def _complete(self, digest: str, mark: Path, by: WandbRun | None, own: set[str]) -> None:
+        said = mark.read_text(encoding="utf-8") if mark.exists() else ""
+        run = by.run if by else None
+        made = lineage.entry(self.store, digest) if not said or (run and said == run.id) else None
+        if made is None or not made.rows:
+            return
+        if by is None:
+            self._tell(made)
+        elif run:
+            self.link(by, used=made.used, made=[made.product])
+            write_atomically(mark, run.id)
+            own |= {made.product.name, *(each.name for each in made.used)}
 
     def link(self, run: WandbRun, *, used: Sequence[Product] = (), made: Sequence[Product] = ()) -> None:
         """Say in a run what it used and made, as far as ``logger.artifacts`` goes."""
         if self.settings.artifacts == "none" or run.run is None:
             return
         for product in used:
-            run.link(self._artifact(product), made=False)
+            run.link(self._artifact(product, run.mode), made=False)
         for product in made:
-            run.link(self._artifact(product), made=True)
+            run.link(self._artifact(product, run.mode), made=True)
 
-    def _artifact(self, product: Product) -> Any:
+    def _artifact(self, product: Product, mode: str) -> Any:
         """One entry that stands for the content, so that equal content is one version; or the files themselves."""
         import wandb
 
@@ -108,7 +113,7 @@ class Stages:
         if self.settings.artifacts == "weights" and product.folder is not None:
             for path in sorted(product.folder.glob("[!.]*")):
                 file = artifact.add_file(_near(path), name=path.name, policy="immutable", skip_cache=True)
-                if self.mode == "offline":  # it is sent when the entry has its name
+                if mode == "offline":  # it is sent when the entry has its name
                     file.local_path = _near(product.place / path.name)
         else:
             artifact.add_reference(product.address, name=product.type, checksum=False)
@@ -123,13 +128,12 @@ class Stages:
             config={"kind": kind, "recipe": recipe, "environment": machine(self.environment)},
         )  # fmt: skip
 
-    def _end(self, made: Made | None) -> None:
+    def _end(self, folder: Path | None) -> None:
+        """Of what was made in ``folder``; None: of what failed."""
         run, self._run = self._run, None
-        if run is None:
-            return
-        if made is None:
-            run.failed = True
-        self._close(run, made)
+        if run is not None:
+            run.failed = folder is None
+            self._close(run, lineage.made(folder, self.store) if folder else None)
 
     def _close(self, run: WandbRun, made: Made | None) -> None:
         if made is not None:
@@ -156,6 +160,19 @@ class Stages:
     def _mark(self, digest: str) -> Path:
         view = digest_of([self.settings.entity, self.settings.project, self.settings.artifacts, self.mode])
         return self.store / PLACE / "logged" / f"{digest}-{view[:8]}"
+
+
+@contextmanager
+def _alone(mark: Path) -> Iterator[Path]:
+    """The mark, while no other job looks at it or makes what it stands for; where a disk has no locks they may."""
+    from filelock import FileLock
+
+    with ExitStack() as held:
+        if not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):
+                held.enter_context(FileLock(f"{mark}.lock"))
+        yield mark
 
 
 def _under(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

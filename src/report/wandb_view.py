@@ -5,10 +5,12 @@ A run that is begun again under the same id takes the place of the earlier one, 
 that it knows each time, also what it had told before a kill.
 """
 
+import math
 import netrc
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,13 @@ from src.report.wandb_run import WandbRun, short
 
 PATIENCE = 20.0  # seconds to wait for the server at the start
 FINISH = 120.0  # and at the end; what was not sent by then stays in the run's folder for `wandb sync`
+GIVEN_UP = 600.0  # seconds after a server did not answer, in which it is not asked again
 STAGE = "stage"  # job type of what several jobs share
 #: Where W&B puts what it has not sent yet, and its service its log.
 STAGING = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR")
+
+
+_silent_since = -math.inf  # when a server did not answer this process
 
 
 def logged_in() -> bool:
@@ -103,6 +109,10 @@ def start(
         "config": dict(config or {}),
         "settings": {"git_commit": commit or None, "x_disable_stats": not system_metrics},
     }
+    global _silent_since
+    if chosen == "online" and time.monotonic() - _silent_since < GIVEN_UP:
+        events.append("W&B: the server did not answer a while ago; the run was kept offline")
+        chosen = "offline"
     for attempt in dict.fromkeys((chosen, "offline")):
         try:
             run = _init(folder, attempt, fields)
@@ -111,6 +121,8 @@ def start(
             sync = f"offline, send it with: wandb sync {shlex.quote(str(place))}"
             return WandbRun(run, events, str(run.url) if attempt == "online" else sync, attempt)
         except Exception as error:
+            if attempt == "online":
+                _silent_since = time.monotonic()
             kept = "; the run was kept offline" if attempt == "online" else "; there is no W&B run"
             events.append(f"W&B: {attempt} run could not be started ({short(error)}){kept}")
     return WandbRun(events=events)

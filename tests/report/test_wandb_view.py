@@ -36,6 +36,7 @@ def nobody(monkeypatch, tmp_path):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(wandb_view, "_silent_since", -math.inf)
 
 
 def records(path):
@@ -198,6 +199,8 @@ def test_a_server_that_does_not_answer_leaves_an_offline_run(tmp_path, monkeypat
     assert "no answer" in event
     assert "kept offline" in event
     assert read_back(tmp_path)[2]["x"] == 1.0
+    (event,) = publish(Result("train", "n"), tmp_path / "next", project="p")
+    assert "a while ago" in event, "the next job does not wait again"
 
 
 def test_a_run_that_breaks_midway_tells_it_once_and_is_still_finished(tmp_path):
