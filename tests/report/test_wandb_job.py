@@ -15,7 +15,7 @@ from src.report.wandb_job import run_id, tags_of
 from src.report.wandb_stages import run_places
 from tests.fakes.artifacts import running
 from tests.report.test_lineage import NOTES
-from tests.report.test_wandb_view import artifacts_in, best_in, nobody, read_back  # noqa: F401  (nobody: for all tests)
+from tests.report.test_wandb_view import artifacts_in, best_in, nobody, read_back, records  # noqa: F401  (nobody: for all tests)
 
 CONFIG = {
     "task": "patch",
@@ -29,10 +29,11 @@ ENVIRONMENT = {"python": "3", "system": "Linux", "cores": 2, "revision": "abc123
 HISTORY = '[{"epoch": 0, "val/accuracy": 0.5, "val/loss": 1.0}]'
 
 
-def job(folder: Path, **changes: Any) -> Result:
+def job(folder: Path, until: str | None = None, **changes: Any) -> Result:
     """A job that makes a network where the store has none, and finds it where it has; ``changes``: of its logger."""
     logger = Logger(**{"name": "wandb", "project": "p", "mode": "offline", **changes})
-    session = Session(CONFIG, running(outputs=str(folder.parent), logger=logger), folder, True, ENVIRONMENT)
+    told = running(outputs=str(folder.parent), logger=logger, until=until)
+    session = Session(CONFIG, told, folder, True, ENVIRONMENT)
 
     def build(work: Path) -> dict[str, Any]:
         session.log("strong", 0, {"val/accuracy": 0.5}, {"lr": 0.1})
@@ -96,6 +97,34 @@ def test_a_training_is_its_own_jobs_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert not list((tmp_path / "store" / "wandb").glob("offline-run-*"))
     assert artifacts_in(tmp_path / "first")[f"network-{KEY.digest()}"] == "made"
     assert artifacts_in(tmp_path / "second")[f"network-{KEY.digest()}"] == "used"
+
+
+def test_a_job_that_makes_what_others_share_has_no_run_beside_the_stage(tmp_path: Path):
+    pytest.importorskip("wandb")
+    job(tmp_path / "strong", until="strong")
+    assert not (tmp_path / "strong" / "wandb").exists()
+    assert read_back(tmp_path / "store")[0].job_type == "stage"
+
+
+def test_code_and_packages_are_files_of_the_run(tmp_path: Path):
+    pytest.importorskip("wandb")
+    job(tmp_path / "first", save_code=True, notes="why", entity="team")
+    (files,) = (tmp_path / "first" / "wandb").glob("offline-run-*/files")
+    assert (files / "code" / "src" / "run.py").exists() and (files / "code" / "conf" / "config.yaml").exists()
+    assert (files / "requirements.txt").read_text() == requirements()
+    assert read_back(tmp_path / "first")[0].notes == "why" and read_back(tmp_path / "first")[0].entity == "team"
+
+
+def test_weights_are_sent_from_where_they_lie_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("wandb")
+    monkeypatch.chdir(tmp_path)
+    job(tmp_path / "first", artifacts="weights")
+    (path,) = tmp_path.glob("store/wandb/offline-run-*/*.wandb")
+    (network,) = [
+        each.artifact for each in records(path) if each.HasField("artifact") and "network" in each.artifact.name
+    ]
+    sent = [entry.local_path for entry in network.manifest.contents]
+    assert sent and all((tmp_path / name).is_file() and not name.startswith("/") for name in sent), "of a folder built"
 
 
 def test_without_artifacts_there_is_no_lineage(tmp_path: Path):

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 from src.core.estimate import Estimate
 from src.core.result import Figure, Result
 from src.report import wandb_view
-from src.report.wandb_view import WandbRun, choose_mode, logged_in, start
+from src.report.wandb_run import WandbRun
+from src.report.wandb_view import choose_mode, logged_in, staged_in, start
 from tests.fakes.result import patch_result
 
 BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4
@@ -220,6 +222,26 @@ def test_a_run_that_breaks_midway_tells_it_once_and_is_still_finished(tmp_path):
     events = view.publish(Result("t", "n", status="failed"), tmp_path) + view.finish()
     assert len(events) == len(set(events)) <= 3
     assert run.finished == 2  # once, with exit code 1
+
+
+def test_a_run_is_what_we_call_it_unless_an_agent_waits_for_it(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_RUN_ID", "theirs")
+    monkeypatch.setenv("WANDB_RESUME", "must")
+    for place, sweep in (("a", ""), ("b", "sweep")):
+        monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+        start(tmp_path / place, project="p", run_id="ours").finish()
+    assert [read_back(tmp_path / place)[0].run_id for place in "ab"] == ["ours", "theirs"]
+    assert os.environ["WANDB_RUN_ID"] == "theirs"
+
+
+def test_what_is_put_aside_goes_and_a_users_own_place_stays(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    theirs = os.environ["WANDB_CACHE_DIR"]
+    with staged_in(tmp_path / "staging"):
+        assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "staging") and os.environ["WANDB_CACHE_DIR"] == theirs
+        (tmp_path / "staging").mkdir()
+    assert "WANDB_DATA_DIR" not in os.environ and not (tmp_path / "staging").exists()
 
 
 def test_importing_the_view_does_not_import_wandb():
