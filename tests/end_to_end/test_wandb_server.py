@@ -92,6 +92,7 @@ def lineage_is_whole(server: Server, results: list[dict]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_killed_sweep_that_is_run_again_is_one_run_per_job(run, tmp_path, server):
     out = tmp_path / "out"
     out.mkdir()
@@ -118,6 +119,7 @@ def test_a_killed_sweep_that_is_run_again_is_one_run_per_job(run, tmp_path, serv
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_online_a_killed_job_goes_on_in_its_run(run, tmp_path, server):
     out = tmp_path / "out"
     out.mkdir()
