@@ -1,5 +1,6 @@
 """A job's run at Weights & Biases: its id, its tags, its curves, and at the end everything it found, used and made."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
@@ -86,7 +87,10 @@ class WandbJob:
         result.events += [event for event in dict.fromkeys(events) if event not in result.events]
         if self._staging:
             self._staging.close()
-        return run.where if run is not None else ""
+        if run is None or run.mode != "offline":
+            return run.where if run else ""
+        places = [str(place) for place in (self.store / "wandb", self.folder / "wandb") if place.is_dir()]
+        return f"offline, send it with: wandb sync {shlex.join(places)}"
 
     def _link(self, result: Result, run: WandbRun | None) -> None:
         """What the job used and made, and the runs of what it used."""

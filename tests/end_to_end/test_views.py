@@ -22,6 +22,7 @@ def test_page_and_offline_run(run, tmp_path):
     page = (folder / "page.html").read_text()
     assert ran.result["verdict"].split("'")[0] in page and "plotly" in page
     assert str(folder / "page.html") in ran.text
+    assert f"wandb sync {tmp_path}/store/wandb {folder}/wandb" in ran.text
     offline = read_back(folder)
     assert (offline[0].run_group, offline[0].job_type) == ("patch_weak", "patch")
     assert list(offline[0].tags) == ["glyphs", "${oc.env:SECRET}", "simcnn", "simcnn_weak"]
