@@ -113,6 +113,7 @@ def start(
     if chosen == "online" and time.monotonic() - _silent_since < GIVEN_UP:
         events.append("W&B: the server did not answer a while ago; the run was kept offline")
         chosen = "offline"
+    begun = time.monotonic()
     for attempt in dict.fromkeys((chosen, "offline")):
         try:
             run = _init(folder, attempt, fields)
@@ -121,8 +122,8 @@ def start(
             sync = f"offline, send it with: wandb sync {shlex.quote(str(place))}"
             return WandbRun(run, events, str(run.url) if attempt == "online" else sync, attempt)
         except Exception as error:
-            if attempt == "online":
-                _silent_since = time.monotonic()
+            if attempt == "online" and (isinstance(error, TimeoutError) or time.monotonic() - begun > PATIENCE / 2):
+                _silent_since = time.monotonic()  # and not where it refused this one run
             kept = "; the run was kept offline" if attempt == "online" else "; there is no W&B run"
             events.append(f"W&B: {attempt} run could not be started ({short(error)}){kept}")
     return WandbRun(events=events)
