@@ -32,7 +32,7 @@ def sync(server: Server, *places: Path) -> None:
     private = {f"WANDB_{name}_DIR": str(places[0].parent / "elsewhere") for name in ("CACHE", "DATA", "CONFIG")}
     command = [sys.executable, "-m", "wandb", "sync", *map(str, places)]
     environment = {**os.environ, **server.variables, **private, "WANDB_MODE": "online"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=places[0].parent, env=environment, capture_output=True, text=True, timeout=240)
     assert not done.returncode, done.stderr
 
 
