@@ -12,6 +12,8 @@ import torch
 
 from src.artifacts.artifacts import Artifacts
 from src.core.orphans import end_with_parent
+from src.core.running import Logger
+from src.core.store import Store
 from src.report.session import Session
 from src.training.determinism import device_of, settle
 
@@ -22,7 +24,9 @@ WORTH_IT = 20_000
 class _Silent(Session):
     """The other process tells nothing: who asks for the network afterwards reads all of it from the store."""
 
-    def log(self, series: str, step: int, metrics: Mapping[str, float]) -> None:
+    def log(
+        self, series: str, step: int, metrics: Mapping[str, float], costs: Mapping[str, float] | None = None
+    ) -> None:
         pass
 
 
@@ -57,6 +61,7 @@ def _work(work: Callable[[Artifacts], object], artifacts: Artifacts, parent: int
         signal.signal(number, signal.SIG_DFL)
     end_with_parent(parent)
     settle(1)
-    session = _Silent({}, artifacts.running, Path(artifacts.session.folder), quiet=True)
+    running = replace(artifacts.running, logger=Logger("csv"))
+    session = _Silent({}, running, Path(artifacts.session.folder), quiet=True)
     with suppress(Exception):  # this process's parent meets it, too, and tells it
-        work(replace(artifacts, session=session))
+        work(replace(artifacts, running=running, store=Store(artifacts.store.root), session=session))

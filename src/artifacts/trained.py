@@ -29,6 +29,7 @@ from src.networks.subjects import Subject, load_subject, save_description
 from src.networks.weights import digest_of_weights
 from src.report.session import Session
 from src.training.checkpoints import events_of, rank_of, read_history
+from src.training.course import read_course
 from src.training.determinism import device_of, seed_everything
 from src.training.fitting import Training, VariantTraining, fit
 from src.training.freezing import TrainOnly
@@ -148,7 +149,8 @@ def fitted(
 
         def on_epoch(metrics: dict[str, float]) -> None:
             advance(loss=metrics["train/loss"], accuracy=metrics["val/accuracy"])
-            artifacts.session.log(series, int(metrics["epoch"]), metrics)
+            epoch = int(metrics["epoch"])
+            artifacts.session.log(series, epoch, metrics, _costs(read_course(folder), epoch))
 
         try:
             history = fit(
@@ -170,7 +172,14 @@ def fitted(
                 raise
             raise UserError(f"callbacks: {' '.join(str(error).split())}; leave it out, or write your own") from None
     best = max(range(len(history)), key=lambda epoch: rank_of(history[epoch]))
-    return {"best_epoch": best, "events": events_of(folder), "seconds": seconds[0]}
+    images = {part: len(each) for part, each in data.sets.items()}
+    return {
+        "best_epoch": best,
+        "events": events_of(folder),
+        "seconds": seconds[0],
+        "course": read_course(folder),
+        "images": {"classes": len(data.classes), **images},
+    }
 
 
 def trained_network(
@@ -188,7 +197,8 @@ def trained_network(
     if not entry.built:
         artifacts.session.found(stage, entry.digest)
         for metrics in history:
-            artifacts.session.log(role, int(metrics["epoch"]), metrics)
+            epoch = int(metrics["epoch"])
+            artifacts.session.log(role, epoch, metrics, _costs(entry.notes.get("course", ()), epoch))
     for event in entry.notes.get("events", ()):
         artifacts.session.event(f"{role}: {event}")
     if lost := [int(row["epoch"]) for row in history if any(map(math.isnan, row.values()))]:
@@ -207,6 +217,12 @@ def trained_network(
     subject.model.to(device_of(artifacts.running.device))
     course = history, training, epoch, entry.notes["seconds"], entry.notes.get("how", {})
     return Trained(subject, data, entry.digest, entry.folder, *course)
+
+
+def _costs(course: Iterable[Mapping[str, float]], epoch: int) -> dict[str, float]:
+    """What an epoch cost, nothing where that is not known."""
+    row = next((row for row in course if row["epoch"] == epoch), {})
+    return {name: value for name, value in row.items() if name != "epoch"}
 
 
 def _trained_by_other_code(key: Key, store: Store) -> bool:

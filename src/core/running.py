@@ -17,6 +17,10 @@ def _is_place(path: str) -> bool:
     return bool(path) and "${" not in path and "\0" not in path  # Hydra takes a folder's name for an interpolation
 
 
+def _is_project(name: str) -> bool:
+    return 0 < len(name) <= 128 and not set(name) & set("/\\#?%:")
+
+
 def _is_folder(name: str) -> bool:
     return _is_place(name) and not name.startswith("/") and ".." not in name.split("/")
 
@@ -24,6 +28,7 @@ def _is_folder(name: str) -> bool:
 Place = Annotated[str, Predicate(_is_place), Words("the name of a folder, without ${")]
 FolderName = Annotated[str, Predicate(_is_folder), Words("words without .. and ${")]
 Share = Literal["auto"] | Count
+Project = Annotated[str, Predicate(_is_project), Words("1 to 128 characters without / \\ # ? % :")]
 
 
 @options
@@ -48,12 +53,23 @@ class MLflow:
 
 @options
 class Logger:
-    """Where curves and results are sent to, beside the job's folder."""
+    """Where curves and results are sent to, beside the job's folder.
+
+    Attributes:
+        entity: a user or a team, None for the account's own. tags: beside those of data, model and study.
+        artifacts: what is sent of networks: nothing, what is known of them, or their files.
+        save_code: the source, in each run. system_metrics: use of processors and memory while a job runs.
+    """
 
     name: Literal["csv", "wandb"] = "csv"  # what logger=tensorboard and logger=mlflow say nothing of
-    project: str = ""
+    project: Project | Literal[""] = ""
+    entity: str | None = None
     mode: Literal["auto", "online", "offline", "disabled"] = "disabled"
     tags: tuple[str, ...] = ()
+    notes: str | None = None
+    artifacts: Literal["none", "metadata", "weights"] = "metadata"
+    save_code: bool = False
+    system_metrics: bool = False
     tensorboard: TensorBoard | None = None
     mlflow: MLflow | None = None
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,14 +69,20 @@ class Entry:
 
 
 class Store:
-    """The entries below ``root``.
+    """The entries below ``root``; ``making`` is entered while one is built in a folder.
 
     ``find`` and ``make`` verify checksums; a damaged entry is moved to ``<root>/quarantine`` and counts as missing.
     """
 
-    def __init__(self, root: Path, on_event: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        on_event: Callable[[str], None] | None = None,
+        making: Callable[[Key, Path], AbstractContextManager[None]] | None = None,
+    ) -> None:
         self.root = root
         self._event = on_event or (lambda text: None)
+        self._making = making or (lambda key, folder: nullcontext())
 
     def find(self, key: Key) -> Entry | None:
         """The entry of ``key`` if it is complete and undamaged, else None."""
@@ -121,7 +127,11 @@ class Store:
             work = _work(folder, word)
             try:
                 built = not _is_whole(work)  # else a job was killed just before the entry had its name
-                manifest = _filled(key, work, build) if built else read_json(work / MANIFEST)
+                if built:
+                    with self._making(key, work):
+                        manifest = _filled(key, work, build)
+                else:
+                    manifest = read_json(work / MANIFEST)
                 for hidden in [path for path in work.rglob(".*") if path.is_file()]:
                     hidden.unlink()
                 os.replace(work, folder)

@@ -124,9 +124,10 @@ def execute(config: Mapping[str, Any], folder: Path, *, command: str = "", quiet
     running = running_of(config)
     places = {"~": "~", "project": str(ROOT), "own": running.own}
     hide_folders({**places, "outputs": running.outputs, "data_root": running.data_root})
-    session = Session(config, running, folder, quiet=quiet, views=views_of(running, config, folder))
     start = time.time()
     ran_on = {**environment(running), "command": command}
+    views = views_of(running, config, folder)
+    session = Session(config, running, folder, quiet=quiet, environment=ran_on, views=views)
     result = Result(task=config["task"], name=f"{running.name}/{running.label}")
     version = version_of(config)  # of the code that will run, whatever is edited meanwhile
     _tell_damage(session, folder)
@@ -244,6 +245,6 @@ def _run_task(config: Mapping[str, Any], running: Running, session: Any) -> Resu
     name = config["task"]
     prepare(threads=running.threads, seed=config["seed"])
     task = getattr(importlib.import_module(f"src.tasks.{name}"), name)
-    store = Store(Path(running.outputs) / "store", session.event)
+    store = Store(Path(running.outputs) / "store", session.event, session.making)
     result: Result = task(*task_options(config), Artifacts(running, store, session, callbacks_of(config)))
     return result

@@ -2,17 +2,16 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from src.core import result as results
-from src.core.redaction import redacted
 from src.core.result import Result
 from src.core.running import Running
+from src.core.store import Key
 from src.report.progress import Advance, Progress
 from src.report.screen import PAGE
-from src.report.wandb_overview import overview_page
 
 
 class View(Protocol):
@@ -34,6 +33,7 @@ class Session:
         folder: the job's folder.
         quiet: nothing is printed and no page is written (a job of a sweep, which ends in one page over all).
         views: further ones, beside the page and W&B.
+        environment: what the job runs on, see :mod:`src.jobs.environment`.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Session:
         folder: Path,
         quiet: bool = False,
         views: Sequence[View] = (),
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config
         self.running = running
@@ -52,8 +53,12 @@ class Session:
         self.progress = Progress("silent" if quiet else "auto")
         self.events: list[str] = []
         self._curves: TextIO | None = None
-        self._run: Any = None
         folder.mkdir(parents=True, exist_ok=True)
+        self._wandb: Any = None
+        if running.logger.name == "wandb" and running.logger.mode != "disabled":
+            from src.report.wandb_job import WandbJob
+
+            self._wandb = WandbJob(config, running, folder, environment or {})
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -74,8 +79,18 @@ class Session:
         if text not in self.events:
             self.events.append(text)
 
-    def log(self, series: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Points of learning curves: to ``curves.csv`` and, where chosen, to W&B, at once."""
+    def making(self, key: Key, folder: Path) -> AbstractContextManager[None]:
+        """An entry of the store is made in ``folder`` meanwhile."""
+        return self._wandb.making(key, folder) if self._wandb else nullcontext()
+
+    def log(
+        self, series: str, step: int, metrics: Mapping[str, float], costs: Mapping[str, float] | None = None
+    ) -> None:
+        """Points of learning curves: to ``curves.csv`` and, where chosen, to W&B, at once.
+
+        Args:
+            costs: what no two runs agree on (seconds, memory) and what is known before (learning rate): for W&B alone.
+        """
         if self._curves is None:
             self._curves = (self.folder / "curves.csv").open("w", newline="", encoding="utf-8")
             csv.writer(self._curves).writerow(["series", "step", "metric", "value"])
@@ -83,8 +98,8 @@ class Session:
         self._curves.flush()
         for view in self.views:
             view.log(series, step, metrics)
-        if self._wandb():
-            self._run.log({f"{series}/{name}": value for name, value in metrics.items()} | {f"{series}/step": step})
+        if self._wandb:
+            self._wandb.log(series, {**metrics, **(costs or {}), "step": step})
 
     def finish(self, result: Result) -> None:
         """Write the result, then its views; a view that fails becomes an event and never costs the result."""
@@ -97,13 +112,7 @@ class Session:
             self._write_page(result)
         for view in self.views:
             result.events += view.publish(result)
-        where = ""
-        if self._wandb():
-            result.events += self._run.publish(result, self.folder) or []
-            if page := overview_page(result, self.folder):
-                self._run.log(page)
-            where = self._run.where
-            result.events += self._run.finish() or []
+        where = self._wandb.finish(result) if self._wandb else ""
         if len(result.events) > before:
             results.save(result, self.folder)
         if not self.quiet:
@@ -121,21 +130,3 @@ class Session:
             write_page(result, self.folder)
         except Exception as error:
             result.events.append(f"the page could not be written ({type(error).__name__}: {error})")
-
-    def _wandb(self) -> bool:
-        """Whether there is a W&B run; the first call starts it."""
-        settings = self.running.logger
-        if settings.name != "wandb" or settings.mode == "disabled":
-            return False
-        if self._run is None:
-            from src.report.wandb_view import start
-
-            self._run = start(
-                self.folder,
-                project=settings.project,
-                mode=settings.mode,
-                group=self.running.name,
-                job_type=self.config["task"],
-                **redacted({"name": self.folder.name, "config": self.config, "tags": settings.tags}),
-            )
-        return True

@@ -1,26 +1,33 @@
 """A job's view on Weights & Biases: one run per job, offline unless someone is logged in.
 
 W&B is only a view. Whatever fails here is told as an event and never costs a result or waits for a keyboard.
+A run that is begun again under the same id takes the place of the earlier one, here and at the server: a job tells all
+that it knows each time, also what it had told before a kill.
 """
 
 import math
 import netrc
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from src.core.files import write_atomically
-from src.core.redaction import redacted
-from src.core.result import Result, Table
-from src.report.drawing import names
+from src.report.wandb_run import WandbRun, short
 
-ROWS = 10_000  # of a table; W&B's own limit for showing one
 PATIENCE = 20.0  # seconds to wait for the server at the start
 FINISH = 120.0  # and at the end; what was not sent by then stays in the run's folder for `wandb sync`
+GIVEN_UP = 600.0  # seconds after a server did not answer, in which it is not asked again
+STAGE = "stage"  # job type of what several jobs share
+#: Where W&B puts what it has not sent yet, and its service its log.
+STAGING = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR")
+
+
+_silent_since = -math.inf  # when a server did not answer this process
 
 
 def logged_in() -> bool:
@@ -51,105 +58,39 @@ def choose_mode(wish: str = "auto") -> tuple[str, str]:
     return "offline", event
 
 
-class WandbRun:
-    """One job's run. Every method is safe to call whatever state W&B is in.
-
-    ``run`` is W&B's own object, None if it could not be started; ``events`` say what went wrong; ``where`` is the run's
-    address, or its folder and how to send it later.
-    """
-
-    def __init__(self, run: Any = None, events: Sequence[str] = (), where: str = "") -> None:
-        self.run = run
-        self.events = list(events)
-        self.where = where
-        self._axes: set[str] = set()
-        self._exit_code = 0
-        self._passed_on = 0
-
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Points of curves; ``strong/loss`` is drawn over ``strong/step`` where there is one, so that several trainings
-        share a run, else over ``step``, which must never go back."""
-        if self.run is None:
-            return
-
-        def send() -> None:
-            for axis in values:
-                series, _, name = axis.rpartition("/")
-                if name == "step" and axis not in self._axes:
-                    self._axes.add(axis)
-                    self.run.define_metric(axis, hidden=True)
-                    self.run.define_metric(f"{series}/*", step_metric=axis)
-            self.run.log(dict(values), step=step)
-
-        self._try("log", send)
-
-    def publish(self, result: Result, folder: Path) -> list[str]:
-        """Send metrics and verdict (summary), tables and pictures; returns the events not yet returned."""
-        if self.run is None:
-            return self._news()
-        self._exit_code = int(result.status != "ok")
-        self._try("summary", lambda: self.run.summary.update(_summary(result)))
-        for name, table in result.tables.items():
-            self._try(f"table '{name}'", partial(self._log_table, name, table))
-        self._try("figures", lambda: self._log_figures(result, folder))
-        return self._news()
-
-    def finish(self) -> list[str]:
-        """Close the run, and with it its files and threads; safe to call twice. Returns the events not yet returned."""
-        if self.run is not None:
-            run, self.run = self.run, None
-            self._try("finish", lambda: run.finish(exit_code=self._exit_code))
-            self._try("logs", lambda: _redact_logs(Path(run.dir).parent))
-        return self._news()
-
-    def _news(self) -> list[str]:
-        news = self.events[self._passed_on :]
-        self._passed_on = len(self.events)
-        return news
-
-    def _log_table(self, name: str, table: Table) -> None:
-        import wandb
-
-        first = zip(*(values[:ROWS] for values in table.values()), strict=True)
-        rows: list[Any] = [[_cell(value) for value in values] for values in first]
-        self.run.log({f"tables/{name}": wandb.Table(columns=list(table), data=rows, allow_mixed_types=True)})
-
-    def _log_figures(self, result: Result, folder: Path) -> None:
-        import wandb
-
-        from src.report.static import write_figures
-
-        files = {name: folder / "figures" / f"{name}.png" for name in names(result)}
-        if not all(path.exists() for path in files.values()):
-            files, problems = write_figures(result, folder)
-            self.events += [problem for problem in problems if problem not in self.events]
-        pictures = {f"figures/{name}": wandb.Image(str(path)) for name, path in files.items()}
-        if pictures:
-            self.run.log(pictures)
-
-    def _try(self, what: str, act: Callable[[], Any]) -> None:
-        try:
-            act()
-        except Exception as error:
-            event = f"W&B: {what} could not be sent ({_short(error)}); the result on disk is complete"
-            if event not in self.events:
-                self.events.append(event)
+@contextmanager
+def staged_in(folder: Path) -> Iterator[None]:
+    """What W&B puts aside while a run is open lies in ``folder`` and goes at the end; where a user chose, it is his."""
+    chosen = [name for name in STAGING if name not in os.environ]
+    os.environ.update(dict.fromkeys(chosen, str(folder)))
+    try:
+        yield
+    finally:
+        for name in chosen:
+            os.environ.pop(name, None)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(
     folder: Path,
     *,
     project: str,
+    entity: str | None = None,
+    run_id: str = "",
     group: str = "",
     job_type: str = "",
     tags: Sequence[str] = (),
     name: str = "",
+    notes: str | None = None,
     mode: str = "auto",
+    commit: str = "",
+    system_metrics: bool = False,
     config: Mapping[str, Any] | None = None,
 ) -> WandbRun:
-    """Begin a job's run in ``folder/wandb``; the variable WANDB_MODE is stronger than ``mode``.
+    """Begin a run in ``folder/wandb``; the variable WANDB_MODE is stronger than ``mode``.
 
-    Never raises, prompts or waits for long; see ``WandbRun.events``.
+    Never raises, prompts or waits for long; see ``WandbRun.events``. A run of the same id takes the place of the one
+    before it, there as at the server.
     """
     chosen, event = choose_mode(mode)
     events = [event] if event else []
@@ -158,62 +99,76 @@ def start(
     os.environ.setdefault("WANDB_SILENT", "true")  # read when wandb is imported
     fields = {
         "project": project,
+        "entity": entity,
+        "id": run_id or None,
         "group": group or None,
         "job_type": job_type or None,
-        "tags": [tag[:64] for tag in tags if tag],  # longer ones are refused
+        "tags": [tag[:64] for tag in dict.fromkeys(tags) if tag],  # longer ones are refused
         "name": name or None,
+        "notes": notes,
         "config": dict(config or {}),
+        "settings": {"git_commit": commit or None, "x_disable_stats": not system_metrics},
     }
+    global _silent_since
+    if chosen == "online" and time.monotonic() - _silent_since < GIVEN_UP:
+        events.append("W&B: the server did not answer a while ago; the run was kept offline")
+        chosen = "offline"
+    begun = time.monotonic()
     for attempt in dict.fromkeys((chosen, "offline")):
         try:
             run = _init(folder, attempt, fields)
-            sync = f"offline, send it with: wandb sync {shlex.quote(str(Path(run.dir).parent))}"
-            return WandbRun(run, events, str(run.url) if attempt == "online" else sync)
+            place = Path(run.dir).parent
+            _remove_earlier(place, f"*run-*-{run_id}" if job_type == STAGE else "*run-*")
+            sync = f"offline, send it with: wandb sync {shlex.quote(str(place))}"
+            return WandbRun(run, events, str(run.url) if attempt == "online" else sync, attempt)
         except Exception as error:
+            if attempt == "online" and (isinstance(error, TimeoutError) or time.monotonic() - begun > PATIENCE / 2):
+                _silent_since = time.monotonic()  # and not where it refused this one run
             kept = "; the run was kept offline" if attempt == "online" else "; there is no W&B run"
-            events.append(f"W&B: {attempt} run could not be started ({_short(error)}){kept}")
+            events.append(f"W&B: {attempt} run could not be started ({short(error)}){kept}")
     return WandbRun(events=events)
 
 
 def _init(folder: Path, mode: Any, fields: Mapping[str, Any]) -> Any:
-    import wandb
-
     folder.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
         "silent": True,
         "console": "off",  # our screen is not W&B's to copy
+        "symlink": False,
         "init_timeout": PATIENCE,
         "finish_timeout": FINISH,
-        "disable_git": True,  # job.py records the revision
+        "disable_git": True,  # what is known of code and machine is sent by us, without names and places
         "disable_code": True,
-        "x_disable_stats": True,
+        "host": "",
+        "program": "src.run",
         "x_disable_meta": True,
+        "x_transaction_log_flush_interval": 1.0,  # `wandb sync` gives up on all runs where one of a killed job is empty
         "x_save_requirements": False,
+        **fields["settings"],
     }
-    known = {key: value for key, value in settings.items() if key in wandb.Settings.model_fields}
-    # create_new: a run that an earlier job of this process left open is not reused silently
-    return wandb.init(dir=folder, mode=mode, reinit="create_new", settings=wandb.Settings(**known), **fields)
+    fields = {key: value for key, value in fields.items() if key != "settings"}
+    with _unset("WANDB_RESUME", "WANDB_RUN_ID") as variables:
+        import wandb
+
+        if os.environ.get("WANDB_SWEEP_ID") and fields["job_type"] != STAGE:  # W&B's agent waits for the run it named
+            fields["id"] = variables["WANDB_RUN_ID"] or fields["id"]
+        known = {key: value for key, value in settings.items() if key in wandb.Settings.model_fields}
+        # create_new: a run that an earlier job of this process left open is not reused silently
+        return wandb.init(dir=folder, mode=mode, reinit="create_new", settings=wandb.Settings(**known), **fields)
 
 
-def _redact_logs(folder: Path) -> None:
-    """W&B's own logs name the folders of this machine."""
-    for log in folder.glob("logs/*.log"):
-        write_atomically(log, redacted(log.read_text(encoding="utf-8", errors="replace")))
+@contextmanager
+def _unset(*names: str) -> Iterator[dict[str, str | None]]:
+    """Without these variables, which would make one run of all that a process starts."""
+    before = {name: os.environ.pop(name, None) for name in names}
+    try:
+        yield before
+    finally:
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
-def _summary(result: Result) -> dict[str, Any]:
-    summary: dict[str, Any] = {"status": result.status, "verdict": result.verdict, "verdict_kind": result.verdict_kind}
-    summary |= {"events": list(result.events), "identity": result.identity}
-    for name, estimate in result.metrics.items():
-        summary |= {key: value for key, value in estimate.columns(name).items() if math.isfinite(value)}
-    return summary
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+def _remove_earlier(place: Path, pattern: str) -> None:
+    """What an earlier process kept of the same run: it is told anew, and whole. A job's folder has one run."""
+    for earlier in place.parent.glob(pattern):
+        if earlier != place:
+            shutil.rmtree(earlier, ignore_errors=True)

@@ -1,29 +1,17 @@
 """``task=store``: what the store keeps, how large it is, which results use it; and what may go."""
 
-import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from src.artifacts.artifacts import Artifacts
-from src.core.claims import CLAIM, lives
-from src.core.errors import UserError
+from src.artifacts.places import Use, check_still, places_below, size_of, uses_of, wandb_runs
 from src.core.estimate import Estimate
-from src.core.files import read_json
-from src.core.paths import PLACE
 from src.core.result import FILE, Panel, Result, Verdict
-from src.core.store import MANIFEST, Entry
+from src.core.store import Entry
+from src.report.wandb_stages import run_places
 from src.tasks.options import Store as StoreOptions
-
-PARTS = ("figures", "tables", "wandb")  # folders of a job in which no other one is
-
-
-class Use(NamedTuple):
-    """How many results need an entry, and the first of their names."""
-
-    results: int = 0
-    example: str = ""
 
 
 def store(options: StoreOptions, artifacts: Artifacts) -> Result:
@@ -36,30 +24,33 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
         UserError: something is to be deleted, and a job or a sweep is at work or a result cannot be read.
     """
     running, mine = artifacts.running, artifacts.session.folder
-    places = list(_places(Path(running.outputs).resolve()))
+    places = list(places_below(Path(running.outputs).resolve()))
     if options.prune != "none":
-        _check_still(places, mine.resolve(), options.prune)
+        check_still(places, mine.resolve(), options.prune)
     results = [place for place, names in places if FILE in names]
     entries = list(artifacts.store.entries())
     sizes = {entry.digest: entry.size for entry in entries}
-    uses = _uses(results, entries, options.prune)
+    uses = uses_of(results, entries, options.prune)
     pruned: list[str] = []
     freed = 0
     if options.prune in ("unused", "all_leftovers"):
         pruned = [entry.digest for entry in artifacts.store.prune(set(uses))]
         freed = sum(sizes.get(digest, 0) for digest in pruned)
+        for path in [path for digest in pruned for path in run_places(artifacts.store.root, digest)]:
+            freed += size_of(path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         gone = set(pruned)
         entries = [entry for entry in entries if entry.digest not in gone]
     if options.prune == "all_leftovers":
         for folder in artifacts.store.leftovers():
-            freed += _size(folder)
+            freed += size_of(folder)
             pruned.append(folder.name)
             shutil.rmtree(folder)
     entries.sort(key=lambda entry: -sizes[entry.digest])
     leftovers = artifacts.store.leftovers()
     rows = [_row(entry, sizes[entry.digest], uses.get(entry.digest, Use())) for entry in entries]
     remains = [
-        {"folder": str(path.relative_to(artifacts.store.root)), "megabytes": _size(path) / 1e6} for path in leftovers
+        {"folder": str(path.relative_to(artifacts.store.root)), "megabytes": size_of(path) / 1e6} for path in leftovers
     ]
     caption = "Used by: results below the outputs folder, also through an entry that was built from it."
     result = Result("store", running.name)
@@ -75,61 +66,12 @@ def store(options: StoreOptions, artifacts: Artifacts) -> Result:
         sentence = f"{len(pruned)} deleted, {freed / 1e6:.1f} MB; {sentence}"
     elif unused or leftovers:
         sentence += "; prune=unused deletes those, prune=all_leftovers also what killed builds left"
+    if (runs := wandb_runs(places)).folders:
+        largest = f"{runs.largest / 1e6:.1f} MB at most in one"
+        sentence += f"; W&B keeps runs in {runs.folders} folders, {runs.size / 1e6:.1f} MB, {largest}"
     metrics = {"entries": Estimate(len(entries)), "megabytes": Estimate(size / 1e6), "unused": Estimate(unused)}
     result.conclude(Verdict(sentence, metrics=metrics, screen=list(result.tables)))
     return result
-
-
-def _places(outputs: Path) -> Iterator[tuple[Path, Collection[str]]]:
-    """Every folder in which a job or a sweep may be, with the names in it; entries of the store are passed over."""
-    for place, folders, files in os.walk(outputs):
-        if MANIFEST in files and FILE not in files:
-            folders.clear()
-            continue
-        yield Path(place), {*folders, *files}
-        passed = (PLACE, *PARTS) if FILE in files else (PLACE,)
-        folders[:] = sorted(name for name in folders if name not in passed)
-
-
-def _check_still(places: Sequence[tuple[Path, Collection[str]]], mine: Path, prune: str) -> None:
-    """Refuse to delete while a sweep or another job is at work."""
-    for place, names in places:
-        sweeps = (place / PLACE).glob(f"*{CLAIM}") if PLACE in names else ()
-        job = CLAIM in names and place != mine and lives(place / CLAIM)
-        if job or any(map(lives, sweeps)):
-            kind = "job" if job else "sweep"
-            raise UserError(f"prune={prune}: a {kind} is running ({place}); wait until it ends")
-
-
-def _uses(results: Sequence[Path], entries: Sequence[Entry], prune: str) -> dict[str, Use]:
-    """Digest of an entry -> the results that use it or what was built from it; also failed ones: they may run again."""
-    parents = {entry.digest: tuple(entry.manifest["parents"]) for entry in entries}
-    uses: dict[str, Use] = {}
-    for folder in results:
-        try:
-            plain = read_json(folder / FILE)
-        except (OSError, ValueError):
-            if prune == "none":
-                continue
-            raise UserError(
-                f"prune={prune}: {folder / FILE} is damaged, so what it uses is unknown; run its job again or delete it"
-            ) from None
-        name = str(plain.get("name", folder.name))
-        for digest in _with_ancestors(plain.get("uses", ()), parents):
-            count, example = uses.get(digest, Use())
-            uses[digest] = Use(count + 1, min(name, example) if example else name)
-    return uses
-
-
-def _with_ancestors(digests: Sequence[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
-    whole: set[str] = set()
-    queue = list(digests)
-    while queue:
-        digest = queue.pop()
-        if digest not in whole:
-            whole.add(digest)
-            queue += parents.get(digest, ())
-    return whole
 
 
 def _row(entry: Entry, size: int, use: Use) -> dict[str, Any]:
@@ -144,7 +86,3 @@ def _row(entry: Entry, size: int, use: Use) -> dict[str, Any]:
         "for_example": use.example,
         "edition": "made by an older edition" if entry.older else "",
     }
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -20,6 +20,7 @@ from src.core.files import read_json
 from src.core.options import Count, Share, options
 from src.data.datamodule import ImageData
 from src.training.checkpoints import ENDED, RESUME, AtomicCheckpoints, Checkpoints, EpochSeed, read_history
+from src.training.course import Course
 from src.training.determinism import seed_everything
 from src.training.early_stopping import EarlyStopping, LossStopping
 from src.training.learners.stepping import Stepping
@@ -102,7 +103,7 @@ def fit(
     seed_everything("fit", seed)
     on_gpu = device is not None and device.type == "cuda"
     keeper = Checkpoints(folder, training.keep_every, keep_last, resume_every)
-    every: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, keeper]
+    every: list[Callback] = [OwnSignals(), EpochSeed(seed), *callbacks, Course(folder), keeper]
     if training.early_stopping is not None:
         every.append(LossStopping(training.early_stopping))
     if on_epoch and devices == 1:

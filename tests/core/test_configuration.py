@@ -366,4 +366,4 @@ def test_a_value_of_the_environment_counts_where_it_decides_and_is_never_shown(m
     assert setting(first, ["seed"]) == setting(written(root, "seed=1", PHOTOS="/mnt/geheim"), ["seed"])
     below = ("data_root=${oc.env:PHOTOS}", "recipe.data.source.root=${data_root}/x")
     assert identity(written(*below, PHOTOS="/mnt/geheim")) == identity(written(*below, PHOTOS="/mnt/anders"))
-    assert "hidden" not in written("logger.project=${oc.env:PHOTOS}", "recipe.data.source.root=x")
+    assert "hidden" not in written("logger.notes=${oc.env:PHOTOS}", "recipe.data.source.root=x")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.test_multirun import images
-from tests.report.test_wandb_view import read_back
+from tests.report.test_wandb_view import artifacts_in, read_back
 
 TINY = ("experiment=patch_weak", "debug=tiny", "traceback=false")
 
@@ -22,13 +22,21 @@ def test_page_and_offline_run(run, tmp_path):
     page = (folder / "page.html").read_text()
     assert ran.result["verdict"].split("'")[0] in page and "plotly" in page
     assert str(folder / "page.html") in ran.text
+    assert f"wandb sync {tmp_path}/store/wandb {folder}/wandb" in ran.text
     offline = read_back(folder)
     assert (offline[0].run_group, offline[0].job_type) == ("patch_weak", "patch")
-    assert list(offline[0].tags) == ["glyphs", "${oc.env:SECRET}"]
+    assert list(offline[0].tags) == ["glyphs", "${oc.env:SECRET}", "simcnn", "simcnn_weak"]
+    told, digests = artifacts_in(folder), ran.result["uses"]
+    assert {name for name, how in told.items() if how == "made"} == {f"patched-{ran.result['identity']}"}
+    assert {name.split("-")[1] for name in told if name.startswith(("network", "modules"))} == set(digests)
+    stages = tmp_path / "store" / "wandb"
+    assert {path.name.split("-")[-1] for path in stages.glob("offline-run-*")} == set(digests)
+    assert offline[1]["environment"]["commit"] == ran.result["environment"]["revision"]
     assert offline[2]["f1_patched"] == ran.result["metrics"]["f1_patched"]["value"]
     assert not [path for path in folder.rglob("*") if path.is_file() and says(path, "geheim-4711")]
-    views = [path for path in folder.rglob("*") if path.suffix in (".json", ".html", ".csv", ".log")]
-    assert len(views) > 5 and not [path for path in views if says(path, str(tmp_path), str(ROOT))]
+    written = [*folder.rglob("*"), *stages.rglob("*")]
+    views = [path for path in written if path.suffix in (".json", ".html", ".csv", ".log", ".wandb", ".txt")]
+    assert len(views) > 20 and not [path for path in views if says(path, str(tmp_path), str(ROOT))]
 
 
 def says(path, *texts):

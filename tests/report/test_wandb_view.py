@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 from src.core.estimate import Estimate
 from src.core.result import Figure, Result
 from src.report import wandb_view
-from src.report.wandb_view import WandbRun, choose_mode, logged_in, start
+from src.report.wandb_run import WandbRun
+from src.report.wandb_view import choose_mode, logged_in, staged_in, start
 from tests.fakes.result import patch_result
 
 BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4
@@ -36,6 +38,7 @@ def nobody(monkeypatch, tmp_path):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(wandb_view, "_silent_since", -math.inf)
 
 
 def records(path):
@@ -60,7 +63,7 @@ def records(path):
 
 
 def read_back(folder):
-    """What the run's file holds, once it is whole: W&B's service goes on writing for a while on a busy machine."""
+    """What the file of a folder's one run holds when it is whole: W&B's service writes on for a while."""
     until = time.monotonic() + 60
     while (found := read_now(folder)) is None:
         assert time.monotonic() < until
@@ -84,6 +87,20 @@ def read_now(folder):
     if not whole:
         return None
     return run, {item.key: json.loads(item.value_json) for item in run.config.update}, summary, history
+
+
+def artifacts_in(folder):
+    """Name -> whether the one offline run of a folder says that it made or used it."""
+    (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    told = [record.artifact for record in records(path) if record.HasField("artifact")]
+    return {each.name: "used" if each.user_created and each.use_after_commit else "made" for each in told}
+
+
+def best_in(folder):
+    """Curve -> which of its values the summary has."""
+    (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    told = [record.metric for record in records(path) if record.HasField("metric")]
+    return {each.name: "max" if each.summary.max else "min" for each in told if each.summary.max or each.summary.min}
 
 
 def test_an_offline_run_holds_all_of_the_job(tmp_path, capfd):
@@ -113,12 +130,14 @@ def test_an_offline_run_holds_all_of_the_job(tmp_path, capfd):
     assert summary["verdict_kind"] == "success"
     logged = {name: value for row in history for name, value in row.items()}
     assert logged["tables/methods/nrows"] == 7
+    assert not artifacts_in(tmp_path), "tables are files of the run"
     assert logged["figures/f1_of_the_target_class/_type"] == "image-file"
     assert "broken" not in summary
     assert [row["weak/step"] for row in history if "weak/step" in row] == [0, 1, 2]  # none was dropped
     (path,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     axes = {record.metric.glob_name: record.metric.step_metric for record in records(path) if record.HasField("metric")}
     assert axes["weak/*"] == "weak/step"
+    assert best_in(tmp_path) == {"strong/loss": "min", "weak/loss": "min"}
     assert capfd.readouterr() == ("", "")
 
 
@@ -182,6 +201,8 @@ def test_a_server_that_does_not_answer_leaves_an_offline_run(tmp_path, monkeypat
     assert "no answer" in event
     assert "kept offline" in event
     assert read_back(tmp_path)[2]["x"] == 1.0
+    (event,) = publish(Result("train", "n"), tmp_path / "next", project="p")
+    assert "a while ago" in event, "the next job does not wait again"
 
 
 def test_a_run_that_breaks_midway_tells_it_once_and_is_still_finished(tmp_path):
@@ -201,6 +222,26 @@ def test_a_run_that_breaks_midway_tells_it_once_and_is_still_finished(tmp_path):
     events = view.publish(Result("t", "n", status="failed"), tmp_path) + view.finish()
     assert len(events) == len(set(events)) <= 3
     assert run.finished == 2  # once, with exit code 1
+
+
+def test_a_run_is_what_we_call_it_unless_an_agent_waits_for_it(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_RUN_ID", "theirs")
+    monkeypatch.setenv("WANDB_RESUME", "must")
+    for place, sweep in (("a", ""), ("b", "sweep")):
+        monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+        start(tmp_path / place, project="p", run_id="ours").finish()
+    assert [read_back(tmp_path / place)[0].run_id for place in "ab"] == ["ours", "theirs"]
+    assert os.environ["WANDB_RUN_ID"] == "theirs"
+
+
+def test_what_is_put_aside_goes_and_a_users_own_place_stays(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    theirs = os.environ["WANDB_CACHE_DIR"]
+    with staged_in(tmp_path / "staging"):
+        assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "staging") and os.environ["WANDB_CACHE_DIR"] == theirs
+        (tmp_path / "staging").mkdir()
+    assert "WANDB_DATA_DIR" not in os.environ and not (tmp_path / "staging").exists()
 
 
 def test_importing_the_view_does_not_import_wandb():

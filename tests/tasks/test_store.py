@@ -62,6 +62,20 @@ def test_pruning_deletes_what_nothing_uses_and_leaves_builds_alone(place):
     assert found.verdict.startswith("1 deleted, 0.0 MB") and (place / "store" / "checkpoint" / "dead.work").exists()
 
 
+def test_what_wandb_keeps_is_told_and_goes_with_its_entry(place):
+    entries = {entry.manifest["recipe"].get("n"): entry.digest for entry in Store(place / "store").entries()}
+    stages = place / "store" / "wandb"
+    for folder in (place / "patch" / "a" / "wandb", *(stages / f"offline-run-1-{entries[n]}" for n in (1, 2))):
+        folder.mkdir(parents=True)
+        (folder / "run.wandb").write_bytes(b"z" * 1_000_000)
+    (stages / "logged").mkdir()
+    (stages / "logged" / f"{entries[2]}-view").write_text(entries[2])
+    assert run(place, "none").verdict.endswith("; W&B keeps runs in 2 folders, 3.0 MB, 2.0 MB at most in one")
+    assert run(place, "unused").verdict.startswith("1 deleted, 1.0 MB")
+    assert {path.name for path in stages.iterdir()} == {"logged", f"offline-run-1-{entries[1]}"}
+    assert not list((stages / "logged").iterdir()) and (place / "patch" / "a" / "wandb").exists()
+
+
 @pytest.mark.parametrize("prune", ["unused", "all_leftovers"])
 def test_what_a_damaged_result_used_is_not_deleted(place, prune):
     damaged = place / "patch" / "a" / results.FILE

@@ -17,6 +17,7 @@ from src.core.errors import UserError
 from src.core.options import options_of
 from src.networks.weights import load_weights
 from src.training.checkpoints import EARLIER, RESUME
+from src.training.course import COURSE, read_course
 from src.training.fitting import Training, VariantTraining, overfitted_epoch
 from tests.fakes.networks import ARCHITECTURE
 from tests.fakes.training import EPOCHS, LAST, LEARNERS, PLACES, train
@@ -79,6 +80,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     history = train(folder, learner=learner, on_epoch=told.append)
     assert told == history and len(history) == EPOCHS, "epochs done before are told too, each once"
     assert left_in(folder) == left_in(whole[learner])
+    course = read_course(folder)
+    assert [row["epoch"] for row in course] == list(range(EPOCHS)), "what each epoch cost, those before the kill too"
+    assert all(row["lr"] >= 0 and row["epoch_seconds"] >= 0 and row["memory_gb"] > 0 for row in course)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -165,7 +169,7 @@ def test_what_a_later_epoch_left_is_forgotten(killed: Path, unbroken: Path, tmp_
     events: list[str] = []
     train(folder, on_event=events.append, callbacks=[Looks(folder, seen)])
     assert not events and set(seen[0]) == {"best.safetensors", "epoch_0000.safetensors", "epoch_0001.safetensors",
-                                           "history.json", RESUME}  # fmt: skip
+                                           "history.json", COURSE, RESUME}  # fmt: skip
     assert b"later" not in seen[0]["best.safetensors"] and len(json.loads(seen[0]["history.json"])) == LAST
     assert left_in(folder) == left_in(unbroken) and not (folder / EARLIER).exists()
 
