@@ -42,8 +42,8 @@ class Session:
         running: Running,
         folder: Path,
         quiet: bool = False,
-        views: Sequence[View] = (),
         environment: Mapping[str, Any] | None = None,
+        views: Sequence[View] = (),
     ) -> None:
         self.config = config
         self.running = running

@@ -14,12 +14,12 @@ from src.core.result import FILE, Opening, Panel, Result, Verdict, load, scan
 from src.report.described import Described, described, experiments
 from src.report.rebuild import OVERVIEW
 from src.report.sweep_report import publish_report, sweep_report
+from src.report.lineage import TYPES
 from src.report.wandb_view import choose_mode
 from src.report.workspaces import publish, specification, workspace
 from src.tasks.options import Dashboard
 
 PROJECT = "cnn-anatomy"  # of a file that nobody publishes
-NETWORKS = {"checkpoint": "network"}  # a kind of the store's -> the artifact's type
 OPENING = Opening(
     "Workspaces of all experiments",
     "A workspace is a page of Weights & Biases over the runs of an experiment: verdicts, metrics over what was swept, "
@@ -41,7 +41,7 @@ def dashboard(options: Dashboard, artifacts: Artifacts) -> Result:
     rows, reports = [], 0
     for experiment in asked:
         jobs = _jobs(outputs, experiment)
-        place = {"project": logger.project or PROJECT, "entity": getattr(logger, "entity", None) or ""}
+        place = {"project": logger.project or PROJECT, "entity": logger.entity or ""}
         view = workspace(experiment, **place, known=_metrics(jobs), artifacts=_networks(artifacts.store.root, jobs))
         path = folder / "workspaces" / f"{experiment.name}.json"
         plain = specification(view)
@@ -103,5 +103,5 @@ def _networks(store: Path, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     names = []
     for digest in sorted(counts, key=lambda digest: -counts[digest]):
         for entry in store.glob(f"*/{digest}"):
-            names.append(f"{NETWORKS.get(entry.parent.name, entry.parent.name)}-{digest[:16]}")
+            names.append(f"{TYPES.get(entry.parent.name, entry.parent.name)}-{digest[:16]}")
     return names

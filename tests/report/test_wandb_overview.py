@@ -16,7 +16,7 @@ from tests.report.test_wandb_view import read_back
 
 def test_the_overview_is_a_run_with_its_table_its_claims_and_its_page(tmp_path: Path, nobody: None):
     pytest.importorskip("wandb")
-    settings = running(name="patch_weak", logger=Logger("wandb", "p", "offline"), report=Report("page"))
+    settings = running(name="patch_weak", logger=Logger("wandb", "p", mode="offline"), report=Report("page"))
     session = Session({"task": "compare"}, settings, tmp_path / "overview")
     result = Result("compare", "patch_weak", verdict="2 jobs")
     result.add(Panel("", "jobs", {"job": ["a", "b"], "seed": [0, 1]}), Panel("", "claims", {"claim": ["it helps"]}))

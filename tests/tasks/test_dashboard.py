@@ -46,7 +46,7 @@ def run(outputs: Path, experiments: tuple[str, ...] | None, logger: Logger) -> t
 
 def test_files_are_written_without_a_network(outputs: Path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    result, folder = run(outputs, ("patch_weak", "robustness"), Logger("wandb", "mine", "auto"))
+    result, folder = run(outputs, ("patch_weak", "robustness"), Logger("wandb", "mine", mode="auto"))
     assert sorted(path.stem for path in (folder / "workspaces").iterdir()) == ["patch_weak", "robustness"]
     plain = json.loads((folder / "workspaces" / "patch_weak.json").read_text())
     assert plain["project"] == "mine" and "network-" in json.dumps(plain) and "f1_patched" in json.dumps(plain)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.core.files import replacing
+from src.core.shown import Shown
 from src.networks.slicing.chain import ChainLayer, chain_of, first_layers
 from src.networks.slicing.fused import is_matrix
 from src.networks.slicing.network import State
@@ -137,7 +138,7 @@ def _declare(code: ctypes.CDLL) -> None:
 
 
 @dataclass(frozen=True)
-class NativeWeights:
+class NativeWeights(Shown):
     """The layers of one sub-network; the tensors are held because the layers point at their numbers."""
 
     layers: Any  # an array of _Layer, one more than the chain has: how its output lies
