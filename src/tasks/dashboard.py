@@ -12,9 +12,9 @@ from src.core.own import groups
 from src.core.redaction import redacted
 from src.core.result import FILE, Opening, Panel, Result, Verdict, load, scan
 from src.report.described import Described, described, experiments
+from src.report.lineage import TYPES
 from src.report.rebuild import OVERVIEW
 from src.report.sweep_report import publish_report, sweep_report
-from src.report.lineage import TYPES
 from src.report.wandb_view import choose_mode
 from src.report.workspaces import publish, specification, workspace
 from src.tasks.options import Dashboard
