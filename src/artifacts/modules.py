@@ -24,11 +24,11 @@ from src.core.store import Key
 from src.data.datamodule import ImageData
 from src.data.image_set import ImageSet
 from src.methods.modularity.ensemble import composed_accuracy
-from src.methods.modularity.evaluation import Evaluator, OneByOne
+from src.methods.modularity.evaluation import Evaluator
 from src.methods.modularity.genome import GenomeLayout
 from src.methods.modularity.importance import importance_order, kernel_importance
 from src.methods.modularity.judges import judge_for, runner_for
-from src.methods.modularity.search import image_rungs, search
+from src.methods.modularity.search import check_memory, image_rungs, search
 from src.methods.modularity.search_settings import SearchSettings
 from src.methods.modularity.search_state import Generation
 from src.methods.modularity.sensitivity import SensitivityCurves, chosen_layers, sensitive_layers, sensitivity_curves
@@ -65,7 +65,9 @@ class Modules(Shown):
     def evaluator(self, images: ImageSet) -> Evaluator:
         """Runs modules on raw images of any set, normalised as the strong network was trained."""
         subject = self.strong.subject
-        judge = OneByOne(
+        judge, _ = judge_for(
+            "auto",
+            "fp32",
             subject.model,
             self.plan,
             subject.normalise(images.images),
@@ -121,6 +123,7 @@ def strong_network(options: ModulesOptions, artifacts: Artifacts, data: ImageDat
         raise UserError(f"strong.model.name={architecture['name']}: {error}") from None
     chosen = options_of(SearchSettings, {**options.search, "seed": options.seed}, "search")
     runner_for(chosen.evaluator, chosen.precision, network, plan, device_of(artifacts.running.device))
+    check_memory(chosen, len(data.classes), plan.kernels, len(data.sets["validation"]))
     return trained(options.strong, artifacts, role="strong", data=data)
 
 

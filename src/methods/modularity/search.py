@@ -48,6 +48,30 @@ def image_rungs(labels: Tensor, racing: Sequence[float], seed: int) -> tuple[Ten
     return order, parts
 
 
+def check_memory(settings: SearchSettings, classes: int, kernels: int, images: int) -> None:
+    """Refuse a search whose tournament does not fit into half of ``settings.memory_gb``; the rest is for what is
+    remembered.
+
+    What bounds it: two numbers per surviving ensemble and image on the first level, and the logits of all candidates.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    survivors = min(settings.max_ensembles, settings.population**2) + 1
+    half = -(-classes // 2)
+    logits = 4 * classes * settings.population * images
+    ensembles = 8 * half * survivors * images
+    pairs = 4 * (half * settings.population) ** 2 + 32 * survivors**2 + 8 * survivors * half * settings.population
+    genes = 5 * classes * settings.population * kernels
+    needed = (logits + ensembles + pairs + genes) / 1e9
+    if needed > settings.memory_gb / 2:
+        raise UserError(
+            f"search.memory_gb={settings.memory_gb:g}: {classes} classes of {settings.population} candidates on "
+            f"{images} images need {2 * needed:.3g}; raise it, or lower search.population, search.max_ensembles or "
+            "the validation images"
+        )
+
+
 def search(
     evaluate: Callable[[Tensor, int], Tensor],
     layout: GenomeLayout,

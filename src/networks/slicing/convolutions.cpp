@@ -47,31 +47,44 @@ struct Finish {
 };
 
 template <int M, int N>
+inline void add_products(const float* from, int64_t apart, int64_t count, const float*& weights, Vector (&sums)[M][N]) {
+    for (int64_t k = 0; k < count; ++k, weights += PANEL) {
+        Vector weight[N];
+        for (int j = 0; j < N; ++j) weight[j] = load(weights + j * LANES);
+        for (int i = 0; i < M; ++i) {
+            const Vector value = from[i * apart + k] - Vector{};  // in every lane
+            for (int j = 0; j < N; ++j) sums[i][j] += value * weight[j];
+        }
+    }
+}
+
+template <int M, int N>
 inline void tile(const Rows& rows, const float* weights, float* to, int64_t apart, const Finish& finish, int64_t column) {
     Vector total[M][N] = {};
-    for (int64_t segment = 0; segment < rows.segments; ++segment)
-        for (int64_t begin = 0; begin < rows.length; begin += SUMMED) {
-            const int64_t end = std::min(begin + SUMMED, rows.length);
-            const float* from = rows.data + segment * rows.step;
-            Vector sums[M][N] = {};
-            for (int64_t k = begin; k < end; ++k, weights += PANEL) {
-                Vector weight[N];
-                for (int j = 0; j < N; ++j) weight[j] = load(weights + j * LANES);
-                for (int i = 0; i < M; ++i) {
-                    const Vector value = from[i * rows.apart + k] - Vector{};  // in every lane
-                    for (int j = 0; j < N; ++j) sums[i][j] += value * weight[j];
-                }
+    if (rows.segments * rows.length <= SUMMED) {
+        for (int64_t segment = 0; segment < rows.segments; ++segment)
+            add_products<M, N>(rows.data + segment * rows.step, rows.apart, rows.length, weights, total);
+    } else {
+        for (int64_t segment = 0; segment < rows.segments; ++segment)
+            for (int64_t begin = 0; begin < rows.length; begin += SUMMED) {
+                Vector sums[M][N] = {};
+                const int64_t count = std::min(SUMMED, rows.length - begin);
+                add_products<M, N>(rows.data + segment * rows.step + begin, rows.apart, count, weights, sums);
+                for (int i = 0; i < M; ++i)
+                    for (int j = 0; j < N; ++j) total[i][j] += sums[i][j];
             }
-            for (int i = 0; i < M; ++i)
-                for (int j = 0; j < N; ++j) total[i][j] += sums[i][j];
-        }
+    }
+    const bool bare = !finish.bias && !finish.relu && !finish.added;
     for (int j = 0; j < N; ++j) {
         const int64_t place = column + j * LANES;
         const Vector bias = finish.bias ? load(finish.bias + place) : Vector{};
         for (int i = 0; i < M; ++i) {
-            Vector value = total[i][j] + bias;
-            if (finish.relu) value = relu(value);
-            if (finish.added) value += load(finish.added + i * finish.added_apart + place);
+            Vector value = total[i][j];
+            if (!bare) {
+                value += bias;
+                if (finish.relu) value = relu(value);
+                if (finish.added) value += load(finish.added + i * finish.added_apart + place);
+            }
             store(to + i * apart + place, value);
         }
     }

@@ -12,7 +12,7 @@ from src.core.errors import UserError
 from src.methods.modularity import judges
 from src.methods.modularity.folded import Folded
 from src.methods.modularity.judges import judge_for, runner_for
-from src.methods.modularity.search import image_rungs
+from src.methods.modularity.search import check_memory, image_rungs
 from src.networks.slicing import extract, native, plan_for
 from src.networks.slicing.native import BuildFailed, NoCompiler
 from tests.methods.modularity.toy_search import CLASSES, SETTINGS, Toy
@@ -133,3 +133,13 @@ def test_parts_hold_all_classes_alike_or_are_refused() -> None:
         image_rungs(labels, (0.01,), 0)
     with pytest.raises(UserError, match=r"search\.racing=\[0\.5, 0\.2\]: must rise"):
         replace(SETTINGS, racing=(0.5, 0.2))
+
+
+def test_a_population_that_memory_does_not_hold_is_refused() -> None:
+    paper = replace(SETTINGS, population=100, parents=50, max_ensembles=500)
+    check_memory(paper, classes=10, kernels=4224, images=5000)
+    with pytest.raises(
+        UserError, match=r"search\.memory_gb=2: 100 classes of 100 candidates on 10000 images need .*raise it"
+    ):
+        check_memory(paper, classes=100, kernels=4224, images=10_000)
+    check_memory(replace(paper, memory_gb=16.0), classes=100, kernels=4224, images=10_000)
