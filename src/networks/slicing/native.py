@@ -30,7 +30,7 @@ COMPILERS = ("c++", "g++", "clang++")
 WINOGRAD, DIRECT, MATRIX = range(3)
 EARLY_PIXELS = 256
 """Maps of at least so many pixels are computed for few images at a time."""
-FEW, MANY = 8, 128
+FEW, MANY = 8, 256
 TRANSFORMED = 600_000
 """Bytes of transformed tiles that stay in the second cache; never fewer than 48 tiles nor more than 192."""
 
