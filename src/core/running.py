@@ -62,7 +62,7 @@ class Logger:
     """
 
     name: Literal["csv", "wandb"] = "csv"  # what logger=tensorboard and logger=mlflow say nothing of
-    project: Project | Literal[""] = ""
+    project: Project = "cnn-anatomy"
     entity: str | None = None
     mode: Literal["auto", "online", "offline", "disabled"] = "disabled"
     tags: tuple[str, ...] = ()

@@ -19,11 +19,14 @@ from src.report.wandb_view import choose_mode
 from src.report.workspaces import publish, specification, workspace
 from src.tasks.options import Dashboard
 
-PROJECT = "cnn-anatomy"  # of a file that nobody publishes
 OPENING = Opening(
-    "Workspaces of all experiments",
+    "Which panels show all experiments at Weights & Biases?",
     "A workspace is a page of Weights & Biases over the runs of an experiment: verdicts, metrics over what was swept, "
     "settings and what came of them, learning curves, lineage. Each lies here as a file that its library has checked.",
+    terms={
+        "workspaces": "Experiments whose workspace was written.",
+        "reports": "Sweeps with a page, of which a report in Markdown was written.",
+    },
 )
 
 
@@ -41,7 +44,7 @@ def dashboard(options: Dashboard, artifacts: Artifacts) -> Result:
     rows, reports = [], 0
     for experiment in asked:
         jobs = _jobs(outputs, experiment)
-        place = {"project": logger.project or PROJECT, "entity": logger.entity or ""}
+        place = {"project": logger.project, "entity": logger.entity or ""}
         view = workspace(experiment, **place, known=_metrics(jobs), artifacts=_networks(artifacts.store.root, jobs))
         path = folder / "workspaces" / f"{experiment.name}.json"
         plain = specification(view)

@@ -33,7 +33,7 @@ class Net(ConvolutionalNetwork):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__(Layout((4, "P", "keep", 4, "add", 5)), 3, (3, 8, 8), batch_norm=True)
-        self._steps.pop()
+        self.steps.pop()
         self._append("fc_3", nn.Linear(5 * 16, 6))
         self._append("norm_3", nn.BatchNorm1d(6))
         self._append("dropout_4", nn.Dropout(dropout))

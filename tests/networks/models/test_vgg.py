@@ -156,7 +156,7 @@ def test_it_can_be_run_in_parts_and_described_for_slicing(pad_widths: int) -> No
 def test_skips_run_in_parts_too_but_cannot_be_sliced() -> None:
     model = network(skip=True, pad_widths=4).eval()
     images = torch.randn(2, 3, 16, 16)
-    for stop in range(len(model._steps)):
+    for stop in range(len(model.steps)):
         assert torch.equal(model.run(model.run((images, images), 0, stop), stop)[0], model(images))
     with pytest.raises(UserError, match=r"model\.skip=true") as caught:
         plan_for(model, [3, 16, 16])
