@@ -10,7 +10,7 @@ from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.own import groups
 from src.core.redaction import redacted
-from src.core.result import FILE, Opening, Panel, Result, Verdict, load, scan
+from src.core.result import FILE, Opening, Panel, Result, Step, Verdict, load, scan
 from src.report.described import Described, described, experiments
 from src.report.lineage import TYPES
 from src.report.rebuild import OVERVIEW
@@ -23,6 +23,10 @@ OPENING = Opening(
     "Which panels show all experiments at Weights & Biases?",
     "A workspace is a page of Weights & Biases over the runs of an experiment: verdicts, metrics over what was swept, "
     "settings and what came of them, learning curves, lineage. Each lies here as a file that its library has checked.",
+    steps=(
+        Step("", "configurations", "every experiment's name, keys that are swept, numbers that decide"),
+        Step("→", "workspaces", "one file for each experiment, checked by W&B's own library"),
+    ),
     terms={
         "workspaces": "Experiments whose workspace was written.",
         "reports": "Sweeps with a page, of which a report in Markdown was written.",
