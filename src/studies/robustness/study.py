@@ -189,7 +189,7 @@ def verdict(findings: Findings) -> Verdict:
 
 
 def _lost(robustness: Robustness, network: NetworkRobustness) -> str:
-    """What damage costs, and which kinds of it cost most and least."""
+    """What damage costs, which one costs most, and which kinds of them cost most and least."""
     clean, damaged = network.clean_accuracy, network.corrupted_accuracy
     cost = f"{100 * (clean.value - damaged.value):.1f} points"
     said = (
@@ -202,8 +202,13 @@ def _lost(robustness: Robustness, network: NetworkRobustness) -> str:
         kinds.setdefault(KIND_OF[corruption], []).append(100 * (clean.value - accuracy.value))
     lost = sorted(((fmean(each), kind) for kind, each in kinds.items()), reverse=True)
     if len(lost) > 1:
+        most, single = max(
+            (100 * (clean.value - accuracy.value), corruption.replace("_", " "))
+            for corruption, accuracy in zip(robustness.corruptions, network.accuracies, strict=True)
+        )
         said += (
-            f"; the worst kind is {lost[0][1]} ({-lost[0][0]:+.1f}), the mildest {lost[-1][1]} ({-lost[-1][0]:+.1f})"
+            f". Of single damages {single} costs most ({-most:+.1f}); of their kinds the worst is {lost[0][1]} "
+            f"({-lost[0][0]:+.1f}), the mildest {lost[-1][1]} ({-lost[-1][0]:+.1f})"
         )
     return f"{said}."
 
@@ -225,7 +230,7 @@ def _told_apart(detection: Detection) -> str:
     elif area.low <= CHANCE:
         said = "are not told apart by its confidence"
     else:
-        said = f"are {'well' if area.value >= WELL else 'partly' if area.value >= PARTLY else 'hardly'} told apart"
+        said = f"are {'well' if area.value >= WELL else 'partly' if area.value >= PARTLY else 'weakly'} told apart"
     return f"Images of unknown classes {said} (AUROC {area.value:.1%}, 50% is guessing)."
 
 
