@@ -14,7 +14,7 @@ from src.core.running import Running
 from src.core.store import Key, digest_of
 from src.report import lineage
 from src.report.machine import as_wandb_shows, machine, requirements
-from src.report.wandb_overview import overview_page
+from src.report.screen import PAGE
 from src.report.wandb_run import WandbRun, attempt, plain_name
 from src.report.wandb_stages import Stages
 from src.report.wandb_view import staged_in, start
@@ -25,6 +25,7 @@ TRAININGS = ("train", "train_variant", "train_module")
 TAGGED = ("source", "model", "study")
 #: What logger.save_code keeps.
 CODE = ("src/**/*.py", "conf/**/*.yaml")
+LARGEST = 20_000_000  # bytes of a page that is sent
 
 
 def run_id(config: Mapping[str, Any], folder: Path) -> str:
@@ -81,7 +82,7 @@ class WandbJob:
         run = self._started() if self.running.until is None else None
         if run is not None:
             result.events += run.publish(result, self.folder)
-            if page := overview_page(result, self.folder):
+            if page := _overview_page(result, self.folder):
                 run.log(page)
             run.save("wandb-metadata.json", as_wandb_shows({**self.environment, **result.environment}))
         events: list[str] = []
@@ -127,3 +128,13 @@ class WandbJob:
             for path in sorted(ROOT.glob(pattern)):
                 run.save(f"code/{path.relative_to(ROOT)}", path)
         return run
+
+
+def _overview_page(result: Result, folder: Path) -> dict[str, Any]:
+    """What is logged to the run of a comparison; nothing of other jobs, or where no page was written."""
+    page = folder / PAGE
+    if result.task != "compare" or not page.is_file() or page.stat().st_size > LARGEST:
+        return {}
+    import wandb
+
+    return {"overview/page": wandb.Html(str(page), inject=False)}

@@ -177,15 +177,15 @@ def _race(
     runners = torch.arange(size).expand(classes, -1)  # (N, S) numbers of those still in, rising
     logits: Tensor | None = None
     for number, part in enumerate(parts):
-        kept = keep.gather(1, runners[..., None].expand(-1, -1, keep.shape[2]))
+        racing = keep.gather(1, runners[..., None].expand(-1, -1, keep.shape[2]))
         # A module whose numbers overflow claims no image and is the first to be replaced.
-        fresh = torch.nan_to_num(evaluate(kept, number).float(), nan=-torch.inf)
+        fresh = torch.nan_to_num(evaluate(racing, number).float(), nan=-torch.inf)
         logits = fresh if logits is None else torch.cat([logits, fresh], dim=2)
         seen = labels[: part.stop]
         judged = tournament(
             logits,
             seen.to(logits.device),
-            kept,
+            racing,
             weight,
             class_order=class_order,
             alpha=state.alpha,

@@ -5,6 +5,7 @@ there, more than half of the multiplications are with the zeros around it.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -46,7 +47,6 @@ class FusedNetwork:
         self.device = modules[0].weight.device
         self._base = [LayerWeights(*map(self._typed, (module.weight, module.bias))) for module in modules]
         self._fuses = self.device.type == "cpu" and _can_fuse(self.dtype)
-        self._matrix_taps = {(1, 1): _taps(1, 1), (1, 2): _taps(1, 2), (2, 1): _taps(2, 1), (2, 2): _taps(2, 2)}
 
     def _typed(self, tensor: Tensor | None) -> Any:
         return None if tensor is None else tensor.detach().to(self.dtype)
@@ -81,7 +81,7 @@ class FusedNetwork:
         if is_matrix(layer):
             pixels = layer.height * layer.width
             # a tenth tap of zeros stands for what lies outside of the map
-            taps = F.pad(weight.flatten(2), (0, 1))[:, :, self._matrix_taps[layer.height, layer.width]]  # (O, C, P, Q)
+            taps = F.pad(weight.flatten(2), (0, 1))[:, :, _taps(layer.height, layer.width)]  # (O, C, P, Q)
             matrix = taps.permute(2, 0, 3, 1).reshape(pixels * len(weight), -1)
             return LayerWeights(matrix, None if bias is None else bias.repeat(pixels))
         return LayerWeights(weight.contiguous(memory_format=torch.channels_last), bias)
@@ -138,6 +138,7 @@ def _can_fuse(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+@cache
 def _taps(height: int, width: int) -> Tensor:
     """int64 (P, Q): the tap 0..8 by which pixel q of a map enters pixel p of its 3x3 convolution; 9 where none does."""
     rows, columns = (torch.arange(height * width) // width, torch.arange(height * width) % width)

@@ -187,7 +187,7 @@ class NativeNetwork:
         present = torch.arange(self.plan.input_shape[0])
         lanes_of = len(present)  # numbers per pixel of the present map: the images are not filled up
         memory_of: int | None = None
-        self._begin()
+        self._local.used = 0
         for number, layer in enumerate(self.layers):
             if layer.remember:
                 memory_of = number
@@ -240,7 +240,8 @@ class NativeNetwork:
             return state
         maps = state[0]
         to = torch.zeros(len(maps), weights.layers[stop].image)
-        early = [number for number in range(start, stop) if self._is_early(number)]
+        sizes = [layer.height * layer.width for layer in self.layers]
+        early = [number for number in range(start, stop) if sizes[number] >= EARLY_PIXELS]
         first = ctypes.cast(ctypes.byref(weights.layers[start]), ctypes.POINTER(_Layer))
         split = self._without_memory(early[-1] + 1) - start if early else 0
         self._code.run(
@@ -251,10 +252,6 @@ class NativeNetwork:
     def finish(self, weights: NativeWeights, state: State, start: int = 0) -> Tensor:
         """Logits float32 (n, outputs) from the state before layer ``start``."""
         return self.run(weights, state, start)[0][:, : weights.outputs]
-
-    def _is_early(self, number: int) -> bool:
-        layer = self.layers[number]
-        return layer.height * layer.width >= EARLY_PIXELS
 
     def _without_memory(self, number: int) -> int:
         """The last layer up to this one at which no map is remembered that is still needed."""
@@ -309,9 +306,6 @@ class NativeNetwork:
             base.data_ptr(), outputs, rows.data_ptr(), rows.numel(), columns.data_ptr(), filled, packed.data_ptr()
         )
         return packed, lanes_of if kind == DIRECT else rows.numel()
-
-    def _begin(self) -> None:
-        self._local.used = 0
 
     def _take(self, count: int) -> Tensor:
         """Numbers of this thread's memory: fresh pages for each candidate would cost as much as packing it."""
