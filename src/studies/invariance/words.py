@@ -47,6 +47,11 @@ WAYS: dict[Way, str] = {
 }
 
 
+#: class of a module -> what people call it; others by their class
+KINDS = {
+    "Conv2d": "convolution", "Linear": "linear", "LinearOnMap": "linear", "MaxPool2d": "max-pooling",
+    "BatchNorm2d": "batch norm",
+}  # fmt: skip
 TERMS = {
     "accuracy": "Share of the test images as they are that are classified right.",
     "transformed_accuracy": "Share of the transformed images that are classified right.",
@@ -55,8 +60,8 @@ TERMS = {
     "nv_stratified": "NV between images of one class alone.",
     "depth": "Place of a layer: 0% the first, 100% the last.",
     "layer": "A step of the network, by its name in the code; its kind stands beside it.",
-    "kind": "What the layer does: Conv2d is a convolution, MaxPool2d keeps the greatest of neighbours, ReLU sets "
-    "negative numbers to 0, Linear weighs all numbers below.",
+    "kind": "What the layer does: Conv2d finds one pattern everywhere (convolution), MaxPool2d keeps the greatest of "
+    "neighbours, ReLU sets negative numbers to 0, Linear weighs all numbers below.",
     "units": "Numbers that a layer gives out (a map, a position of it, or an output); what is measured of each.",
     "dead": "Units that never change.",
     "infinite": "Units that only the transformation moves.",
@@ -97,20 +102,20 @@ def corners_of(transformation: Mapping[str, Any]) -> str:
     said = {
         "fill": "Where the moved image leaves the frame, the corners are filled with "
         f"{'black' if not transformation.get('fill') else 'one grey value'}. A network may answer to these corners "
-        "and not to the move; transformation.corners=disc is the control: all members show the inscribed disc alone.",
+        "and not to the move. The control is transformation.corners=disc: only the inscribed disc is ever shown.",
         "reflect": "Where the moved image leaves the frame, it is mirrored, which shows a network what no image has.",
-        "disc": "All members show the inscribed disc alone, so that no corner tells how far an image was moved.",
+        "disc": "Only the inscribed disc is ever shown, so that no corner tells how far an image was moved.",
     }
     return said.get(str(transformation.get("corners")), "")
 
 
 def layers_said(layers: Sequence[LayerVariability]) -> str:
-    """What the names of layers stand for: "Conv2d: c1, c2 ... c5; ReLU: c1act"."""
+    """What the names of layers stand for: "c1, c2, ... c5: convolution; c1act: ReLU"."""
     kinds: dict[str, list[str]] = {}
     for layer in layers:
-        kinds.setdefault(layer.kind, []).append(layer.name)
+        kinds.setdefault(KINDS.get(layer.kind, layer.kind), []).append(layer.name)
     return "; ".join(
-        f"{kind}: {', '.join(names if len(names) < 4 else [*names[:2], '... ' + names[-1]])}"
+        f"{', '.join(names if len(names) < 4 else [*names[:2], '... ' + names[-1]])}: {kind}"
         for kind, names in kinds.items()
     )
 

@@ -123,7 +123,7 @@ def instruments_of(options: Mapping[str, Any]) -> list[Instrument]:
     ]
     outlines = [
         Instrument(f"outline_{method}", -1, "how much relevance is on the outline rather than inside", 0.5,
-                   f"{pretty(method)} on the outline", RELEVANCE)
+                   f"{pretty(method)} on outlines", RELEVANCE)
         for method in options["relevance"].methods
     ]  # fmt: skip
     return [*BIASES, *DROPS, *areas, *gaps, *outlines]

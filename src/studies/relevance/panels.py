@@ -156,22 +156,19 @@ def _edges(findings: Findings) -> Panel:
     for method, sign in findings.undefined:
         for against in AGAINST:
             values = findings.overlaps[method, sign, against]
-            row: dict[str, Any] = {
-                "method": MapName(method).said,
-                "relevance": sign,
-                "held_against": HELD_AGAINST[against],
-            }
+            said = {"method": MapName(method).said, "relevance": sign}
+            row: dict[str, Any] = {**said, "held_against": HELD_AGAINST[against]}
             for measure, value in values.items():
                 row |= value.columns(measure)
-            rows.append({**row, "images_without": findings.undefined[method, sign], "key": method})
+            rows.append({**row, "images_without": findings.undefined[method, sign]})
     options = findings.options
     region = (
         "those above the mean of their sign" if options.region is None else f"the {options.region:.0%} most relevant"
     )
     caption = (
-        f"Edges by {options.edges.name}, level {options.edges.level:g}, widened by {options.tolerance} pixels; "
-        f"relevant pixels: {region}. A map that lies on them no more than by chance, or than on shifted or another "
-        "image's edges, does not follow edges."
+        f"What counts as an edge: '{options.edges.name}' at level {options.edges.level:g}, widened by "
+        f"{options.tolerance} pixels; relevant pixels: {region}. A map that lies on edges no more than by chance, or "
+        "than on shifted or another image's edges, does not follow edges."
     )
     return Panel(WORTH, "relevance_edges", rows, caption, OVERLAP)
 

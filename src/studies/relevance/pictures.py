@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from src.studies.relevance.findings import Findings
 
 SHOWN = 4  # best maps, and as many worst
-INCHES = 2.1  # of a picture's side
+INCHES, BAR = 2.1, 0.8  # of a picture's side, and of the scale's height
 
 
 def overlays(findings: Findings) -> np.ndarray:
@@ -62,8 +62,8 @@ def _image(findings: Findings, number: int) -> _Cell:
 def _map(findings: Findings, number: int, method: str, *, titled: bool) -> _Cell:
     name, values = MapName(method, NETWORK), findings.checked.values
     words = []
-    if "removal" in values:
-        words.append(f"{round(100 * float(values['removal'][name][number])):+d} points")
+    if "removal" in values and not math.isnan(removed := float(values["removal"][name][number])):
+        words.append(f"{round(100 * removed):+d} points")
     if not math.isnan(mass := float(values["edge_mass"][name][number])):
         words.append(f"{100 * mass:.0f}% on edges")
     relevance = findings.maps.maps[name][number].cpu()
@@ -90,7 +90,7 @@ def _drawn(cells: Sequence[Sequence[_Cell]]) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(INCHES * len(cells[0]), 1.25 * INCHES * len(cells)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(INCHES * len(cells[0]), 1.3 * INCHES * len(cells) + BAR), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(cells), len(cells[0]), squeeze=False)
     for line, row in zip(axes, cells, strict=True):
@@ -100,7 +100,7 @@ def _drawn(cells: Sequence[Sequence[_Cell]]) -> np.ndarray:
             axis.set_xlabel(cell.below, fontsize=9)
             axis.set_xticks([])
             axis.set_yticks([])
-    bar = figure.colorbar(shown, ax=axes, location="bottom", ticks=[-1, 0, 1], fraction=0.03, aspect=50)
+    bar = figure.colorbar(shown, ax=axes, location="bottom", ticks=[-1, 0, 1], shrink=0.6, aspect=50)
     bar.ax.set_xticklabels(["against the class", "says nothing", "for the class"])
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -98,7 +98,7 @@ def test_each_number_stands_in_a_table_and_each_figure_has_its_columns() -> None
     edges = result.tables["relevance_edges"]
     assert len(edges["method"]) == 2 * 2 * 4  # methods, signs, what they are held against
     # z+ of positive pixels has nothing negative, and says so
-    z_plus = [row for row in range(len(edges["method"])) if edges["key"][row] == "lrp_z_plus"]
+    z_plus = [row for row in range(len(edges["method"])) if edges["method"][row] == "LRP z+"]
     negative = [row for row in z_plus if edges["relevance"][row] == "negative"]
     assert all(edges["images_without"][row] == 24 and edges["precision"][row] != edges["precision"][row]
                for row in negative)  # fmt: skip
