@@ -65,7 +65,7 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
         "as expected. "
         + (f"Of fewer than {NETWORKS} none is shown, as even a perfect order may be chance. " * any(hidden))
         + f"An instrument agrees from {AGREES} on, both times, where controls show none; below {SEEDS} seeds there is "
-        "no verdict. A dash: no value."
+        "no verdict. A dash: no value, or the same in all networks."
     )
     yield Panel(SECTION, "agreement", rows, caption, title="Which instruments follow the dose?")
     yield from _against_dose(findings, resamples, seed)

@@ -100,7 +100,7 @@ def _drawn(cells: Sequence[Sequence[_Cell]]) -> np.ndarray:
             axis.set_xlabel(cell.below, fontsize=9)
             axis.set_xticks([])
             axis.set_yticks([])
-    bar = figure.colorbar(shown, ax=axes, location="bottom", ticks=[-1, 0, 1], shrink=0.6, aspect=50)
+    bar = figure.colorbar(shown, ax=axes, location="bottom", ticks=[-1, 0, 1], shrink=0.6, aspect=50, anchor=(0.5, 0.6))
     bar.ax.set_xticklabels(["against the class", "says nothing", "for the class"])
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
