@@ -10,9 +10,11 @@ NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
-                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
+                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32", "LRP")
 }  # fmt: skip
 _NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
+#: how people write what a key spells in words of its own
+_SPELLED = {"z plus": "z+", "grad cam": "Grad-CAM", "stratified": "within classes"}
 HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -23,6 +25,8 @@ def pretty(name: str) -> str:
         return _NAMES.get(name, name)
     words = name.replace("/", " ").replace("_", " ").split()
     said = " ".join(_ACRONYMS.get(word, word) for word in words)
+    for spelled, written in _SPELLED.items():
+        said = said.replace(spelled, written)
     return said[:1].upper() + said[1:] if words and words[0] not in _ACRONYMS else said
 
 
