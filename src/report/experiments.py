@@ -11,11 +11,10 @@ from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.paths import CONF
 from src.core.result import FILE, Opening, Result, read_table, scan
-from src.report.cells import Link
+from src.report.cells import Age, Link
 from src.report.overview import outcome_of, target
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import ago
 
 OVERVIEW = "overview"  # folder of a sweep's own page
 Job = tuple[Path, Mapping[str, Any]]
@@ -68,7 +67,7 @@ def _row(folder: Path, found: list[Job], path: Path, now: datetime) -> dict[str,
         "claims": _claims(folder / OVERVIEW, dict(found).get(folder / OVERVIEW)),
         "jobs": len(jobs),
         "hours": sum(plain.get("seconds", {}).get("all", 0.0) for _, plain in jobs) / 3600,
-        "age": ago((now - last).total_seconds()),
+        "age": Age((now - last).total_seconds()),
         "question": first_comment(comment) if comment.is_file() else "",
     }
 
