@@ -152,13 +152,12 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     shown = {name for job in jobs for name in (*job["metrics"], *(job.get("row") or ()))}
     terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
     text = (
-        f"A sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the number "
-        "that all randomness of a training comes from, so that jobs of several seeds show what is chance."
+        f"This is a sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the "
+        "number that all randomness of a training comes from, so that jobs of several seeds show what is chance."
     )
-    if len(titles) > 1:
-        text += f" One of the jobs, and what it asks: {titles[0]} {openings[0]['text']}"
-    elif openings:
-        text = f"{openings[0]['text']} {text}"
+    if openings:
+        asks = f"One of the jobs asks: {titles[0]} " if len(titles) > 1 else ""
+        text = f"{asks}{openings[0]['text']} {text}"
     return Opening(title, text, terms=terms) if len(jobs) > 1 else None
 
 

@@ -12,7 +12,8 @@ _ACRONYMS = {
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
                  "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
 }  # fmt: skip
-_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
+_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds",
+          "ood_accuracy": "Accuracy on distorted images"}  # fmt: skip
 HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
