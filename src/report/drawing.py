@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
 CELLS, LINES = 16, 24  # columns and rows of a heatmap whose cells carry their numbers
 APART = 6  # lines; a figure of more on a page is one small figure each
+_NAME = re.compile(r"(?<![\w./=])[a-z0-9]+(_[a-z0-9]+)+(?![\w./=])")  # of a corruption or a method; no path, no key
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -122,6 +124,11 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
+def label(value: Any) -> str:
+    """A value as a figure names it: ``gaussian noise`` for ``gaussian_noise``; tables have it as it is stored."""
+    return _NAME.sub(lambda match: match[0].replace("_", " "), plain_text(value))
+
+
 def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:
     """Group column -> its values -> (colour, number): one value has one colour in all figures of a result."""
     groups: dict[str, dict[str, None]] = {}
@@ -171,17 +178,17 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         )
         series.append(
             Series(
-                name=group,
+                name=label(group),
                 colour=colour,
                 order=order,
-                x=[places[row] for row in rows],
+                x=[places[row] if numeric else label(places[row]) for row in rows],
                 y=drawn(table[figure.y], rows),
                 low=drawn(low, rows) if bounded else [],
                 high=drawn(high, rows) if bounded else [],
                 said=[words.strip() for words in said],
-                labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
+                labels=[label(table[about[0]][row]) for row in rows] if about else [],
                 controls=[plain_text(places[row]) not in figure.under_test for row in rows if figure.under_test],
-                about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
+                about=[", ".join(f"{pretty(name)}: {label(table[name][row])}" for name in about) for row in rows],
                 **{part: drawn(table.get(f"{figure.y}_{part}", []), rows) for part in parts},
             )
         )
@@ -190,7 +197,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         titled(figure.x, x_unit),
         titled(figure.y, unit),
         unit,
-        [] if numeric else [str(place) for place in dict.fromkeys(places)],
+        [] if numeric else [label(place) for place in dict.fromkeys(places)],
         _diagonal(series, numeric) if figure.diagonal else None,
         {name: shown(level, unit) for name, level in figure.levels.items()},
         figure.apart,
@@ -231,7 +238,7 @@ def _grid(figure: Figure, table: Table, unit: str, units: Mapping[str, str]) -> 
     names = {}
     for axis, name in (("x", figure.x), ("y", figure.y)):
         numbers = bool(unit_of(name, units)) and all(is_number(value) for value in table[name])
-        names[axis] = [*map(writer(table[name], unit_of(name, units)) if numbers else plain_text, table[name])]
+        names[axis] = [*map(writer(table[name], unit_of(name, units)) if numbers else label, table[name])]
     columns, rows = (list(dict.fromkeys(names[axis])) for axis in ("x", "y"))
     if len(columns) * len(rows) > 250_000:
         raise ValueError(f"{len(rows)} x {len(columns)} fields are too many to draw")

@@ -12,7 +12,12 @@ _ACRONYMS = {
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
                  "NLL", "AUROC", "CE", "mCE", "NV", "fp32", "LRP")
 }  # fmt: skip
-_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
+_NAMES = {
+    "ood_accuracy": "Accuracy on distorted images",
+    "over_seeds": "Means over seeds",
+    "p_holm": "p (Holm)",
+    "why": "Reasons and sources",
+}
 #: how people write what a key spells in words of its own
 _SPELLED = {"z plus": "z+", "grad cam": "Grad-CAM", "stratified": "within classes"}
 HUGE = 1e15
