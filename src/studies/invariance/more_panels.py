@@ -40,7 +40,8 @@ def class_panels(findings: Findings) -> Iterator[Panel]:
         title="Is the last layer more invariant for some classes?", folded=True,
     )  # fmt: skip
     figure = Figure("bars", "invariance_by_class", f"The last layer, '{last.name}', by class of the images",
-                    "Mean NV of its units: 0 is invariant.", x="class", y="nv", group="network")  # fmt: skip
+                    "Mean NV of its units between images of one class alone. They differ less than all images do, so "
+                    "that it lies above that of the curves.", x="class", y="nv", group="network")  # fmt: skip
     yield Panel(
         CLASSES, "invariance_by_class", bars,
         f"Mean NV of {units} among images of one class; less the mean of the other classes (below 0: more invariant "

@@ -12,16 +12,20 @@ def opening(options: Invariance, study: Options) -> Opening:
     """Before anything trains."""
     doing, said = does(options.transformation), with_article(network_said(options.recipe["model"]))
     ways = " ".join(f"{NV[way]}: {WAYS[way]}." for way in ways_of(study))
-    alike = " They are compared when both are right as often on images as they are." if options.match_accuracy else ""
+    alike = (
+        " They are compared at epochs at which both are about as often right on images as they are."
+        if options.match_accuracy
+        else ""
+    )
     return Opening(
         f"Does training on images changed by {family_of(options.transformation)} make {said} invariant to it inside "
         f"({images_said(options.recipe['data'])})?",
         f"Two networks learn the same classes: the plain one from images as they are, the augmented one from images "
         f"changed by {doing}. A layer is invariant to that if its numbers, the units, stay as they are. Variability "
-        "(NV) is the spread of each unit over transformations, divided by its spread between images: 0 is invariant, 1 "
-        f"is as variable as between different images. {ways}{alike} "
-        "95% intervals are over the test images of this one training; another may differ by more: behind the command, "
-        "-m and seed=0,1,2 train three and give intervals over trainings.",
+        "(NV) is the spread (standard deviation) of each unit over transformations, divided by its spread between "
+        f"images: 0 is invariant, 1 is as variable as between different images. {ways}{alike} "
+        "95% intervals are over the test images of this one training; another may differ by more: the command "
+        "with -m and seed=0,1,2 trains three and gives intervals over trainings.",
         terms=comparison_terms(study),
     )
 

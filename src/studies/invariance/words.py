@@ -137,8 +137,9 @@ def least_untrained(findings: Findings) -> str:
     if untrained is None or not least:
         return ""
     return (
-        f"; the untrained network varies least ({', '.join(least)}), which is no merit: it need tell nothing apart for "
-        f"that, and classifies {untrained.transformed_accuracy.value:.1%} of the transformed images right"
+        f"; on average over its layers the untrained network varies least ({', '.join(least)}), which is no merit: it "
+        f"need tell nothing apart for that, and classifies "
+        f"{untrained.transformed_accuracy.value:.1%} of the transformed images right"
     )
 
 

@@ -46,8 +46,8 @@ class Agreement:
     Attributes:
         correlation: rank correlation with the dose over all networks, signed so that 1 is as expected; the interval
             resamples seeds. without_zero: the same without dose 0, where the texture is never the class's own.
-        quiet: control -> whether it shows none, as it should: it is not defined, or its
-            interval holds what a network that goes by neither cue gets.
+        quiet: control -> whether it shows none, as it should: its interval holds what a network that goes by neither
+            cue gets. Controls for which it is not defined are left out.
     """
 
     instrument: Instrument
@@ -116,7 +116,10 @@ def findings_of(
     dosed = [network for network in dosed if network.seed not in unequal]
     agreements = []
     for instrument in instruments:
-        quiet = {each.role: _shows_none(each.measured.values[instrument.name], instrument.none) for each in controls}
+        answers = {each.role: each.measured.values[instrument.name] for each in controls}
+        quiet = {
+            role: _shows_none(value, instrument.none) for role, value in answers.items() if not math.isnan(value.value)
+        }
         with_zero, without_zero = (
             _correlation(some, instrument, resamples=resamples, seed=seed)
             for some in (dosed, [network for network in dosed if network.dose > 0])
@@ -145,4 +148,4 @@ def _correlation(networks: Sequence[Network], instrument: Instrument, *, resampl
 
 
 def _shows_none(value: Estimate, none: float) -> bool:
-    return math.isnan(value.value) or value.low <= none <= value.high
+    return value.low <= none <= value.high

@@ -114,7 +114,7 @@ def instruments_of(options: Mapping[str, Any]) -> list[Instrument]:
         Instrument(
             f"interaction_gap_{side}px",
             -1,
-            f"how far masked patches of {side} pixels are from adding up",
+            f"how far what two masked patches of {side} pixels cost together is from the sum of what each costs",
             0.0,
             f"patches of {side} px",
             MASKED,

@@ -17,7 +17,7 @@ from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
 from src.studies.local_global.findings import AGREES, ALIKE, NETWORKS, SEEDS, Findings, Network
 from src.studies.local_global.measures import OPERATIONS, Instrument
 from src.studies.local_global.options import LocalGlobal
-from src.studies.relevance.panels import COLOURS, checks_panel
+from src.studies.relevance.panels import COLOURS, METHODS, checks_panel
 from src.studies.relevance.panels import TERMS as RELEVANCE_TERMS
 from src.studies.relevance.pictures import overlays
 
@@ -35,7 +35,8 @@ TERMS = {
     "correlation": "Spearman's rank correlation of the measure with the dose, signed: 1 is as expected; intervals "
     f"over seeds. Seeds whose networks are more than {EQUAL:.0%} apart on validation images are left out.",
     "without_dose_0": "The same without networks whose training images had textures at random.",
-    "controls_show_none": "Whether an untrained network, and one whose labels nothing in the image told, show none.",
+    "controls_show_none": "Whether an untrained network, and one whose labels nothing in the image told, have the "
+    "value of a network that goes by neither shape nor texture.",
     "judgement": "Whether the instrument follows the dose.",
     "shape_alone_accuracy": "Accuracy of a network whose images are told by their shape alone.",
     "texture_alone_accuracy": "Accuracy of a network whose images are told by their texture alone.",
@@ -56,7 +57,7 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
          **(UNKNOWN if hidden[0] else each.correlation).columns("correlation"),
          **(UNKNOWN if hidden[1] else each.without_zero).columns("without_dose_0"),
          "expected": "rises" if each.instrument.sign > 0 else "falls",
-         "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
+         "controls_show_none": all(each.quiet.values()) if each.quiet else None, "judgement": each.judgement,
          "measures": each.instrument.meaning}
         for each in findings.agreements
     ]  # fmt: skip
@@ -64,8 +65,8 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
         f"Correlation with the dose over {counts[0]} networks, {counts[1]} without dose 0: 1 where all rise, or fall, "
         "as expected. "
         + (f"Of fewer than {NETWORKS} none is shown, as even a perfect order may be chance. " * any(hidden))
-        + f"An instrument agrees from {AGREES} on, both times, where controls show none; below {SEEDS} seeds there is "
-        "no verdict. A dash: no value, or the same in all networks."
+        + f"An instrument agrees from {AGREES} on, with and without dose 0, where controls show none; below "
+        f"{SEEDS} seeds there is no verdict. A dash: no value, or the same in all networks."
     )
     yield Panel(SECTION, "agreement", rows, caption, title="Which instruments follow the dose?")
     yield from _against_dose(findings, resamples, seed)
@@ -89,8 +90,8 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     ]  # fmt: skip
     caption = (
         "Each operation damages images until the network that knows this cue alone is within 5 points of guessing. It "
-        "is admitted if the networks of the other cues lose less than 5 points there. No level: none was enough. "
-        "Accuracy of these networks: "
+        "is admitted if the networks of the other cues lose less than 5 points there. No level: none was enough, or "
+        "the networks only guess. Accuracy of these networks: "
         + ", ".join(f"{cue} {accuracy:.1%}" for cue, accuracy in findings.singles.items())
         + "."
     )
@@ -101,6 +102,7 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
 def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
     """How the page begins before anything trains."""
     said = words.images_said(options.recipe["data"])
+    guessing = 1 / len(options.recipe["data"]["classes"])
     terms = {each.name: f"{each.said}: {each.meaning}." for each in instruments} | {
         f"correlation_{each.name}": f"Rank correlation with the dose of {each.said} ({each.meaning}); 1 is as expected."
         for each in instruments
@@ -110,8 +112,9 @@ def opening(options: LocalGlobal, instruments: Sequence[Instrument]) -> Opening:
         "There are many measures of whether a network knows things by their shape or by their texture (the pattern of "
         "the surface), and of most networks nobody knows the truth. Here it is known: networks are trained "
         "on images whose texture tells the class in a set share of them, the dose. A measure (instrument) that means "
-        "anything follows the dose, and shows nothing on networks that know neither.",
-        terms=RELEVANCE_TERMS | TERMS | terms,
+        "anything follows the dose, and shows nothing on networks that know neither. Guessing names "
+        f"{guessing:.0%} of the images right; of a network that does no better, no measure tells anything.",
+        terms=RELEVANCE_TERMS | METHODS | TERMS | terms,
     )
 
 
@@ -123,7 +126,8 @@ def steps(findings: Findings, agreeing: ImageSet, conflicting: CueConflict) -> t
     boxes = [
         Step("", "training images", "shape tells the class; texture does in a set share", f"{len(doses)} doses",
              "step_agreeing"),
-        Step("→", "networks", f"of doses {', '.join(f'{dose:g}' for dose in doses)}", f"{len(dosed)} networks"),
+        Step("→", "networks", f"of doses {', '.join(f'{dose:g}' for dose in doses)}; beside them one that knows each "
+             "cue alone, and the controls", f"{len(dosed)} networks"),
         Step("→", "instruments", "each measures every network, also where shape and texture disagree",
              f"{len(findings.agreements)} measures", "step_conflicting"),
         Step("=", "follow the dose", f"rank correlation {AGREES} or more, also without dose 0, and silent controls",
@@ -173,7 +177,7 @@ def _relevance(dosed: Sequence[Network], resamples: int, seed: int) -> Iterator[
         if findings is None or not findings.options.pictures:
             continue
         name, below = f"maps_at_dose_{dose:g}".replace(".", "_"), (
-            f"{COLOURS} how much of its positive relevance lies on the outline."
+            f"{COLOURS} how much of its positive relevance lies on edges."
         )  # fmt: skip
         figure = Figure("image", name, f"What speaks for the answers of a network of dose {dose:g}", below)
         yield Panel(MAPS, name, overlays(findings), figures=[figure])
@@ -214,8 +218,9 @@ def picture(shown: dict[str, Tensor]) -> Panel:
 
 def verdict(findings: Findings) -> Verdict:
     """Which instruments agree; their correlations as metrics."""
+    few = len(findings.doses) < NETWORKS
     metrics = {
-        f"correlation_{each.instrument.name}": each.correlation
+        f"correlation_{each.instrument.name}": each.correlation._replace(value=math.nan) if few else each.correlation
         for each in findings.agreements
         if not math.isnan(each.correlation.value)
     }
@@ -237,7 +242,7 @@ def verdict(findings: Findings) -> Verdict:
         count = len(findings.doses)
         sentence = f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; " + (
             f"{count} networks are too few to say which instruments follow the dose of texture"
-            if count < NETWORKS
+            if few
             else f"so far {len(high)} of {len(findings.agreements)} instruments follow the dose of texture"
             + (f": {', '.join(high)}" if high else "")
         )

@@ -51,7 +51,7 @@ TERMS = {
     "apart": "The second minus the first; great where a map tells what the network needs.",
     "precision": "Share of the relevant pixels that lie on edges.",
     "recall": "Share of the edges that are relevant.",
-    "mass": "Share of the positive relevance that lies on the object, or on edges.",
+    "mass": "Share of the positive relevance that lies on the object; among edges, on the edges.",
     "images_without": "Images in which no relevance of this sign stands out (the z+ rule yields none below 0).",
     "key": "What the map or the operation is called in a configuration.",
     "iou": "Pixels that are both relevant and on edges, as a share of those that are either.",

@@ -91,7 +91,7 @@ def test_the_metrics_and_the_sentence() -> None:
 
 def test_an_untrained_network_that_varies_least_has_no_merit() -> None:
     ending = verdict(compared(network(PLAIN, 3.0, 0.5), network(AUGMENTED, 2.0, 0.25), network(UNTRAINED, 1.0, 0.125)))
-    assert "; the untrained network varies least (NV sum 1.00, NV same equivariance 1.00), which is no merit" in (
+    assert "the untrained network varies least (NV sum 1.00, NV same equivariance 1.00), which is no merit" in (
         ending.sentence
     )
 
