@@ -150,7 +150,9 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     titles = list(dict.fromkeys(opening["title"] for opening in openings))
     title = titles[0] if len(titles) == 1 else first_comment(file) if file.is_file() else name
     shown = {name for job in jobs for name in (*job["metrics"], *(job.get("row") or ()))}
-    terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
+    # all words of the first, whose text is told; of the others those of what is shown
+    terms = dict(openings[0]["terms"]) if openings else {}
+    terms |= {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
     text = (
         f"This is a sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the "
         "number that all randomness of a training comes from, so that jobs of several seeds show what is chance."

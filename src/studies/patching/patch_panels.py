@@ -30,7 +30,8 @@ TERMS = {
     "f1_gain_over_tuned_bias": "F1 of the patched network minus that of the tuned bias; decides the verdict.",
     "f1_gain": "F1 minus that of the tuned bias.",
     "f1_weak": "F1 of the weak network on the target class, before.",
-    "f1_tuned_bias": "F1 of the weak network with a tuned bias on the target class.",
+    "f1_tuned_bias": "F1 on the target class of the weak network whose score for it is raised or lowered by the best "
+    "constant.",
     "f1_patched": "F1 of the patched network on the target class, after.",
     "other_accuracy_gain": "Accuracy on the classes that are not patched, after minus before.",
     "other_accuracy": "Accuracy on the classes that are not patched.",
@@ -81,7 +82,7 @@ def patch_opening(options: Patch, names: Sequence[str], weak: ImageData, strong:
     counts, first = weak.sets["train"].per_class.tolist(), len(weak.classes) - len(names)
     few, others = counts[-1], max(counts[:first], default=0)
     shared = len({*weak.classes} & {*strong.classes}) - len(names)
-    known = f"other classes than the weak network's ({shared} of {first} are shared)"
+    known = f"other classes (of the weak network's {first} others it knows {shared})"
     return Opening(
         f"Does a module of a strong network mend a weak one on {targets} ({said})?",
         f"A weak network classifies {targets} badly: here a small network that has learned from {few} images of it and "
