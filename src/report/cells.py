@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from src.core.result import Table
-from src.report.words import interval, plain_text, titled, unit_of, writer
+from src.report.words import in_words, interval, plain_text, titled, unit_of, writer
 
 SHORT = 4  # values of a list that a cell shows
 
@@ -32,6 +32,7 @@ class Cell(NamedTuple):
     target: str = ""
     low: float | None = None
     high: float | None = None
+    key: str = ""  # what a file has instead of the text
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     values = table[name][:most]
     numeric = all(value is None or is_number(value) for value in values) and any(v is not None for v in values)
     if not numeric:
-        return Column(name, titled(name, unit), False, [_text_cell(value) for value in values])
+        return Column(name, titled(name, unit), False, [_text_cell(value, unit) for value in values])
     write = writer(values, unit)
     lows, highs = (table.get(f"{name}_{end}", [None] * len(values))[:most] for end in ("low", "high"))
     cells = [
@@ -81,9 +82,11 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     return Column(name, titled(name, unit), True, cells)
 
 
-def _text_cell(value: Any) -> Cell:
+def _text_cell(value: Any, unit: str) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
+    if unit == "key":
+        return Cell(text := in_words(value, unit), sort=text.lower(), key=str(value))
     text = plain_text(value)
     if isinstance(value, (list, tuple)) and len(value) > SHORT:  # in few words: 64, 64, 128, … 512 (15)
         text = f"{plain_text(value[: SHORT - 1])}, … {plain_text(value[-1])} ({len(value)})"

@@ -4,11 +4,12 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from src.core.result import Figure, Result, Table
 from src.report.cells import is_number
-from src.report.words import interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
+from src.report.words import in_words, interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
 
 # Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
@@ -147,7 +148,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
     count = min(len(table[figure.y]), ROWS)
     x = table[figure.x][:count]
     numeric = figure.kind not in ("bars", "box") and all(is_number(value) for value in x)
-    places = [shown(value, x_unit) for value in x] if numeric else [plain_text(value) for value in x]
+    places = [shown(value, x_unit) if numeric else in_words(value, x_unit) for value in x]
     write = writer(table[figure.y], unit)
     bounded = {f"{figure.y}_low", f"{figure.y}_high"} <= table.keys()
     low, high = (table.get(f"{figure.y}_{end}", []) for end in ("low", "high"))
@@ -191,7 +192,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         titled(figure.y, unit),
         unit,
         [] if numeric else [str(place) for place in dict.fromkeys(places)],
-        _diagonal(series, numeric) if figure.diagonal else None,
+        _diagonal(numeric) if figure.diagonal else None,
         {name: shown(level, unit) for name, level in figure.levels.items()},
         figure.apart,
     )
@@ -215,23 +216,24 @@ def _shared_ends(figure: Figure, unit: str, result: Result) -> tuple[float, floa
     return (min(values), max(values)) if len(alike) > 1 and values else None
 
 
-def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:
-    """From the least to the greatest of all numbers on both axes.
+def _diagonal(numeric: bool) -> tuple[float, float]:
+    """Over all percents, so that no axis is cut.
 
     Raises:
         ValueError: the x axis has no numbers.
     """
     if not numeric:
         raise ValueError("a diagonal needs numbers on both axes")
-    ends = [value for one in series for value in (*one.x, *one.y) if math.isfinite(value)]
-    return min(ends, default=0.0), max(ends, default=1.0)
+    return 0.0, 100.0
 
 
 def _grid(figure: Figure, table: Table, unit: str, units: Mapping[str, str]) -> Grid:
     names = {}
     for axis, name in (("x", figure.x), ("y", figure.y)):
-        numbers = bool(unit_of(name, units)) and all(is_number(value) for value in table[name])
-        names[axis] = [*map(writer(table[name], unit_of(name, units)) if numbers else plain_text, table[name])]
+        of_axis = unit_of(name, units)
+        numbers = bool(of_axis) and all(is_number(value) for value in table[name])
+        write = writer(table[name], of_axis) if numbers else partial(in_words, unit=of_axis)
+        names[axis] = [*map(write, table[name])]
     columns, rows = (list(dict.fromkeys(names[axis])) for axis in ("x", "y"))
     if len(columns) * len(rows) > 250_000:
         raise ValueError(f"{len(rows)} x {len(columns)} fields are too many to draw")

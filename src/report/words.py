@@ -10,9 +10,15 @@ NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
-                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32")
+                 "NLL", "AUROC", "Brier", "CE", "mCE", "NV", "fp32")
 }  # fmt: skip
-_NAMES = {"p_holm": "p (Holm)", "why": "Reasons and sources", "over_seeds": "Means over seeds"}
+_NAMES = {
+    "recall_of_branch": "Superclass recall",
+    "within_branch": "Within superclass",
+    "p_holm": "p (Holm)",
+    "why": "Reasons and sources",
+    "over_seeds": "Means over seeds",
+}
 HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -33,7 +39,7 @@ def unit_of(name: str, units: Mapping[str, str]) -> str:
 
 def titled(name: str, unit: str) -> str:
     """A column's or an axis's title with its unit: ``F1 (%)``."""
-    return f"{pretty(name)} ({unit})" if unit else pretty(name)
+    return f"{pretty(name)} ({unit})" if unit not in ("", "key") else pretty(name)
 
 
 def shown(value: Any, unit: str) -> float:
@@ -103,6 +109,12 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def in_words(value: Any, unit: str) -> str:
+    """A text as it is shown: a setting's name without its underscores."""
+    text = plain_text(value)
+    return text.replace("_", " ") if unit == "key" else text
 
 
 def leaves(nested: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -33,6 +33,8 @@ from src.studies.robustness.published import check_published, published
 from src.studies.robustness.shifted import Predictor, Reader, checked, predictor, under_corruption
 from src.studies.robustness.unknown_images import check_fitting, check_unknown, fitted, open_unknown
 
+SCREEN = ("rules", "networks")  # tables to print
+
 
 @dataclass(frozen=True)
 class Findings(Shown):
@@ -164,7 +166,7 @@ def problem_of(networks: Networks) -> str:
 
 
 def verdict(findings: Findings) -> Verdict:
-    """How much more the modules get right than the monolith, and what of it the routers do."""
+    """How much more the modules get right than the monolith, also with the controls, and what of it the routers do."""
     name = of_rule(findings.rule)
     whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
@@ -184,20 +186,33 @@ def verdict(findings: Findings) -> Verdict:
     if fallen and not problem:
         problem = f"{', '.join(fallen)} collapsed to one class; train longer or with another optim"
     if problem:
-        return Verdict(problem, "no verdict", metrics, units, screen=("networks",))
+        return Verdict(problem, "no verdict", metrics, units, screen=SCREEN)
     sentence = (
         f"{findings.modules} modules composed ({findings.rule}) classify {modular.accuracy.value:.1%} of "
-        f"the test images right, the monolith {whole.accuracy.value:.1%}: {100 * difference.value:+.1f} points "
-        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with "
-        f"{findings.costs.stored_parameters_ratio:.2f} times its parameters"
+        f"the test images right, the monolith {whole.accuracy.value:.1%}: {_points(difference)} (95%, over the test "
+        f"images of one training) with {findings.costs.stored_parameters_ratio:.2f} times its parameters."
     )
+    controls = {
+        "with superclasses dealt at random": f"random tree, {'hard' if name == HARD else 'soft'}",
+        "with routers that are always right": "modules, oracle routing",
+    }
+    held = [f"{_points(findings.accuracy[control].against_monolith)} {words}"
+            for words, control in controls.items() if control in findings.accuracy]  # fmt: skip
+    if held:
+        sentence += f" For comparison: {' and '.join(held)}."
     if routing:
         share = routing["router_share"]
         sentence += (
-            f"; where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
-            f"{share.high:.0%}] of the loss, the experts the rest"
+            f" Where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
+            f"{share.high:.0%}] of the loss and the experts the rest: shares of its logarithm, not of points, since "
+            "accuracy is a product, right superclass times right class within it."
         )
-    return Verdict(sentence, metrics=metrics, units=units, screen=("networks",))
+    return Verdict(sentence, metrics=metrics, units=units, screen=SCREEN)
+
+
+def _points(difference: Estimate) -> str:
+    value, low, high = (100 * number for number in difference[:3])
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
 def _metrics(role: str, findings: Findings, name: str) -> dict[str, Estimate]:
