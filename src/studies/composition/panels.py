@@ -67,7 +67,7 @@ def accuracy_panels(networks: Mapping[str, Accuracy]) -> Iterator[Panel]:
         ACCURACY,
         "rules",
         [{"network": name, "what_it_does": RULES[name]} for name in networks],
-        "The modules are the same in all of them; a rule says how their answers become one.",
+        "All rules compose the same modules: a rule says how their answers become one.",
         title="The networks, and the rules of composition",
     )
     yield _accuracies(networks)
@@ -196,7 +196,8 @@ def _frequent_confusions(errors: Errors) -> Panel:
     tree = errors.tree
     shares = {name: _shares(confusions.classes) for name, confusions in errors.confusions.items()}
     mean = torch.stack([*shares.values()]).mean(0).fill_diagonal_(0)
-    pairs = [divmod(place, len(mean)) for place in mean.flatten().argsort(descending=True)[:FREQUENT].tolist()]
+    most, places = mean.flatten().sort(descending=True)
+    pairs = [divmod(place, len(mean)) for place in places[most > 0][:FREQUENT].tolist()]
     rows = [
         {
             "true": tree.classes[true],
@@ -212,7 +213,7 @@ def _frequent_confusions(errors: Errors) -> Panel:
         rows,
         "Of the images of the true class, the share that each network takes for the predicted one; those that are "
         "greatest on average. In the same superclass an expert errs, else a router.",
-        dict.fromkeys(shares, "%"),
+        dict.fromkeys(shares if rows else (), "%"),
         title=f"The {len(rows)} most frequent confusions",
     )
 
