@@ -170,13 +170,16 @@ def verdict(findings: Findings) -> Verdict:
     name = of_rule(findings.rule)
     whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
-    costs = findings.costs.metrics()
+    costs, damaged = findings.costs.metrics(), findings.robustness.networks
     metrics = {
         "composed_against_monolith": difference,
         "composed_accuracy": modular.accuracy,
         "monolith_accuracy": whole.accuracy,
-        **_metrics("composed", findings, name),
-        **_metrics("monolith", findings, MONOLITH),
+        "composed_corrupted_accuracy": damaged[name].corrupted_accuracy,
+        "monolith_corrupted_accuracy": damaged[MONOLITH].corrupted_accuracy,
+        **({"composed_mce": relative.mce} if (relative := damaged[name].relative) else {}),
+        "composed_ece": Estimate(findings.calibration[name].scores.ece),
+        "monolith_ece": Estimate(findings.calibration[MONOLITH].scores.ece),
         **costs,
         **routing,
     }
@@ -193,13 +196,14 @@ def verdict(findings: Findings) -> Verdict:
         f"images of one training) with {findings.costs.stored_parameters_ratio:.2f} times its parameters."
     )
     controls = {
-        "with superclasses dealt at random": f"random tree, {'hard' if name == HARD else 'soft'}",
-        "with routers that are always right": "modules, oracle routing",
+        f"random tree, {'hard' if name == HARD else 'soft'}": "classes dealt to superclasses at random",
+        "modules, oracle routing": "routers that are always right, "
+        f"where the monolith's superclass is right for {whole.superclass_accuracy:.1%}",
     }
-    held = [f"{_points(findings.accuracy[control].against_monolith)} {words}"
-            for words, control in controls.items() if control in findings.accuracy]  # fmt: skip
-    if held:
-        sentence += f" For comparison: {' and '.join(held)}."
+    compared = [f"{_points(findings.accuracy[control].against_monolith)} with {words} ({control})"
+                for control, words in controls.items() if control in findings.accuracy]  # fmt: skip
+    if compared:
+        sentence += f" For comparison: {'; '.join(compared)}."
     if routing:
         share = routing["router_share"]
         sentence += (
@@ -213,15 +217,6 @@ def verdict(findings: Findings) -> Verdict:
 def _points(difference: Estimate) -> str:
     value, low, high = (100 * number for number in difference[:3])
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def _metrics(role: str, findings: Findings, name: str) -> dict[str, Estimate]:
-    """What corruption and calibration say of a network; the monolith is what errors are divided by."""
-    network = findings.robustness.networks[name]
-    metrics = {f"{role}_corrupted_accuracy": network.corrupted_accuracy}
-    if name != MONOLITH and network.relative is not None:
-        metrics[f"{role}_mce"] = network.relative.mce
-    return {**metrics, f"{role}_ece": Estimate(findings.calibration[name].scores.ece)}
 
 
 def _module_answers(networks: Networks, session: Session) -> ModuleAnswers:

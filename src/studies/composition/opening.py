@@ -62,8 +62,8 @@ def opening(options: Compose, data: ImageData) -> Opening:
         "a label tree puts the classes into superclasses, routers decide between superclasses and experts between the "
         f"classes of one, each of them a small network {trained}. Both name the classes of test images, of damaged "
         "ones, and say how sure they are, also of images of unknown classes. Everything is trained once "
-        f"(seed {options.seed}), and intervals are over test images; how trainings differ shows the same job with "
-        "-m and seed=0,1,2.",
+        f"(seed {options.seed}), and intervals are over test images; to see how trainings differ, run the job "
+        "with -m and seed=0,1,2.",
         terms=CORRUPTION_TERMS | CALIBRATION_TERMS | TERMS,
     )
 

@@ -185,7 +185,8 @@ def _superclasses(errors: Errors) -> Panel:
         "of the first. Answers: share of all test images that are put into this superclass.",
         dict.fromkeys(("recall_of_branch", "accuracy", "within_branch", "answers"), "%"),
         [Figure("bars", "superclasses", "Right classes per superclass", "Of the images of a superclass, those whose "
-                "class is right. Matrices of superclasses also count those that are right in their superclass alone.",
+                "class is right. The diagonals of the matrices of superclasses count all whose superclass is right, "
+                "whatever the class, and so are higher.",
                 x="superclass", y="accuracy", group="network", percent=True)],
         title="Superclass by superclass",
     )  # fmt: skip
@@ -212,7 +213,8 @@ def _frequent_confusions(errors: Errors) -> Panel:
         "frequent_confusions",
         rows,
         "Of the images of the true class, the share that each network takes for the predicted one; those that are "
-        "greatest on average. In the same superclass an expert errs, else a router.",
+        "greatest on average. In the same superclass an expert errs, else a router. The "
+        "monolith has neither.",
         dict.fromkeys(shares if rows else (), "%"),
         title=f"The {len(rows)} most frequent confusions",
     )
@@ -238,9 +240,12 @@ def _confusion(kind: str, network: str, counts: Tensor, lines: Sequence[str], na
         "predicted": list(names) * len(names),
         "share": _shares(counts).flatten().tolist(),
     }
-    more = " Classes of one superclass stand side by side." if kind == "class" else " Classes within it do not count."
+    more = {
+        "class": ". Classes of one superclass stand side by side; the most frequent confusions are a table below.",
+        "superclass": ", whatever the class.",
+    }[kind]
     figure = Figure("heatmap", table, f"Which {kind} is taken for which: {network}", "Each row is the images of one "
-                    f"{kind}, and sums to 100; on the diagonal lies the right {kind}.{more}",
+                    f"{kind}, and sums to 100; on the diagonal: in the right {kind}{more}",
                     x="predicted", y="true", value="share", percent=True)  # fmt: skip
     return Panel(ERRORS, table, columns, units={"share": "%"}, figures=[figure])
 

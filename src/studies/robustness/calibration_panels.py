@@ -50,7 +50,8 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
         "Images sorted into bins of equal width by confidence: mean confidence and accuracy of each.",
         dict.fromkeys(("confidence", "accuracy", "share"), "%"),
         [Figure("lines", "reliability", "Does confidence hold what it says?", "Accuracy of the images of each "
-                "confidence; dashed: a network that is as often right as it says. Below it, it is too sure.",
+                "confidence; dashed: a network that is as often right as it says. Below it, it is too sure. The "
+                "accuracy of few images is left to chance.",
                 x="confidence", y="accuracy", group="network", percent=True, diagonal=True)],
     )  # fmt: skip
     yield _histogram_panel(

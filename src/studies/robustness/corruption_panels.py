@@ -163,7 +163,7 @@ def _worst_first(robustness: Robustness) -> list[int]:
 
 
 def _corruptions(robustness: Robustness) -> Panel:
-    """Of several networks also as figures; of one the grid has all."""
+    """Accuracies are drawn of several networks; of one the grid has them all."""
     rows = []
     for name, network in robustness.networks.items():
         for place in _worst_first(robustness):
@@ -187,10 +187,10 @@ def _corruptions(robustness: Robustness) -> Panel:
     if reference is not None:
         caption += f" CE: errors as a share of those of '{reference}'."
         columns.append("ce")
-        if any(name != reference for name in robustness.networks):
+        if len(robustness.networks) == 1:
             figures.append(
-                Figure("heatmap", "corruptions", "Corruption errors", f"As a share of those of '{reference}': below "
-                       "100 is better.", x="network", y="corruption", value="ce", percent=True)
+                Figure("bars", "corruptions", "Corruption errors", f"As a share of those of '{reference}': below 100 "
+                       "is better.", x="corruption", y="ce", percent=True)
             )  # fmt: skip
     units = {**dict.fromkeys(columns, "%"), "corruption": "key"}
     return Panel(SECTION, "corruptions", rows, caption, units, figures, title="By corruption", folded=True)
