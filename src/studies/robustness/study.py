@@ -152,10 +152,10 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
         pictures = [picture("step_corrupted", findings.sample.images[:, 0, -1])]
     boxes = [
         Step("→", "clean images",
-             f"as they are; confidence off by {100 * findings.calibration[NETWORK].scores.ece:.1f} points",
+             f"as they are; confidence off by {100 * findings.calibration[NETWORK].scores.ece:.1f} points (ECE)",
              f"{network.clean_accuracy.value:.1%} right"),
         Step("against", "corrupted images", f"{len(findings.robustness.corruptions)} kinds of damage; "
-             f"confidence off by {100 * network.corrupted.ece:.1f} points",
+             f"confidence off by {100 * network.corrupted.ece:.1f} points (ECE)",
              f"{network.corrupted_accuracy.value:.1%} right", "step_corrupted"),
         Step("against", "unknown classes", f"from '{findings.unknown}': how often is it less sure of them than of "
              "clean images? (AUROC; 50% is guessing)",
@@ -224,8 +224,8 @@ def _sure(network: NetworkRobustness) -> str:
     confidence, right = network.corrupted.confidence, network.corrupted_accuracy.value
     kind = "about as sure as it is right" if abs(confidence - right) < NEARLY else "too sure"
     kind = "not sure enough" if confidence < right - NEARLY else kind
-    error = f"calibration error {network.corrupted.ece:.1%}"
-    return f"On these it is {kind}: its mean confidence is {confidence:.1%} ({error})."
+    error = f"calibration error, ECE: {network.corrupted.ece:.1%}"
+    return f"On damaged images it is {kind}: its mean confidence is {confidence:.1%} ({error})."
 
 
 def _told_apart(detection: Detection) -> str:
