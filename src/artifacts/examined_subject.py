@@ -116,8 +116,8 @@ def _trained(subject: Mapping[str, Any], options: TrainedOptions, artifacts: Art
 def _variant(subject: Mapping[str, Any], options: VariantOptions, artifacts: Artifacts) -> Examined:
     if options.recipe["features"] < 1:
         artifacts.session.event(f"VGG at {options.recipe['features']:g} of its features, at least 2 per layer")
-    found = _trained(subject, options, artifacts)
-    return found if options.variant == BASELINE else replace(found, problem="")  # any accuracy is a finding
+    examined = _trained(subject, options, artifacts)
+    return examined if options.variant == BASELINE else replace(examined, problem="")  # any accuracy is a finding
 
 
 def _extracted(subject: Mapping[str, Any], options: ExtractedOptions, artifacts: Artifacts) -> Examined:

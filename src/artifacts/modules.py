@@ -1,6 +1,7 @@
 """The modules of a strong network, from the store or searched now (CNNSplitter, Qi et al., ASE 2022)."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ class Modules(Shown):
     Attributes:
         keep: bool (N, K) over the plan's kernel axis.
         curves, sensitive: what thinning each layer costs, and bool (L,) which layers the search was careful with.
-        found: what the search reported: ``history`` and the sentence on ``sensitivity``.
+        sensitivity: the sentence on how the sensitive layers were chosen.
+        history: what each generation of the search came to.
+        way: how its candidates were run.
     """
 
     strong: Trained
@@ -58,7 +61,9 @@ class Modules(Shown):
     keep: Tensor
     curves: SensitivityCurves
     sensitive: Tensor
-    found: dict[str, Any]
+    sensitivity: str
+    history: Sequence[Generation]
+    way: str
     digest: str
     workers: int
 
@@ -206,24 +211,25 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
             )
         tensors = {"keep": outcome.keep, "order": order, "importance": importance.values}
         save_file({**tensors, "curves": curves.accuracy, "sensitive": sensitive}, folder / "modules.safetensors")
-        found = {
+        report = {
             "history": [generation._asdict() for generation in outcome.history],
             "ratios": list(curves.ratios),
             "full_accuracy": curves.full_accuracy,
             "sensitivity": note,
             "evaluator": evaluators[0].way,
         }
-        write_atomically(folder / "search.json", json.dumps(found))
+        write_atomically(folder / "search.json", json.dumps(report))
         (folder / CHECKPOINT).unlink()
         events = [event for _, event in judges[:1] if event]
         return {"events": [*importance.events, *events, *outcome.events]}
 
     entry = artifacts.store.make(key, build)
-    found = json.loads((entry.folder / "search.json").read_text())
+    report = json.loads((entry.folder / "search.json").read_text())
+    history = [Generation(**row) for row in report["history"]]
     if not entry.built:
         artifacts.session.found("modules: search", entry.digest)
-        for row in found["history"]:
-            artifacts.session.log("search", row["generation"], _numbers(Generation(**row)))
+        for generation in history:
+            artifacts.session.log("search", generation.generation, _numbers(generation))
     full = SearchSettings()
     if search_settings.generations < full.generations or search_settings.population < full.population:
         artifacts.session.event(
@@ -234,8 +240,19 @@ def modules_of(options: ModulesOptions, strong: Trained, artifacts: Artifacts) -
     for event in entry.notes["events"]:
         artifacts.session.event(f"modules: {event}")
     tensors = load_file(entry.folder / "modules.safetensors")
-    curves = SensitivityCurves(tensors["curves"], tuple(found["ratios"]), found["full_accuracy"])
-    return Modules(strong, plan, tensors["keep"], curves, tensors["sensitive"], found, entry.digest, workers)
+    curves = SensitivityCurves(tensors["curves"], tuple(report["ratios"]), report["full_accuracy"])
+    return Modules(
+        strong,
+        plan,
+        tensors["keep"],
+        curves,
+        tensors["sensitive"],
+        report["sensitivity"],
+        history,
+        report["evaluator"],
+        entry.digest,
+        workers,
+    )
 
 
 def _sensitive(curves: SensitivityCurves, chosen: Sensitivity) -> tuple[Tensor, str]:

@@ -1,12 +1,13 @@
 """What a page says and shows first of networks and their images, in plain words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from src.core.result import Figure, Panel
+from src.core.result import Figure, Opening, Panel
 from src.data.image_set import ImageSet
 from src.imageops.sheets import contact_sheet, thumbnails
 from src.networks.options import family
@@ -98,6 +99,13 @@ def subject_said(subject: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     if kind == "extracted" and kernels != "all":
         return f"{'the modules' if kernels == 'searched' else 'random parts'} of {model}"
     return model
+
+
+def with_guessing(opening: Opening, metric: str, classes: int) -> Opening:
+    """The opening with what guessing among ``classes`` reaches, in its text and where it says what ``metric`` means."""
+    said = f"Of {classes} classes, guessing names {1 / classes:.1%} right."
+    terms = {**opening.terms, metric: f"{opening.terms[metric]} {said}"}
+    return replace(opening, text=f"{opening.text} {said}", terms=terms)
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -76,9 +76,9 @@ def version() -> str:
     import tomllib
     from importlib.metadata import version as installed
 
-    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     libraries = ", ".join(f"{name} {installed(name)}" for name in ("torch", "pytorch-lightning", "hydra-core"))
-    return f"{own['name']} {own['version']} ({libraries})"
+    return f"{project['name']} {project['version']} ({libraries})"
 
 
 def show(text: str) -> int:

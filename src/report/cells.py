@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from src.core.result import Table
-from src.report.words import in_words, interval, plain_text, titled, unit_of, writer
+from src.report.words import ago, interval, plain_text, titled, unit_of, writer
 
 SHORT = 4  # values of a list that a cell shows
 
@@ -23,6 +23,17 @@ class Link(str):
         link = super().__new__(cls, text)
         link.target = target
         return link
+
+
+class Age(str):
+    """A time that has passed, in words; a table sorts it by its seconds."""
+
+    seconds: int
+
+    def __new__(cls, seconds: float) -> "Age":
+        age = super().__new__(cls, ago(seconds))
+        age.seconds = round(seconds)
+        return age
 
 
 class Cell(NamedTuple):
@@ -86,8 +97,10 @@ def _text_cell(value: Any, unit: str) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
     if unit == "key":
-        return Cell(text := in_words(value, unit), sort=text.lower(), key=str(value))
+        return Cell(plain_text(value).replace("_", " "), sort=str(value).lower(), key=str(value))
     text = plain_text(value)
+    if isinstance(value, Age):
+        return Cell(text, sort=str(value.seconds))
     if isinstance(value, (list, tuple)) and len(value) > SHORT:  # in few words: 64, 64, 128, … 512 (15)
         text = f"{plain_text(value[: SHORT - 1])}, … {plain_text(value[-1])} ({len(value)})"
     return Cell(text, sort=float(value) if is_number(value) else text.lower())

@@ -2,14 +2,14 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from src.core.result import Figure, Result, Table
 from src.report.cells import is_number
-from src.report.words import in_words, interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
+from src.report.words import interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
 
 # Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
@@ -19,6 +19,7 @@ BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
 CELLS, LINES = 16, 24  # columns and rows of a heatmap whose cells carry their numbers
 APART = 6  # lines; a figure of more on a page is one small figure each
+_NAME = re.compile(r"(?<![\w./=])[a-z0-9]+(_[a-z0-9]+)+(?![\w./=])")  # of a corruption or a method; no path, no key
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -123,6 +124,11 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
 
 
+def label(value: Any) -> str:
+    """A value as a figure names it: ``gaussian noise`` for ``gaussian_noise``; tables do so where its unit is "key"."""
+    return _NAME.sub(lambda match: match[0].replace("_", " "), plain_text(value))
+
+
 def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:
     """Group column -> its values -> (colour, number): one value has one colour in all figures of a result."""
     groups: dict[str, dict[str, None]] = {}
@@ -148,7 +154,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
     count = min(len(table[figure.y]), ROWS)
     x = table[figure.x][:count]
     numeric = figure.kind not in ("bars", "box") and all(is_number(value) for value in x)
-    places = [shown(value, x_unit) if numeric else in_words(value, x_unit) for value in x]
+    places = [shown(value, x_unit) for value in x] if numeric else [plain_text(value) for value in x]
     write = writer(table[figure.y], unit)
     bounded = {f"{figure.y}_low", f"{figure.y}_high"} <= table.keys()
     low, high = (table.get(f"{figure.y}_{end}", []) for end in ("low", "high"))
@@ -172,17 +178,17 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         )
         series.append(
             Series(
-                name=group,
+                name=label(group),
                 colour=colour,
                 order=order,
-                x=[places[row] for row in rows],
+                x=[places[row] if numeric else label(places[row]) for row in rows],
                 y=drawn(table[figure.y], rows),
                 low=drawn(low, rows) if bounded else [],
                 high=drawn(high, rows) if bounded else [],
                 said=[words.strip() for words in said],
-                labels=[plain_text(table[about[0]][row]) for row in rows] if about else [],
+                labels=[label(table[about[0]][row]) for row in rows] if about else [],
                 controls=[plain_text(places[row]) not in figure.under_test for row in rows if figure.under_test],
-                about=[", ".join(f"{pretty(name)}: {plain_text(table[name][row])}" for name in about) for row in rows],
+                about=[", ".join(f"{pretty(name)}: {label(table[name][row])}" for name in about) for row in rows],
                 **{part: drawn(table.get(f"{figure.y}_{part}", []), rows) for part in parts},
             )
         )
@@ -191,7 +197,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         titled(figure.x, x_unit),
         titled(figure.y, unit),
         unit,
-        [] if numeric else [str(place) for place in dict.fromkeys(places)],
+        [] if numeric else [label(place) for place in dict.fromkeys(places)],
         _diagonal(numeric) if figure.diagonal else None,
         {name: shown(level, unit) for name, level in figure.levels.items()},
         figure.apart,
@@ -230,10 +236,8 @@ def _diagonal(numeric: bool) -> tuple[float, float]:
 def _grid(figure: Figure, table: Table, unit: str, units: Mapping[str, str]) -> Grid:
     names = {}
     for axis, name in (("x", figure.x), ("y", figure.y)):
-        of_axis = unit_of(name, units)
-        numbers = bool(of_axis) and all(is_number(value) for value in table[name])
-        write = writer(table[name], of_axis) if numbers else partial(in_words, unit=of_axis)
-        names[axis] = [*map(write, table[name])]
+        numbers = bool(unit_of(name, units)) and all(is_number(value) for value in table[name])
+        names[axis] = [*map(writer(table[name], unit_of(name, units)) if numbers else label, table[name])]
     columns, rows = (list(dict.fromkeys(names[axis])) for axis in ("x", "y"))
     if len(columns) * len(rows) > 250_000:
         raise ValueError(f"{len(rows)} x {len(columns)} fields are too many to draw")

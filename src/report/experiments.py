@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from src.core.configuration import first_comment
-from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.paths import CONF
 from src.core.result import FILE, Opening, Result, read_table, scan
-from src.report.cells import Link
+from src.report.cells import Age, Link
 from src.report.overview import outcome_of, target
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import ago
 
 OVERVIEW = "overview"  # folder of a sweep's own page
 Job = tuple[Path, Mapping[str, Any]]
@@ -39,10 +37,9 @@ def experiments(root: Path, path: Path) -> Result:
     rows = [_row(folder, jobs, path, now) for folder, jobs in newest_first]
     result = Result("report", root.name or "outputs", screen=["experiments"])
     result.tables["experiments"] = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-    result.units["hours"] = "h"
     result.captions["experiments"] = (
-        "One row per experiment, the newest first. Outcomes: how many of its jobs ended how. Claims: verdicts on "
-        "what was published. Hours: what the jobs took in all. Age: of its last result, on "
+        "One row per experiment, the newest first. Outcomes: how many of its jobs ended how, or what its only one "
+        "found. Claims: verdicts on what was published. Hours: what the jobs took in all. Age: of its last result, on "
         f"{now:%Y-%m-%d at %H:%M} UTC, when this page was made."
     )
     result.opening = Opening(
@@ -51,7 +48,6 @@ def experiments(root: Path, path: Path) -> Result:
     )
     jobs = sum(row["jobs"] for row in rows)
     result.verdict = f"{len(rows)} experiment{'s' * (len(rows) != 1)}, {jobs} job{'s' * (jobs != 1)}"
-    result.metrics = {"experiments": Estimate(len(rows)), "jobs": Estimate(jobs)}
     return result
 
 
@@ -64,11 +60,12 @@ def _row(folder: Path, found: list[Job], path: Path, now: datetime) -> dict[str,
     outcomes = Counter(outcome_of(plain) for _, plain in jobs)
     return {
         "experiment": Link(name, target(page, path)),
-        "outcomes": ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
+        "outcomes": (jobs[0][1].get("verdict", "") if len(jobs) == 1 else "")
+        or ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
         "claims": _claims(folder / OVERVIEW, dict(found).get(folder / OVERVIEW)),
         "jobs": len(jobs),
         "hours": sum(plain.get("seconds", {}).get("all", 0.0) for _, plain in jobs) / 3600,
-        "age": ago((now - last).total_seconds()),
+        "age": Age((now - last).total_seconds()),
         "question": first_comment(comment) if comment.is_file() else "",
     }
 

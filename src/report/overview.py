@@ -26,6 +26,7 @@ JOBS = (
     "where it has none yet: python -m src.report with its folder makes it."
 )
 BARS = 60  # jobs that a figure can hold
+FINISHED = "finished"  # the outcome of a job that judges nothing
 CURVES = "training"  # the table of a job's learning curves
 FIRST = 3  # metrics that stand before the settings, so that they are seen without scrolling
 
@@ -85,7 +86,10 @@ def overview(
     _add_settings(result, jobs, metrics)
     counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
-    result.metrics |= {outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common()}
+    # that a job came to its end is no answer; how many helped, or failed, is
+    result.metrics |= {
+        outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common() if outcome != FINISHED
+    }
     events = Counter(event for job in jobs for event in dict.fromkeys(job.get("events", ())))
     result.events += left_out
     result.events += [f"{event} ({count} of {len(jobs)} jobs)" for event, count in events.most_common()]
@@ -148,13 +152,12 @@ def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:
     shown = {name for job in jobs for name in (*job["metrics"], *(job.get("row") or ()))}
     terms = {word: meaning for opening in openings for word, meaning in opening["terms"].items() if word in shown}
     text = (
-        f"A sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the number "
-        "that all randomness of a training comes from, so that jobs of several seeds show what is chance."
+        f"This is a sweep of {len(jobs)} jobs: the same question asked for several settings and seeds. A seed is the "
+        "number that all randomness of a training comes from, so that jobs of several seeds show what is chance."
     )
-    if len(titles) > 1:
-        text += f" One of the jobs, and what it asks: {titles[0]} {openings[0]['text']}"
-    elif openings:
-        text = f"{openings[0]['text']} {text}"
+    if openings:
+        asks = f"One of the jobs asks: {titles[0]} " if len(titles) > 1 else ""
+        text = f"{asks}{openings[0]['text']} {text}"
     return Opening(title, text, terms=terms) if len(jobs) > 1 else None
 
 
@@ -201,7 +204,7 @@ def _alike(values: list[Any]) -> list[Any]:
 def outcome_of(job: Mapping[str, Any]) -> str:
     """How a job ended, in one or two words."""
     status = str(job.get("status", "ok"))
-    return status if status != "ok" else job.get("verdict_kind") or "finished"
+    return status if status != "ok" else job.get("verdict_kind") or FINISHED
 
 
 def _names(folders: list[Path], jobs: Sequence[Mapping[str, Any]]) -> list[str]:

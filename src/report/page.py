@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.files import write_atomically
-from src.core.result import TRAINING, Figure, Result
+from src.core.result import TRAINING, Figure, Result, rows
 from src.report import explorer
 from src.report.cells import Column, columns, length
 from src.report.figures import plotly
@@ -31,6 +31,7 @@ TILES = 5  # metrics shown large; all others stand in a folded table
 LONG = 40  # rows; a longer table is folded, and so is one that a figure shows
 DENSE = 6  # columns; a table of more has its intervals below the values
 COLUMNS = 9  # of a table at first; the others come at a click
+ANSWERS = ("verdict",)  # columns that are told in every row, even where all say the same
 ALIKE = 3  # rows from which on a column that says the same in all of them is said once
 MARKS = {
     "success": "✓", "no success": "✗", "no verdict": "○", "failed": "✗", "interrupted": "○", "not finished": "…"
@@ -82,7 +83,7 @@ def render(result: Result) -> str:
             sentence=result.verdict if result.status == "ok" else result.error,
             opening=result.opening,
             pictures=_pictures(result),
-            metrics=_metrics(result),
+            metrics=[*_answers(result), *_metrics(result)],
             tiles=TILES,
             events=events,
             terms=terms,
@@ -180,6 +181,19 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     return parts, {part.id: part.heading for part in sections}
 
 
+def _answers(result: Result) -> list[dict[str, str]]:
+    """The verdicts on what is claimed, which stand before all numbers."""
+    judged = rows(result.tables.get("claims", {}))
+    reasons = result.tables.get("why", {}).get("reason", [NOTHING] * len(judged))
+    several = len({claim.get("data") for claim in judged}) > 1
+    return [
+        {"name": claim["claim"] + (f" ({claim['data']})" if several else ""), "value": claim["verdict"], "unit": "",
+         "bounds": claim["effect"] if claim.get("units") else why.partition(";")[0],
+         "count": f"over {claim['units']} units" if claim.get("units") else "", "meaning": ""}
+        for claim, why in zip(judged, reasons, strict=True)
+    ]  # fmt: skip
+
+
 def _metrics(result: Result) -> list[dict[str, str]]:
     cards = []
     for name, estimate in result.metrics.items():
@@ -222,9 +236,10 @@ def _table(name: str, result: Result) -> dict[str, Any]:
 
 
 def _alike_in_all(shown: Sequence[Column]) -> list[Column]:
-    """The columns that say the same in every row, but for one where all do."""
-    alike = [column for column in shown if len({(cell.text, cell.interval) for cell in column.cells}) == 1]
-    return alike if len(alike) < len(shown) else alike[1:]
+    """The columns that say the same in every row and answer nothing; none where one other column would be left."""
+    same = [column for column in shown if len({(cell.text, cell.interval) for cell in column.cells}) == 1]
+    alike = [column for column in same if column.name not in ANSWERS]
+    return alike if len(alike) < len(shown) - 1 else []
 
 
 def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> dict[str, Any]:

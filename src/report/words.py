@@ -10,15 +10,18 @@ NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
-                 "NLL", "AUROC", "Brier", "CE", "mCE", "NV", "fp32")
+                 "NLL", "AUROC", "Brier", "CE", "mCE", "NV", "fp32", "LRP")
 }  # fmt: skip
 _NAMES = {
-    "recall_of_branch": "Superclass recall",
-    "within_branch": "Within superclass",
-    "p_holm": "p (Holm)",
-    "why": "Reasons and sources",
+    "ood_accuracy": "Accuracy on distorted images",
     "over_seeds": "Means over seeds",
+    "p_holm": "p (Holm)",
+    "recall_of_branch": "Superclass recall",
+    "why": "Reasons and sources",
+    "within_branch": "Within superclass",
 }
+#: how people write what a key spells in words of its own
+_SPELLED = {"z plus": "z+", "grad cam": "Grad-CAM", "stratified": "within classes"}
 HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -29,6 +32,8 @@ def pretty(name: str) -> str:
         return _NAMES.get(name, name)
     words = name.replace("/", " ").replace("_", " ").split()
     said = " ".join(_ACRONYMS.get(word, word) for word in words)
+    for spelled, written in _SPELLED.items():
+        said = said.replace(spelled, written)
     return said[:1].upper() + said[1:] if words and words[0] not in _ACRONYMS else said
 
 
@@ -109,12 +114,6 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
-
-
-def in_words(value: Any, unit: str) -> str:
-    """A text as it is shown: a setting's name without its underscores."""
-    text = plain_text(value)
-    return text.replace("_", " ") if unit == "key" else text
 
 
 def leaves(nested: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -13,14 +13,17 @@ from src.core.files import write_atomically
 from src.core.redaction import redacted
 from src.core.result import Explorer, Panel, Result, Table
 from src.core.store import digest_of
+from src.report.glossary import explained
 from src.report.over.judged import judge
 from src.report.over.over_seeds import pivoted, read_job, settings_of
 from src.report.over.profiles import add_profiles
+from src.report.words import pretty
 from src.studies.invariance.over_depth import over_depth
 from src.tasks.options import Compare
 
 CLAIMS = "claims.md"  # the verdicts as a README's table; `python -m src.report --readme` puts it there
 VARIED = ("variant", "seed")  # what the jobs of one setting differ by
+UNEQUAL = 2  # jobs that lie so many times apart in what they cost are not alike in it
 JOIN = ("variant", "seed", "data")  # columns of the jobs that their learning curves get too
 
 
@@ -64,7 +67,7 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
         judged = judge(asked, jobs, curves, gates, resamples=options.resamples, seed=options.seed)
         write_atomically(artifacts.session.folder / CLAIMS, redacted(judged.readme))
         _add_first(result, judged.panels, screen=["claims", *(name for name in result.screen if name != "jobs")])
-        result.verdict = f"{result.verdict}; {judged.sentence}"
+        result.verdict = f"{judged.sentence}; {result.verdict}"
         result.events += judged.empty
     if asked.get("explorer"):
         result.add(Panel("", "curves", curves, units={"accuracy": "%"} if "accuracy" in curves else {}))
@@ -73,9 +76,21 @@ def compare(options: Compare, artifacts: Artifacts) -> Result:
         result.figures = [figure for figure in result.figures if figure.table not in ("jobs", "over_seeds")]
         result.folded += [name for name in ("over_seeds", "by_seed") if name in result.tables]
         if result.opening:
-            result.opening = replace(result.opening, steps=add_profiles(result, result.explorer))
+            text = f"{result.opening.text} {_spread(result, result.explorer)}".rstrip()
+            result.opening = replace(result.opening, text=text, steps=add_profiles(result, result.explorer))
     result.captions["jobs"] = asked.get("caption", "")
     return result
+
+
+def _spread(result: Result, explorer: Explorer) -> str:
+    """How far the jobs lie apart in the first of their costs, where that is too far to compare them as they stand."""
+    cost = next(iter(explorer.costs), "")
+    known = [value for value in result.tables[explorer.table].get(cost, ()) if value]
+    if not known or max(known) < UNEQUAL * min(known):
+        return ""
+    times, meaning = max(known) / min(known), explained(cost, result).rstrip(".").lower()
+    said = f"{pretty(cost)} ({meaning})" if meaning else pretty(cost)
+    return f"{said} differ up to {times:.0f} times between the jobs: look at networks of equal cost, too."
 
 
 def _add_first(result: Result, panels: Sequence[Panel], screen: list[str]) -> None:

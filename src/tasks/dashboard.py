@@ -90,10 +90,10 @@ def _published(result: Result, what: str, online: bool, send: Any) -> str:
 def _jobs(outputs: Path, experiment: Described) -> list[Mapping[str, Any]]:
     """Results of its jobs that ended well and are no tiny ones, unless all are."""
     place = outputs / str(experiment.group)
-    found: list[Mapping[str, Any]] = [
+    results: list[Mapping[str, Any]] = [
         plain for folder, plain in scan(place) if folder != place and plain.get("task") == experiment.task
     ]
-    whole = [plain for plain in found if plain.get("status") == "ok"]
+    whole = [plain for plain in results if plain.get("status") == "ok"]
     return [plain for plain in whole if not plain["config"].get("tiny")] or whole
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from src.artifacts.artifacts import Artifacts
 from src.artifacts.learners import variant_of
 from src.artifacts.network import Trained
-from src.artifacts.opening import images_said
+from src.artifacts.opening import images_said, with_guessing
 from src.artifacts.trained import no_verdict, trained, training_panels, training_steps
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
@@ -45,9 +45,9 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
     result.opening = Opening(
         f"Does VGG classify {images_said(recipe['data'])} better with its features in other layers?",
         "VGG is a network whose layers have more and more features (filters) with depth. Does that order matter? A "
-        "variant spreads about as many features over the same layers along another curve (a skew normal "
-        "distribution); the baseline is VGG as it was published. Each job trains one of them and tests it on images "
-        "that it has never seen.",
+        "variant spreads about as many features over the same layers along another curve (a skew normal distribution); "
+        "the baseline is VGG as published. Early features cost more multiply-adds, for their maps are larger. Each job "
+        "trains one of them and tests it on images that it has never seen.",
         terms=TERMS,
     )
     network = trained(recipe, artifacts, role="network", where="recipe")
@@ -73,7 +73,7 @@ def train_variant(options: TrainVariant, artifacts: Artifacts) -> Result:
         verdict = no_verdict("the baseline", network, verdict)
     result.uses.append(network.digest)
     steps, pictures = training_steps(network, metrics["test_accuracy"].value)
-    result.opening = replace(result.opening, steps=steps)
+    result.opening = replace(with_guessing(result.opening, "test_accuracy", len(network.data.classes)), steps=steps)
     result.add(_widths(variant), *training_panels({"network": network}), *pictures)
     result.conclude(verdict)
     write_atomically(artifacts.session.folder / CSV, original_csv(variant, network, recipe["depth"]))

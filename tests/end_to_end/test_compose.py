@@ -98,10 +98,10 @@ def test_another_rule_trains_nothing_anew(run, first):
 @pytest.mark.parametrize(
     "options",
     [
-        ("modules=together",),
+        pytest.param(("modules=together",), marks=pytest.mark.slow),
         ("modules=trunk", "views=ten"),
         ("finetune_epochs=1", "tree=clustered", "temperature=fit"),
-        ("match=macs", "expert_cap=smallest", "composition.rule=hard"),
+        pytest.param(("match=macs", "expert_cap=smallest", "composition.rule=hard"), marks=pytest.mark.slow),
     ],
     ids=["together", "trunk", "finetuned", "capped"],
 )
@@ -112,7 +112,7 @@ def test_other_ways_to_make_one(run, first, options):
     assert ("composed" in kinds) or options[0] == "match=macs"
 
 
-@pytest.mark.parametrize("scope", ["subset", "evaluation"])
+@pytest.mark.parametrize("scope", ["subset", pytest.param("evaluation", marks=pytest.mark.slow)])
 def test_crops_and_whitening_go_with_the_composed_network(run, first, scope):
     options = ("+monolith.data.augment.crop=28", "monolith.data.contrast=per_pixel", "views=ten",
                f"+monolith.data.whitening={{scope: {scope}}}", "monolith.data.augment.crop_padding=0")  # fmt: skip
@@ -126,6 +126,7 @@ def test_crops_and_whitening_go_with_the_composed_network(run, first, scope):
     assert float(right.double().mean()) == pytest.approx(row(own, "networks", "modules, soft")["accuracy"])
 
 
+@pytest.mark.slow
 def test_modules_are_jobs_of_a_sweep(run, tmp_path):
     argv = ("experiment=modular_vs_monolithic", *TINY, *KEEP)
     ran = run(tmp_path, "-m", *argv, "task=train_module", "module=0,stroke")

@@ -30,12 +30,13 @@ from tests.fakes.imagenet import write_imagenet, write_imagenet_c
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 #: experiments that differ from others by values alone: `pytest -m slow` runs them
-SLOW = ("invariance_mnist", "invariance_mnist_paper", "invariance_cifar10_paper",
-        "layer_widths_original", "layer_widths_mnist", "layer_widths_fashion_mnist",
-        "modular_animals", "modular_cifar10", "modular_cifar100", "modular_notebook", "modular_thesis", "measure_own",
-        "modular_own", "modules_local", "modules_texture", "relevance_imagenet",
-        "patch_underfit", "patch_weak_cifar_paper", "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn",
-        "patch_overfit_svhn", "patch_underfit_svhn")  # fmt: skip
+SLOW = ("invariance_cifar10", "invariance_mnist", "invariance_mnist_paper", "invariance_cifar10_paper",
+        "layer_widths_question", "layer_widths_photographs", "layer_widths_original", "layer_widths_mnist",
+        "layer_widths_fashion_mnist", "modular_animals", "modular_cifar10", "modular_cifar100",
+        "modular_notebook", "modular_thesis", "measure_own", "modular_own", "modularize", "modules_local",
+        "transfer_expert", "modules_texture", "relevance_imagenet", "patch_underfit", "patch_weak_cifar_paper",
+        "patch_overfit_cifar", "patch_underfit_cifar", "patch_weak_svhn", "patch_overfit_svhn",
+        "patch_underfit_svhn")  # fmt: skip
 TO_RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPERIMENTS]
 #: experiments that read files: what writes them into the folder that becomes data_root
 FILES = {
@@ -246,7 +247,7 @@ def test_controls_are_rows_of_the_main_table(tiny):
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow)
-        if name in ("add_class", "compose", "invariance", "transfer")
+        if name in ("add_class", "compose", "invariance", "patch", "transfer")
         else name
         for name in sorted({path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")} - {"local_global"})
     ],

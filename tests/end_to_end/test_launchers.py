@@ -72,6 +72,7 @@ def under_uv(outputs, *argv):
     return Ran(ran.returncode, ran.stdout, outputs)
 
 
+@pytest.mark.slow
 @needs("ray")
 def test_ray_under_uv_run(basic, tmp_path):
     check(under_uv(tmp_path, *SWEEP, "hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"), basic)

@@ -52,6 +52,7 @@ def test_killed_twice_it_ends_with_the_same_numbers(run, unbroken, expected, tmp
     assert ends_right(run(tmp_path, *SWEEP), expected)
 
 
+@pytest.mark.slow
 def test_killed_with_its_workers_at_work(run, expected, tmp_path):
     """For a moment they work on as the same command begins: locks keep the two apart. Then they end by themselves."""
     ran = run(tmp_path, *CORES, strike=(signal.SIGKILL, f"{tmp_path}/store/**/resume.ckpt"))
@@ -94,7 +95,7 @@ def test_a_finished_result_outlives_an_interrupted_second_run(run, finished):
     assert {result["status"] for result in again.results} == {"ok"}
 
 
-@pytest.mark.parametrize("limit", [60_000, 3_000])
+@pytest.mark.parametrize("limit", [pytest.param(60_000, marks=pytest.mark.slow), 3_000])
 def test_files_that_cannot_grow(limit, run, expected, tmp_path):
     """60 kB hold a result but no weights; 3 kB not even a result."""
     ran = run(tmp_path, *SWEEP, largest_file=limit)
@@ -167,7 +168,7 @@ def test_what_was_damaged_is_made_again_and_told(run, finished, expected):
         assert ends_right(ran, expected) and "2 of 3 jobs are done already" in ran.text
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("damage", [pytest.param(truncate, marks=pytest.mark.slow), flip])
 def test_a_damaged_checkpoint_of_a_killed_training(damage, run, expected, tmp_path):
     run(tmp_path, *SWEEP, strike=(signal.SIGKILL, f"{tmp_path}/store/**/resume.ckpt"))
     (path,) = tmp_path.glob("store/**/resume.ckpt")

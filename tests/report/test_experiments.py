@@ -11,6 +11,7 @@ import pytest
 
 from src.core.errors import UserError
 from src.core.result import Panel, Result, save
+from src.report.cells import Age, columns
 from src.report.experiments import experiments
 from src.report.rebuild import rebuild
 from src.report.watch import server
@@ -38,6 +39,8 @@ def test_an_experiment_is_a_row_with_its_outcomes_claims_and_cost(results: Path)
     table = result.tables["experiments"]
     rows = {str(name): {key: table[key][row] for key in table} for row, name in enumerate(table["experiment"])}
     patch, cut = rows["patch_weak"], rows["modularize"]
+    days = columns({"age": [Age(-0.2), Age(90000), Age(7300)]}, {})[0].cells
+    assert [(cell.text, cell.sort) for cell in days[1:]] == [("1 day ago", "90000"), ("2 hours ago", "7300")]
     assert patch["age"] == "just now" and "when this page was made" in result.captions["experiments"]
     assert (patch["jobs"], patch["hours"], patch["outcomes"]) == (2, 1.0, "1 success, 1 no success")
     assert patch["claims"] == "1 supported, 1 undecided" and patch["question"].startswith("Patch a weak CNN")

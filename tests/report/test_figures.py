@@ -195,6 +195,18 @@ def test_what_values_are_held_against_is_a_broken_line_in_the_legend():
         assert [line["x"][0], line["x"][-1]] == ([1, 3] if kind == "lines" else ["1", "3"])
 
 
+def test_figures_name_what_is_stored_in_words_and_leave_places_and_keys_alone():
+    stored = {"gaussian_noise": "gaussian noise", "strong, all_layers": "strong, all layers", "a/b_c.png": "a/b_c.png",
+              "study.all_layers": "study.all_layers", "VGG_16": "VGG_16", "disc": "disc"}  # fmt: skip
+    table = {"kind": list(stored), "to": list(stored), "accuracy": [0.5] * len(stored)}
+    result = Result("t", "n", tables={"t": table})
+    chart = read(Figure("bars", "t", "Bars", x="kind", y="accuracy", under_test=("gaussian_noise",)), result)
+    assert chart.categories == list(stored.values()) == chart.series[0].x
+    assert chart.series[0].controls == [False, *[True] * (len(stored) - 1)]
+    grid = read(Figure("heatmap", "t", "Grid", x="kind", y="to", value="accuracy"), result)
+    assert grid.columns == grid.rows == list(stored.values())
+
+
 def test_grids_of_the_same_axes_share_their_colours():
     tables = {"a": {"x": [1, 2], "y": [1, 1], "z": [0.1, 0.4]}, "b": {"x": [1, 2], "y": [1, 1], "z": [0.2, 0.9]},
               "c": {"x": [1, 2], "y": [1, 1], "w": [7.0, 8.0]}}  # fmt: skip

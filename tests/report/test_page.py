@@ -7,8 +7,9 @@ import pytest
 
 from src.core.estimate import Estimate
 from src.core.result import Explorer, Figure, Panel, Result, load, save
+from src.report.cells import columns
 from src.report.overview import overview, write_overview
-from src.report.page import write_page
+from src.report.page import _alike_in_all, write_page
 from tests.fakes.result import HOSTILE, patch_result
 
 
@@ -240,8 +241,22 @@ def test_what_decides_nothing_comes_at_a_click_and_what_is_alike_is_said_once(tm
     result.add(Panel("", "nothing", [], title="Nothing at all"))
     page = Page(write_page(result, tmp_path))
     hidden = [cell["data-name"] for cell in page.every("th") if "hidden-column" in cell["class"]]
+    claims = {"claim": ["early", "late", "wide"], "data": ["d"] * 3, "verdict": ["undecided"] * 3, "effect": ["–"] * 3,
+              "units": [None] * 3}  # fmt: skip
+    assert [column.name for column in _alike_in_all(columns(claims, {}))] == ["data", "effect", "units"]
+    del claims["verdict"]
+    assert not _alike_in_all(columns(claims, {})), "one column alone is no table"
     assert hidden == ["a", "c8"] and "In every row: A (%) 50.0." in page.text and "All 11 columns" in page.text
     assert "Nothing at all" not in page.text, "a table without rows says nothing"
+
+
+def test_the_verdicts_on_what_is_claimed_stand_before_all_numbers(tmp_path):
+    result = Result("compare", "n", metrics={"failed": Estimate(2)})
+    claims = {"claim": ["early", "late"], "data": ["d", "d"], "verdict": ["undecided", "no verdict"],
+              "effect": ["+2.2 [+0.1, +4.1] points", "–"], "units": [26, None]}  # fmt: skip
+    result.add(Panel("", "claims", claims), Panel("", "why", {"reason": ["", "Too few runs; and more."]}, folded=True))
+    said = "Early undecided +2.2 [+0.1, +4.1] points over 26 units Late no verdict Too few runs Failed 2"
+    assert said in Page(write_page(result, tmp_path)).text
 
 
 def test_the_lines_and_columns_of_a_sheet_have_their_names_beside_it(tmp_path):

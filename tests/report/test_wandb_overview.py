@@ -19,7 +19,8 @@ def test_the_overview_is_a_run_with_its_table_its_claims_and_its_page(tmp_path: 
     settings = running(name="patch_weak", logger=Logger("wandb", "p", mode="offline"), report=Report("page"))
     session = Session({"task": "compare"}, settings, tmp_path / "overview")
     result = Result("compare", "patch_weak", verdict="2 jobs")
-    result.add(Panel("", "jobs", {"job": ["a", "b"], "seed": [0, 1]}), Panel("", "claims", {"claim": ["it helps"]}))
+    judged = {"claim": ["it helps"], "verdict": ["undecided"]}
+    result.add(Panel("", "jobs", {"job": ["a", "b"], "seed": [0, 1]}), Panel("", "claims", judged))
     session.finish(result)
     assert not [event for event in result.events if "could not" in event]
     run, _, summary, history = read_back(tmp_path / "overview")

@@ -74,7 +74,7 @@ def test_at_equal_accuracy_the_earlier_network_is_compared(tmp_path: Path, monke
         hits = answers(subject(seed), test.images).argmax(2) == test.labels[:, None]
         assert row(result, "networks", name)["transformed_accuracy"] == pytest.approx(float(hits.double().mean())), name
     assert result.row["accuracy_gap"] == pytest.approx(0.01)
-    assert "71.0% and 70.0% of the validation images are classified right, which counts as equal" in result.verdict
+    assert "classifies 71.0% right and the plain one 70.0%, which counts as equal" in result.verdict
     assert (
         "the plain network is measured after epoch 1 (70.0% of the validation images right instead" in session.events[0]
     )
@@ -123,7 +123,7 @@ def test_columns_of_every_claim_are_there(tmp_path: Path, monkeypatch: pytest.Mo
 def test_unequal_accuracy_is_never_called_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = FakeSession()
     result = ran(monkeypatch, pair(tmp_path, [0.4, 0.9], [0.6, 0.7]), session)
-    assert "equal accuracy" not in result.verdict and "70.0% and 90.0% of the validation images" in result.verdict
+    assert "equal accuracy" not in result.verdict and "70.0% right and the plain one 90.0%" in result.verdict
     assert session.events == ["match_accuracy=true: 20.0% of the validation images remain between the networks"]
     assert result.row["accuracy_gap"] == pytest.approx(0.2)
     as_they_are = ran(monkeypatch, pair(tmp_path, [0.5, 0.7, 0.9], [0.6, 0.7]), match_accuracy=False)

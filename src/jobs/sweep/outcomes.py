@@ -64,7 +64,7 @@ class Outcomes:
         self.folder = sweep / PLACE / name
         self._lock = threading.Lock()  # the parent's watching thread reads as well
         self._read: set[str] = set()
-        self._found: dict[str, Outcome] = {}
+        self._outcomes: dict[str, Outcome] = {}
 
     def begin(self, folder: Path) -> None:
         """Called by the job: if its process ends without a word, the sweep knows whom to suspect."""
@@ -88,13 +88,13 @@ class Outcomes:
             new = [self.folder / name for name in self._names() - self._read if name.endswith(".json")]
             for path in sorted(new, key=lambda path: path.stat().st_mtime_ns):
                 try:
-                    found = read_json(path)
-                    ended = {key: found[key] for key in KEYS}
+                    ended = read_json(path)
+                    ended = {key: ended[key] for key in KEYS}
                 except (OSError, ValueError, KeyError):  # a slow disk of a cluster: next time
                     continue
                 self._read.add(path.name)
-                self._found[ended["folder"]] = ended
-            return dict(self._found)
+                self._outcomes[ended["folder"]] = ended
+            return dict(self._outcomes)
 
     def _names(self) -> set[str]:
         try:

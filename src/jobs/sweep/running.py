@@ -79,12 +79,12 @@ def run_sweep(
         with outcomes.alive():
             if missing and stage_first:
                 _run_stages(missing, launch, planning, limit)
-            found = _run(missing, launch, outcomes, marks) if missing else {}
+            outcome_of = _run(missing, launch, outcomes, marks) if missing else {}
             begun = outcomes.begun()
     finally:
         outcomes.remove()
     kept = [outcome("ok", job.folder.name, "", job.folder) for job in done]
-    ended = [*kept, *refused, *(found.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
+    ended = [*kept, *refused, *(outcome_of.get(str(job.folder)) or _lost(job, begun, planning) for job in missing)]
     _count(ended)
     page = finish([job.folder for job in whole], whole[0].config)
     waiting = sum(each["status"] == "not started" for each in ended)
@@ -151,7 +151,7 @@ def _lost(job: Job, begun: set[str], planning: Planning) -> Outcome:
 
 
 def _count(ended: Sequence[Outcome]) -> None:
-    failed = sum(found["status"] in FAILED for found in ended)
-    waiting = sum(found["status"] == "not started" for found in ended)
+    failed = sum(each["status"] in FAILED for each in ended)
+    waiting = sum(each["status"] == "not started" for each in ended)
     more = f", {waiting} not started" if waiting else ""
     print(f"\n{len(ended)} jobs: {len(ended) - failed - waiting} ended, {failed} failed{more}", flush=True)

@@ -84,7 +84,8 @@ class Watch:
         line = f"{outcome['status']:<8} {outcome['label']:<22} {duration(outcome.get('seconds', 0)):>8}  "
         line += str(outcome["verdict"])
         if not self.live:
-            line = f"{self._count():>9}  {line}" + (f"  ({self._left()})" if self._left() else "")
+            left = "" if outcome["status"] == "not started" else self._left()  # nothing else is started, then
+            line = f"{self._count():>9}  {line}" + (f"  ({left})" if left else "")
         self.console.print(Text(line, STYLES.get(outcome["status"], "")))
 
     def _count(self) -> str:

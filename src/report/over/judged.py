@@ -9,6 +9,11 @@ from src.core.paths import CONF
 from src.core.result import Panel, Table, rows
 from src.report.words import pretty
 
+CLAIMS = (
+    "Each claim was stated before it was tested. Supported: the effect's whole interval lies where the claim says, and "
+    "p (Holm) is small. Contradicted: as far on the other side. Undecided: neither. No verdict: these jobs cannot tell."
+)
+
 
 class Judged(NamedTuple):
     """The verdicts on all claims: as panels, as a table in Markdown, and how many claims came to which verdict.
@@ -53,7 +58,7 @@ def judge(
     table = claims.verdict_table(verdicts)
     words = ("reason", "source")  # too long for a window
     panels = [
-        Panel("", "claims", {column: values for column, values in table.items() if column not in words}),
+        Panel("", "claims", {column: values for column, values in table.items() if column not in words}, CLAIMS),
         Panel("", "why", {column: values for column, values in table.items() if column in ("claim", "data", *words)},
               title="Reasons and sources of the verdicts", folded=True),
     ]  # fmt: skip
@@ -73,7 +78,9 @@ def judge(
     none = [panel.title for panel in panels if isinstance(panel.rows, Mapping) and not any(panel.rows.values())]
     why = "no data set whose baseline is as accurate as its recipe asks has enough variants"
     empty = [f"not shown, for {why}: {', '.join(none)}"] if none else []
-    return Judged(panels, claims.readme_table(verdicts), f"of {len(verdicts)} claims: {said}", empty)
+    return Judged(
+        panels, claims.readme_table(verdicts), f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {said}", empty
+    )
 
 
 def _past_the_gate(jobs: Table, gates: Mapping[str, float]) -> Table:

@@ -294,25 +294,27 @@ function drawCost() {
   const rows = shown.filter((row) => row.values[state.measure] !== null && row.values[state.cost] > 0);
   const [usual, references] = [rows.filter((row) => !row.reference), rows.filter((row) => row.reference)];
   part.title.textContent = `${columns.get(state.measure).short} and cost`;
-  part.caption.textContent = `Line: Pareto front (${lessIsBetter() ? "lowest" : "highest"} at its cost).`
-    + (references.length ? " Diamond: outside the space." : "");
-  part.rows = [usual, references];
+  const whiskers = state.means || usual.length <= 60;
+  part.caption.textContent = [`Dotted: Pareto front (${lessIsBetter() ? "lowest" : "highest"} at its cost).`,
+    whiskers && rows.some((row) => row.high[state.measure] > row.low[state.measure])
+      && (state.means ? "Whiskers: lowest to highest run." : "Whiskers: 95% intervals."),
+    references.length && "Diamond: what the others are compared with.", meaning(state.measure)].filter(Boolean).join(" ");
+  part.rows = [[], usual, references]; // as their traces lie over each other
   const at = (found) => ({ x: found.map((row) => row.values[state.cost] * across), y: found.map((row) => row.values[state.measure] * scale) });
   const spread = (found, colour) => ({
     type: "data", symmetric: false, thickness: 1, width: 0, color: colour,
     array: found.map((row) => Math.max(0, (row.high[state.measure] ?? row.values[state.measure]) - row.values[state.measure]) * scale),
     arrayminus: found.map((row) => Math.max(0, row.values[state.measure] - (row.low[state.measure] ?? row.values[state.measure])) * scale),
   });
-  const whiskers = state.means || usual.length <= 60;
   const best = front(rows);
   const common = { type: "scatter", cliponaxis: false };
   const traces = [
-    { ...common, mode: "markers", ...at(usual), hoverinfo: "text", hovertext: usual.map(label), ...(whiskers && { error_y: spread(usual, css("--line")) }),
+    { ...common, mode: "lines", ...at(best), hoverinfo: "skip", line: { shape: "hv", width: 1.5, dash: "dot", color: css("--dim") } },
+    { ...common, mode: "markers", ...at(usual), hoverinfo: "text", hovertext: usual.map(label), ...(whiskers && { error_y: spread(usual, css("--dim")) }),
       marker: { ...(data.space.length ? colours(usual, !parts.space) : { color: css("--accent") }), size: 8, line: { width: 0 } } },
     { ...common, mode: "markers+text", ...at(references), hoverinfo: "text", hovertext: references.map(label), ...(whiskers && { error_y: spread(references, css("--dim")) }),
       marker: { symbol: "diamond", size: 12, color: css("--card"), line: { width: 2, color: css("--ink") } },
       text: references.map((row, i) => (references.findIndex((other) => other.name === row.name) === i ? escaped(short(row.name, 20)) : "")), textposition: "bottom center", textfont: { size: 11.5 } },
-    { ...common, mode: "lines", ...at(best), hoverinfo: "skip", line: { shape: "hv", width: 1.5, color: css("--dim") } },
     { ...common, mode: "markers", x: [], y: [], hoverinfo: "skip", marker: { symbol: "circle-open", size: 16, color: css("--ink"), line: { width: 2.5, color: css("--ink") } } },
   ];
   const axis = { automargin: true, zeroline: false };
@@ -336,6 +338,12 @@ function drawCurves() {
   const { splits, title } = data.curves;
   const [under, over] = part.drawing.children;
   part.title.textContent = "Learning curves";
+  // a point and the gap behind it: of one epoch there is no line
+  part.drawing.hidden = shown.every((row) => splits.every((split) => curve(row, split)[0].length < 3));
+  if (part.drawing.hidden) {
+    part.caption.textContent = "None is drawn: every network was trained for one epoch, which is a point and no curve.";
+    return;
+  }
   part.owners = splits.map(() => []);
   const all = [], reach = [];
   const lines = splits.map((split, i) => {
@@ -346,8 +354,7 @@ function drawCurves() {
     }
     reach.push(...extent(x));
     all.push(...extent(y));
-    const alone = shown.every((row) => curve(row, split)[0].length < 3); // and a gap behind it: a line of one epoch is a dot
-    return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: `x${i || ""}`.replace("x1", "x2"), hoverinfo: "none", connectgaps: false,
+    return { type: "scatter", mode: "lines", x, y, xaxis: `x${i || ""}`.replace("x1", "x2"), hoverinfo: "none", connectgaps: false,
       line: { width: 1, color: css("--dim"), simplify: true }, opacity: shown.length > 60 ? 0.22 : shown.length > 15 ? 0.35 : 0.5 };
   });
   lines.forEach((line, i) => { line.xaxis = i ? `x${i + 1}` : "x"; });
@@ -376,12 +383,11 @@ function drawCurves() {
 /** The marked curve and its reference lie on a sheet of their own, so that marking does not redraw all the others. */
 function markCurves(row) {
   const part = parts.curves;
-  if (!part) return;
+  if (!part || part.drawing.hidden) return;
   const [under, over] = part.drawing.children, reference = referenceOf(row);
   const line = (of, split, i, look) => {
     const [x, y] = of ? curve(of, split) : [[], []];
-    const alone = shown.every((row) => curve(row, split)[0].length < 3); // and a gap behind it: a line of one epoch is a dot
-    return { type: "scatter", mode: alone ? "markers" : "lines", x, y, xaxis: i ? `x${i + 1}` : "x", hoverinfo: "skip", line: look };
+    return { type: "scatter", mode: "lines", x, y, xaxis: i ? `x${i + 1}` : "x", hoverinfo: "skip", line: look };
   };
   const traces = data.curves.splits.flatMap((split, i) => [
     line(reference, split, i, { width: 1.8, dash: "dot", color: css("--ink") }),

@@ -10,24 +10,23 @@ HEIGHT, WIDTH, GAP = 320, 18, 2  # pixels of a layer's column
 SIDE = 56  # pixels that a map's longer side is enlarged to, as nearly as whole factors allow
 #: ends of a colour scale that grows evenly in lightness (black, violet, orange, pale yellow)
 INFERNO = ((0, 0, 4), (65, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
-OVER, DEAD = (60, 170, 90), (70, 110, 210)  # beyond the scale, infinite ones too; units without a ratio
+OVER, EMPTY = (60, 170, 90), (225, 225, 225)  # beyond the scale, infinite ones too; a layer whose units are all dead
 
 
 def unit_field(layers: Sequence[Tensor], top: float) -> np.ndarray:
     """A column per layer, its units from the least to the most variable from top to bottom: uint8 (h, w, 3).
 
     Args:
-        layers: each one's ratios, NaN where a unit is dead.
-        top: value of the brightest colour; above it units are green, dead ones blue.
+        layers: each one's ratios, NaN where a unit is dead, which is left out: what never changes is not variable.
+        top: value of the brightest colour; above it units are green. A layer without units is grey.
     """
     columns = []
     for ratios in layers:
         values = ratios.flatten().cpu()
-        ordered = values.nan_to_num(nan=torch.inf).sort().values
-        dead = int(values.isnan().sum())
+        ordered = values[~values.isnan()].sort().values
         places = ((torch.arange(HEIGHT) + 0.5) / HEIGHT * len(ordered)).long()
-        colours = colour(ordered[places], top)
-        colours[places >= len(ordered) - dead] = torch.tensor(DEAD, dtype=torch.uint8)  # sorted to the end
+        empty = torch.tensor(EMPTY, dtype=torch.uint8).expand(HEIGHT, -1)
+        colours = colour(ordered[places], top) if len(ordered) else empty
         columns.append(colours[:, None].expand(-1, WIDTH, -1))
         columns.append(torch.full((HEIGHT, GAP, 3), 255, dtype=torch.uint8))
     return torch.cat(columns[:-1], 1).numpy()

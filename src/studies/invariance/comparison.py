@@ -18,7 +18,7 @@ from src.studies.invariance.findings import (
     Role,
     Way,
 )
-from src.studies.invariance.words import NV, family_of, key_of
+from src.studies.invariance.words import NV, family_of, key_of, least_untrained
 
 PAIR: tuple[Role, Role] = (PLAIN, AUGMENTED)
 #: by the sign of a difference that its interval does not leave open
@@ -89,7 +89,8 @@ def verdict(findings: Findings) -> Verdict:
     sentence = (
         f"Trained on images changed by {family_of({'family': findings.transformations.family})}, the network's layers "
         f"{ANSWER[ways.pop()] if len(ways) == 1 else 'vary otherwise, and not the same way by all measures'} under it: "
-        f"{', '.join(parts)}; {accuracy[AUGMENTED]:.1%} and {accuracy[PLAIN]:.1%} of the validation images are "
-        f"classified right{', which counts as equal accuracy' if compared.gap <= EQUAL else ''}"
+        f"{', '.join(parts)}; of the validation images as they are, this network classifies {accuracy[AUGMENTED]:.1%} "
+        f"right and the plain one {accuracy[PLAIN]:.1%}{', which counts as equal accuracy' * (compared.gap <= EQUAL)}"
+        f"{least_untrained(findings)}"
     )
     return Verdict(sentence, metrics=metrics, units=units, row={"accuracy_gap": compared.gap}, screen=["networks"])

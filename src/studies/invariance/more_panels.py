@@ -9,7 +9,7 @@ import torch
 from src.core.result import Figure, Panel
 from src.studies.invariance.activation_pictures import HEIGHT, map_grid, scale_top, unit_field
 from src.studies.invariance.findings import Findings, LastLayer, ShownMap, Way
-from src.studies.invariance.words import NV, name_of
+from src.studies.invariance.words import KINDS, NV, corners_of, layers_said, name_of
 
 CLASSES, MORE, UNITS, SAMPLES, CONTROLS = "Classes", "More measures", "Units", "Sample size", "Controls"
 NAMED = 40  # layers whose names fit above a picture
@@ -39,13 +39,13 @@ def class_panels(findings: Findings) -> Iterator[Panel]:
         "the classes among the images; p cannot be below 1 / (permutations + 1).",
         title="Is the last layer more invariant for some classes?", folded=True,
     )  # fmt: skip
-    figure = Figure("bars", "invariance_by_class", f"Layer '{last.name}' by class of the images", "Mean NV of its "
-                    "units: 0 is invariant.", x="class", y="nv", group="network")  # fmt: skip
+    figure = Figure("bars", "invariance_by_class", f"The last layer, '{last.name}', by class of the images",
+                    "Mean NV of its units: 0 is invariant.", x="class", y="nv", group="network")  # fmt: skip
     yield Panel(
         CLASSES, "invariance_by_class", bars,
         f"Mean NV of {units} among images of one class; less the mean of the other classes (below 0: more invariant "
         "than they are), with its chance under the same permutations (Holm, over the classes of a network).",
-        figures=[figure], title=f"Layer '{last.name}' by class of the images",
+        figures=[figure], title=f"The last layer, '{last.name}', by class of the images",
     )  # fmt: skip
 
 
@@ -107,12 +107,18 @@ def unit_panels(findings: Findings) -> Iterator[Panel]:
     apart = -(-len(names) // NAMED)
     heads = [layer if number % apart == 0 else "" for number, layer in enumerate(names)]
     scale = torch.linspace(0, top, HEIGHT)
+    named = f" Layers: {layers_said(next(iter(layers.values())))}."  # the same in all
     for number, (name, field) in enumerate(fields.items()):
-        picture = f"units_{number + 1}"
+        picture, whole = f"units_{number + 1}", findings.shown[number].variability[way]
+        most = max(whole.layers, key=lambda layer: layer.dead)
+        left_out = (
+            f" {whole.dead} of {whole.units:,} units never change (dead) and are left out, {most.dead} of them in "
+            f"{most.name}; grey: all of a layer."
+        )
         figure = Figure(
             "image", picture, f"{NV[way]} of all units: {name}", "A column per layer, from the first to the last; its "
             f"units are sorted. The last column is the scale, from 0 (invariant, top) to {top:.2g}; green: more than "
-            "that; blue: dead, the unit never changes.",
+            f"that.{left_out if whole.dead else ''}{'' if number else named}",
             rows=("least variable", "", "most variable"), labels=(*heads, f"scale 0 to {top:.2g}"),
         )  # fmt: skip
         yield Panel(UNITS, picture, unit_field([*field, scale], top), figures=[figure])
@@ -159,15 +165,17 @@ def map_panels(findings: Findings) -> Iterator[Panel]:
         else ""
     )
     heads = tuple(findings.transformations.names[member] for member in maps.members)
+    kinds = {layer.name: KINDS.get(layer.kind, layer.kind) for layer in findings.networks[0].variability[way].layers}
     chosen: Mapping[str, Sequence[ShownMap]] = {"least": maps.least, "most": maps.most}
     for title, shown in chosen.items():
         which = "least" if title == "least" else "greatest"
         picture = f"maps_{title}"
-        lines = (f"{each.layer}, map {each.channel}: {NV[way]} {each.nv:.2f}" for each in shown)
+        lines = (f"{each.layer} ({kinds[each.layer]}), map {each.channel}: {each.nv:.2f}" for each in shown)
         figure = Figure(
             "image", picture, f"The maps with the {which} {NV[way]}: {name_of(findings.networks[0])}",
             f"Above: an image of '{findings.classes[maps.label]}' as it is changed; below: maps of it. Each row on its "
-            f"own grey scale.{why if which == 'least' else ''}",
+            "own grey scale."
+            + (why if which == "least" else f" {corners_of(findings.options.transformation)}"),
             rows=("image", *lines), labels=heads,
         )  # fmt: skip
         yield Panel(UNITS, picture, map_grid([list(maps.moved), *(list(each.values) for each in shown)]),

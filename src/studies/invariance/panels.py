@@ -14,7 +14,7 @@ from src.studies.invariance.more_panels import (
     sample_size_panels,
     unit_panels,
 )
-from src.studies.invariance.words import NV, key_of, name_of, words_for
+from src.studies.invariance.words import NV, corners_of, key_of, name_of, words_for
 
 ACCURACY, LAYERS = "Accuracy", "Layers"
 INTERPOLATION = "interpolation alone"
@@ -52,7 +52,8 @@ def _accuracy(findings: Findings) -> Panel:
         for network in findings.shown
         for place, share in zip(places, network.accuracies, strict=True)
     ]
-    figure = Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {moves.family}", f"By {axis}.",
+    figure = Figure("lines" if numeric else "bars", "accuracy", f"Accuracy under {moves.family}",
+                    f"By {axis}. {corners_of(findings.options.transformation)}",
                     x="transformation", y="accuracy", group="network", percent=True,
                     levels={"guessing": 1 / len(findings.classes)})  # fmt: skip
     caption = f"By {axis}; {findings.images} test images, 95% intervals over images."
@@ -83,7 +84,8 @@ def _networks(findings: Findings) -> Panel:
         "transformations"
         + (f"; unambiguous: of all but the classes {unclear}, which the transformation can exchange" if unclear else "")
         + f". NV: spread over transformations as a share of that over images, mean over layers; 0: invariant. {ways}. "
-        "Stratified: within classes; units: mean over all units, where wide layers dominate."
+        "Within classes: as a share of the spread between images of one class; units: mean over all units and not over "
+        "layers, so that wide layers dominate. Intervals: over images."
     )
     units = {name: "%" for name in ACCURACIES if name in rows[0]}
     return Panel("", "networks", rows, caption, units, title="How variable each network is")

@@ -17,7 +17,17 @@ from src.studies.invariance.findings import ACCURACIES, EXAMINED, UNTRAINED, Fin
 from src.studies.invariance.images import chosen_images, exchanged
 from src.studies.invariance.measured import examine
 from src.studies.invariance.options import Options
-from src.studies.invariance.words import NV, WAYS, does, family_of, key_of, terms, ways_of
+from src.studies.invariance.words import (
+    NV,
+    WAYS,
+    does,
+    family_of,
+    key_of,
+    least_untrained,
+    rights,
+    terms,
+    ways_of,
+)
 from src.studies.protocol import Run
 
 
@@ -56,9 +66,10 @@ def opening(options: Options, subject: str, images: str) -> Opening:
     untrained = " The same is asked of the network with random weights." if options.untrained else ""
     return Opening(
         f"How invariant to {family_of(options.transformation)} is each layer of {subject} ({images})?",
-        f"A layer is invariant to {doing} if its numbers stay as they are. Every test image is shown under each "
-        "transformation, and the spread of each unit's answers over transformations is divided by the spread between "
-        f"images (variability, NV): 0 is invariant, 1 is as variable as between different images. {ways}{untrained}",
+        f"A layer is invariant to {doing} if its numbers, the units, stay as they are. Every test image is shown under "
+        "each transformation, and the spread of each unit over transformations is divided by its spread between "
+        f"images (variability, NV): 0 is invariant, 1 is as variable as between different images. {ways}{untrained} "
+        "95% intervals are over the test images of this one network.",
         terms=terms(options),
     )
 
@@ -69,7 +80,7 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     way, variability = next(iter(network.variability.items()))
     boxes = [
         Step("→", "transformed images", f"each under {len(moves)} transformations ({moves.family})",
-             f"{network.transformed_accuracy.value:.1%} right", "step_transformed"),
+             f"{network.transformed_accuracy.value:.1%} of them right", "step_transformed"),
         Step("→", "variability of its layers", "0 is invariant", f"{NV[way]} {variability.mean.value:.2f}"),
     ]  # fmt: skip
     for other in findings.shown:
@@ -108,7 +119,6 @@ def verdict(findings: Findings) -> Verdict:
     sentence = (
         f"Under {family_of({'family': findings.transformations.family})} its layers vary {' or '.join(parts)} times as "
         "much as between images; 0 would be invariant. "
-        f"{network.shares['accuracy'].value:.1%} of the images as they are and "
-        f"{network.transformed_accuracy.value:.1%} of the transformed images are classified right."
+        f"Right are {rights(network)}{least_untrained(findings)}."
     )
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(ACCURACIES, "%"), screen=["networks"])

@@ -1,9 +1,18 @@
 """How networks and ways of measuring are called: in metrics, in tables, and in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.studies.invariance.findings import ACCURACIES, EQUIVARIANCE, Network, Role, Way
+from src.studies.invariance.findings import (
+    ACCURACIES,
+    EQUIVARIANCE,
+    UNTRAINED,
+    Findings,
+    LayerVariability,
+    Network,
+    Role,
+    Way,
+)
 from src.studies.invariance.options import Options
 
 #: family of transformations -> what it does, for a reader
@@ -38,6 +47,11 @@ WAYS: dict[Way, str] = {
 }
 
 
+#: class of a module -> what people call it; others by their class
+KINDS = {
+    "Conv2d": "convolution", "Linear": "linear", "LinearOnMap": "linear", "MaxPool2d": "max-pooling",
+    "BatchNorm2d": "batch norm",
+}  # fmt: skip
 TERMS = {
     "accuracy": "Share of the test images as they are that are classified right.",
     "transformed_accuracy": "Share of the transformed images that are classified right.",
@@ -45,7 +59,10 @@ TERMS = {
     "nv": "Variability: spread over transformations of one image, as a share of that between images; 0 is invariant.",
     "nv_stratified": "NV between images of one class alone.",
     "depth": "Place of a layer: 0% the first, 100% the last.",
-    "units": "Numbers that a layer gives out; what is measured of each.",
+    "layer": "A step of the network, by its name in the code; its kind stands beside it.",
+    "kind": "What the layer does: Conv2d finds one pattern everywhere (convolution), MaxPool2d keeps the greatest of "
+    "neighbours, ReLU sets negative numbers to 0, Linear weighs all numbers below.",
+    "units": "Numbers that a layer gives out (a map, a position of it, or an output); what is measured of each.",
     "dead": "Units that never change.",
     "infinite": "Units that only the transformation moves.",
     "rise": "NV of the second half of the layers minus that of the first; above 0, lower layers are more invariant.",
@@ -75,6 +92,54 @@ def family_of(transformation: Mapping[str, Any]) -> str:
 def does(transformation: Mapping[str, Any]) -> str:
     """What a transformation does, in words."""
     return DOES.get(str(transformation["family"]), "transforming the image")
+
+
+def corners_of(transformation: Mapping[str, Any]) -> str:
+    """What is seen where the moved image leaves the frame, and what that does to a measure; nothing of other families.
+
+    Corners tell how far an image was moved, so that what answers to them looks variable (or right) for them alone.
+    """
+    said = {
+        "fill": "Where the moved image leaves the frame, the corners are filled with "
+        f"{'black' if not transformation.get('fill') else 'one grey value'}. A network may answer to these corners "
+        "and not to the move. The control is transformation.corners=disc: only the inscribed disc is ever shown.",
+        "reflect": "Where the moved image leaves the frame, it is mirrored, which shows a network what no image has.",
+        "disc": "Only the inscribed disc is ever shown, so that no corner tells how far an image was moved.",
+    }
+    return said.get(str(transformation.get("corners")), "")
+
+
+def layers_said(layers: Sequence[LayerVariability]) -> str:
+    """What the names of layers stand for: "c1, c2, ... c5: convolution; c1act: ReLU"."""
+    kinds: dict[str, list[str]] = {}
+    for layer in layers:
+        kinds.setdefault(KINDS.get(layer.kind, layer.kind), []).append(layer.name)
+    return "; ".join(
+        f"{', '.join(names if len(names) < 4 else [*names[:2], '... ' + names[-1]])}: {kind}"
+        for kind, names in kinds.items()
+    )
+
+
+def rights(network: Network) -> str:
+    """How much a network classifies right, and of which images."""
+    moved = f"{network.transformed_accuracy.value:.1%} of transformed images"
+    return moved if network.accuracy is None else f"{network.accuracy.value:.1%} of images as they are, {moved}"
+
+
+def least_untrained(findings: Findings) -> str:
+    """The end of a sentence where the untrained network varies least by some measure, which is no merit."""
+    untrained = next((network for network in findings.shown if network.role == UNTRAINED), None)
+    least = [
+        f"{NV[way]} {each.mean.value:.2f}"
+        for way, each in (untrained.variability if untrained else {}).items()
+        if all(each.mean.high < trained.variability[way].mean.low for trained in findings.trained)
+    ]
+    if untrained is None or not least:
+        return ""
+    return (
+        f"; the untrained network varies least ({', '.join(least)}), which is no merit: it need tell nothing apart for "
+        f"that, and classifies {untrained.transformed_accuracy.value:.1%} of the transformed images right"
+    )
 
 
 def ways_of(options: Options) -> tuple[Way, ...]:

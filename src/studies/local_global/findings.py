@@ -17,6 +17,7 @@ from src.studies.local_global.measures import Instrument, Measured
 AGREES = 0.8  # rank correlation with the dose
 ALIKE = 0.05  # of validation images: single cues that are as close are equally easy
 SEEDS = 6  # fewer tell no interval that would mean anything
+NETWORKS = 5  # of fewer even a perfect order, either way, is chance in more than 5% of cases (2 of n!)
 Judgement = Literal["agrees", "does not agree", "no verdict"]
 
 
@@ -89,6 +90,11 @@ class Findings(Shown):
     singles: Mapping[str, float]
     unequal: Mapping[int, float]
 
+    @property
+    def doses(self) -> list[float]:
+        """Of all networks that count, ascending, each as often as there are networks of it."""
+        return sorted(each.dose for each in self.networks if each.role == "dose" and each.seed not in self.unequal)
+
 
 def findings_of(
     networks: Sequence[Network],
@@ -128,12 +134,14 @@ def _correlation(networks: Sequence[Network], instrument: Instrument, *, resampl
     counted = len(kinds)
     if not counted:
         return Estimate(math.nan, unit="seeds")
+    few = f", {len(networks)} networks: too few to say" if len(networks) < NETWORKS else ""
+    unit = ("seed" if few and counted == 1 else "seeds") + few
     weights = bootstrap_weights(counted, resamples=resamples, seed=seed)[:, place]
     value = rank_correlation(doses, instrument.sign * values, torch.ones(1, len(networks)))
     samples = rank_correlation(doses, instrument.sign * values, weights)
     if counted < 2:  # one seed has no interval
-        return Estimate(float(value), n=counted, unit="seeds")
-    return estimate(Resampled(float(value), samples), n=counted, unit="seeds")
+        return Estimate(float(value), n=counted, unit=unit)
+    return estimate(Resampled(float(value), samples), n=counted, unit=unit)
 
 
 def _shows_none(value: Estimate, none: float) -> bool:

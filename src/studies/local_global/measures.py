@@ -14,6 +14,7 @@ from src.data.image_set import ImageSet
 from src.methods.locality.perturbations import Perturbation
 from src.methods.locality.reliance import Level, calibrate, reliance
 from src.networks.subjects import Subject
+from src.report.words import pretty
 from src.studies.feature_reliance.options import Options as FeatureReliance
 from src.studies.locality import study as locality
 from src.studies.locality.answers import Answers, Cell, Stimuli
@@ -66,14 +67,11 @@ DROPS = (
                "loss without shape", SUPPRESSED),
     Instrument("texture_drop", 1, "what is lost when texture is suppressed", 0.0, "loss without texture", SUPPRESSED),
 )  # fmt: skip
-#: operation, method -> its name for a reader
+#: operation -> its name for a reader
 OPERATIONS = {
     "block_shuffle": "blocks shuffled", "block_rotation": "blocks turned", "residual": "fine detail alone",
     "high_pass": "high frequencies alone", "smooth": "smoothed", "low_pass": "low frequencies alone",
-}  # fmt: skip
-METHODS = {
-    "lrp_z_plus": "LRP z+", "lrp_alpha2_beta1": "LRP alpha2 beta1", "lrp_epsilon": "LRP epsilon",
-    "lrp_gamma": "LRP gamma", "gradient_x_input": "gradient x input", "grad_cam": "Grad-CAM",
+    "bilateral": "smoothed between edges", "grayscale": "without colour", "channel_shuffle": "colours exchanged",
 }  # fmt: skip
 
 
@@ -125,7 +123,7 @@ def instruments_of(options: Mapping[str, Any]) -> list[Instrument]:
     ]
     outlines = [
         Instrument(f"outline_{method}", -1, "how much relevance is on the outline rather than inside", 0.5,
-                   f"outline in {METHODS.get(method, method.replace('_', ' '))}", RELEVANCE)
+                   f"{pretty(method)} on outlines", RELEVANCE)
         for method in options["relevance"].methods
     ]  # fmt: skip
     return [*BIASES, *DROPS, *areas, *gaps, *outlines]

@@ -12,18 +12,20 @@ from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.data.cue_conflict import CueConflict
 from src.data.image_set import ImageSet
+from src.report.words import pretty
 from src.statistics.bootstrap import Resampled, bootstrap_weights, estimate
-from src.studies.local_global.findings import AGREES, ALIKE, SEEDS, Findings, Network
-from src.studies.local_global.measures import Instrument
+from src.studies.local_global.findings import AGREES, ALIKE, NETWORKS, SEEDS, Findings, Network
+from src.studies.local_global.measures import OPERATIONS, Instrument
 from src.studies.local_global.options import LocalGlobal
+from src.studies.relevance.panels import COLOURS, checks_panel
 from src.studies.relevance.panels import TERMS as RELEVANCE_TERMS
-from src.studies.relevance.panels import checks_panel
 from src.studies.relevance.pictures import overlays
 
 SECTION = "Do the instruments follow the dose?"
 CALIBRATION = "Cues and levels"
 MAPS = "Maps of relevance"
 SHOWN = 6  # images of each kind
+UNKNOWN = Estimate(math.nan)
 TERMS = {
     "dose": "Share of a network's training images whose texture was that of their class.",
     "instrument": "A way of measuring whether a network goes by shape or by texture.",
@@ -47,18 +49,23 @@ TERMS = {
 
 def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     """The agreements, each instrument against the dose, all networks, and how levels were chosen."""
+    counts = len(findings.doses), sum(dose > 0 for dose in findings.doses)
+    hidden = [count < NETWORKS for count in counts]
     rows = [
         {"instrument": each.instrument.said, "family": each.instrument.family,
-         **each.correlation.columns("correlation"), **each.without_zero.columns("without_dose_0"),
+         **(UNKNOWN if hidden[0] else each.correlation).columns("correlation"),
+         **(UNKNOWN if hidden[1] else each.without_zero).columns("without_dose_0"),
          "expected": "rises" if each.instrument.sign > 0 else "falls",
          "controls_show_none": all(each.quiet.values()), "judgement": each.judgement,
          "measures": each.instrument.meaning}
         for each in findings.agreements
     ]  # fmt: skip
     caption = (
-        "Expected: whether the measure should rise or fall as texture tells the class in more of the training images. "
-        f"Correlation: 1 where it does so in every network. It agrees from {AGREES} on, with and without dose 0, where "
-        f"controls show none; below {SEEDS} seeds there is no verdict."
+        f"Correlation with the dose over {counts[0]} networks, {counts[1]} without dose 0: 1 where all rise, or fall, "
+        "as expected. "
+        + (f"Of fewer than {NETWORKS} none is shown, as even a perfect order may be chance. " * any(hidden))
+        + f"An instrument agrees from {AGREES} on, both times, where controls show none; below {SEEDS} seeds there is "
+        "no verdict. A dash: no value, or the same in all networks."
     )
     yield Panel(SECTION, "agreement", rows, caption, title="Which instruments follow the dose?")
     yield from _against_dose(findings, resamples, seed)
@@ -76,8 +83,8 @@ def panels(findings: Findings, *, resamples: int, seed: int) -> Iterator[Panel]:
     units = dict.fromkeys(("validation_accuracy", "agreeing_accuracy", "neutral_accuracy"), "%")
     yield Panel(SECTION, "networks", networks, caption, units, title="Every network by every instrument", folded=True)
     levels = [
-        {"cue": cue, "operation": name, "level": level.level, "admitted": level.admitted,
-         **{f"{of}_network_loses": level.losses.get(of, math.nan) for of in findings.singles}}
+        {"cue": cue, "operation": OPERATIONS.get(name, pretty(name)), "level": level.level, "admitted": level.admitted,
+         **{f"{of}_network_loses": level.losses.get(of, math.nan) for of in findings.singles}, "key": name}
         for (cue, name), level in findings.levels.items()
     ]  # fmt: skip
     caption = (
@@ -120,7 +127,7 @@ def steps(findings: Findings, agreeing: ImageSet, conflicting: CueConflict) -> t
         Step("→", "instruments", "each measures every network, also where shape and texture disagree",
              f"{len(findings.agreements)} measures", "step_conflicting"),
         Step("=", "follow the dose", f"rank correlation {AGREES} or more, also without dose 0, and silent controls",
-             f"{follow} of {len(findings.agreements)}"),
+             f"{follow} of {len(findings.agreements)}" if len(findings.doses) >= NETWORKS else "too few to say"),
     ]  # fmt: skip
     pictures = [words.picture("step_agreeing", agreeing.images), words.picture("step_conflicting", conflicting.images)]
     return boxes, pictures
@@ -133,18 +140,25 @@ def _against_dose(findings: Findings, resamples: int, seed: int) -> Iterator[Pan
         (-1, "falling", "What should fall with the dose", "They measure shape: the more texture tells, the less it."),
         (1, "rising", "What should rise with the dose", "They measure texture."),
     ):
+        asked = [each.instrument for each in findings.agreements if each.instrument.sign == sign]
+        blank = [each for each in asked
+                 if all(math.isnan(network.measured.values[each.name].value) for network in dosed)]  # fmt: skip
         rows = [
-            {"instrument": each.instrument.said, "dose": dose,
-             **_over_seeds(dosed, dose, each.instrument.name, resamples, seed).columns("measure")}
-            for each in findings.agreements
-            if each.instrument.sign == sign
+            {"instrument": each.said, "dose": dose,
+             **_over_seeds(dosed, dose, each.name, resamples, seed).columns("measure")}
+            for each in asked
+            if each not in blank
             for dose in sorted({network.dose for network in dosed})
         ]  # fmt: skip
         if not rows:
             continue
-        figure = Figure("lines", name, title, f"{why} Means over seeds, with 95% intervals over seeds where there are "
-                        "several. Empty: not defined for these networks.", x="dose", y="measure", group="instrument",
-                        apart=True)  # fmt: skip
+        below = f"{why} Means over seeds, with 95% intervals over seeds where there are several."
+        if blank:
+            below += (
+                f" Not drawn, as no network has a value: {', '.join(each.said for each in blank)}. A network that only "
+                "guesses has none, nor is there a loss where no operation takes the cue alone away."
+            )
+        figure = Figure("lines", name, title, below, x="dose", y="measure", group="instrument", apart=True)
         yield Panel(SECTION, name, rows, "", figures=[figure])
 
 
@@ -159,8 +173,7 @@ def _relevance(dosed: Sequence[Network], resamples: int, seed: int) -> Iterator[
         if findings is None or not findings.options.pictures:
             continue
         name, below = f"maps_at_dose_{dose:g}".replace(".", "_"), (
-            "Red speaks for the class, blue against it. Under each map: what removal finds by it, and how much of its "
-            "positive relevance lies on the outline."
+            f"{COLOURS} how much of its positive relevance lies on the outline."
         )  # fmt: skip
         figure = Figure("image", name, f"What speaks for the answers of a network of dose {dose:g}", below)
         yield Panel(MAPS, name, overlays(findings), figures=[figure])
@@ -221,11 +234,13 @@ def verdict(findings: Findings) -> Verdict:
     left_out = f"; left out, as networks of one seed are not equally accurate: seed {spans}" if spans else ""
     if seeds < SEEDS:
         high = [each.instrument.said for each in findings.agreements if each.follows]
-        sentence = (
-            f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; so far "
-            f"{len(high)} of {len(findings.agreements)} instruments follow the dose of texture"
+        count = len(findings.doses)
+        sentence = f"an impression, no verdict: {seeds} of the {SEEDS} seeds that one takes; " + (
+            f"{count} networks are too few to say which instruments follow the dose of texture"
+            if count < NETWORKS
+            else f"so far {len(high)} of {len(findings.agreements)} instruments follow the dose of texture"
+            + (f": {', '.join(high)}" if high else "")
         )
-        sentence += f": {', '.join(high)}" if high else ""
         return Verdict(sentence + left_out, "no verdict", metrics, units, row, screen)
     agreeing = [each.instrument.said for each in findings.agreements if each.judgement == "agrees"]
     rest = [each.instrument.said for each in findings.agreements if each.judgement == "does not agree"]

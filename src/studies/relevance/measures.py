@@ -29,11 +29,13 @@ from src.methods.relevance.randomisation import Order, Step, randomisation, rise
 from src.methods.relevance.removal import Removal, removal
 from src.networks.activations import predict
 from src.networks.subjects import Subject
+from src.report.words import pretty
 from src.studies.protocol import Run
 from src.studies.relevance.options import EXACT, LABELLED, PREDICTED, Options
 
 NETWORK, OTHER, UNTRAINED, BLURRED = "the network", "another image", "an untrained network", "the map, blurred"
-CONTROLS = ("uniform", "random", "sobel", "centre")
+#: maps that know no network, and how they are called
+CONTROLS = {"uniform": "the same everywhere", "random": "random order", "sobel": "Sobel edges", "centre": "the middle"}
 ORDERS: tuple[Order, ...] = ("top_down", "bottom_up")
 
 
@@ -43,6 +45,11 @@ class MapName:
 
     method: str
     of: str = ""
+
+    @property
+    def said(self) -> str:
+        """For people: LRP z+."""
+        return CONTROLS.get(self.method) or pretty(self.method)
 
 
 @dataclass(frozen=True)

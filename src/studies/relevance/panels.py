@@ -10,6 +10,10 @@ from src.studies.relevance.findings import AGAINST, INCOMPLETE, Findings
 from src.studies.relevance.measures import NETWORK, MapName
 from src.studies.relevance.pictures import best_and_worst, overlays
 
+COLOURS = (
+    "Red speaks for the class, blue against it; each map has a scale of its own. Under each map: how many points more "
+    "of probability the class loses when its most relevant pixels go than when the least relevant do, and"
+)
 SECTION = "What speaks for its answers"
 WORTH = "What the maps are worth"
 
@@ -45,6 +49,11 @@ TERMS = {
     "most_relevant_first": "Probability of the class while the most relevant pixels go.",
     "least_relevant_first": "Probability of the class while the least relevant pixels go.",
     "apart": "The second minus the first; great where a map tells what the network needs.",
+    "precision": "Share of the relevant pixels that lie on edges.",
+    "recall": "Share of the edges that are relevant.",
+    "mass": "Share of the positive relevance that lies on the object, or on edges.",
+    "images_without": "Images in which no relevance of this sign stands out (the z+ rule yields none below 0).",
+    "key": "What the map or the operation is called in a configuration.",
     "iou": "Pixels that are both relevant and on edges, as a share of those that are either.",
 }
 METHODS = {
@@ -81,14 +90,11 @@ def panels(findings: Findings) -> Iterator[Panel]:
     options = findings.options
     if options.pictures:
         picture = overlays(findings)
-        below = (
-            "Red speaks for the class, blue against it; each map has a scale of its own. Under each: what removal "
-            "finds by it, in points, and how much of its positive relevance lies on edges."
-        )
+        below = f"{COLOURS} how much of its positive relevance lies on edges."
         yield Panel(SECTION, "maps", picture, figures=[Figure("image", "maps", "An image, and its maps", below)])
         if options.removal:
             picture = best_and_worst(findings)
-            below = f"By removal, of {options.methods[0]}: the best above, the worst below."
+            below = f"By removal, of {MapName(options.methods[0]).said}: the best above, the worst below."
             figure = Figure("image", "best_and_worst", "The best maps and the worst", below)
             yield Panel(SECTION, "best_and_worst", picture, figures=[figure])
     yield _checks(findings)
@@ -114,19 +120,20 @@ def checks_panel(
     checks = {check: checks[check] for check in sorted(checks, key=lambda check: check == INCOMPLETE)}
     rows: list[dict[str, Any]] = []
     for each in maps:
-        row: dict[str, Any] = {"map": each.method, "of": each.of or "a control: it knows no network"}
+        row: dict[str, Any] = {"map": each.said, "of": each.of or "a control: it knows no network"}
         for check, values in checks.items():
             columns = values.get(each, Estimate(math.nan)).columns(check)
             row |= {check: columns[check]} if check == INCOMPLETE else columns
+        row["key"] = each.method
         rows.append({column: None if value != value else value for column, value in row.items()})
-    caption = f"{said} No check is a gate; a column's title says what it means, and so do the words at the end."
+    caption = f"{said} A column's title says what it means under the pointer, and so do the words at the end."
     units = {check: unit for check, unit in UNITS.items() if check in checks}
     return Panel(section, name, rows, caption, units, title="What each map is worth")
 
 
 def _removal(findings: Findings) -> Panel:
     rows = [
-        {"map": name.method, "removed": share, "most_relevant_first": most, "least_relevant_first": least,
+        {"map": name.said, "removed": share, "most_relevant_first": most, "least_relevant_first": least,
          "apart": least - most}
         for name, curves in findings.checked.removals.items()
         if name.of in ("", NETWORK)
@@ -135,9 +142,8 @@ def _removal(findings: Findings) -> Panel:
         )
     ]  # fmt: skip
     caption = (
-        "Probability of the explained class while pixels go; what goes is filled from its neighbours, with a little "
-        "noise (Rong et al. 2022). A map is good where its two curves are far apart; those of a random order are not. "
-        f"Random: {findings.options.random_orders} orders."
+        "Probability of the explained class while pixels go, which are filled from their neighbours. A map is good "
+        f"where its two curves are far apart; those of a random order ({findings.options.random_orders} drawn) are not."
     )
     below = "How much lower the class's probability is without the most relevant pixels than without as many others."
     figure = Figure("lines", "removal", "What removal finds", below, x="removed", y="apart", group="map", percent=True)
@@ -150,7 +156,8 @@ def _edges(findings: Findings) -> Panel:
     for method, sign in findings.undefined:
         for against in AGAINST:
             values = findings.overlaps[method, sign, against]
-            row: dict[str, Any] = {"method": method, "relevance": sign, "held_against": HELD_AGAINST[against]}
+            said = {"method": MapName(method).said, "relevance": sign}
+            row: dict[str, Any] = {**said, "held_against": HELD_AGAINST[against]}
             for measure, value in values.items():
                 row |= value.columns(measure)
             rows.append({**row, "images_without": findings.undefined[method, sign]})
@@ -159,18 +166,16 @@ def _edges(findings: Findings) -> Panel:
         "those above the mean of their sign" if options.region is None else f"the {options.region:.0%} most relevant"
     )
     caption = (
-        f"Edges by {options.edges.name}, level {options.edges.level:g}, widened by {options.tolerance} pixels; "
-        f"relevant pixels: {region}. Precision: of these, on edges; recall: of edges, relevant; IoU: both over either; "
-        "mass: relevance on edges. What is on edges no more than by chance, or than on shifted or another image's "
-        "edges, does not follow edges. Images without: no relevance of this sign stands out there; empty where that is "
-        "all of them (the z+ rule yields no negative relevance)."
+        f"What counts as an edge: '{options.edges.name}' at level {options.edges.level:g}, widened by "
+        f"{options.tolerance} pixels; relevant pixels: {region}. A map that lies on edges no more than by chance, or "
+        "than on shifted or another image's edges, does not follow edges."
     )
     return Panel(WORTH, "relevance_edges", rows, caption, OVERLAP)
 
 
 def _randomisation(findings: Findings) -> Panel:
     rows = [
-        {"method": method, "step": step, **{
+        {"method": MapName(method).said, "step": step, **{
             f"{order}_{name}": float(getattr(course[step], name).nanmean())
             for order, course in orders.items() for name in ("signed", "absolute", "complexity")
         }}
@@ -180,8 +185,7 @@ def _randomisation(findings: Findings) -> Panel:
     caption = (
         "Layers get random weights, from the top down or from the bottom up; rank correlation of each map with the one "
         "before, of signed and of absolute values, and the entropy of its histogram in nats. A map that stays is about "
-        "the image and not the network. Known limits: the z+ rule hardly sees later layers (Sixt et al. 2020), and "
-        "rank correlation favours noisy maps (Binder et al. 2023)."
+        "the image and not the network."
     )
     figures = [
         Figure("lines", "randomisation", f"The network forgets, {words}", "Rank correlation with the map of the whole "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from src.studies.relevance.findings import Findings
 
 SHOWN = 4  # best maps, and as many worst
-INCHES = 1.9  # of a picture's side
+INCHES, BAR = 2.1, 0.8  # of a picture's side, and of the scale's height
 
 
 def overlays(findings: Findings) -> np.ndarray:
@@ -46,7 +46,7 @@ def best_and_worst(findings: Findings) -> np.ndarray:
 
 
 class _Cell:
-    """A picture (h, w, 3) of 0..1 with words above and below."""
+    """A picture (h, w, 3) of 0..1, or relevance (h, w) of -1..1, with words above and below."""
 
     def __init__(self, picture: np.ndarray, above: str, below: str) -> None:
         self.picture, self.above, self.below = picture, above, below
@@ -62,26 +62,20 @@ def _image(findings: Findings, number: int) -> _Cell:
 def _map(findings: Findings, number: int, method: str, *, titled: bool) -> _Cell:
     name, values = MapName(method, NETWORK), findings.checked.values
     words = []
-    if "removal" in values:
-        words.append(f"{100 * float(values['removal'][name][number]):+.0f} pts")
+    if "removal" in values and not math.isnan(removed := float(values["removal"][name][number])):
+        words.append(f"{round(100 * removed):+d} points")
     if not math.isnan(mass := float(values["edge_mass"][name][number])):
-        words.append(f"{100 * mass:.0f}% edges")
-    grey = findings.maps.images.images[number].cpu().float().mean(0) / 255
-    picture = signed(findings.maps.maps[name][number].cpu(), grey)
-    return _Cell(picture, method if titled else "", ", ".join(words))
+        words.append(f"{100 * mass:.0f}% on edges")
+    relevance = findings.maps.maps[name][number].cpu()
+    return _Cell(
+        signed(relevance), name.said if titled else "", ", ".join(words) if relevance.any() else "no relevance"
+    )
 
 
-def signed(relevance: Tensor, grey: Tensor) -> np.ndarray:
-    """Relevance (H, W) in red where it is positive and blue where negative, on a faint image (H, W) of 0..1."""
+def signed(relevance: Tensor) -> np.ndarray:
+    """Relevance (H, W) of any scale as -1..1; the ends are the absolute value that 1% of the pixels are beyond."""
     scale = relevance.abs().flatten().quantile(0.99).clamp(min=torch.finfo(relevance.dtype).tiny)
-    strength = (relevance / scale).clamp(-1, 1)
-    faint = 0.75 + 0.25 * grey
-    red, blue = strength.clamp(min=0), (-strength).clamp(min=0)
-    # towards the colours of matplotlib's RdBu ends, which the colour-blind tell apart
-    colours = torch.tensor([[0.70, 0.09, 0.17], [0.13, 0.40, 0.67]])
-    plain = faint[..., None].expand(-1, -1, 3)
-    mixed = plain * (1 - red - blue)[..., None] + red[..., None] * colours[0] + blue[..., None] * colours[1]
-    return mixed.clamp(0, 1).numpy()
+    return (relevance / scale).clamp(-1, 1).numpy()
 
 
 def _coloured(image: Tensor) -> np.ndarray:
@@ -96,15 +90,17 @@ def _drawn(cells: Sequence[Sequence[_Cell]]) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(INCHES * len(cells[0]), 1.25 * INCHES * len(cells)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(INCHES * len(cells[0]), 1.3 * INCHES * len(cells) + BAR), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(cells), len(cells[0]), squeeze=False)
     for line, row in zip(axes, cells, strict=True):
         for axis, cell in zip(line, row, strict=True):
-            axis.imshow(cell.picture, interpolation="nearest")
+            shown = axis.imshow(cell.picture, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
             axis.set_title(cell.above, fontsize=9)
             axis.set_xlabel(cell.below, fontsize=9)
             axis.set_xticks([])
             axis.set_yticks([])
+    bar = figure.colorbar(shown, ax=axes, location="bottom", ticks=[-1, 0, 1], shrink=0.6, aspect=50, anchor=(0.5, 0.6))
+    bar.ax.set_xticklabels(["against the class", "says nothing", "for the class"])
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

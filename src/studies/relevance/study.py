@@ -9,6 +9,7 @@ from src.core.estimate import Estimate
 from src.core.result import Opening, Panel, Step, Verdict
 from src.data.image_set import ImageSet
 from src.methods.locality.levels import LEVELS
+from src.report.words import pretty
 from src.studies.images import fewer_images
 from src.studies.protocol import Run
 from src.studies.relevance import panels as shown
@@ -46,13 +47,14 @@ def opening(options: Options, subject: str, images: str) -> Opening:
     """What the words mean, and what is done."""
     metrics: dict[str, str] = {}
     for method in options.methods:
+        said = pretty(method)
         metrics |= {
-            f"removal_{method}": f"What removal finds by {method}: how much faster the class's probability falls when "
+            f"removal_{method}": f"What removal finds by {said}: how much faster the class's probability falls when "
             "the most relevant pixels go first than when the least relevant do; 0 by chance.",
-            f"outline_{method}": f"Positive relevance of {method} on the object's outline against that inside; 50%: as "
+            f"outline_{method}": f"Positive relevance of {said} on the object's outline against that inside; 50%: as "
             "much.",
-            f"edges_{method}": f"Of the pixels that speak for the answer by {method}, the share on edges.",
-            f"edges_negative_{method}": f"Of the pixels that speak against it by {method}, the share on edges.",
+            f"edges_{method}": f"Of the pixels that speak for the answer by {said}, the share on edges.",
+            f"edges_negative_{method}": f"Of the pixels that speak against it by {said}, the share on edges.",
         }
     return Opening(
         f"Which pixels speak for the answers of {subject}, and is the map that says so any good ({images})?",
@@ -71,7 +73,7 @@ def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
     boxes = [
         Step("→", "explained images", "each gets a map by each method", f"{findings.accuracy.value:.1%} right",
              "step_explained"),
-        Step("→", "relevance maps", ", ".join(methods[:3]) + (" ..." if len(methods) > 3 else ""),
+        Step("→", "relevance maps", ", ".join(map(pretty, methods[:3])) + (" ..." if len(methods) > 3 else ""),
              f"{len(methods)} method{'s' if len(methods) > 1 else ''}"),
     ]  # fmt: skip
     if removed:
@@ -117,9 +119,11 @@ def verdict(findings: Findings) -> Verdict:
     by_best, by_chance, by_edges = (
         f"{100 * removed[name].value:+.1f}" for name in (MapName(best, NETWORK), MapName("random"), MapName("sobel"))
     )
+    better = (
+        f"better than every control: {', '.join(map(pretty, ahead))}" if ahead else "none is better than every control"
+    )
     sentence = (
-        f"removal finds what the network needs best by {best} ({by_best} points between least and most relevant first; "
-        f"at random {by_chance}, by Sobel edges {by_edges}); "
-        + (f"better than every control: {', '.join(ahead)}" if ahead else "no method is better than every control")
+        f"removal finds what the network needs best by {pretty(best)} ({by_best} points between least and most "
+        f"relevant first; at random {by_chance}, by Sobel edges {by_edges}); {better}"
     )
     return Verdict(sentence, "", metrics, units, screen=screen)

@@ -64,7 +64,7 @@ def brute_force(logits: torch.Tensor, labels: torch.Tensor, target: int, weight:
     return max(map(judge, tried.tolist()))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.integers(5, 40), st.sampled_from([1, 4]))
 def test_the_bias_is_the_best_there_is(seed: int, images: int, decimals: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -91,7 +91,7 @@ def test_of_equal_biases_the_smallest_wins() -> None:
     assert tuned_bias(logits, torch.tensor([1, 1]), 1) == pytest.approx(3.0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.integers(5, 40), st.booleans())
 def test_the_bias_is_the_best_for_weighted_images(seed: int, images: int, some_zero: bool) -> None:
     generator = torch.Generator().manual_seed(seed)

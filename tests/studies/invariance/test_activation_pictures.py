@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from src.studies.invariance.activation_pictures import (
-    DEAD,
+    EMPTY,
     GAP,
     HEIGHT,
     OVER,
@@ -35,15 +35,15 @@ def test_colours_run_evenly_from_black_to_yellow() -> None:
     assert between == [32, 5, 54], "halfway from black to violet, a half to the even"
 
 
-def test_a_field_is_sorted_columns_with_the_dead_at_the_bottom() -> None:
+def test_a_field_is_sorted_columns_without_the_dead() -> None:
     field = unit_field([layer([3.0, NAN, 0.0, INF, 2.0]), layer([NAN, NAN]), layer([2.0])], 2.0)
     assert field.shape == (HEIGHT, 3 * WIDTH + 2 * GAP, 3) and field.dtype == np.uint8
-    fifth = HEIGHT // 5
-    for number, expected in enumerate((BLACK, YELLOW, OVER, OVER, DEAD)):
-        part = field[number * fifth : (number + 1) * fifth, :WIDTH].reshape(-1, 3)
+    quarter = HEIGHT // 4
+    for number, expected in enumerate((BLACK, YELLOW, OVER, OVER)):
+        part = field[number * quarter : (number + 1) * quarter, :WIDTH].reshape(-1, 3)
         assert (part == expected).all(), number
     assert (field[:, WIDTH : WIDTH + GAP] == WHITE).all()
-    assert (field[:, WIDTH + GAP : 2 * WIDTH + GAP] == DEAD).all()
+    assert (field[:, WIDTH + GAP : 2 * WIDTH + GAP] == EMPTY).all()
     assert (field[:, -WIDTH:] == YELLOW).all()
 
 

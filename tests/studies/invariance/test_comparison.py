@@ -84,7 +84,15 @@ def test_the_metrics_and_the_sentence() -> None:
         "3.00 to 2.00 (-1.00 [-1.00, -1.00]), "
     )
     assert told.sentence.endswith(
-        "71.0% and 70.0% of the validation images are classified right, which counts as equal accuracy"
+        "of the validation images as they are, this network classifies 71.0% right and the plain one 70.0%, which "
+        "counts as equal accuracy"
+    )
+
+
+def test_an_untrained_network_that_varies_least_has_no_merit() -> None:
+    ending = verdict(compared(network(PLAIN, 3.0, 0.5), network(AUGMENTED, 2.0, 0.25), network(UNTRAINED, 1.0, 0.125)))
+    assert "; the untrained network varies least (NV sum 1.00, NV same equivariance 1.00), which is no merit" in (
+        ending.sentence
     )
 
 

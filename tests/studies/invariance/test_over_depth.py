@@ -109,7 +109,7 @@ def test_claims_of_metrics_that_a_sweep_does_not_have_are_left_without_a_verdict
     assert any("6 networks" in reason for reason in reasons)
     assert any("6 runs without nv_positions_difference left out" in reason for reason in reasons)
     assert list(result.tables)[:3] == ["claims", "why", "over_seeds"] and "layers_sum_plain" in result.tables
-    assert result.screen == ["claims", "over_seeds"] and "of 6 claims: 5 no verdict, 1 supported" in result.verdict
+    assert result.screen == ["claims", "over_seeds"] and "6 claims: 5 no verdict, 1 supported" in result.verdict
     assert "could not be drawn" not in render(result)
 
 

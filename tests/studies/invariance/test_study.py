@@ -41,7 +41,7 @@ def test_the_numbers_are_those_of_all_activations_at_once() -> None:
     cells = {(cell["class"], cell["transformation"]): cell["accuracy"]
              for cell in rows(result.tables["class_accuracy_1"])}  # fmt: skip
     assert cells["class 1", "90°"] == pytest.approx(float(hits[labels == 1, 1].mean())), "not that of another turn"
-    assert f"{float(hits.mean()):.1%} of the transformed images" in result.verdict
+    assert f"of images as they are, {float(hits.mean()):.1%} of transformed images" in result.verdict
     assert f"{float(nv(values).mean()):.2f} (NV positions)" in result.verdict
 
 

@@ -85,8 +85,23 @@ def test_one_seed_has_no_interval() -> None:
     assert follows.judgement == "no verdict"
 
 
+def test_fewer_than_five_networks_are_too_few_to_say() -> None:
+    whole = found(seeds=1)
+    networks = [network for network in whole.networks if network.dose not in (0.9, 0.3)]
+    few = findings_of(networks, [FOLLOWS], whole.levels, whole.singles, resamples=50, seed=0)
+    assert few.agreements[0].correlation.unit == "seed, 3 networks: too few to say"
+    assert "3 networks are too few to say which" in verdict(few).sentence
+    agreement = next(panels(few, resamples=50, seed=0))
+    assert isinstance(agreement.rows, list) and math.isnan(agreement.rows[0]["correlation"])
+    assert "Of fewer than 5 none is shown" in agreement.caption
+
+
 def test_its_panels_are_tables() -> None:
     result = Result("local_global", "test")
+    nowhere = Instrument("nowhere", -1, "nowhere")
+    without = findings_of([replace(each, measured=measured(nowhere=math.nan)) for each in found().networks], [nowhere],
+                          {}, {}, resamples=50, seed=0)  # fmt: skip
+    assert "falling" not in {panel.name for panel in panels(without, resamples=50, seed=0)}, "nothing would be drawn"
     for panel in panels(found(), resamples=50, seed=0):
         result.add(panel)
     assert result.tables["agreement"]["judgement"] == ["agrees", "does not agree", "does not agree"]

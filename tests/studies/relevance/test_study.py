@@ -20,7 +20,7 @@ from src.studies.protocol import study_options
 from src.studies.relevance import study
 from src.studies.relevance.findings import Findings
 from src.studies.relevance.measures import NETWORK, UNTRAINED, MapName
-from src.studies.relevance.pictures import signed
+from src.studies.relevance.pictures import _Cell, _drawn, signed
 from tests.fakes.study import SIDE, FakeSession, network, pictures, run
 
 OBJECT = slice(4, 10)  # rows and columns of the square that tells the class
@@ -90,14 +90,15 @@ def test_maps_of_a_network_that_looks_at_a_square_pass_and_controls_do_not() -> 
 def test_each_number_stands_in_a_table_and_each_figure_has_its_columns() -> None:
     _, result = measured()
     table = result.tables["relevance_checks"]
-    assert table["map"].count("lrp_z_plus") == 4 and table["map"][-4:] == ["uniform", "random", "sobel", "centre"]
+    assert table["key"].count("lrp_z_plus") == table["map"].count("LRP z+") == 4
+    assert table["key"][-4:] == ["uniform", "random", "sobel", "centre"]
     for figure in result.figures:
         assert figure.kind == "image" or {figure.x, figure.y, figure.group} <= set(result.tables[figure.table])
     assert {"maps", "best_and_worst"} == set(result.images)
     edges = result.tables["relevance_edges"]
     assert len(edges["method"]) == 2 * 2 * 4  # methods, signs, what they are held against
     # z+ of positive pixels has nothing negative, and says so
-    z_plus = [row for row in range(len(edges["method"])) if edges["method"][row] == "lrp_z_plus"]
+    z_plus = [row for row in range(len(edges["method"])) if edges["method"][row] == "LRP z+"]
     negative = [row for row in z_plus if edges["relevance"][row] == "negative"]
     assert all(edges["images_without"][row] == 24 and edges["precision"][row] != edges["precision"][row]
                for row in negative)  # fmt: skip
@@ -147,10 +148,11 @@ def test_what_cannot_be_is_told_before_anything_trains() -> None:
 
 
 def test_red_speaks_for_the_class_and_blue_against_it() -> None:
-    picture = signed(torch.tensor([[1.0, -1.0], [0.0, 0.0]]), torch.ones(2, 2))
-    assert picture.shape == (2, 2, 3)
-    assert np.argmax(picture[0, 0]) == 0 and np.argmax(picture[0, 1]) == 2
-    assert np.allclose(picture[1], 1.0), "what says nothing shows the image"
+    strength = signed(torch.tensor([[4.0, -4.0], [0.0, 2.0]]))
+    assert np.allclose(strength, [[1, -1], [0, 0.5]], atol=0.02)
+    picture = _drawn([[_Cell(strength, "", "")]]).reshape(-1, 3).astype(int)
+    red, blue = picture[:, 0] - picture[:, 2] > 60, picture[:, 2] - picture[:, 0] > 60
+    assert red.sum() > blue.sum() > 1000, "half as much for the class is paler, and neither colour is missing"
 
 
 def test_a_rule_that_needs_the_inputs_bounds_has_them_for_the_randomised_network_too() -> None:
