@@ -28,7 +28,7 @@ PLACES = ("", "tables/", "figures/", "patched/", "composed/", "modules/*/")
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
 #   "points"  a difference of two fractions, shown times 100 with its sign  0.114 -> +11.4
-#   "key"     a setting's name, shown in words, also in tables             gaussian_noise -> gaussian noise
+#   "key"     a setting's name, shown in words                              gaussian_noise -> gaussian noise
 #   any other word ("MFLOPs", "s") is shown beside the name; no unit: the number as it is
 UNITS = ("%", "points", "key")
 
