@@ -28,8 +28,9 @@ PLACES = ("", "tables/", "figures/", "patched/", "composed/", "modules/*/")
 # How views write a value, by its unit. Values are stored plain: a fraction as 0.862, never as 86.2.
 #   "%"       a fraction, shown times 100                                   0.862 -> 86.2
 #   "points"  a difference of two fractions, shown times 100 with its sign  0.114 -> +11.4
+#   "key"     a setting's name, shown in words                              gaussian_noise -> gaussian noise
 #   any other word ("MFLOPs", "s") is shown beside the name; no unit: the number as it is
-UNITS = ("%", "points")
+UNITS = ("%", "points", "key")
 
 Status = Literal["ok", "failed", "interrupted"]
 VerdictKind = Literal["success", "no success", "no verdict", ""]
@@ -63,7 +64,7 @@ class Figure:
     value: str = ""
     group: str = ""
     percent: bool = False  # the drawn values are fractions to be shown in percent
-    diagonal: bool = False  # lines: with a dashed y = x, for reliability diagrams
+    diagonal: bool = False  # lines of percents: with a dashed y = x from 0 to 100, for reliability diagrams
     section: str = ""  # the heading of the page that it stands under
     under_test: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()

@@ -43,6 +43,7 @@ class Cell(NamedTuple):
     target: str = ""
     low: float | None = None
     high: float | None = None
+    key: str = ""  # what a file has instead of the text
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     values = table[name][:most]
     numeric = all(value is None or is_number(value) for value in values) and any(v is not None for v in values)
     if not numeric:
-        return Column(name, titled(name, unit), False, [_text_cell(value) for value in values])
+        return Column(name, titled(name, unit), False, [_text_cell(value, unit) for value in values])
     write = writer(values, unit)
     lows, highs = (table.get(f"{name}_{end}", [None] * len(values))[:most] for end in ("low", "high"))
     cells = [
@@ -92,9 +93,11 @@ def _column(name: str, table: Table, unit: str, most: int | None) -> Column:
     return Column(name, titled(name, unit), True, cells)
 
 
-def _text_cell(value: Any) -> Cell:
+def _text_cell(value: Any, unit: str) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
+    if unit == "key":
+        return Cell(plain_text(value).replace("_", " "), sort=str(value).lower(), key=str(value))
     text = plain_text(value)
     if isinstance(value, Age):
         return Cell(text, sort=str(value.seconds))

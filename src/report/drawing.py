@@ -125,7 +125,7 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
 
 
 def label(value: Any) -> str:
-    """A value as a figure names it: ``gaussian noise`` for ``gaussian_noise``; tables have it as it is stored."""
+    """A value as a figure names it: ``gaussian noise`` for ``gaussian_noise``; tables do so where its unit is "key"."""
     return _NAME.sub(lambda match: match[0].replace("_", " "), plain_text(value))
 
 
@@ -198,7 +198,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         titled(figure.y, unit),
         unit,
         [] if numeric else [label(place) for place in dict.fromkeys(places)],
-        _diagonal(series, numeric) if figure.diagonal else None,
+        _diagonal(numeric) if figure.diagonal else None,
         {name: shown(level, unit) for name, level in figure.levels.items()},
         figure.apart,
     )
@@ -222,16 +222,15 @@ def _shared_ends(figure: Figure, unit: str, result: Result) -> tuple[float, floa
     return (min(values), max(values)) if len(alike) > 1 and values else None
 
 
-def _diagonal(series: list[Series], numeric: bool) -> tuple[float, float]:
-    """From the least to the greatest of all numbers on both axes.
+def _diagonal(numeric: bool) -> tuple[float, float]:
+    """Over all percents, so that no axis is cut.
 
     Raises:
         ValueError: the x axis has no numbers.
     """
     if not numeric:
         raise ValueError("a diagonal needs numbers on both axes")
-    ends = [value for one in series for value in (*one.x, *one.y) if math.isfinite(value)]
-    return min(ends, default=0.0), max(ends, default=1.0)
+    return 0.0, 100.0
 
 
 def _grid(figure: Figure, table: Table, unit: str, units: Mapping[str, str]) -> Grid:

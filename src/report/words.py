@@ -10,13 +10,15 @@ NOTHING = "–"
 _ACRONYMS = {
     word.lower(): word
     for word in ("F1", "TC", "FLOPs", "MACs", "AUC", "ROC", "ECE", "BN", "CNN", "GPU", "CPU", "ID", "IoU", "MSE", "RGB",
-                 "NLL", "AUROC", "CE", "mCE", "NV", "fp32", "LRP")
+                 "NLL", "AUROC", "Brier", "CE", "mCE", "NV", "fp32", "LRP")
 }  # fmt: skip
 _NAMES = {
     "ood_accuracy": "Accuracy on distorted images",
     "over_seeds": "Means over seeds",
     "p_holm": "p (Holm)",
+    "recall_of_branch": "Superclass recall",
     "why": "Reasons and sources",
+    "within_branch": "Within superclass",
 }
 #: how people write what a key spells in words of its own
 _SPELLED = {"z plus": "z+", "grad cam": "Grad-CAM", "stratified": "within classes"}
@@ -42,7 +44,7 @@ def unit_of(name: str, units: Mapping[str, str]) -> str:
 
 def titled(name: str, unit: str) -> str:
     """A column's or an axis's title with its unit: ``F1 (%)``."""
-    return f"{pretty(name)} ({unit})" if unit else pretty(name)
+    return f"{pretty(name)} ({unit})" if unit not in ("", "key") else pretty(name)
 
 
 def shown(value: Any, unit: str) -> float:

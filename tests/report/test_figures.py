@@ -174,12 +174,12 @@ def test_static_boxes_stand_where_their_numbers_are(monkeypatch, tmp_path):
     assert len(second) == 2 and means and all(a < b for a, b in zip(left, right, strict=True))
 
 
-def test_a_diagonal_spans_the_numbers_of_both_axes_and_hides_from_the_legend():
+def test_a_diagonal_spans_all_percents_and_hides_from_the_legend():
     table = {"confidence": [0.2, 0.9], "accuracy": [0.1, 0.7], "network": ["a", "b"]}
     result = Result("t", "n", tables={"r": table}, units={"confidence": "%", "accuracy": "%"})
     figure = Figure("lines", "r", "R", x="confidence", y="accuracy", group="network", diagonal=True)
     diagonal, *lines = plotly(figure, result)["data"]
-    assert diagonal["x"] == diagonal["y"] == [10, 90]
+    assert diagonal["x"] == diagonal["y"] == [0, 100]
     assert diagonal["line"]["dash"] == "dash" and diagonal["showlegend"] is False
     assert [line["name"] for line in lines] == ["a", "b"]
     with pytest.raises(ValueError, match="a diagonal needs numbers on both axes"):

@@ -49,7 +49,7 @@ for (const button of document.querySelectorAll("button.csv")) {
     const bounded = [...table.tHead.rows[0].cells].map((_, column) => !!table.tBodies[0].querySelector(`td:nth-child(${column + 1}) i`));
     const fields = (cell, column) => {
       const bounds = cell.querySelector("i");
-      const text = cell.classList.contains("number") ? cell.dataset.sort : cell.textContent.trim();
+      const text = cell.classList.contains("number") ? cell.dataset.sort : (cell.dataset.key ?? cell.textContent.trim());
       return bounded[column] ? [text, bounds?.dataset.low ?? "", bounds?.dataset.high ?? ""] : [text];
     };
     const titles = [...table.tHead.rows[0].cells].flatMap(({ dataset: { name } }, column) =>

@@ -33,6 +33,8 @@ from src.studies.robustness.published import check_published, published
 from src.studies.robustness.shifted import Predictor, Reader, checked, predictor, under_corruption
 from src.studies.robustness.unknown_images import check_fitting, check_unknown, fitted, open_unknown
 
+SCREEN = ("rules", "networks")  # tables to print
+
 
 @dataclass(frozen=True)
 class Findings(Shown):
@@ -164,17 +166,20 @@ def problem_of(networks: Networks) -> str:
 
 
 def verdict(findings: Findings) -> Verdict:
-    """How much more the modules get right than the monolith, and what of it the routers do."""
+    """How much more the modules get right than the monolith, also with the controls, and what of it the routers do."""
     name = of_rule(findings.rule)
     whole, modular = findings.accuracy[MONOLITH], findings.accuracy[name]
     difference, routing = modular.against_monolith, metrics_of(findings.errors)
-    costs = findings.costs.metrics()
+    costs, damaged = findings.costs.metrics(), findings.robustness.networks
     metrics = {
         "composed_against_monolith": difference,
         "composed_accuracy": modular.accuracy,
         "monolith_accuracy": whole.accuracy,
-        **_metrics("composed", findings, name),
-        **_metrics("monolith", findings, MONOLITH),
+        "composed_corrupted_accuracy": damaged[name].corrupted_accuracy,
+        "monolith_corrupted_accuracy": damaged[MONOLITH].corrupted_accuracy,
+        **({"composed_mce": relative.mce} if (relative := damaged[name].relative) else {}),
+        "composed_ece": Estimate(findings.calibration[name].scores.ece),
+        "monolith_ece": Estimate(findings.calibration[MONOLITH].scores.ece),
         **costs,
         **routing,
     }
@@ -184,29 +189,34 @@ def verdict(findings: Findings) -> Verdict:
     if fallen and not problem:
         problem = f"{', '.join(fallen)} collapsed to one class; train longer or with another optim"
     if problem:
-        return Verdict(problem, "no verdict", metrics, units, screen=("networks",))
+        return Verdict(problem, "no verdict", metrics, units, screen=SCREEN)
     sentence = (
         f"{findings.modules} modules composed ({findings.rule}) classify {modular.accuracy.value:.1%} of "
-        f"the test images right, the monolith {whole.accuracy.value:.1%}: {100 * difference.value:+.1f} points "
-        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] with "
-        f"{findings.costs.stored_parameters_ratio:.2f} times its parameters"
+        f"the test images right, the monolith {whole.accuracy.value:.1%}: {_points(difference)} (95%, over the test "
+        f"images of one training) with {findings.costs.stored_parameters_ratio:.2f} times its parameters."
     )
+    controls = {
+        f"random tree, {'hard' if name == HARD else 'soft'}": "classes dealt to superclasses at random",
+        "modules, oracle routing": "routers that are always right, "
+        f"where the monolith's superclass is right for {whole.superclass_accuracy:.1%}",
+    }
+    compared = [f"{_points(findings.accuracy[control].against_monolith)} with {words} ({control})"
+                for control, words in controls.items() if control in findings.accuracy]  # fmt: skip
+    if compared:
+        sentence += f" For comparison: {'; '.join(compared)}."
     if routing:
         share = routing["router_share"]
         sentence += (
-            f"; where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
-            f"{share.high:.0%}] of the loss, the experts the rest"
+            f" Where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
+            f"{share.high:.0%}] of the loss and the experts the rest: shares of its logarithm, not of points, since "
+            "accuracy is a product, right superclass times right class within it."
         )
-    return Verdict(sentence, metrics=metrics, units=units, screen=("networks",))
+    return Verdict(sentence, metrics=metrics, units=units, screen=SCREEN)
 
 
-def _metrics(role: str, findings: Findings, name: str) -> dict[str, Estimate]:
-    """What corruption and calibration say of a network; the monolith is what errors are divided by."""
-    network = findings.robustness.networks[name]
-    metrics = {f"{role}_corrupted_accuracy": network.corrupted_accuracy}
-    if name != MONOLITH and network.relative is not None:
-        metrics[f"{role}_mce"] = network.relative.mce
-    return {**metrics, f"{role}_ece": Estimate(findings.calibration[name].scores.ece)}
+def _points(difference: Estimate) -> str:
+    value, low, high = (100 * number for number in difference[:3])
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
 def _module_answers(networks: Networks, session: Session) -> ModuleAnswers:

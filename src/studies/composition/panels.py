@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from src.artifacts.opening import sheet
@@ -16,10 +17,11 @@ from src.studies.composition.errors import THESIS_MODULES, THESIS_MONOLITH, Erro
 from src.studies.composition.findings import Findings
 from src.studies.composition.learning import Learning
 from src.studies.composition.routes import Mistake, RoutedImages
-from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
+from src.studies.robustness.calibration_panels import SCORES_SAID, calibration_panels, detection_panels
 from src.studies.robustness.corruption_panels import robustness_panels
 
 ACCURACY, ERRORS, LEARNING, COST, SINGLE = "Accuracy", "Errors", "Learning", "Cost", "Single images"
+FREQUENT = 10  # confusions that are named
 CONTROLS = ("random tree", "modules, oracle")
 READINGS = {"argmax": "above its class", "summed": "summed probabilities"}
 JUDGED_ON = {"validation": "validation images", "test": "the test images themselves"}
@@ -46,29 +48,29 @@ DECIDING = ("accuracy", "against_monolith", "superclass_accuracy", "within_super
 RULES = {
     "monolith": "One network for all classes: what the modules are compared with.",
     "modules, soft": "The probabilities along the way to a class are multiplied.",
-    "modules, hard": "Each router's likeliest group alone is followed; its expert answers.",
-    "modules, top_m": "As soft, but each router keeps only its few likeliest groups.",
-    "modules, beam": "As soft, but of each level of the tree only the few likeliest groups are kept.",
+    "modules, hard": "Each router's likeliest superclass alone is followed; its expert answers.",
+    "modules, top_m": "As soft, but each router keeps only its few likeliest superclasses.",
+    "modules, beam": "As soft, but of each level of the tree only the few likeliest superclasses are kept.",
     "modules, product": "The modules' raw scores are added along the way.",
     "modules, additive": "The mean of what each level of the tree says of the classes below.",
     "modules, logarithmic": "As soft, with a weight for each level of the tree.",
     "modules, chaining": "One more small model reads what all modules say, and decides.",
     "modules, oracle routing": "A control: the routers know the truth, so that only the experts can err.",
-    "random tree, soft": "A control: modules over groups that were dealt at random, composed softly.",
+    "random tree, soft": "A control: as soft, over superclasses whose classes were dealt at random.",
     "random tree, hard": "The same control, hard.",
 }
 
 
 def accuracy_panels(networks: Mapping[str, Accuracy]) -> Iterator[Panel]:
-    """Tables ``networks``: every network and rule; ``rules``: what each does."""
-    yield _accuracies(networks)
+    """Tables ``rules``: what each does; ``networks``: every network and rule."""
     yield Panel(
         ACCURACY,
         "rules",
         [{"network": name, "what_it_does": RULES[name]} for name in networks],
-        "The modules are the same in all of them; a rule says how their answers become one.",
-        title="The rules of composition",
+        "All rules compose the same modules: a rule says how their answers become one.",
+        title="The networks, and the rules of composition",
     )
+    yield _accuracies(networks)
 
 
 def _accuracies(networks: Mapping[str, Accuracy]) -> Panel:
@@ -78,8 +80,10 @@ def _accuracies(networks: Mapping[str, Accuracy]) -> Panel:
         ACCURACY,
         "networks",
         [{"network": name, **_deciding_first(columns_of(network))} for name, network in networks.items()],
-        "On test images, which nothing was trained or chosen on. What each rule does stands below. Superclass: a group "
-        "of classes; within it: of the images put into the right one. A title says what it means under the pointer.",
+        "On test images, which nothing was trained or chosen on; intervals are over them, of one training. Within "
+        "superclass: of the images in the right superclass, those in the right class. Largest share: of the answers, "
+        f"those of the most frequent class. {SCORES_SAID} Clipped: no probability counts as less than 1e-7. Semantic "
+        "similarity: how much of the way through the tree the answer shares with the truth.",
         {**dict.fromkeys(percents, "%"), "against_monolith": "points", "entropy": "nats", "nll_clipped": "nats"},
         [Figure("bars", "networks", "Accuracy", "With 95% intervals over test images. Grey and hatched: controls.",
                 x="network", y="accuracy", percent=True,
@@ -94,10 +98,11 @@ def _deciding_first(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def error_panels(errors: Errors) -> Iterator[Panel]:
-    """Tables ``gap``, ``heuristic``, ``superclasses`` and the confusions of each network."""
+    """Tables ``gap``, ``heuristic``, ``superclasses``, ``frequent_confusions`` and the confusions of each network."""
     yield _gap(errors)
     yield _heuristic(errors.heuristic)
     yield _superclasses(errors)
+    yield _frequent_confusions(errors)
     yield from _confusions(errors)
 
 
@@ -176,12 +181,43 @@ def _superclasses(errors: Errors) -> Panel:
         ERRORS,
         "superclasses",
         [asdict(branch) for branch in errors.branches],
-        "Of the test images of a superclass: those put into its branch, those put into their class, and the second as "
-        "a share of the first. Answers: share of all test images that are put into this branch.",
+        "Of the test images of a superclass: those put into it, those put into their class, and the second as a share "
+        "of the first. Answers: share of all test images that are put into this superclass.",
         dict.fromkeys(("recall_of_branch", "accuracy", "within_branch", "answers"), "%"),
-        [Figure("bars", "superclasses", "Accuracy per superclass", x="superclass", y="accuracy", group="network",
-                percent=True)],
+        [Figure("bars", "superclasses", "Right classes per superclass", "Of the images of a superclass, those whose "
+                "class is right. The diagonals of the matrices of superclasses count all whose superclass is right, "
+                "whatever the class, and so are higher.",
+                x="superclass", y="accuracy", group="network", percent=True)],
+        title="Superclass by superclass",
     )  # fmt: skip
+
+
+def _frequent_confusions(errors: Errors) -> Panel:
+    """The pairs of classes that are confused most, on average over the networks."""
+    tree = errors.tree
+    shares = {name: _shares(confusions.classes) for name, confusions in errors.confusions.items()}
+    mean = torch.stack([*shares.values()]).mean(0).fill_diagonal_(0)
+    most, places = mean.flatten().sort(descending=True)
+    pairs = [divmod(place, len(mean)) for place in places[most > 0][:FREQUENT].tolist()]
+    rows = [
+        {
+            "true": tree.classes[true],
+            "predicted": tree.classes[predicted],
+            "same_superclass": bool(tree.superclass_of[true] == tree.superclass_of[predicted]),
+            **{name: float(share[true, predicted]) for name, share in shares.items()},
+        }
+        for true, predicted in pairs
+    ]
+    return Panel(
+        ERRORS,
+        "frequent_confusions",
+        rows,
+        "Of the images of the true class, the share that each network takes for the predicted one; those that are "
+        "greatest on average. In the same superclass an expert errs, else a router. The "
+        "monolith has neither.",
+        dict.fromkeys(shares if rows else (), "%"),
+        title=f"The {len(rows)} most frequent confusions",
+    )
 
 
 def _confusions(errors: Errors) -> Iterator[Panel]:
@@ -199,17 +235,24 @@ def _confusions(errors: Errors) -> Iterator[Panel]:
 def _confusion(kind: str, network: str, counts: Tensor, lines: Sequence[str], names: Sequence[str]) -> Panel:
     """Of the kinds ``names``, whose rows are called ``lines``."""
     table = f"{kind}_confusions_{KEYS[network]}"
-    shares = counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
     columns = {
         "true": [line for line in lines for _ in names],
         "predicted": list(names) * len(names),
-        "share": shares.flatten().tolist(),
+        "share": _shares(counts).flatten().tolist(),
     }
-    sorted_by = " Classes of one group stand side by side." if kind == "class" else ""
+    more = {
+        "class": ". Classes of one superclass stand side by side; the most frequent confusions are a table below.",
+        "superclass": ", whatever the class.",
+    }[kind]
     figure = Figure("heatmap", table, f"Which {kind} is taken for which: {network}", "Each row is the images of one "
-                    f"{kind}, and sums to 100; what is right lies on the diagonal.{sorted_by}",
+                    f"{kind}, and sums to 100; on the diagonal: in the right {kind}{more}",
                     x="predicted", y="true", value="share", percent=True)  # fmt: skip
     return Panel(ERRORS, table, columns, units={"share": "%"}, figures=[figure])
+
+
+def _shares(counts: Tensor) -> Tensor:
+    """Of each row's sum."""
+    return counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
 
 
 def learning_panel(learning: Learning) -> Panel:

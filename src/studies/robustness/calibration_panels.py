@@ -23,6 +23,10 @@ CALIBRATION_TERMS = {
     "entropy_known": "Mean entropy on images of known classes.",
     "entropy_unknown": "Mean entropy on images of unknown classes.",
 }
+SCORES_SAID = (
+    "ECE: how far confidence lies from the share of right answers. NLL: mean surprise at the true class. Brier: mean "
+    "squared distance of the probabilities from the truth. All three are best at 0."
+)
 NOT_SHOWN = ("known", "unknown", "entropies_known", "entropies_unknown")  # of a detection, in its table
 
 
@@ -32,7 +36,7 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
         SECTION,
         "calibration",
         [{"network": name, **asdict(network.scores)} for name, network in networks.items()],
-        "Clean test images. A network is too sure where its confidence is above its accuracy.",
+        f"Clean test images. A network is too sure where its confidence is above its accuracy. {SCORES_SAID}",
         {
             **dict.fromkeys(("accuracy", "confidence", "ece", "auc"), "%"),
             **dict.fromkeys(("nll", "nll_clipped", "entropy", "entropy_right", "entropy_wrong"), "nats"),
@@ -46,7 +50,8 @@ def calibration_panels(networks: Mapping[str, Calibration]) -> Iterator[Panel]:
         "Images sorted into bins of equal width by confidence: mean confidence and accuracy of each.",
         dict.fromkeys(("confidence", "accuracy", "share"), "%"),
         [Figure("lines", "reliability", "Does confidence hold what it says?", "Accuracy of the images of each "
-                "confidence; dashed: a network that is as often right as it says. Below it, it is too sure.",
+                "confidence; dashed: a network that is as often right as it says. Below it, it is too sure. The "
+                "accuracy of few images is left to chance.",
                 x="confidence", y="accuracy", group="network", percent=True, diagonal=True)],
     )  # fmt: skip
     yield _histogram_panel(

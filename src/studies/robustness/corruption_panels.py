@@ -1,5 +1,6 @@
 """What corrupted images do to networks, as tables and figures."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,7 @@ from src.artifacts.opening import sheet
 from src.core.result import Figure, Panel
 from src.imageops.sheets import contact_sheet
 from src.methods.robustness.corruptions import EXTRA, KIND_OF
+from src.studies.robustness.calibration_panels import SCORES_SAID
 from src.studies.robustness.corruption import CorruptedImages, Robustness, Spread
 from src.studies.robustness.shifted import CELLS
 
@@ -25,7 +27,7 @@ CORRUPTION_TERMS = {
     "relative_mce": "As mCE, of what is lost against clean images.",
     "benchmark_mce": "mCE over the corruptions of the published benchmark alone.",
     "ce": "Errors under a corruption as a share of a reference network's.",
-    "corrupted_brier": "Brier score on damaged images.",
+    "corrupted_brier": "Brier score on damaged images: 0 is best, 2 worst.",
     "corrupted_nll": "NLL on damaged images.",
     "top5": "Share of images whose class is among the five most probable.",
 }
@@ -44,10 +46,10 @@ def robustness_panels(robustness: Robustness, classes: int) -> Iterator[Panel]:
     levels = {"guessing": 1 / classes}
     if len(robustness.networks) == 1:
         levels["clean images"] = next(iter(robustness.networks.values())).clean_accuracy.value
-    yield _networks(robustness)
+    yield _networks(robustness, classes)
     yield _severities(robustness, levels)
-    yield _corruptions(robustness, levels)
-    yield from _grids(robustness)
+    yield _corruptions(robustness)
+    yield from _grids(robustness, classes)
     yield _spread(robustness)
     yield _cells(robustness)
 
@@ -57,7 +59,7 @@ def judged_on(robustness: Robustness) -> str:
     return f"{robustness.images:,} images"
 
 
-def _networks(robustness: Robustness) -> Panel:
+def _networks(robustness: Robustness, classes: int) -> Panel:
     rows = []
     for name, network in robustness.networks.items():
         row: dict[str, Any] = {
@@ -76,14 +78,15 @@ def _networks(robustness: Robustness) -> Panel:
     mce = (
         f"mCE: the errors of each corruption, summed over severities, as a share of those of '{robustness.reference}', "
         "and the mean of that over corruptions; relative: of what is lost against clean images (Hendrycks & Dietterich "
-        f"2019). Benchmark: without {', '.join(EXTRA)}, as published."
+        f"2019). Benchmark: without {', '.join(EXTRA).replace('_', ' ')}, as published."
         if robustness.reference is not None
         else "Errors are not divided by another network's (no reference), so there is no mCE."
     )
     caption = (
         f"{robustness.images} test images, clean and under {len(robustness.corruptions)} corruptions of "
         f"{len(robustness.severities)} severities; 95% intervals over images. Retained: corrupted accuracy as a share "
-        f"of the clean one. {mce}"
+        f"of the clean one. {SCORES_SAID} Guessing with even probabilities gives an NLL of {math.log(classes):.2f} and "
+        f"a Brier score of {1 - 1 / classes:.2f}. {mce}"
     )
     percents = ["clean_accuracy", "corrupted_accuracy", "retained", "corrupted_ece"]
     if robustness.reference is not None:
@@ -109,8 +112,8 @@ def _severities(robustness: Robustness, levels: Mapping[str, float]) -> Panel:
         Figure("lines", "severities", f"Accuracy by severity ({judged_on(robustness)})", band, x="severity",
                y="accuracy", group="network", percent=True, levels=levels),
         Figure("lines", "severities", "Calibration error by severity", "How far confidence lies from the share of "
-               "right answers, all corruptions together; 0 is best.", x="severity", y="ece", group="network",
-               percent=True),
+               "right answers, all corruptions together.", x="severity", y="ece", group="network", percent=True,
+               levels={"confidence that holds what it says": 0.0}),
     ]  # fmt: skip
     return Panel(SECTION, "severities", rows, caption, {**SCORES, "auc": "%"}, figures, title="By severity")
 
@@ -150,10 +153,21 @@ def _box(name: str, spread: Spread) -> dict[str, float]:
     }
 
 
-def _corruptions(robustness: Robustness, levels: Mapping[str, float]) -> Panel:
+def _worst_first(robustness: Robustness) -> list[int]:
+    """Places of the corruptions by accuracy over all networks, so that all of a page stand in one order."""
+    networks = robustness.networks.values()
+    return sorted(
+        range(len(robustness.corruptions)),
+        key=lambda place: sum(network.accuracies[place].value for network in networks),
+    )
+
+
+def _corruptions(robustness: Robustness) -> Panel:
+    """Accuracies are drawn of several networks; of one the grid has them all."""
     rows = []
     for name, network in robustness.networks.items():
-        for place, corruption in enumerate(robustness.corruptions):
+        for place in _worst_first(robustness):
+            corruption = robustness.corruptions[place]
             row: dict[str, Any] = {"network": name, "corruption": corruption, "kind": KIND_OF[corruption]}
             row |= network.accuracies[place].columns("accuracy")
             cells = zip(robustness.severities, network.cells[place], strict=True)
@@ -164,19 +178,22 @@ def _corruptions(robustness: Robustness, levels: Mapping[str, float]) -> Panel:
     reference = robustness.reference
     caption = "Accuracy over all severities with its 95% interval, and at each of them."
     columns = ["accuracy", *(f"severity_{severity}" for severity in robustness.severities)]
-    figures = [
-        Figure("bars", "corruptions", f"Accuracy by corruption ({judged_on(robustness)})", "Over all severities, with "
-               "95% intervals over images.", x="corruption", y="accuracy", group="network", percent=True, levels=levels)
-    ]  # fmt: skip
+    figures = []
+    if len(robustness.networks) > 1:
+        figures.append(
+            Figure("heatmap", "corruptions", f"Accuracy by corruption ({judged_on(robustness)})", "Over all "
+                   "severities, worst corruption first.", x="network", y="corruption", value="accuracy", percent=True)
+        )  # fmt: skip
     if reference is not None:
         caption += f" CE: errors as a share of those of '{reference}'."
         columns.append("ce")
-        if any(name != reference for name in robustness.networks):
+        if len(robustness.networks) == 1:
             figures.append(
                 Figure("bars", "corruptions", "Corruption errors", f"As a share of those of '{reference}': below 100 "
-                       "is better.", x="corruption", y="ce", group="network", percent=True)
+                       "is better.", x="corruption", y="ce", percent=True)
             )  # fmt: skip
-    return Panel(SECTION, "corruptions", rows, caption, dict.fromkeys(columns, "%"), figures, title="By corruption")
+    units = {**dict.fromkeys(columns, "%"), "corruption": "key"}
+    return Panel(SECTION, "corruptions", rows, caption, units, figures, title="By corruption", folded=True)
 
 
 def _cells(robustness: Robustness) -> Panel:
@@ -191,23 +208,27 @@ def _cells(robustness: Robustness) -> Panel:
             for corruption, cells in zip(robustness.corruptions, network.cells, strict=True)
             for severity, cell in zip(robustness.severities, cells, strict=True)
         ]  # fmt: skip
-    return Panel(SECTION, CELLS, rows, "Severity 0: clean.", SCORES, title="Every corruption and severity", folded=True)
+    units = {**SCORES, "corruption": "key"}
+    return Panel(SECTION, CELLS, rows, "Severity 0: clean.", units, title="Every corruption and severity", folded=True)
 
 
-def _grids(robustness: Robustness) -> Iterator[Panel]:
+def _grids(robustness: Robustness, classes: int) -> Iterator[Panel]:
     """Corruption against severity, one picture per network."""
     several = len(robustness.networks) > 1
     for number, (name, network) in enumerate(robustness.networks.items()):
         table = f"grid_{number + 1}" if several else "grid"
         rows = [
-            {"corruption": corruption, "severity": severity, "accuracy": cell.accuracy}
-            for corruption, cells in zip(robustness.corruptions, network.cells, strict=True)
-            for severity, cell in zip(robustness.severities, cells, strict=True)
+            {"corruption": robustness.corruptions[place], "severity": severity, "accuracy": cell.accuracy}
+            for place in _worst_first(robustness)
+            for severity, cell in zip(robustness.severities, network.cells[place], strict=True)
         ]
         title = "Accuracy by corruption and severity" + (f": {name}" if several else "")
-        caption = f"Each field: the share of {judged_on(robustness)} that is classified right."
+        caption = (
+            f"Each field: the share of {judged_on(robustness)} that is classified right, worst corruption first. Clean "
+            f"images: {network.clean_accuracy.value:.1%}; guessing: {1 / classes:.1%}."
+        )
         figure = Figure("heatmap", table, title, caption, x="severity", y="corruption", value="accuracy", percent=True)
-        yield Panel(SECTION, table, rows, units={"accuracy": "%"}, figures=[figure])
+        yield Panel(SECTION, table, rows, units={"accuracy": "%", "corruption": "key"}, figures=[figure])
 
 
 def corrupted_images_panels(sample: CorruptedImages) -> Iterator[Panel]:

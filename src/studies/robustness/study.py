@@ -137,6 +137,8 @@ def opening(options: Options, subject: str, images: str) -> Opening:
         f"How well does {subject} cope with damaged and with unknown images ({images})?",
         f"A corruption is a damage such as noise, blur or fog; each of {len(corruptions)} is applied to test images in "
         f"{len(severities)} severities, and the share of right answers is compared with that on clean images. "
+        "For scale: all 19 in all severities took a network for CIFAR-100's 100 classes from 53.2 to 36.7% right "
+        "(a maxout network of L. Friedrichsen, 2020). "
         "A network is calibrated if it is right as often as its confidence (its highest probability) says. Images of "
         f"unknown classes ({images_said(options.unknown)}) ask whether it is less sure where no answer is right.",
         terms=CORRUPTION_TERMS | CALIBRATION_TERMS | TERMS,
@@ -144,18 +146,20 @@ def opening(options: Options, subject: str, images: str) -> Opening:
 
 
 def steps(findings: Findings) -> tuple[list[Step], list[Panel]]:
-    """Clean, corrupted and unknown images."""
+    """Clean against corrupted and against unknown images."""
     network, pictures = findings.robustness.networks[NETWORK], []
     if findings.sample is not None:
         pictures = [picture("step_corrupted", findings.sample.images[:, 0, -1])]
     boxes = [
-        Step("→", "corrupted images", f"{len(findings.robustness.corruptions)} kinds of damage",
+        Step("→", "clean images",
+             f"as they are; confidence off by {100 * findings.calibration[NETWORK].scores.ece:.1f} points (ECE)",
+             f"{network.clean_accuracy.value:.1%} right"),
+        Step("against", "corrupted images", f"{len(findings.robustness.corruptions)} kinds of damage; "
+             f"confidence off by {100 * network.corrupted.ece:.1f} points (ECE)",
              f"{network.corrupted_accuracy.value:.1%} right", "step_corrupted"),
-        Step("against", "clean images", "as they are", f"{network.clean_accuracy.value:.1%} right"),
-        Step("", "calibration", "how far confidence lies from the share of right answers",
-             f"error {findings.calibration[NETWORK].scores.ece:.1%}"),
-        Step("", "unknown classes", f"from '{findings.unknown}': is the network less sure?",
-             f"AUROC {findings.detection.auroc_confidence.value:.1%}"),
+        Step("against", "unknown classes", f"from '{findings.unknown}': how often is it less sure of them than of "
+             "clean images? (AUROC; 50% is guessing)",
+             f"{findings.detection.auroc_confidence.value:.1%}"),
     ]  # fmt: skip
     return boxes, pictures
 
@@ -173,7 +177,9 @@ def verdict(findings: Findings) -> Verdict:
     """Accuracy and calibration error on clean and on corrupted images; mCE where there is a reference."""
     network, clean_ece = findings.robustness.networks[NETWORK], findings.calibration[NETWORK].scores.ece
     metrics = {"corrupted_accuracy": network.corrupted_accuracy, "clean_accuracy": network.clean_accuracy}
-    sentence = " ".join([_lost(findings.robustness, network), _sure(network), _told_apart(findings.detection)])
+    sentence = " ".join(
+        [_lost(findings.robustness, network, findings.classes), _sure(network), _told_apart(findings.detection)]
+    )
     if network.relative is not None:
         metrics |= {"mce": network.relative.mce}
         sentence += f" mCE {network.relative.mce.value:.1%} of '{findings.robustness.reference}'."
@@ -188,14 +194,14 @@ def verdict(findings: Findings) -> Verdict:
     return Verdict(sentence, metrics=metrics, units=dict.fromkeys(metrics, "%"), screen=screen)
 
 
-def _lost(robustness: Robustness, network: NetworkRobustness) -> str:
+def _lost(robustness: Robustness, network: NetworkRobustness, classes: int) -> str:
     """What damage costs, which one costs most, and which kinds of them cost most and least."""
     clean, damaged = network.clean_accuracy, network.corrupted_accuracy
     cost = f"{100 * (clean.value - damaged.value):.1f} points"
     said = (
         f"Damage costs {cost if damaged.high < clean.value else f'nothing that {robustness.images} images show'}: "
         f"{clean.value:.1%} of the clean and {damaged.value:.1%} [{damaged.low:.1%}, {damaged.high:.1%}] of the "
-        "damaged images are classified right"
+        f"damaged images are classified right (guessing: {1 / classes:.1%})"
     )
     kinds: dict[str, list[float]] = {}
     for corruption, accuracy in zip(robustness.corruptions, network.accuracies, strict=True):
@@ -207,7 +213,7 @@ def _lost(robustness: Robustness, network: NetworkRobustness) -> str:
             for corruption, accuracy in zip(robustness.corruptions, network.accuracies, strict=True)
         )
         said += (
-            f". Of single damages {single} costs most ({-most:+.1f}); of their kinds the worst is {lost[0][1]} "
+            f". Of single damages {single} costs most ({-most:+.1f} points); of their kinds the worst is {lost[0][1]} "
             f"({-lost[0][0]:+.1f}), the mildest {lost[-1][1]} ({-lost[-1][0]:+.1f})"
         )
     return f"{said}."
@@ -218,8 +224,8 @@ def _sure(network: NetworkRobustness) -> str:
     confidence, right = network.corrupted.confidence, network.corrupted_accuracy.value
     kind = "about as sure as it is right" if abs(confidence - right) < NEARLY else "too sure"
     kind = "not sure enough" if confidence < right - NEARLY else kind
-    error = f"calibration error {network.corrupted.ece:.1%}"
-    return f"On these it is {kind}: its mean confidence is {confidence:.1%} ({error})."
+    error = f"calibration error, ECE: {network.corrupted.ece:.1%}"
+    return f"On damaged images it is {kind}: its mean confidence is {confidence:.1%} ({error})."
 
 
 def _told_apart(detection: Detection) -> str:

@@ -85,15 +85,22 @@ def test_the_numbers_of_the_verdict():
     assert concluded.kind == "" and concluded.sentence.startswith(
         "3 modules composed (soft) classify 50.0% of the test images right, the monolith 75.0%: -25.0 points ["
     )
-    assert (
-        "with 1.25 times its parameters; where each image goes one way alone (hard), the routers make"
-        in concluded.sentence
-    )
+    assert "(95%, over the test images of one training) with 1.25 times its parameters. Where" in concluded.sentence
+    assert "(hard), the routers make" in concluded.sentence and "For comparison" not in concluded.sentence
+
+
+def test_the_verdict_has_the_controls_beside_it():
+    logs = {MONOLITH: right_on(0.75), SOFT: right_on(0.5), HARD: right_on(0.25)}
+    controls = {"modules, oracle routing": right_on(0.7), "random tree, soft": right_on(0.4)}
+    said = verdict(made(logs | controls)).sentence
+    assert "For comparison: -35.0 points [" in said
+    assert "] with classes dealt to superclasses at random (random tree, soft); -5.0 points [" in said
+    assert "] with routers that are always right, where" in said and "(modules, oracle routing). Where each" in said
 
 
 def test_without_a_gap_nothing_is_said_of_its_shares():
     concluded = verdict(made(dict.fromkeys(EXAMINED, right_on(0.75))))
-    assert "router_share" not in concluded.metrics and concluded.sentence.endswith("times its parameters")
+    assert "router_share" not in concluded.metrics and concluded.sentence.endswith("times its parameters.")
 
 
 def test_a_collapse_and_an_untrained_monolith_have_no_verdict():
@@ -116,6 +123,8 @@ def test_all_panels_are_drawn():
     assert set(result.sections) == {*result.tables, *result.images}
     assert "40 test images against 7 images of digits" in result.captions["unknown_classes"]
     assert result.units_of("networks")["against_monolith"] == "points"
+    confusions = result.tables["frequent_confusions"]
+    assert confusions["true"][0] != confusions["predicted"][0] and confusions[HARD][0] >= confusions[MONOLITH][0] > 0
     assert result.tables["gap"]["network"][-1] == "thesis (2020), CIFAR-100, hard"
     assert "learning" not in [panel.name for panel in panels(replace(findings, learning=None))]
     assert "gap" not in [panel.name for panel in panels(replace(findings, errors=None))]

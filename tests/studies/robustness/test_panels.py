@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from src.core.result import Result
+from src.report.figures import plotly
 from src.report.page import render
 from src.studies.robustness.calibration import calibration, detection
 from src.studies.robustness.calibration_panels import calibration_panels, detection_panels
@@ -33,4 +34,7 @@ def test_all_panels_are_drawn():
     assert all(figure.section for figure in result.figures)
     assert "40 test images against 7 images of another set" in result.captions["unknown_classes"]
     assert result.units_of("robustness")["mce"] == "%" and result.units_of("severities")["nll"] == "nats"
+    assert 'data-key="gaussian_noise">gaussian noise<' in page, "people read words, a file has keys"
+    (grid,) = (figure for figure in result.figures if figure.table == "grid_1")
+    assert set(plotly(grid, result)["data"][0]["y"]) == {"gaussian noise", "brightness"}
     assert result.images["corrupted_images"].shape == (2 * 2 * 18, 6 * 2 * 18, 3)  # 2 rows, 2 x 3 columns, 16 px + gap

@@ -39,7 +39,7 @@ def test_what_is_lost_and_where_most() -> None:
     assert said.startswith("Damage costs 47.5 points: 90.0% of the clean and 42.5% [")
     assert "of their kinds the worst is " in said and "(-80.0), the mildest " in said and "(-15.0)." in said
     # every network of these answers is half sure
-    assert "On these it is too sure: its mean confidence is 50.0%" in said
+    assert "On damaged images it is too sure: its mean confidence is 50.0%" in said
     assert said.endswith("Images of unknown classes are well told apart (AUROC 95.0%, 50% is guessing).")
 
 
@@ -59,4 +59,4 @@ def test_whether_unknown_images_are_told_apart(auroc: Estimate, words: str) -> N
 def test_no_loss_is_not_called_one_and_doubt_is_said() -> None:
     said = sentence(36, 36, Estimate(0.5, 0.4, 0.6))
     assert said.startswith("Damage costs nothing that 40 images show: 90.0% of the clean and 90.0%")
-    assert "On these it is not sure enough" in said
+    assert "On damaged images it is not sure enough" in said
