@@ -80,10 +80,10 @@ def _networks(robustness: Robustness, classes: int) -> Panel:
         "and the mean of that over corruptions; relative: of what is lost against clean images (Hendrycks & Dietterich "
         f"2019). Benchmark: without {', '.join(EXTRA).replace('_', ' ')}, as published."
         if robustness.reference is not None
-        else "Errors are not divided by another network's (no reference), so there is no mCE."
+        else "Errors are not divided by another network's (study.reference): there is no mCE (mean corruption error)."
     )
     caption = (
-        f"{robustness.images} test images, clean and under {len(robustness.corruptions)} corruptions of "
+        f"{robustness.images:,} test images, clean and under {len(robustness.corruptions)} corruptions of "
         f"{len(robustness.severities)} severities; 95% intervals over images. Retained: corrupted accuracy as a share "
         f"of the clean one. {SCORES_SAID} Guessing with even probabilities gives an NLL of {math.log(classes):.2f} and "
         f"a Brier score of {1 - 1 / classes:.2f}. {mce}"

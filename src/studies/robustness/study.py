@@ -139,7 +139,8 @@ def opening(options: Options, subject: str, images: str) -> Opening:
         f"{len(severities)} severities, and the share of right answers is compared with that on clean images. "
         "For scale: all 19 in all severities took a network for CIFAR-100's 100 classes from 53.2 to 36.7% right "
         "(a maxout network of L. Friedrichsen, 2020). "
-        "A network is calibrated if it is right as often as its confidence (its highest probability) says. Images of "
+        "Intervals are over the images of this one network. A network is calibrated if it is right as often as its "
+        "confidence (its highest probability) says. Images of "
         f"unknown classes ({images_said(options.unknown)}) ask whether it is less sure where no answer is right.",
         terms=CORRUPTION_TERMS | CALIBRATION_TERMS | TERMS,
     )
@@ -195,7 +196,7 @@ def verdict(findings: Findings) -> Verdict:
 
 
 def _lost(robustness: Robustness, network: NetworkRobustness, classes: int) -> str:
-    """What damage costs, which one costs most, and which kinds of them cost most and least."""
+    """What damage costs, which one costs most, and which groups of them cost most and least."""
     clean, damaged = network.clean_accuracy, network.corrupted_accuracy
     cost = f"{100 * (clean.value - damaged.value):.1f} points"
     said = (
@@ -213,8 +214,8 @@ def _lost(robustness: Robustness, network: NetworkRobustness, classes: int) -> s
             for corruption, accuracy in zip(robustness.corruptions, network.accuracies, strict=True)
         )
         said += (
-            f". Of single damages {single} costs most ({-most:+.1f} points); of their kinds the worst is {lost[0][1]} "
-            f"({-lost[0][0]:+.1f}), the mildest {lost[-1][1]} ({-lost[-1][0]:+.1f})"
+            f". Of single damages {single} costs most ({most:.1f} points); of their groups {lost[0][1]} costs most "
+            f"({lost[0][0]:.1f}), {lost[-1][1]} least ({lost[-1][0]:.1f})"
         )
     return f"{said}."
 
@@ -264,7 +265,7 @@ def _folder(name: str) -> Path:
 
 def _reference(options: Options, session: Session) -> Reference | None:
     if options.reference is None:
-        session.event("study.reference=null: errors are not divided by another network's, there is no mCE")
+        session.event("study.reference=null: errors are not divided by another network's")
         return None
     return read_reference(_folder(options.reference), *checked(options.corruptions, options.severities))
 

@@ -37,7 +37,7 @@ def sentence(first: int, second: int, auroc: Estimate) -> str:
 def test_what_is_lost_and_where_most() -> None:
     said = sentence(30, 4, Estimate(0.95, 0.9, 0.99))
     assert said.startswith("Damage costs 47.5 points: 90.0% of the clean and 42.5% [")
-    assert "of their kinds the worst is " in said and "(-80.0), the mildest " in said and "(-15.0)." in said
+    assert "of their groups " in said and " costs most (80.0), " in said and " least (15.0)." in said
     # every network of these answers is half sure
     assert "On damaged images it is too sure: its mean confidence is 50.0%" in said
     assert said.endswith("Images of unknown classes are well told apart (AUROC 95.0%, 50% is guessing).")
