@@ -20,7 +20,7 @@ TERMS = {
     "mce": "Mean corruption error: errors on corrupted images relative to a reference network's; below 100% is better.",
     "nll": "Mean surprise at the true class, in nats; lower is better.",
     "p": "Chance of as great a difference if there were none.",
-    "p_holm": "The same, made stricter because many are tested.",
+    "p_holm": "Chance of as great an effect if there were none, made stricter because many are tested.",
     "parameters": "Numbers that training has set.",
     "precision": "Of the images that are called this class, the share that belong to it.",
     "recall": "Of the images of this class, the share that are called so.",
