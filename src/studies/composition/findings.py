@@ -197,8 +197,8 @@ def verdict(findings: Findings) -> Verdict:
     )
     controls = {
         f"random tree, {'hard' if name == HARD else 'soft'}": "classes dealt to superclasses at random",
-        "modules, oracle routing": "routers that are always right, "
-        f"where the monolith's superclass is right for {whole.superclass_accuracy:.1%}",
+        "modules, oracle routing": "routers that are always right "
+        f"(the monolith, too, has to find the superclass: {whole.superclass_accuracy:.1%} right)",
     }
     compared = [f"{_points(findings.accuracy[control].against_monolith)} with {words} ({control})"
                 for control, words in controls.items() if control in findings.accuracy]  # fmt: skip
@@ -207,9 +207,9 @@ def verdict(findings: Findings) -> Verdict:
     if routing:
         share = routing["router_share"]
         sentence += (
-            f" Where each image goes one way alone (hard), the routers make {share.value:.0%} [{share.low:.0%}, "
-            f"{share.high:.0%}] of the loss and the experts the rest: shares of its logarithm, not of points, since "
-            "accuracy is a product, right superclass times right class within it."
+            " Where each image goes one way alone (hard), accuracy is a product, right superclass times right class "
+            f"within it: of what its logarithm loses against the monolith's, the routers make {share.value:.0%} "
+            f"[{share.low:.0%}, {share.high:.0%}] and the experts the rest."
         )
     return Verdict(sentence, metrics=metrics, units=units, screen=SCREEN)
 

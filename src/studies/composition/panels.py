@@ -82,7 +82,7 @@ def _accuracies(networks: Mapping[str, Accuracy]) -> Panel:
         [{"network": name, **_deciding_first(columns_of(network))} for name, network in networks.items()],
         "On test images, which nothing was trained or chosen on; intervals are over them, of one training. Within "
         "superclass: of the images in the right superclass, those in the right class. Largest share: of the answers, "
-        f"those of the most frequent class. {SCORES_SAID} Clipped: no probability counts as less than 1e-7. Semantic "
+        f"those of the most frequent class. {SCORES_SAID} Semantic "
         "similarity: how much of the way through the tree the answer shares with the truth.",
         {**dict.fromkeys(percents, "%"), "against_monolith": "points", "entropy": "nats", "nll_clipped": "nats"},
         [Figure("bars", "networks", "Accuracy", "With 95% intervals over test images. Grey and hatched: controls.",

@@ -40,9 +40,9 @@ class CalibrationScores:
     accuracy: float
     confidence: float
     ece: float
+    nll_clipped: float
     nll: float
     infinite_nll: int
-    nll_clipped: float
     brier: float
     entropy: float
     entropy_right: float

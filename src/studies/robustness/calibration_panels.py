@@ -25,7 +25,8 @@ CALIBRATION_TERMS = {
 }
 SCORES_SAID = (
     "ECE: how far confidence lies from the share of right answers. NLL: mean surprise at the true class. Brier: mean "
-    "squared distance of the probabilities from the truth. All three are best at 0."
+    "squared distance of the probabilities from the truth. All three are best at 0. NLL leaves out images whose class "
+    "has no probability at all (infinite NLL); clipped, they count as if it had 1e-7."
 )
 NOT_SHOWN = ("known", "unknown", "entropies_known", "entropies_unknown")  # of a detection, in its table
 

@@ -53,9 +53,9 @@ class Scores:
     entropy: float
     brier: float
     ece: float
+    nll_clipped: float
     nll: float
     infinite_nll: int
-    nll_clipped: float
     top5: float
 
 

@@ -86,7 +86,7 @@ def test_the_numbers_of_the_verdict():
         "3 modules composed (soft) classify 50.0% of the test images right, the monolith 75.0%: -25.0 points ["
     )
     assert "(95%, over the test images of one training) with 1.25 times its parameters. Where" in concluded.sentence
-    assert "(hard), the routers make" in concluded.sentence and "For comparison" not in concluded.sentence
+    assert "(hard), accuracy is a product" in concluded.sentence and "For comparison" not in concluded.sentence
 
 
 def test_the_verdict_has_the_controls_beside_it():
@@ -95,7 +95,10 @@ def test_the_verdict_has_the_controls_beside_it():
     said = verdict(made(logs | controls)).sentence
     assert "For comparison: -35.0 points [" in said
     assert "] with classes dealt to superclasses at random (random tree, soft); -5.0 points [" in said
-    assert "] with routers that are always right, where" in said and "(modules, oracle routing). Where each" in said
+    assert (
+        "] with routers that are always right (the monolith, too," in said
+        and "(modules, oracle routing). Where each" in said
+    )
 
 
 def test_without_a_gap_nothing_is_said_of_its_shares():
