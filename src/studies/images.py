@@ -22,8 +22,9 @@ def chosen_images(images: ImageSet, count: int | None) -> Tensor:
     """
     if count is None or count >= len(images):
         return torch.arange(len(images))
-    ranks = rank_within_class(images.labels)
-    order = (ranks * len(images.classes) + images.labels).argsort(stable=True)
+    labels = images.labels.cpu()
+    ranks = rank_within_class(labels)
+    order = (ranks * len(images.classes) + labels).argsort(stable=True)
     last = ranks[order[count]]  # of the first image that is too many
     whole, asked = order[ranks[order] < last], order[ranks[order] == last]
     left = count - len(whole)

@@ -19,6 +19,7 @@ from src.data.augment import crop_and_flip, draw
 from src.data.epoch_loader import Call, Share
 from src.training.fitting import Training, fit
 from src.training.learners.monolithic import Monolithic
+from src.training.learners.stepping import Stepping, memory_format_for
 from tests.fakes.data import TinyData
 from tests.fakes.networks import ARCHITECTURE
 
@@ -152,3 +153,27 @@ def test_it_answers_with_logits_and_keeps_only_the_model():
     images = torch.rand(2, *PLAIN["input_shape"])
     assert torch.equal(learner(images), learner.model(images)) and learner(images).shape == (2, 3)
     assert all(name.startswith("model.") for name in learner.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("capability", "channels", "expected"),
+    [
+        ("AVX2", 4, torch.contiguous_format),
+        ("AVX2", 8, torch.channels_last),
+        ("AVX512", 4, torch.channels_last),
+    ],
+)
+def test_channels_lie_last_but_where_torch_would_overrun_its_memory(capability, channels, expected, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    network = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.Conv2d(channels, 16, 1, stride=2))
+    assert memory_format_for(network) is expected
+    learner = Stepping(network, {}, 0.0, None)
+    assert learner.model[1].weight.is_contiguous(memory_format=expected)
+
+
+def test_a_narrow_strided_convolution_learns_on_this_processor():
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 8, 1, stride=2))
+    learner = Stepping(network, {}, 0.0, None)
+    for _ in range(3):
+        learner(torch.randn(32, 1, 28, 28)).square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
