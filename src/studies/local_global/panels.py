@@ -220,9 +220,9 @@ def verdict(findings: Findings) -> Verdict:
     """Which instruments agree; their correlations as metrics."""
     few = len(findings.doses) < NETWORKS
     metrics = {
-        f"correlation_{each.instrument.name}": each.correlation._replace(value=math.nan) if few else each.correlation
+        f"correlation_{each.instrument.name}": each.correlation
         for each in findings.agreements
-        if not math.isnan(each.correlation.value)
+        if not few and not math.isnan(each.correlation.value)
     }
     alone = {f"{cue}_alone_accuracy": Estimate(accuracy) for cue, accuracy in findings.singles.items()}
     metrics, units = metrics | alone, dict.fromkeys(alone, "%")
