@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from src.core.result import Table
-from src.report.words import ago, interval, plain_text, titled, unit_of, writer
+from src.report.words import ago, interval, label, plain_text, titled, unit_of, writer
 
 SHORT = 4  # values of a list that a cell shows
 
@@ -97,7 +97,7 @@ def _text_cell(value: Any, unit: str) -> Cell:
     if isinstance(value, Link):
         return Cell(plain_text(value), sort=str(value), target=value.target)
     if unit == "key":
-        return Cell(plain_text(value).replace("_", " "), sort=str(value).lower(), key=str(value))
+        return Cell(label(value), sort=str(value).lower(), key=str(value))
     text = plain_text(value)
     if isinstance(value, Age):
         return Cell(text, sort=str(value.seconds))

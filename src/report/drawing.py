@@ -2,14 +2,13 @@
 
 import itertools
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from src.core.result import Figure, Result, Table
 from src.report.cells import is_number
-from src.report.words import interval, plain_text, pretty, quantity, shown, titled, unit_of, writer
+from src.report.words import interval, label, plain_text, pretty, quantity, shown, titled, unit_of, writer
 
 # Okabe and Ito's colours, told apart by colour-blind readers; blue and yellow changed to hold on white and on black.
 PALETTE = ("#2f81c7", "#e08a00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b59f00", "#8a8f98")
@@ -19,7 +18,6 @@ BOX = ("low", "q1", "q3", "high")  # what a box needs beside its median
 CONTROL = "#8a8f98"  # of bars that are no finding but what it is held against
 CELLS, LINES = 16, 24  # columns and rows of a heatmap whose cells carry their numbers
 APART = 6  # lines; a figure of more on a page is one small figure each
-_NAME = re.compile(r"(?<![\w./=])[a-z0-9]+(_[a-z0-9]+)+(?![\w./=])")  # of a corruption or a method; no path, no key
 ROWS = 5000  # points of one figure; more make a page slow and show nothing more
 
 
@@ -122,11 +120,6 @@ def read(figure: Figure, result: Result) -> Chart | Grid | Parallel:
     if figure.kind == "heatmap":
         return replace(_grid(figure, table, unit, units), ends=_shared_ends(figure, unit, result))
     return _chart(figure, table, unit, unit_of(figure.x, units), colours(result).get(figure.group, {}))
-
-
-def label(value: Any) -> str:
-    """A value as a figure names it: ``gaussian noise`` for ``gaussian_noise``; tables do so where its unit is "key"."""
-    return _NAME.sub(lambda match: match[0].replace("_", " "), plain_text(value))
 
 
 def colours(result: Result) -> dict[str, dict[str, tuple[str, int]]]:

@@ -1,6 +1,7 @@
 """How names and numbers are written for people, the same on the screen, the page and in pictures."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ _NAMES = {
 }
 #: how people write what a key spells in words of its own
 _SPELLED = {"z plus": "z+", "grad cam": "Grad-CAM", "stratified": "within classes"}
+_NAME = re.compile(r"(?<![\w./=])[a-z0-9]+(_[a-z0-9]+)+(?![\w./=])")  # of a corruption or a method; no path, no key
 HUGE = 1e15
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -114,6 +116,11 @@ def plain_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain_text(item) for item in value)
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def label(value: Any) -> str:
+    """A value as figures name it, and tables where its unit is "key": ``gaussian noise`` for ``gaussian_noise``."""
+    return _NAME.sub(lambda match: match[0].replace("_", " "), plain_text(value))
 
 
 def leaves(nested: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

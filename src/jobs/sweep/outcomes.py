@@ -88,8 +88,8 @@ class Outcomes:
             new = [self.folder / name for name in self._names() - self._read if name.endswith(".json")]
             for path in sorted(new, key=lambda path: path.stat().st_mtime_ns):
                 try:
-                    ended = read_json(path)
-                    ended = {key: ended[key] for key in KEYS}
+                    plain = read_json(path)
+                    ended = {key: plain[key] for key in KEYS}
                 except (OSError, ValueError, KeyError):  # a slow disk of a cluster: next time
                     continue
                 self._read.add(path.name)
