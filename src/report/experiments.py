@@ -51,18 +51,18 @@ def experiments(root: Path, path: Path) -> Result:
     return result
 
 
-def _row(folder: Path, found: list[Job], path: Path, now: datetime) -> dict[str, Any]:
-    jobs = [(place, plain) for place, plain in found if place.name != OVERVIEW]
+def _row(folder: Path, jobs_read: list[Job], path: Path, now: datetime) -> dict[str, Any]:
+    jobs = [(place, plain) for place, plain in jobs_read if place.name != OVERVIEW]
     name = folder.relative_to(path.parent).as_posix()
     page = folder / OVERVIEW if (folder / OVERVIEW / FILE).exists() or len(jobs) != 1 else jobs[0][0]
     comment = CONF / "experiment" / f"{name}.yaml"
-    last = max(_changed(place) for place, _ in found)
+    last = max(_changed(place) for place, _ in jobs_read)
     outcomes = Counter(outcome_of(plain) for _, plain in jobs)
     return {
         "experiment": Link(name, target(page, path)),
         "outcomes": (jobs[0][1].get("verdict", "") if len(jobs) == 1 else "")
         or ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
-        "claims": _claims(folder / OVERVIEW, dict(found).get(folder / OVERVIEW)),
+        "claims": _claims(folder / OVERVIEW, dict(jobs_read).get(folder / OVERVIEW)),
         "jobs": len(jobs),
         "hours": sum(plain.get("seconds", {}).get("all", 0.0) for _, plain in jobs) / 3600,
         "age": Age((now - last).total_seconds()),

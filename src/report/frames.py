@@ -158,9 +158,9 @@ def _experiment(name: str, jobs: Sequence[tuple[Path, Mapping[str, Any]]], holes
         last = {"status": plain.get("status"), "verdict": plain.get("verdict_kind", ""), "folder": str(folder)}
         units = plain.get("units", {})
         for metric, estimate in (plain.get("metrics") or {None: {}}).items():
-            found = {part: estimate.get(part) for part in ("value", "low", "high", "n")}
+            parts = {part: estimate.get(part) for part in ("value", "low", "high", "n")}
             unit = unit_of(metric, units) if metric else ""
-            rows.append({**first, "metric": metric, **found, "of": estimate.get("unit", ""), "unit": unit, **last})
+            rows.append({**first, "metric": metric, **parts, "of": estimate.get("unit", ""), "unit": unit, **last})
     frame = pd.DataFrame({key: pd.Series([row[key] for row in rows], dtype=_kind(rows, key)) for key in rows[0]})
     return frame.astype(dict.fromkeys(("value", "low", "high"), float))
 

@@ -64,8 +64,8 @@ class Made:
 
 def entry(store: Path, digest: str) -> Made | None:
     """An entry of the store; None where it has gone or cannot be read."""
-    found = sorted(store.glob(f"*/{digest}/{MANIFEST}"))
-    return made(found[0].parent, store) if found else None
+    entries = sorted(store.glob(f"*/{digest}/{MANIFEST}"))
+    return made(entries[0].parent, store) if entries else None
 
 
 def made(folder: Path, store: Path) -> Made | None:
@@ -97,9 +97,9 @@ def used_by(store: Path, digests: Sequence[str]) -> list[Product]:
     """What a result was found with: the entries that it names, and their images; each once."""
     products: dict[str, Product] = {}
     for digest in digests:
-        if found := entry(store, digest):
-            images = [each for each in found.used if each.type == "images"]
-            products |= {each.name: each for each in (found.product, *images)}
+        if made_entry := entry(store, digest):
+            images = [each for each in made_entry.used if each.type == "images"]
+            products |= {each.name: each for each in (made_entry.product, *images)}
     return list(products.values())
 
 

@@ -13,8 +13,10 @@ CPUINFO = Path("/proc/cpuinfo")
 @cache
 def requirements() -> str:
     """``name==version`` of every installed package, a line each, by name; fast, by what their folders are called."""
-    found = [path.stem.partition("-") for entry in sys.path for path in Path(entry or ".").glob("*.dist-info")]
-    known = {name.replace("_", "-").lower(): version for name, _, version in reversed(found)}  # the first one counts
+    installed = [path.stem.partition("-") for entry in sys.path for path in Path(entry or ".").glob("*.dist-info")]
+    known = {
+        name.replace("_", "-").lower(): version for name, _, version in reversed(installed)
+    }  # the first one counts
     return "".join(f"{name}=={known[name]}\n" for name in sorted(known))
 
 

@@ -98,7 +98,7 @@ def differences(first: Results, second: Results, asked: Sequence[str]) -> tuple[
             raise UserError(f"--metric {name}: not a metric of both; {suggestion(name, common)}", "metric")
     keys = [key for key in first.swept if key in second.swept]
     sides = [_by_setting(results, keys) for results in (first, second)]
-    found, units = [], dict(zip(first["metric"], first["unit"], strict=True))
+    averages, units = [], dict(zip(first["metric"], first["unit"], strict=True))
     for name in asked or common:
         pairs = [(sides[0][key], sides[1][key]) for key in sides[0] if key[0] == name and key in sides[1]]
         gaps = [b - a for a, b in pairs]
@@ -111,11 +111,11 @@ def differences(first: Results, second: Results, asked: Sequence[str]) -> tuple[
         row = {"metric": name, "unit": unit, "A": one, "B": two, "difference": mean(gaps) if gaps else None,
                "difference_low": low, "difference_high": high}  # fmt: skip
         numbers = {key: value * scale if isinstance(value, float) else value for key, value in row.items()}
-        found.append({**numbers, "pairs": len(pairs)})
+        averages.append({**numbers, "pairs": len(pairs)})
     said = (
         "Means over jobs that are alike in all keys that both sweep over; 95% interval of Student's t over the pairs."
     )
-    return settings, Panel("", "metrics", table_of(found), said)
+    return settings, Panel("", "metrics", table_of(averages), said)
 
 
 def _values(results: Results) -> dict[str, set[str]]:

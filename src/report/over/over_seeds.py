@@ -58,11 +58,11 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
     seeds = dict.fromkeys(seed_of(config) for group in groups.values() for config, _ in group)
     keys = _settings([group[0][0] for group in groups.values()])
     in_rows = _of_rows(list(groups.values()))
-    found = []
+    settings_read = []
     for group, chosen, row in zip(groups.values(), keys, in_rows, strict=True):
         ended = {seed_of(config): plain for config, plain in group}
         missing = {seed: _why_missing(ended.get(seed)) for seed in seeds}
-        found.append(
+        settings_read.append(
             Setting(
                 chosen,
                 {key: value for key, value in row.items() if key not in chosen},
@@ -70,7 +70,7 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
                 {seed: why for seed, why in missing.items() if why},
             )
         )
-    return found
+    return settings_read
 
 
 def _why_missing(plain: Mapping[str, Any] | None) -> str:
