@@ -65,10 +65,11 @@ inline void tile(const Rows& rows, const float* weights, float* to, int64_t apar
         for (int64_t segment = 0; segment < rows.segments; ++segment)
             add_products<M, N>(rows.data + segment * rows.step, rows.apart, rows.length, weights, total);
     } else {
+        const int64_t parts = (rows.length + SUMMED - 1) / SUMMED, part = (rows.length + parts - 1) / parts;
         for (int64_t segment = 0; segment < rows.segments; ++segment)
-            for (int64_t begin = 0; begin < rows.length; begin += SUMMED) {
+            for (int64_t begin = 0; begin < rows.length; begin += part) {
                 Vector sums[M][N] = {};
-                const int64_t count = std::min(SUMMED, rows.length - begin);
+                const int64_t count = std::min(part, rows.length - begin);
                 add_products<M, N>(rows.data + segment * rows.step + begin, rows.apart, count, weights, sums);
                 for (int i = 0; i < M; ++i)
                     for (int j = 0; j < N; ++j) total[i][j] += sums[i][j];
@@ -156,11 +157,11 @@ extern "C" {
 
 enum Kind : int64_t { WINOGRAD, DIRECT, MATRIX };
 
-// A layer and the map that it reads. ``in``: channels as they lie there (of a matrix: numbers per image); ``out``: as
-// they are written. ``row``, ``image``: numbers from row to row and from image to image. ``added``: the layer, counted
+// A layer and the map that it reads. ``in``: channels as they lie there (of a matrix: numbers per image), of which a
+// convolution of side 3 multiplies the first ``depth``; ``out``: as they are written. ``row``, ``image``: numbers from row to row and from image to image. ``added``: the layer, counted
 // from this one, whose input is added after the ReLU; 0: none. ``block``: tiles that are transformed together.
 struct Layer {
-    int64_t kind, height, width, in, out, side, padding, relu, pool, added, margin, row, image, block;
+    int64_t kind, height, width, in, out, side, padding, relu, pool, added, margin, row, image, block, depth;
     const float* weights;
     const float* bias;
 };
@@ -168,11 +169,11 @@ struct Layer {
 int64_t lanes() { return LANES; }
 int64_t panel() { return PANEL; }
 
-// base [9][inputs][outputs] -> to [36][panels][in][PANEL], of the chosen inputs and outputs.
+// base [9][inputs][outputs] -> to [36][panels][count_in][PANEL], of the chosen inputs and outputs.
 void pack_winograd(const float* base, int64_t inputs, int64_t outputs, const int64_t* chosen_in, int64_t count_in,
-                   const int64_t* chosen_out, int64_t count_out, int64_t in, float* to) {
+                   const int64_t* chosen_out, int64_t count_out, float* to) {
     const int64_t out = padded(count_out), across = panels(out);
-    std::memset(to, 0, sizeof(float) * 36 * across * in * PANEL);
+    std::memset(to, 0, sizeof(float) * 36 * across * count_in * PANEL);
     std::vector<double> line(9 * out);
     for (int64_t c = 0; c < count_in; ++c) {
         for (int tap = 0; tap < 9; ++tap) {
@@ -189,7 +190,7 @@ void pack_winograd(const float* base, int64_t inputs, int64_t outputs, const int
                 for (int x = 0; x < 3; ++x) column[x] = half[x][i];
                 transform_weights(column, whole);
                 for (int j = 0; j < 6; ++j)
-                    store(to + (((i * 6 + j) * across + o / PANEL) * in + c) * PANEL + o % PANEL,
+                    store(to + (((i * 6 + j) * across + o / PANEL) * count_in + c) * PANEL + o % PANEL,
                           __builtin_convertvector(whole[j], Vector));
             }
         }
@@ -259,7 +260,7 @@ void pool(const Map& from, int64_t number, int64_t r, const Map& to, int64_t to_
 void winograd(const Layer& layer, int64_t images, const Map& from, const Map& to, const Map* added, float* space) {
     const int64_t C = layer.in, O = layer.out;
     const int64_t across = (layer.width + 3) / 4, each = across * ((layer.height + 3) / 4), tiles = images * each;
-    const int64_t block = std::min(tiles, layer.block), size = panels(O) * C * PANEL;
+    const int64_t block = std::min(tiles, layer.block), size = panels(O) * layer.depth * PANEL;
     const int64_t in_plane = block * C + LANES, out_plane = block * O + LANES;  // no two planes in one set of the cache
     float *inputs = space, *outputs = inputs + 36 * in_plane;
     const int64_t rows = layer.pool ? layer.height / 2 : layer.height, columns = layer.pool ? layer.width / 2 : layer.width;
@@ -284,7 +285,7 @@ void winograd(const Layer& layer, int64_t images, const Map& from, const Map& to
             }
         }
         for (int k = 0; k < 36; ++k)
-            product(count, O, Rows{inputs + k * in_plane, C, 1, C, 0}, layer.weights + k * size, outputs + k * out_plane,
+            product(count, O, Rows{inputs + k * in_plane, C, 1, layer.depth, 0}, layer.weights + k * size, outputs + k * out_plane,
                     O, Finish{});
         for (int64_t t = 0; t < count; ++t) {
             const int64_t number = (first + t) / each, place = (first + t) % each;

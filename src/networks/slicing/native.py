@@ -47,7 +47,7 @@ class _Layer(ctypes.Structure):
     _fields_ = [
         *[(name, ctypes.c_int64) for name in (
             "kind", "height", "width", "inputs", "outputs", "side", "padding", "relu", "pool", "added",
-            "margin", "row", "image", "block",
+            "margin", "row", "image", "block", "depth",
         )],
         ("weights", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
@@ -129,9 +129,9 @@ def _processor() -> str:
 def _declare(code: ctypes.CDLL) -> None:
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     code.lanes.restype = code.panel.restype = number
-    code.pack_winograd.argtypes = [pointer, number, number, pointer, number, pointer, number, number, pointer]
+    code.pack_winograd.argtypes = [pointer, number, number, pointer, number, pointer, number, pointer]
     code.pack_matrix.argtypes = [pointer, number, pointer, number, pointer, number, pointer]
-    code.pack_map.argtypes = [*code.pack_winograd.argtypes[:-1], number, number, pointer]
+    code.pack_map.argtypes = [*code.pack_winograd.argtypes[:-1], number, number, number, pointer]
     code.run.argtypes = [ctypes.POINTER(_Layer), *[number] * 5, pointer, pointer]
     for name in ("pack_winograd", "pack_matrix", "pack_map", "run"):
         getattr(code, name).restype = None
@@ -208,7 +208,7 @@ class NativeNetwork:
             tensors += [packed, bias]
             entry.kind, entry.outputs = kind, bias.numel()
             entry.height, entry.width = layer.height, layer.width
-            entry.side, entry.padding = layer.side, layer.padding
+            entry.side, entry.padding, entry.depth = layer.side, layer.padding, len(present)
             entry.relu, entry.pool = layer.relu, layer.pool
             entry.added = number - memory_of if layer.add and memory_of is not None else 0
             entry.block = max(48, min(192, TRANSFORMED // (144 * (entry.inputs + filled)) // 12 * 12))
@@ -284,8 +284,8 @@ class NativeNetwork:
         _, inputs, outputs = base.shape
         filled, ends = self._filled(len(chosen)), (present.data_ptr(), len(present), chosen.data_ptr(), len(chosen))
         if kind == WINOGRAD:
-            packed = self._take(36 * self._panels(filled) * lanes_of)
-            self._code.pack_winograd(base.data_ptr(), inputs, outputs, *ends, lanes_of, packed.data_ptr())
+            packed = self._take(36 * self._panels(filled) * len(present))
+            self._code.pack_winograd(base.data_ptr(), inputs, outputs, *ends, packed.data_ptr())
             return packed, lanes_of
         if kind == MATRIX and layer.kind == "convolution":
             pixels = layer.height * layer.width
