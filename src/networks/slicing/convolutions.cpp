@@ -114,7 +114,7 @@ void columns_of(int64_t count, Rows rows, const float* weights, float* to, int64
 void product(int64_t count, int64_t columns, const Rows& rows, const float* weights, float* to, int64_t apart, const Finish& finish) {
     for (int64_t column = 0; column < columns; column += PANEL, weights += rows.segments * rows.length * PANEL) {
         if (column + LANES < columns) columns_of<ROWS, 2>(count, rows, weights, to, apart, finish, column);
-        else columns_of<2 * ROWS, 1>(count, rows, weights, to, apart, finish, column);
+        else columns_of<12, 1>(count, rows, weights, to, apart, finish, column);
     }
 }
 
