@@ -15,7 +15,8 @@ from src.networks.subjects import Subject
 
 SHOWN = 24  # images of a sample
 IN_A_BOX = 4  # of a step's picture
-LINE = 12  # images side by side
+LINE = 9  # images side by side
+PICTURED = 36  # images of a sheet
 
 #: What the images of our sources show; of any other source its name is said.
 IMAGES = {
@@ -124,19 +125,28 @@ def sample(name: str, images: ImageSet, title: str, section: str = "") -> Panel:
     rows = torch.cat([(images.labels == label).nonzero().flatten()[:per_class] for label in there])
     labels = [images.classes[label] for label in images.labels[rows].tolist()]
     more = f"{len(there)} of {len(counts)} classes. " if len(there) < len(counts) else ""
-    return sheet(
-        name, images.images[rows], labels, title, f"{more}As the networks see them, before normalisation.", section
-    )
+    caption = f"{more}As the networks see them, before normalisation."
+    return sheet(name, images.images[rows], labels, title, caption, section, together=per_class)
 
 
 def sheet(
-    name: str, images: torch.Tensor, labels: Sequence[str], title: str, caption: str = "", section: str = ""
+    name: str,
+    images: torch.Tensor,
+    labels: Sequence[str],
+    title: str,
+    caption: str = "",
+    section: str = "",
+    together: int = 1,
 ) -> Panel:
-    """Images uint8 (n, C, H, W) with a label each; the first of them that a page has room for."""
-    shown = tuple(labels[: 3 * LINE])
-    columns = min(LINE, len(shown))
+    """Images uint8 (n, C, H, W) with a label each; the first of them that a page has room for.
+
+    Lines end between groups of so many that belong ``together``.
+    """
+    shown = tuple(labels[:PICTURED])
+    columns = min(max(LINE // together, 1) * together, len(shown))
     figure = Figure("image", name, title, caption, labels=shown, columns=columns)
-    return Panel(section, name, thumbnails(images[: len(shown)], columns, 3), figures=[figure])
+    lines = -(-len(shown) // columns)
+    return Panel(section, name, thumbnails(images[: len(shown)], columns, lines), figures=[figure])
 
 
 def picture(name: str, images: torch.Tensor) -> Panel:

@@ -250,7 +250,11 @@ def _figure(figure: Figure, result: Result, drawn: list[Mapping[str, Any]]) -> d
             image = _image(result.images[figure.table])
             return shown | {"image": image, "rows": figure.rows, "heads": figure.labels, "wide": image["width"] > NAMED}
         if figure.kind == "image" and figure.labels:
-            return shown | {"tiles": _tiles(result.images[figure.table], figure), "wide": True}
+            return shown | {
+                "tiles": _tiles(result.images[figure.table], figure),
+                "columns": figure.columns,
+                "wide": True,
+            }
         if figure.kind == "image":
             return shown | {"image": (image := _image(result.images[figure.table])), "wide": image["wide"]}
         spec = plotly(figure, result)

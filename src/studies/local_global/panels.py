@@ -213,7 +213,9 @@ def picture(shown: dict[str, Tensor]) -> Panel:
     # of each class in turn, as images stand class by class
     images = torch.cat([each[torch.arange(count) * len(each) // count] for each in shown.values()])
     labels = [name for name in shown for _ in range(count)]
-    return words.sheet("images", images, labels, "What the networks are trained on and measured with", "", CALIBRATION)
+    return words.sheet(
+        "images", images, labels, "What the networks are trained on and measured with", "", CALIBRATION, count
+    )
 
 
 def verdict(findings: Findings) -> Verdict:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from src.artifacts.examined_subject import Examined
-from src.artifacts.opening import LINE, picture, sheet
+from src.artifacts.opening import PICTURED, picture, sheet
 from src.core.estimate import Estimate
 from src.core.result import Figure, Opening, Panel, Step, Verdict
 from src.core.shown import Shown
@@ -190,10 +190,10 @@ def panels(findings: Findings) -> Iterator[Panel]:
 
 def perturbed_panel(section: str, preview: Tensor, names: Sequence[str]) -> Panel:
     """Images uint8 (rows, images, C, H, W) as they are and under operations, by name."""
-    few = max(1, min(preview.shape[1], 3 * LINE // len(preview)))
+    few = max(1, min(preview.shape[1], PICTURED // len(preview)))
     labels = [_said(name) for name in names for _ in range(few)]
     return sheet("perturbed_images", preview[:, :few].flatten(0, 1), labels, "What the network sees",
-                 "Each operation at its strongest level.", section)  # fmt: skip
+                 "Each operation at its strongest level.", section, few)  # fmt: skip
 
 
 def verdict(findings: Findings) -> Verdict:

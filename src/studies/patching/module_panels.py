@@ -191,6 +191,7 @@ def _favourites(findings: ModuleFindings) -> Iterator[Panel]:
                 f"What the kernels see that the module of '{shown.of}' {words}",
                 f"Of the kernels of layer {shown.layer} that it {words}, those that answer '{shown.of}' most; "
                 "of each the test images, of any class, to which it answers most.",
+                together=shown.images.shape[1],
             )
     if shown.filters is not None and shown.filters_kept is not None and not shown.filters_kept.all():
         low, high = (end.view(-1, 1, 1, 1) for end in shown.filters.flatten(1).aminmax(dim=1))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from src.artifacts.network import Trained
+from src.artifacts.opening import PICTURED
 from src.artifacts.trial import BIAS, PATCHED, WEAK, Trial
 from src.core.estimate import Estimate
 from src.core.shown import Shown
@@ -17,7 +18,6 @@ from src.methods.modularity.patch_metrics import Comparison, compare
 from src.networks.cost import cost
 from src.studies.patching.options import Patch
 
-PICTURED = 36  # changed images that are shown
 MOST_LOST = 0.01  # accuracy on the other classes that a successful patch may cost
 
 
@@ -40,9 +40,18 @@ class TargetFindings(Shown):
         return self.against_weak.gains[PATCHED]["other_accuracy"]
 
     @property
+    def faults(self) -> list[str]:
+        """Why the patch does not help: the target class may gain nothing, or the others lose more than a little."""
+        gain = self.f1_gain
+        faults = [] if gain.low > 0 else ["a tuned bias does better" if gain.high < 0 else "its gain may be chance"]
+        if self.other_accuracy_gain.value < -MOST_LOST:
+            faults.append(f"the other classes lose more than {MOST_LOST:.0%}")
+        return faults
+
+    @property
     def helps(self) -> bool:
         """The target class gains for certain, and the others lose next to nothing."""
-        return self.f1_gain.low > 0 and self.other_accuracy_gain.value >= -MOST_LOST
+        return not self.faults
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class PatchFindings(Shown):
     @property
     def succeeds(self) -> bool:
         """Every target class is helped."""
-        return all(target.helps for target in self.targets)
+        return all(not target.faults for target in self.targets)
 
 
 def patch_findings(trial: Trial, predictions: Mapping[str, Tensor], options: Patch) -> PatchFindings:

@@ -130,12 +130,31 @@ def _confusion(findings: PatchFindings) -> Panel:
         "answer": [*findings.classes] * count,
         **columns,
     }
+    shares = "Share of each class's test images with each answer."
+    missed = " ".join(_missed(target.name, findings) for target in findings.targets)
     figures = [
-        Figure("heatmap", "confusion", f"Confusions {words}", "Share of each class's test images with each answer.",
-               x="answer", y="class", value=name, percent=True)
-        for name, words in (("before", "before the patch"), ("after", "after the patch"))
-    ]  # fmt: skip
+        Figure("heatmap", "confusion", title, caption.strip(), x="answer", y="class", value=name, percent=True)
+        for name, title, caption in (
+            ("before", "Confusions before the patch", shares),
+            ("after", "Confusions after the patch", f"{shares} {missed}"),
+        )
+    ]
     return Panel("", "confusion", rows, units=dict.fromkeys(columns, "%"), figures=figures)
+
+
+def _missed(name: str, findings: PatchFindings) -> str:
+    """What the patched network still takes images of the target class for, and why."""
+    target = findings.classes.index(name)
+    answers = findings.after[target].clone()
+    images = int(answers.sum())
+    answers[target] = 0
+    missed, most = int(answers.sum()), int(answers.argmax())
+    if not missed:
+        return ""
+    return (
+        f"{missed} of {images} images of '{name}' are still missed, {int(answers[most])} of them for "
+        f"'{findings.classes[most]}': there the weak network is surer of its answer than the module of '{name}'."
+    )
 
 
 def patch_verdict(patch: PatchFindings, modules: ModuleFindings) -> Verdict:
@@ -178,8 +197,10 @@ def _sentence(target: TargetFindings) -> str:
     estimates, gain = target.against_weak.estimates, target.f1_gain
     f1 = {method: each["f1"].value for method, each in estimates.items()}
     controls = [f"{words} {f1[method]:.1%}" for method, words in CONTROLS.items() if method in f1]
+    helps = "helps" if target.helps else "does not help"
+    why = f" ({' and '.join(target.faults)})" if target.faults else ""
     return (
-        f"Patching {'helps' if target.helps else 'does not help'} '{target.name}': its F1 is {f1[WEAK]:.1%} by the "
+        f"Patching {helps} '{target.name}'{why}: its F1 is {f1[WEAK]:.1%} by the "
         f"weak network, {f1[BIAS]:.1%} with a tuned bias, and {f1[PATCHED]:.1%} with the patch, {_points(gain.value)} "
         f"[{_points(gain.low)}, {_points(gain.high)}] points over the tuned bias; accuracy on the other classes "
         f"{_points(target.other_accuracy_gain.value)} points."

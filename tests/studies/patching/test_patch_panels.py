@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from src.core.result import Result, rows
 from src.studies.patching.patch_panels import patch_panels, patch_verdict
@@ -21,8 +24,15 @@ def test_one_target_has_no_column() -> None:
     mended = next(figure for figure in result.figures if figure.table == "mended")
     assert mended.caption.startswith("2 of 40 test images; 2 of them are shown.")
     assert mended.labels == ("ring → disc",) * 2
-    confusion = rows(result.tables["confusion"])
+    confusion, after = rows(result.tables["confusion"]), result.figures[-1]
     assert confusion[2] == {"class": "disc", "answer": "ring", "before": 0.5, "after": 0.0}
+    assert after.caption == "Share of each class's test images with each answer."
+
+
+def test_images_that_are_still_missed_have_a_reason() -> None:
+    findings = replace(patch([target("disc", 0.125, 0.0)]), after=torch.tensor([[4, 0], [1, 3]]))
+    after = list(patch_panels(findings))[-1].figures[-1]
+    assert "1 of 4 images of 'disc' are still missed, 1 of them for 'ring'" in after.caption
 
 
 def test_several_targets_have_rows_and_metrics_of_their_own() -> None:
@@ -34,7 +44,7 @@ def test_several_targets_have_rows_and_metrics_of_their_own() -> None:
     assert verdict.sentence.startswith(
         "Patching helps 'disc': its F1 is 25.0% by the weak network, 50.0% with a tuned bias, and 75.0% with the "
         "patch, +25.0 [+12.5, +37.5] points over the tuned bias; accuracy on the other classes -0.0 points. Patching "
-        "does not help 'ring'"
+        "does not help 'ring' (its gain may be chance): its F1"
     )
     assert verdict.metrics["ring/f1_patched"] == interval(0.75)
     assert verdict.metrics["ring/f1_gain_over_tuned_bias"] == interval(0.25, -0.125)
