@@ -66,7 +66,7 @@ def _bars(chart: Chart) -> dict[str, Any]:
     value_axis = _axis(chart.y_title, zerolinewidth=1.5, **(_SIGNED if chart.y_unit == "points" else {}))
     if limits := percent_range(chart):
         value_axis["range"] = list(limits)
-    names_axis = _axis("" if chart.horizontal else chart.x_title, showgrid=False, **_categories(chart))
+    names_axis = _axis("" if chart.horizontal else chart.x_title, showgrid=False, **_places_of_ticks(chart))
     layout = _layout(chart) | {"barmode": "group", "bargap": 0.35, "bargroupgap": 0.08}
     if chart.horizontal:
         names_axis["autorange"] = "reversed"  # first row on top, as in the table
@@ -199,7 +199,7 @@ def _lines_apart(chart: Chart) -> dict[str, Any]:
         signed = _SIGNED if chart.y_unit == "points" else {}
         layout[f"xaxis{name}"] = {
             **_axis(chart.x_title if bottom else "", zeroline=False, nticks=4, anchor=f"y{name}"),
-            **(_categories(chart) if chart.categories else {}), "domain": [left, left + 1 / across - 0.05],
+            **_places_of_ticks(chart), "domain": [left, left + 1 / across - 0.05],
             **({} if number == 0 else {"matches": "x"}), "showticklabels": bottom,
         }  # fmt: skip
         layout[f"yaxis{name}"] = {
@@ -304,7 +304,7 @@ def _parallel(drawing: Parallel) -> dict[str, Any]:
 
 def _over_x(chart: Chart, data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
     """The traces over a common x axis."""
-    x_axis = _axis(chart.x_title, zeroline=False, **(_categories(chart) if chart.categories else {}))
+    x_axis = _axis(chart.x_title, zeroline=False, **_places_of_ticks(chart))
     signed = {"zeroline": True, **_SIGNED} if chart.y_unit == "points" else {"zeroline": False}
     return {
         "data": data + _levels(chart, "x"),
@@ -337,9 +337,14 @@ def _axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": _escape(title)}, "automargin": True, **more}
 
 
-def _categories(chart: Chart) -> dict[str, Any]:
-    names = [_label(name) for name in chart.categories]
-    return {"type": "category", "categoryorder": "array", "categoryarray": names}
+def _places_of_ticks(chart: Chart) -> dict[str, Any]:
+    if chart.categories:
+        names = [_label(name) for name in chart.categories]
+        return {"type": "category", "categoryorder": "array", "categoryarray": names}
+    angles = [angle for series in chart.series for angle in series.x] if chart.x_title.endswith("(°)") else []
+    if angles and max(angles) - min(angles) >= 180:
+        return {"tick0": 0, "dtick": 90}  # right angles, not round numbers
+    return {}
 
 
 def _places(series: Series, chart: Chart) -> list[Any]:

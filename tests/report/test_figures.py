@@ -68,6 +68,12 @@ def test_lines_are_sorted_by_x_and_have_bands():
     assert high["fill"] == "tonexty"
 
 
+@pytest.mark.parametrize(("farthest", "unit", "step"), [(340.0, "°", 90), (40.0, "°", None), (340.0, "s", None)])
+def test_whole_turns_have_ticks_at_right_angles(farthest, unit, step):
+    result = Result("t", "n", tables={"c": {"x": [0.0, farthest], "y": [4.0, 3.0]}}, table_units={"c": {"x": unit}})
+    assert plotly(Figure("lines", "c", "C", x="x", y="y"), result)["layout"]["xaxis"].get("dtick") == step
+
+
 def test_many_lines_stand_apart_and_those_of_one_network_together():
     names = [f"network {number}, {part}" for number in range(5) for part in ("train", "validation")]
     table = {"x": [0, 1] * 10, "y": [0.1, 0.2] * 10, "g": [name for name in names for _ in range(2)]}
