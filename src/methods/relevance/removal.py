@@ -43,16 +43,8 @@ class Removal(Shown):
     @property
     def area(self) -> Tensor:
         """float64 (k, n) of -1..1: mean over shares of the probability, least first less most first; 0 is chance."""
-        return self._between(self.most, self.least)
-
-    @property
-    def area_right(self) -> Tensor:
-        """The same of being right, float64 (k, n)."""
-        return self._between(self.most_right, self.least_right)
-
-    def _between(self, most: Tensor, least: Tensor) -> Tensor:
-        shares = torch.tensor(self.shares, dtype=most.dtype, device=most.device)
-        return torch.trapezoid(least - most, shares, dim=2) / self.shares[-1]
+        shares = torch.tensor(self.shares, dtype=self.most.dtype, device=self.most.device)
+        return torch.trapezoid(self.least - self.most, shares, dim=2) / self.shares[-1]
 
 
 def removal(
