@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from src.artifacts import modules
 from src.methods.modularity import judges
-from src.methods.modularity import search as searching
+from src.methods.modularity.ensemble import tournament
 from src.methods.modularity.evaluation import Evaluator, Judge, OneByOne
-from src.methods.modularity.search import image_rungs, ranking, search
+from src.methods.modularity.search import fitness_of_all, image_rungs, ranking, search
 from src.methods.modularity.search_state import SearchState
 from src.networks.slicing import SlicePlan
 from src.networks.slicing.fused import FusedNetwork, LayerWeights
@@ -144,7 +144,7 @@ def rounding_judge(precision: Any, model: nn.Module, plan: SlicePlan, images: Te
 
 def _fitness(logits: Tensor, labels: Tensor, keep: Tensor, weight: Tensor, alpha: float, settings: Any) -> Tensor:
     """(N, P), as the search ranks them."""
-    return searching._fitness_of_all(_judged(logits, labels, keep, weight, alpha, settings), logits, labels, settings)
+    return fitness_of_all(_judged(logits, labels, keep, weight, alpha, settings), logits, labels, settings)
 
 
 def _difference(logits: Tensor, labels: Tensor, keep: Tensor, weight: Tensor, settings: Any) -> float:
@@ -152,7 +152,7 @@ def _difference(logits: Tensor, labels: Tensor, keep: Tensor, weight: Tensor, se
 
 
 def _judged(logits: Tensor, labels: Tensor, keep: Tensor, weight: Tensor, alpha: float, settings: Any) -> Any:
-    return searching.tournament(
+    return tournament(
         logits, labels, keep, weight, class_order=range(len(keep)), alpha=alpha, difference_weight=1 - settings.alpha,
         thresholds=settings.thresholds, minimum=settings.min_ensembles, maximum=settings.max_ensembles,
         keep_incumbent=False,

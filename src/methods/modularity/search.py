@@ -195,7 +195,7 @@ def _race(
             maximum=settings.max_ensembles,
             keep_incumbent=state.generation > 0,
         )
-        fitness = _fitness_of_all(judged, logits, seen, settings)
+        fitness = fitness_of_all(judged, logits, seen, settings)
         if number + 1 == len(parts):
             break
         fitness[:, 0] = torch.inf  # number 0 of every class is the best ensemble so far, which no race may lose
@@ -213,7 +213,7 @@ def _parts(images: int, racing: Sequence[float]) -> list[slice]:
     return [slice(first, stop) for first, stop in zip([0, *stops], stops, strict=False)]
 
 
-def _fitness_of_all(judged: Tournament, logits: Tensor, labels: Tensor, settings: SearchSettings) -> Tensor:
+def fitness_of_all(judged: Tournament, logits: Tensor, labels: Tensor, settings: SearchSettings) -> Tensor:
     """Fitness (N, P) of all modules, on the CPU."""
     if settings.unranked == "zero":
         return judged.fitness.cpu()
