@@ -17,7 +17,7 @@ from src.report.over.axes import add_axes
 from src.report.over.over_seeds import by_seed, mean_of_all, over_seeds, read_job, settings_of
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import flat, pretty
+from src.report.words import estimated, flat, pretty, quantity, unit_of
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
@@ -86,6 +86,12 @@ def overview(
     _add_settings(result, jobs, metrics)
     counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
+    for name, mean in result.metrics.items():  # of all settings
+        unit = unit_of(name, units)
+        value, bounds = estimated(mean, unit)
+        result.verdict += (
+            f"; {pretty(name)}: {quantity(value, unit)} {bounds}, mean of all settings over {mean.n} seeds"
+        )
     # that a job came to its end is no answer; how many helped, or failed, is
     result.metrics |= {
         outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common() if outcome != FINISHED

@@ -50,6 +50,23 @@ def test_a_jobs_row_comes_after_its_name(tmp_path):
     assert "[2, 3]" not in write_overview(sweep(tmp_path), tmp_path / "o.html").read_text()  # lists of words, no Python
 
 
+def test_a_whole_grid_of_judged_jobs_says_how_many_and_how_much(tmp_path):
+    folders = []
+    for number, (target, seed) in enumerate((target, seed) for target in (0, 1) for seed in (0, 1)):
+        kind = "success" if seed or target else "no success"
+        result = Result(
+            "t", f"p/{number}", config={"target": target, "seed": seed}, verdict_kind=kind, units={"gain": "%"}
+        )
+        result.metrics = {"gain": Estimate(0.1 + 0.1 * target + 0.2 * seed)}
+        folders.append(tmp_path / str(number))
+        save(result, folders[-1])
+    page = tmp_path / "o.html"
+    assert overview(folders, page).verdict.startswith(
+        "4 jobs (success: 3, no success: 1); Gain: 25.0% [-102.1, 152.1], mean of all settings over 2 seeds"
+    )
+    assert overview(folders[:3], page).verdict == "3 jobs (success: 2, no success: 1)"  # one setting has a seed less
+
+
 def test_the_curves_of_all_jobs_are_one_table(tmp_path):
     folders = sweep(tmp_path)
     (folders[2] / "tables").mkdir()
