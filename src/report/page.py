@@ -155,11 +155,14 @@ def _parts(result: Result, drawn: list[Mapping[str, Any]]) -> tuple[list[Part], 
     inside = {result.explorer.table, result.explorer.curves} if result.explorer else set()
     inside |= {name for name, table in result.tables.items() if not length(table)}  # which say nothing
     first = [name for name in result.screen if name in result.tables and name not in (*inside, *result.folded)]
-    figures: dict[str, list[Mapping[str, Any]]] = {}
-    results: list[Mapping[str, Any]] = []  # figures of the tables that decide
+    figures: dict[str, list[dict[str, Any]]] = {}
+    results: list[dict[str, Any]] = []  # figures of the tables that decide
     for figure in result.figures:
         place = results if figure.table in first and not figure.section else figures.setdefault(figure.section, [])
         place.append(_figure(figure, result, drawn))
+    for together in (results, *figures.values()):
+        if len(narrow := [figure for figure in together if not figure["wide"]]) % 2:
+            narrow[-1]["wide"] = True  # no half of a line stays empty
     pictured = {figure.table for figure in result.figures}
     tables: dict[str, list[Mapping[str, Any]]] = {}
     folded: dict[str, list[Mapping[str, Any]]] = {}
