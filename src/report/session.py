@@ -70,7 +70,7 @@ class Session:
         return self.progress.stage(name, total)
 
     def found(self, name: str, digest: str) -> None:
-        """A stage had nothing to do, because an earlier or another job left its product in the store."""
+        """A stage had nothing to do: an earlier job, another one or another process left its product in the store."""
         self.progress.seconds.setdefault(name, 0.0)
         self.progress.note(f"{name:<30}     in store ({digest[:8]})")
 
