@@ -11,13 +11,13 @@ from src.core.configuration import PROVENANCE, first_comment
 from src.core.estimate import Estimate
 from src.core.files import write_atomically
 from src.core.paths import CONF
-from src.core.result import FILE, Figure, Opening, Result, Table, read_table
+from src.core.result import FILE, Figure, Opening, Result, Table, read_table, rows
 from src.report.cells import Link, length
 from src.report.over.axes import add_axes
 from src.report.over.over_seeds import by_seed, mean_of_all, over_seeds, read_job, settings_of
 from src.report.page import render
 from src.report.screen import PAGE
-from src.report.words import estimated, flat, pretty, quantity, unit_of
+from src.report.words import estimated, flat, label, pretty, quantity, unit_of
 
 SETTINGS = 6  # columns for what differs between the jobs
 FIGURES = 6
@@ -29,6 +29,7 @@ BARS = 60  # jobs that a figure can hold
 FINISHED = "finished"  # the outcome of a job that judges nothing
 CURVES = "training"  # the table of a job's learning curves
 FIRST = 3  # metrics that stand before the settings, so that they are seen without scrolling
+SAID = 4  # settings whose means the verdict can hold
 
 
 def write_overview(folders: Iterable[Path], path: Path) -> Path:
@@ -86,12 +87,7 @@ def overview(
     _add_settings(result, jobs, metrics)
     counts = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
     result.verdict = f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} ({counts})" if jobs else "no jobs"
-    for name, mean in result.metrics.items():  # of all settings
-        unit = unit_of(name, units)
-        value, bounds = estimated(mean, unit)
-        result.verdict += (
-            f"; {pretty(name)}: {quantity(value, unit)} {bounds}, mean of all settings over {mean.n} seeds"
-        )
+    result.verdict += _how_much(result, units)
     # that a job came to its end is no answer; how many helped, or failed, is
     result.metrics |= {
         outcome.capitalize(): Estimate(count) for outcome, count in outcomes.most_common() if outcome != FINISHED
@@ -145,6 +141,29 @@ def _add_settings(result: Result, jobs: Sequence[dict[str, Any]], metrics: Seque
         result.metrics |= mean_of_all(settings, next(iter(metrics), first))
     result.captions["jobs"] = JOBS
     add_axes(result, settings, first)
+
+
+def _how_much(result: Result, units: Mapping[str, str]) -> str:
+    """What the first metric came to: its mean over all settings where they are judged, else that of each of a few."""
+
+    def said(name: str, mean: Estimate) -> str:
+        unit = unit_of(name, units)
+        value, bounds = estimated(mean, unit)
+        return f"{quantity(value, unit)} {bounds}".strip()
+
+    if result.metrics:
+        (name, mean), *_ = result.metrics.items()
+        return f"; {pretty(name)}: {said(name, mean)}, mean of all settings over {mean.n} seeds"
+    table = result.tables.get("over_seeds", {})
+    name = next((column for column in table if f"{column}_low" in table), "")
+    if not name or length(table) > SAID or "success" in table:  # judged, but not all of them
+        return ""
+    means = [Estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for row in rows(table)]
+    key, values = next(iter(table.items()))
+    settings = ["" if len(means) < 2 else f"{label(value if isinstance(value, str) else f'{key}={value}')} "
+                for value in values]  # fmt: skip
+    each = [f"{setting}{said(name, mean)}" for setting, mean in zip(settings, means, strict=True)]
+    return f"; {pretty(name)}, mean over seeds: {', '.join(each)}"
 
 
 def _opening(name: str, jobs: Sequence[Mapping[str, Any]]) -> Opening | None:

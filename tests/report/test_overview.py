@@ -67,6 +67,21 @@ def test_a_whole_grid_of_judged_jobs_says_how_many_and_how_much(tmp_path):
     assert overview(folders[:3], page).verdict == "3 jobs (success: 2, no success: 1)"  # one setting has a seed less
 
 
+def test_a_few_settings_without_a_verdict_say_what_each_came_to(tmp_path):
+    folders = []
+    for number, (change, seed) in enumerate((change, seed) for change in ("add", "drop") for seed in (0, 1)):
+        result = Result("t", f"p/{number}", config={"change": change, "seed": seed}, units={"lost": "points"})
+        result.metrics = {"lost": Estimate(0.01 * (number + 1))}
+        folders.append(tmp_path / str(number))
+        save(result, folders[-1])
+    said = overview(folders, tmp_path / "o.html").verdict
+    assert said.startswith(
+        "4 jobs (finished: 4); Lost, mean over seeds: add +1.5 points [-4.9, +7.9], drop +3.5 points"
+    )
+    one = overview(folders[:2], tmp_path / "o.html").verdict
+    assert one.startswith("2 jobs (finished: 2); Lost, mean over seeds: +1.5 points")
+
+
 def test_the_curves_of_all_jobs_are_one_table(tmp_path):
     folders = sweep(tmp_path)
     (folders[2] / "tables").mkdir()

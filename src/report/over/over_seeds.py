@@ -58,6 +58,12 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
     seeds = dict.fromkeys(seed_of(config) for group in groups.values() for config, _ in group)
     keys = _settings([group[0][0] for group in groups.values()])
     in_rows = _of_rows(list(groups.values()))
+    if any(len(chosen) > 1 and None in chosen.values() for chosen in keys):  # kinds with keys that others do not have
+        for key in in_rows[0]:
+            names = [row.get(key) for row in in_rows]
+            if len(set(names)) == len(names) and all(name and isinstance(name, str) for name in names):
+                keys, in_rows = [{key: name} for name in names], [{} for _ in names]
+                break
     settings_read = []
     for group, chosen, row in zip(groups.values(), keys, in_rows, strict=True):
         ended = {seed_of(config): plain for config, plain in group}

@@ -35,6 +35,16 @@ def test_jobs_that_differ_in_more_than_their_seed_stay_apart():
     assert table["missing"] == ["", "seed 1: not run"]
 
 
+def test_kinds_with_keys_of_their_own_have_the_name_that_their_rows_give():
+    kinds = [({"task": "measure", "seed": seed, **keys}, name) for seed in (0, 1)
+             for name, keys in (("cut", {"score": "margin", "share": 0.5}), ("whole", {"width": 2}))]  # fmt: skip
+    plain = {"status": "ok", "metrics": {"gap": {"value": 0.5}}, "units": {}}
+    table = over([(config, {**plain, "row": {"subject": name, "data": "shapes"}}) for config, name in kinds], ["gap"])
+    assert list(table) == ["subject", "gap", "gap_low", "gap_high", "seeds"] and table["subject"] == ["cut", "whole"]
+    same = over([(config, {**plain, "row": {"subject": "cut"}}) for config, _ in kinds], ["gap"])
+    assert {"score", "share", "width"} & same.keys()  # nothing else tells them apart
+
+
 def test_what_has_no_verdict_is_named_and_not_averaged():
     found = [judged(seed, target, "success" if seed else "no success") for target in (0, 1) for seed in (0, 1)]
     found[-1][1].update(verdict_kind="no verdict")
