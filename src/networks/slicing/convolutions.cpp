@@ -114,7 +114,7 @@ void columns_of(int64_t count, Rows rows, const float* weights, float* to, int64
 void product(int64_t count, int64_t columns, const Rows& rows, const float* weights, float* to, int64_t apart, const Finish& finish) {
     for (int64_t column = 0; column < columns; column += PANEL, weights += rows.segments * rows.length * PANEL) {
         if (column + LANES < columns) columns_of<ROWS, 2>(count, rows, weights, to, apart, finish, column);
-        else columns_of<12, 1>(count, rows, weights, to, apart, finish, column);
+        else columns_of<12, 1>(count, rows, weights, to, apart, finish, column);  // enough sums for the latency
     }
 }
 
@@ -158,8 +158,9 @@ extern "C" {
 enum Kind : int64_t { WINOGRAD, DIRECT, MATRIX };
 
 // A layer and the map that it reads. ``in``: channels as they lie there (of a matrix: numbers per image), of which a
-// convolution of side 3 multiplies the first ``depth``; ``out``: as they are written. ``row``, ``image``: numbers from row to row and from image to image. ``added``: the layer, counted
-// from this one, whose input is added after the ReLU; 0: none. ``block``: tiles that are transformed together.
+// convolution of side 3 multiplies the first ``depth``; ``out``: as they are written. ``row``, ``image``: numbers
+// from row to row and from image to image. ``added``: the layer, counted from this one, whose input is added after
+// the ReLU; 0: none. ``block``: tiles that are transformed together.
 struct Layer {
     int64_t kind, height, width, in, out, side, padding, relu, pool, added, margin, row, image, block, depth;
     const float* weights;

@@ -103,7 +103,7 @@ class PatchFindings(Shown):
     @property
     def succeeds(self) -> bool:
         """Every target class is helped."""
-        return all(not target.faults for target in self.targets)
+        return all(target.helps for target in self.targets)
 
 
 def patch_findings(trial: Trial, predictions: Mapping[str, Tensor], options: Patch) -> PatchFindings:
