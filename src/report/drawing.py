@@ -48,6 +48,7 @@ class Chart:
     series: list[Series]
     x_title: str
     y_title: str
+    x_unit: str
     y_unit: str
     categories: list[str]  # of the x axis in order; empty where x is a number
     diagonal: tuple[float, float] | None = None  # where a line y = x begins and ends
@@ -189,6 +190,7 @@ def _chart(figure: Figure, table: Table, unit: str, x_unit: str, known: Mapping[
         series,
         titled(figure.x, x_unit),
         titled(figure.y, unit),
+        x_unit,
         unit,
         [] if numeric else [label(place) for place in dict.fromkeys(places)],
         _diagonal(numeric) if figure.diagonal else None,

@@ -341,8 +341,8 @@ def _places_of_ticks(chart: Chart) -> dict[str, Any]:
     if chart.categories:
         names = [_label(name) for name in chart.categories]
         return {"type": "category", "categoryorder": "array", "categoryarray": names}
-    angles = [angle for series in chart.series for angle in series.x] if chart.x_title.endswith("(°)") else []
-    if angles and max(angles) - min(angles) >= 180:
+    places = [place for series in chart.series for place in series.x]
+    if chart.x_unit == "°" and places and max(places) - min(places) >= 180:
         return {"tick0": 0, "dtick": 90}  # right angles, not round numbers
     return {}
 

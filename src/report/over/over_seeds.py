@@ -58,7 +58,7 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
     seeds = dict.fromkeys(seed_of(config) for group in groups.values() for config, _ in group)
     keys = _settings([group[0][0] for group in groups.values()])
     in_rows = _of_rows(list(groups.values()))
-    if any(len(chosen) > 1 and None in chosen.values() for chosen in keys):  # kinds with keys that others do not have
+    if len({frozenset(group[0][0]) for group in groups.values()}) > 1:  # kinds, which have keys of their own
         for key in in_rows[0]:
             names = [row.get(key) for row in in_rows]
             if len(set(names)) == len(names) and all(name and isinstance(name, str) for name in names):

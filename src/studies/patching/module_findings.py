@@ -21,7 +21,7 @@ from src.statistics.bootstrap import accuracies, auc
 from src.statistics.calibration import fit_platt
 from src.studies.patching.options import Modularize, Patch
 
-PICTURED = 6  # kernels of each kind whose images are shown
+FAVOURITES = 6  # kernels of each kind whose images are shown
 IMAGES = 4  # of each kernel
 
 #: Who classifies: the strong network, or all modules composed by their calibrated scores or by their raw logits.
@@ -160,7 +160,7 @@ def favourites(modules: Modules, label: int) -> Favourites:
     importance = strengths[test.labels == label].mean(0)
     order = importance.argsort(descending=True, stable=True)
     kept = keep[parts[index]]
-    kernels = torch.cat([order[kept[order]][:PICTURED], order[~kept[order]][:PICTURED]])
+    kernels = torch.cat([order[kept[order]][:FAVOURITES], order[~kept[order]][:FAVOURITES]])
     best = strengths[:, kernels].argsort(dim=0, descending=True, stable=True)[:IMAGES].T
     first = subject.model.get_submodule(plan.groups[0].members[0])
     weight = getattr(first, "weight", None)

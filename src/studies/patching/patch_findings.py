@@ -40,18 +40,14 @@ class TargetFindings(Shown):
         return self.against_weak.gains[PATCHED]["other_accuracy"]
 
     @property
-    def faults(self) -> list[str]:
-        """Why the patch does not help: the target class may gain nothing, or the others lose more than a little."""
-        gain = self.f1_gain
-        faults = [] if gain.low > 0 else ["a tuned bias does better" if gain.high < 0 else "its gain may be chance"]
-        if self.other_accuracy_gain.value < -MOST_LOST:
-            faults.append(f"the other classes lose more than {MOST_LOST:.0%}")
-        return faults
+    def spares_others(self) -> bool:
+        """The other classes lose next to nothing."""
+        return self.other_accuracy_gain.value >= -MOST_LOST
 
     @property
     def helps(self) -> bool:
         """The target class gains for certain, and the others lose next to nothing."""
-        return not self.faults
+        return self.f1_gain.low > 0 and self.spares_others
 
 
 @dataclass(frozen=True)

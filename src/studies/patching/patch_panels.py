@@ -198,7 +198,9 @@ def _sentence(target: TargetFindings) -> str:
     f1 = {method: each["f1"].value for method, each in estimates.items()}
     controls = [f"{words} {f1[method]:.1%}" for method, words in CONTROLS.items() if method in f1]
     helps = "helps" if target.helps else "does not help"
-    why = f" ({' and '.join(target.faults)})" if target.faults else ""
+    faults = [] if gain.low > 0 else ["a tuned bias does better" if gain.high < 0 else "its gain may be chance"]
+    faults += [] if target.spares_others else [f"the other classes lose more than {MOST_LOST:.0%}"]
+    why = f" ({' and '.join(faults)})" if faults else ""
     return (
         f"Patching {helps} '{target.name}'{why}: its F1 is {f1[WEAK]:.1%} by the "
         f"weak network, {f1[BIAS]:.1%} with a tuned bias, and {f1[PATCHED]:.1%} with the patch, {_points(gain.value)} "

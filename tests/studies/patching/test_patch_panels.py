@@ -50,6 +50,20 @@ def test_several_targets_have_rows_and_metrics_of_their_own() -> None:
     assert verdict.metrics["ring/f1_gain_over_tuned_bias"] == interval(0.25, -0.125)
 
 
+@pytest.mark.parametrize(
+    ("gain_low", "lost", "said"),
+    [
+        (0.1, 0.01, "helps 'disc': its"),
+        (0.1, 0.011, "does not help 'disc' (the other classes lose more than 1%): its"),
+        (0.0, 0.0, "does not help 'disc' (its gain may be chance): its"),
+        (-0.1, 0.2, "does not help 'disc' (its gain may be chance and the other classes lose more than 1%): its"),
+    ],
+)
+def test_a_patch_that_does_not_help_says_why(gain_low: float, lost: float, said: str) -> None:
+    verdict = patch_verdict(patch([target("disc", gain_low, lost)]), two_modules())
+    assert verdict.sentence.startswith(f"Patching {said}")
+
+
 def test_one_targets_metrics_have_plain_names() -> None:
     verdict = patch_verdict(patch([target("disc", 0.125, 0.0)]), two_modules())
     assert verdict.kind == "success" and verdict.metrics["f1_weak"] == interval(0.25)
